@@ -1,0 +1,46 @@
+"""The command line: one file a command, and the table of them here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+import pipeline
+from pipeline.cli import copy, deliver, failures, list, run, schema, show, ui, validate
+
+COMMANDS: tuple[click.Command, ...] = (
+    run.command,
+    validate.command,
+    show.command,
+    list.command,
+    copy.command,
+    schema.command,
+    ui.command,
+    deliver.command,
+)
+
+
+@click.group(commands={command.name or "": command for command in COMMANDS})
+@click.version_option(pipeline.__version__, prog_name="pipeline")
+def cli() -> None:
+    """One YAML recipe becomes a trained, tracked image classifier.
+
+    Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 the run
+    failed, 2 the recipe or the command line is wrong, 130 interrupted.
+    """
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code.
+
+    Args:
+        argv: the arguments after `pipeline`; the process's own unless given.
+    """
+    return failures.guarded(lambda: cli.main(argv, "pipeline", standalone_mode=False))
+
+
+def entry_point() -> None:
+    """Run the process's command line."""
+    sys.exit(main())

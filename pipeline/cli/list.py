@@ -1,0 +1,16 @@
+"""pipeline list"""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("list")
+def command() -> None:
+    """List the shipped recipes."""
+    from pipeline.recipe.shipped import description_of, shipped
+
+    recipes = shipped()
+    width = max(map(len, recipes), default=0)
+    for name, path in recipes.items():
+        click.echo(f"{name:<{width}}  {description_of(path)}")

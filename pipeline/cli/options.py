@@ -1,0 +1,23 @@
+"""Arguments that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+recipe_argument = click.argument(
+    "recipe", type=click.Path(path_type=Path), metavar="RECIPE"
+)
+set_option = click.option(
+    "--set",
+    "substitutions",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Replace a value of the recipe, as in optimizer.learning_rate=3e-4. Repeatable.",
+)
+
+
+def say(message: str) -> None:
+    """Tell a person something, on standard error."""
+    click.echo(message, err=True)

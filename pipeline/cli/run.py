@@ -1,0 +1,62 @@
+"""pipeline run"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.cli.options import recipe_argument, say, set_option
+
+if TYPE_CHECKING:
+    from pipeline.run import Result
+
+
+@click.command("run")
+@recipe_argument
+@set_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def command(recipe: Path, substitutions: tuple[str, ...], as_json: bool) -> None:
+    """Train, evaluate and log a recipe."""
+    from pipeline.recipe.load import load
+    from pipeline.run import run
+
+    loaded = load(recipe, substitutions)
+    for warning in loaded.warnings:
+        say(str(warning))
+    signal.signal(signal.SIGTERM, _interrupt)  # what clusters send is an interruption too
+    result = run(loaded, say=say)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(result), ensure_ascii=False))
+    else:
+        click.echo(_summary(result))
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _summary(result: Result) -> str:
+    """Return the result as lines for people: the figures that matter, and where the rest is."""
+    lines = [f"{result.name}: best epoch {result.best_epoch} of {result.epochs}"]
+    for split, images in result.images.items():
+        shown = [
+            f"{name.removeprefix(f'{split}_')} {result.metrics[name]:.4f}"
+            for name in (f"{split}_accuracy", f"{split}_f1_macro", f"{split}_log_loss")
+            if name in result.metrics
+        ]
+        if shown:
+            chose = "  (chose the epoch)" if split == "val" else "  (looked at once)"
+            lines.append(f"  {split:<5} {'  '.join(shown)}  of {images:,} images{chose}")
+    if result.quarantined:
+        lines.append(f"  {len(result.quarantined)} files left out: {', '.join(result.quarantined)}")
+    spent = "  ".join(f"{stage} {seconds:.1f}" for stage, seconds in result.seconds.items())
+    lines.append(f"  {sum(result.seconds.values()):.1f} seconds: {spent}")
+    lines.append(f"  run {result.run_id} in {result.tracking_uri}")
+    lines.append(f"  model {result.model_uri}")
+    lines.append("Look at it with: pipeline ui")
+    return "\n".join(lines)

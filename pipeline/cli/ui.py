@@ -1,0 +1,30 @@
+"""pipeline ui"""
+
+from __future__ import annotations
+
+import click
+
+from pipeline.cli.options import say
+
+
+@click.command("ui")
+@click.option("--uri", help="The store; unless given, the one that runs here go to.")
+@click.option("--port", default=5000, show_default=True, help="The first port to try.")
+def command(uri: str | None, port: int) -> None:
+    """Start the MLflow UI.
+
+    It shows the store in use, to this machine alone; the address of the newest run is printed."""
+    from pipeline.tracking import ui
+    from pipeline.tracking.store import newest_run, open_store
+
+    store = open_store(uri)
+    run = newest_run(store)
+    port = ui.free_port(port)
+    process = ui.start(store, port)
+    click.echo(ui.address(port, run))
+    say("Ctrl-C ends it.")
+    try:
+        process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()

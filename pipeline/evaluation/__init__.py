@@ -1,0 +1,1 @@
+"""Metrics and figures of a classifier. Knows no logger."""

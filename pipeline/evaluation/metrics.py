@@ -1,0 +1,107 @@
+"""How good probabilities are, as numbers with stable names."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+CALIBRATION_BINS = 15
+
+
+def probabilities(model: keras.Model, batches: tf.data.Dataset) -> np.ndarray:
+    """Return the model's probabilities, float64 (n, classes), rows summing to 1.
+
+    One sigmoid unit p becomes the two columns 1 - p and p.
+    """
+    output = np.asarray(model.predict(batches, verbose=0), np.float64)
+    if output.shape[1] == 1:
+        output = np.hstack([1 - output, output])
+    return output / output.sum(axis=1, keepdims=True)
+
+
+def classification_metrics(
+    labels: np.ndarray,
+    predicted: np.ndarray,
+    *,
+    class_names: Sequence[str],
+    topk: int | None = None,
+) -> dict[str, float]:
+    """Return the metrics of probabilities against the truth.
+
+    Args:
+        labels: int (n,).
+        predicted: probabilities (n, classes).
+        class_names: in the order of the labels.
+        topk: also the share of images whose class is among the k most probable.
+
+    Returns:
+        `accuracy`, `log_loss`, `ece`, `roc_auc` (one against the rest, averaged over classes;
+        absent where a class has no image), `precision`, `recall` and `f1` each as `_macro` and
+        `_weighted`, `top_{k}_accuracy`, and for each class `{metric}/{class}`.
+    """
+    from sklearn import metrics
+
+    classes = np.arange(len(class_names))
+    chosen = predicted.argmax(axis=1)
+    found = {
+        "accuracy": float(np.mean(chosen == labels)),
+        "log_loss": float(metrics.log_loss(labels, predicted, labels=classes)),
+        "ece": expected_calibration_error(labels, predicted),
+    }
+    if len(np.unique(labels)) == len(classes):
+        found["roc_auc"] = _roc_auc(labels, predicted)
+    if topk:
+        ranks = (predicted > predicted[np.arange(len(labels)), labels][:, None]).sum(axis=1)
+        found[f"top_{topk}_accuracy"] = float(np.mean(ranks < topk))
+    options: dict[str, Any] = {"labels": classes, "zero_division": 0}
+    for average in ("macro", "weighted"):
+        values = metrics.precision_recall_fscore_support(
+            labels, chosen, average=average, **options
+        )
+        for name, value in zip(("precision", "recall", "f1"), values, strict=False):
+            found[f"{name}_{average}"] = float(value)
+    by_class = metrics.precision_recall_fscore_support(labels, chosen, average=None, **options)
+    for name, values in zip(("precision", "recall", "f1"), by_class, strict=False):
+        for class_name, value in zip(class_names, values, strict=True):
+            found[f"{name}/{class_name}"] = float(value)
+    return found
+
+
+def expected_calibration_error(labels: np.ndarray, predicted: np.ndarray) -> float:
+    """Return the mean distance of confidence from accuracy over 15 equal bins (Guo et al., 2017).
+
+    Args:
+        labels: int (n,).
+        predicted: probabilities (n, classes).
+    """
+    confidence = predicted.max(axis=1)
+    right = predicted.argmax(axis=1) == labels
+    bins = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
+    counts = np.bincount(bins, minlength=CALIBRATION_BINS)
+    gaps = np.bincount(bins, right - confidence, minlength=CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / counts.sum())
+
+
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Return how many images of each class (rows) were taken for each class (columns)."""
+    from sklearn import metrics
+
+    classes = np.arange(predicted.shape[1])
+    return np.asarray(metrics.confusion_matrix(labels, predicted.argmax(axis=1), labels=classes))
+
+
+def _roc_auc(labels: np.ndarray, predicted: np.ndarray) -> float:
+    from sklearn import metrics
+
+    if predicted.shape[1] == 2:
+        return float(metrics.roc_auc_score(labels, predicted[:, 1]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return float(metrics.roc_auc_score(labels, predicted, multi_class="ovr"))

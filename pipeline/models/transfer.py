@@ -1,0 +1,195 @@
+"""Transfer learning: a frozen network that has seen many images, under a new head."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from pipeline.errors import ModelError
+from pipeline.models.applications import APPLICATIONS
+from pipeline.models.layers import classifier, dense_stack, dropped
+from pipeline.models.regularization import Regularization
+from pipeline.section import Activation, FilePath, PositiveInt, Section, refusal
+from pipeline.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    import keras
+
+    from pipeline.models.architectures import Output
+
+
+def _known_base(value: Any) -> Any:
+    is_path = isinstance(value, Path) or str(value).endswith(".keras")
+    if not is_path and value not in APPLICATIONS:
+        raise refusal(
+            "a network of keras.applications or the path of a .keras file",
+            did_you_mean(str(value), APPLICATIONS) or f" Available: {', '.join(APPLICATIONS)}.",
+        )
+    return value
+
+
+Application = Literal[tuple(APPLICATIONS)]  # type: ignore[valid-type]
+Base = Annotated[Application | FilePath, BeforeValidator(_known_base)]
+
+
+class Keys(Section):
+    """A frozen base network and a new head on its features."""
+
+    architecture: Literal["transfer"]
+    base: Base = Field(description="A network of keras.applications, or the path of a .keras file.")
+    weights: Literal["imagenet"] | FilePath | None = Field(
+        "imagenet", description="imagenet, the path of a .weights.h5 file, or null for untrained."
+    )
+    hidden: tuple[PositiveInt, ...] = Field((), description="Units of the head's hidden layers.")
+    activation: Activation = Field("relu", description="What follows each hidden layer.")
+
+    @property
+    def application(self) -> str | None:
+        """The name of the network in keras.applications, None where the base is a file."""
+        return self.base if isinstance(self.base, str) else None
+
+
+def build(
+    keys: Keys,
+    *,
+    image_shape: tuple[int, int, int],
+    classes: int,
+    output: Output,
+    regularization: Regularization,
+) -> keras.Model:
+    """Return preprocessing → base, frozen and in inference mode → pooling → head.
+
+    Raises:
+        ModelError: if the base or its weights cannot be had, or do not fit the images.
+    """
+    import keras
+
+    height, width, channels = image_shape
+    pixels = keras.Input(image_shape, name="pixels")
+    x = keras.layers.Concatenate(name="rgb")([pixels] * 3) if channels == 1 else pixels
+    if keys.application:
+        module = getattr(keras.applications, APPLICATIONS[keys.application].module)
+        x = module.preprocess_input(x)
+        base = _application(keys.application, keys.weights, (height, width, 3))
+    else:
+        base = _from_file(Path(keys.base), (height, width, 3))
+    base.trainable = False
+    x = base(x, training=False)
+    if len(x.shape) == 4:
+        x = keras.layers.GlobalAveragePooling2D(name="features")(x)
+    elif len(x.shape) != 2:
+        raise ModelError(
+            f"model.base: expected a network that ends in a feature map (n, height, width, "
+            f"channels) or in features (n, units). Received an output of shape {x.shape}."
+        )
+    if not keys.hidden:
+        x = dropped(x, regularization)
+    x = dense_stack(x, keys.hidden, keys.activation, regularization)
+    return keras.Model(pixels, classifier(x, classes, output, regularization), name="transfer")
+
+
+def base_of(model: keras.Model) -> keras.Model:
+    """Return the base network inside a model that `build` made."""
+    import keras
+
+    return next(layer for layer in model.layers if isinstance(layer, keras.Model))
+
+
+def unfreeze(model: keras.Model, start: str | int) -> int:
+    """Let the end of the base learn; batch normalization stays in inference mode.
+
+    Args:
+        model: what `build` returned.
+        start: the first layer to learn, by name; or the beginning of its name, as `conv5`; or the
+            number of layers at the end.
+
+    Returns:
+        The number of weights that learn now and did not before.
+
+    Raises:
+        ModelError: if the base has no such layer.
+    """
+    base = base_of(model)
+    names = [layer.name for layer in base.layers]
+    if isinstance(start, int):
+        first = max(len(names) - start, 0)
+    elif start in names:
+        first = names.index(start)
+    else:
+        matching = [i for i, name in enumerate(names) if name.startswith(start)]
+        if not matching:
+            with_weights = [layer.name for layer in base.layers if layer.weights]
+            raise ModelError(
+                f"training.fine_tune.from: {base.name} has no layer or stage '{start}'."
+                f"{did_you_mean(start, with_weights)} "
+                f"Its last layers with weights: {', '.join(with_weights[-8:])}."
+            )
+        first = matching[0]
+    before = sum(weight.shape.num_elements() for weight in model.trainable_variables)
+    base.trainable = True
+    for layer in base.layers[:first]:
+        layer.trainable = False
+    after = sum(weight.shape.num_elements() for weight in model.trainable_variables)
+    return after - before
+
+
+def _application(
+    name: str, weights: str | Path | None, input_shape: tuple[int, int, int]
+) -> keras.Model:
+    import keras
+
+    constructor = getattr(keras.applications, name)
+    try:
+        return constructor(
+            include_top=False,
+            weights=str(weights) if weights else None,
+            input_shape=input_shape,
+        )
+    except Exception as error:  # Keras raises bare Exception where a download fails
+        if weights == "imagenet":
+            raise ModelError(_no_official_weights(name, str(error))) from None
+        raise ModelError(
+            f"model.weights: {weights} does not fit {name} without its top. {_first_line(error)}"
+        ) from None
+
+
+def _no_official_weights(name: str, message: str) -> str:
+    address = re.search(r"https?://\S+/([^\s/:]+)", message)
+    if not address:
+        return f"model.weights: the ImageNet weights of {name} cannot be used. {message}"
+    return (
+        f"model.weights: the ImageNet weights of {name} could not be downloaded: the file "
+        f"{address[1]} is missing. Either fetch {address[0].rstrip(':')} elsewhere and put it into "
+        f"~/.keras/models/, or give its path as model.weights. ({_first_line(message)})"
+    )
+
+
+def _from_file(path: Path, input_shape: tuple[int, int, int]) -> keras.Model:
+    import keras
+
+    try:
+        # Safe mode refuses the layers that hold Python code.
+        base = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # whatever a file from elsewhere leads the loader to
+        raise ModelError(
+            f"model.base: {path} cannot be loaded as a Keras model. {_first_line(error)}"
+        ) from None
+    expected = tuple(base.input_shape[1:]) if isinstance(base.input_shape, tuple) else None
+    fits = (
+        expected is not None
+        and len(expected) == 3
+        and all(side in (None, given) for side, given in zip(expected, input_shape, strict=True))
+    )
+    if not fits:
+        raise ModelError(
+            f"model.base: {path} takes images of shape {expected or base.input_shape}. "
+            f"Received: {input_shape}. Set data.image_size to fit."
+        )
+    return base
+
+
+def _first_line(error: Exception | str) -> str:
+    return str(error).strip().partition("\n")[0][:300]

@@ -1,0 +1,164 @@
+"""What no single section can know: contradictions between sections, and files that are absent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pipeline.data import augmentation, image_folder
+from pipeline.data.sources import SOURCES
+from pipeline.errors import DataError
+from pipeline.models import lenet, transfer
+from pipeline.models.applications import APPLICATIONS
+from pipeline.recipe.schema import Recipe
+from pipeline.recipe.text import KeyPath
+from pipeline.section import only_section
+from pipeline.training import schedules
+from pipeline.training.optimizers import schedule_of
+
+Finding = tuple[KeyPath, str]
+
+
+def errors_in(recipe: Recipe) -> Iterator[Finding]:
+    """Yield the path and the wording of everything that cannot be meant."""
+    for check in _CHECKS:
+        yield from check(recipe)
+
+
+def warnings_in(recipe: Recipe) -> Iterator[Finding]:
+    """Yield the path and the wording of everything that is probably not meant."""
+    yield from _augmentation_changes_labels(recipe)
+
+
+def _files_are_there(recipe: Recipe) -> Iterator[Finding]:
+    data, model = recipe.data, recipe.model
+    if isinstance(data, image_folder.Keys):
+        if not data.path.is_dir() and data.download is None:
+            yield ("data", "path"), f"there is no folder {data.path}, and no data.download."
+    elif getattr(data, "path", None) and not data.path.is_file():
+        yield ("data", "path"), f"there is no file {data.path}."
+    if isinstance(model, transfer.Keys):
+        for key, value in (("base", model.base), ("weights", model.weights)):
+            if isinstance(value, Path) and not value.is_file():
+                yield ("model", key), f"there is no file {value}."
+
+
+def _classes_fit(recipe: Recipe) -> Iterator[Finding]:
+    try:
+        names = SOURCES[recipe.data.source].class_names(recipe.data)
+    except (DataError, OSError) as error:
+        yield ("data", "path"), str(error).removeprefix("data.path: ")
+        return
+    if names is None:
+        return
+    training = recipe.training
+    if training.topk and training.topk >= len(names):
+        yield (
+            ("training", "topk"),
+            f"expected less than the {len(names)} classes of the data. Received {training.topk}.",
+        )
+    if recipe.output == "sigmoid" and len(names) != 2:
+        yield (
+            ("training", "loss"),
+            f"binary_cross_entropy needs two classes. The data has {len(names)}.",
+        )
+
+
+def _binary_has_no_topk(recipe: Recipe) -> Iterator[Finding]:
+    if recipe.output == "sigmoid" and recipe.training.topk:
+        yield ("training", "topk"), "there is no topk with binary_cross_entropy."
+
+
+def _images_fit_the_model(recipe: Recipe) -> Iterator[Finding]:
+    size, model = recipe.data.image_size, recipe.model
+    path: KeyPath = ("data", "image_size")
+    received = f"Received [{size[0]}, {size[1]}]."
+    if isinstance(model, lenet.Keys) and max(size) > lenet.SIDE:
+        yield path, f"lenet takes at most [{lenet.SIDE}, {lenet.SIDE}]. {received}"
+    if isinstance(model, transfer.Keys) and model.application:
+        smallest = APPLICATIONS[model.application].smallest
+        if min(size) < smallest:
+            yield path, f"{model.base} takes at least [{smallest}, {smallest}]. {received}"
+
+
+def _crops_fit_in(recipe: Recipe) -> Iterator[Finding]:
+    height, width = recipe.data.image_size
+    for i, entry in enumerate(recipe.data.augmentation):
+        name, crop = only_section(entry)
+        if isinstance(crop, augmentation.RandomCrop) and (
+            crop.height > height or crop.width > width
+        ):
+            yield (
+                ("data", "augmentation", i, name),
+                f"expected a window within data.image_size [{height}, {width}]. "
+                f"Received {crop.height}×{crop.width}.",
+            )
+
+
+def _only_a_base_is_fine_tuned(recipe: Recipe) -> Iterator[Finding]:
+    if recipe.training.fine_tune and not isinstance(recipe.model, transfer.Keys):
+        yield (
+            ("training", "fine_tune"),
+            "there is nothing to fine-tune without a base: model.architecture is "
+            f"{recipe.model.architecture}, not transfer.",
+        )
+
+
+def _a_file_brings_its_weights(recipe: Recipe) -> Iterator[Finding]:
+    model = recipe.model
+    if isinstance(model, transfer.Keys) and not model.application:
+        given = "weights" in model.model_fields_set
+        if given:
+            yield ("model", "weights"), f"{model.base} brings its own weights. Remove this key."
+
+
+def _warmup_ends(recipe: Recipe) -> Iterator[Finding]:
+    schedule = schedule_of(recipe.optimizer)
+    if schedule is None or isinstance(schedule, schedules.Plateau):
+        return
+    warmup, epochs = getattr(schedule, "warmup", 0.0), recipe.training.epochs
+    if warmup >= epochs:
+        yield (
+            ("optimizer", "schedule"),
+            f"expected a warmup shorter than training.epochs {epochs}. Received {warmup}.",
+        )
+
+
+def _one_clipping_at_a_time(recipe: Recipe) -> Iterator[Finding]:
+    keys = ("clipnorm", "clipvalue", "global_clipnorm")
+    given = [key for key in keys if getattr(recipe.optimizer, key) is not None]
+    for key in given[1:]:
+        yield ("optimizer", key), f"Keras clips in one way at a time, and {given[0]} is set."
+
+
+def _augmentation_changes_labels(recipe: Recipe) -> Iterator[Finding]:
+    if not SOURCES[recipe.data.source].ORIENTATION_MATTERS:
+        return
+    for i, entry in enumerate(recipe.data.augmentation):
+        name, operation = only_section(entry)
+        if isinstance(operation, augmentation.RandomFlip):
+            yield (
+                ("data", "augmentation", i, name),
+                f"a digit flipped {operation.mode.replace('_', ' ')} is another digit or none.",
+            )
+        elif isinstance(operation, augmentation.RandomRotation):
+            factor = operation.factor
+            largest = max(map(abs, factor if isinstance(factor, tuple) else (factor,)))
+            if largest > 0.2:
+                yield (
+                    ("data", "augmentation", i, name),
+                    f"a 6 turned by {largest:g} of a full turn can become a 9.",
+                )
+
+
+_CHECKS: tuple[Callable[[Recipe], Iterator[Finding]], ...] = (
+    _files_are_there,
+    _classes_fit,
+    _binary_has_no_topk,
+    _images_fit_the_model,
+    _crops_fit_in,
+    _only_a_base_is_fine_tuned,
+    _a_file_brings_its_weights,
+    _warmup_ends,
+    _one_clipping_at_a_time,
+)

@@ -1,0 +1,183 @@
+"""A recipe's file becomes a checked `Recipe`, or an error that names all of its problems."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from pipeline.errors import Problem, RecipeError, UsageError
+from pipeline.recipe import contradictions
+from pipeline.recipe.problems import place_of, problems_of
+from pipeline.recipe.schema import Recipe
+from pipeline.recipe.substitute import assignments, substitute
+from pipeline.recipe.text import Document, KeyPath, dotted, parse
+
+
+@dataclass(frozen=True)
+class LoadedRecipe:
+    """A recipe that can be run.
+
+    Attributes:
+        recipe: with every default filled in.
+        text: the file as written.
+        substitutions: the `--set` arguments, in order.
+        warnings: what is probably not meant.
+    """
+
+    recipe: Recipe
+    text: str
+    substitutions: tuple[str, ...]
+    warnings: tuple[Problem, ...]
+
+
+def load(
+    path: Path,
+    substitutions: tuple[str, ...] = (),
+    *,
+    environment: Mapping[str, str] | None = None,
+) -> LoadedRecipe:
+    """Read and check a recipe.
+
+    Args:
+        path: the file; relative paths in it start from its folder.
+        substitutions: `a.b=value` arguments; relative paths in them start from the working folder.
+        environment: the values of `${NAME}`; the process's own unless given.
+
+    Raises:
+        UsageError: if the file cannot be read.
+        RecipeError: with every problem of the recipe.
+    """
+    environment = os.environ if environment is None else environment
+    text = read_text(path)
+    document = parse(
+        text, name=str(path), folder=path.absolute().parent, environment=environment
+    )
+    values = assignments(substitutions, folder=Path.cwd(), environment=environment)
+    document = substitute(document, values)
+    recipe, warnings = check(document, name=path.stem)
+    return LoadedRecipe(recipe, text, substitutions, warnings)
+
+
+def check(document: Document, *, name: str) -> tuple[Recipe, tuple[Problem, ...]]:
+    """Return the recipe of a document, and its warnings.
+
+    Args:
+        document: the values of a recipe.
+        name: what the recipe is called if it does not say.
+
+    Raises:
+        RecipeError: with every problem: those of single values first, then the contradictions
+            between what is left when those values are taken out.
+    """
+    tree = {"name": name, **document.tree}
+    problems: list[Problem] = []
+    recipe = None
+    try:
+        recipe = Recipe.model_validate(tree)
+    except ValidationError as error:
+        found = problems_of(error, document, Recipe)
+        problems.extend(found.values())
+        recipe = _without(tree, found)
+    if recipe is None:
+        raise RecipeError(sorted(problems, key=_position))
+    problems.extend(_located(contradictions.errors_in(recipe), document))
+    if problems:
+        raise RecipeError(sorted(problems, key=_position))
+    warned = tuple(_located(contradictions.warnings_in(recipe), document, is_warning=True))
+    return recipe, warned
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a recipe's file.
+
+    Raises:
+        UsageError: if there is no such file or it cannot be read.
+        RecipeError: if it is not UTF-8.
+    """
+    try:
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"{path}: the recipe cannot be read: {reason}.") from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - (before.rfind(b"\n") + 1) + 1
+        message = f"The byte #x{data[error.start]:02x} is not UTF-8."
+        raise RecipeError([Problem(f"{path}:{line}:{column}", "", message)]) from None
+
+
+def dump(recipe: Recipe) -> str:
+    """Return the YAML of a recipe with every default filled in; it loads as the same recipe."""
+    return yaml.safe_dump(
+        recipe.model_dump(mode="json", by_alias=True),
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=False,
+        width=100,
+    )
+
+
+def parameters(recipe: Recipe) -> dict[str, str]:
+    """Return the recipe as dotted paths with their values as text."""
+    flat: dict[str, str] = {}
+
+    def flatten(value: Any, path: KeyPath) -> None:
+        if isinstance(value, dict) and value:
+            for key, inner in value.items():
+                flatten(inner, (*path, key))
+        elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+            for position, item in enumerate(value):
+                flatten(item, (*path, position))
+        else:
+            flat[dotted(path)] = value if isinstance(value, str) else json.dumps(value)
+
+    flatten(recipe.model_dump(mode="json", by_alias=True), ())
+    return flat
+
+
+def _without(tree: dict[str, Any], paths: Mapping[KeyPath, Problem]) -> Recipe | None:
+    """Return the recipe that is left without the values at `paths`, if one is."""
+    rest = copy.deepcopy(tree)
+    # The deepest first, and the last of a list first, so that no path points elsewhere.
+    for path in sorted(paths, key=lambda path: (len(path), str(path)), reverse=True):
+        node: Any = rest
+        try:
+            for part in path[:-1]:
+                node = node[part]
+            if isinstance(node, dict):
+                node.pop(path[-1], None)
+            elif isinstance(node, list):
+                del node[path[-1]]
+        except (KeyError, IndexError, TypeError):
+            return None
+    try:
+        return Recipe.model_validate(rest)
+    except ValidationError:
+        return None
+
+
+def _located(
+    findings: Any, document: Document, *, is_warning: bool = False
+) -> list[Problem]:
+    return [
+        Problem(place_of(document, path), dotted(path), message, is_warning)
+        for path, message in findings
+    ]
+
+
+def _position(problem: Problem) -> tuple[int, int]:
+    """Return line and column, for the order of the text; what has none comes last."""
+    parts = problem.where.rsplit(":", 2)
+    if len(parts) == 3 and parts[1].isdecimal() and parts[2].isdecimal():
+        return int(parts[1]), int(parts[2])
+    return 10**9, 0

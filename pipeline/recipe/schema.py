@@ -1,0 +1,63 @@
+"""The grammar of a recipe: its sections, put together from what each room declares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from pipeline.data.sources import SOURCES
+from pipeline.models.architectures import ARCHITECTURES
+from pipeline.models.regularization import Regularization
+from pipeline.section import Section, Seed, Text, chosen_by_key
+from pipeline.training import optimizers
+from pipeline.training.keys import Runtime, Training
+
+SCHEMA_FILE = "recipe.schema.json"
+
+Data = chosen_by_key("source", {name: source.Keys for name, source in SOURCES.items()})
+Model = chosen_by_key(
+    "architecture",
+    {name: architecture.Keys for name, architecture in ARCHITECTURES.items()},
+)
+
+
+class Tracking(Section):
+    """Where the run is logged."""
+
+    experiment: Text | None = Field(None, description="MLflow experiment; absent, the name.")
+    uri: Text | None = Field(
+        None, description="MLflow tracking server; absent, MLFLOW_TRACKING_URI or mlruns/mlflow.db."
+    )
+
+
+class Recipe(Section):
+    """Everything about an image classifier: data, model, regularization, optimizer, training."""
+
+    name: Text = Field("", validate_default=False, description="Absent, the file's name.")
+    description: str = Field("", description="What it is for.")
+    seed: Seed = Field(42, description="The same seed gives the same run.")
+    data: Data = Field(description="Where the images come from.")  # type: ignore[valid-type]
+    model: Model = Field(description="What looks at them.")  # type: ignore[valid-type]
+    regularization: Regularization = Field(
+        Regularization(), description="What keeps it from learning by heart."
+    )
+    optimizer: optimizers.OptimizerKeys = Field(  # type: ignore[valid-type]
+        default_factory=optimizers.default, description="How its weights change."
+    )
+    training: Training = Field(Training(), description="For how long, and towards what.")
+    tracking: Tracking = Field(Tracking(), description="Where the run is logged.")
+    runtime: Runtime = Field(Runtime(), description="What it trains on.")
+
+    @property
+    def output(self) -> Any:
+        """The output layer that the loss needs."""
+        return "sigmoid" if self.training.loss == "binary_cross_entropy" else "softmax"
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a recipe, for completion in editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Recipe.model_json_schema(by_alias=True),
+    }

@@ -1,0 +1,276 @@
+"""Strict YAML: text becomes plain values, and every key and value remembers where it stands.
+
+The syntax is PyYAML's; what a plain scalar means is YAML 1.2's core schema, because a recipe must mean
+what it says: `3e-4` is a float, `no` a string, `010` ten, and a key given twice an error.
+Tags are refused, so that nothing in a recipe can run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.errors import Problem, RecipeError
+from pipeline.section import LocatedText
+
+MAX_CHARACTERS = 200_000
+MAX_VALUES = 10_000  # counted after aliases are expanded
+MAX_DEPTH = 40
+
+KeyPath = tuple[str | int, ...]
+
+_INT = re.compile(r"[-+]?[0-9]+")
+_OCTAL = re.compile(r"0o[0-7]+")
+_HEX = re.compile(r"0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INFINITY = re.compile(r"[-+]?\.(inf|Inf|INF)")
+_NAMED: dict[str, Any] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
+}
+_VARIABLE = re.compile(r"\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|(\$\{)")
+
+
+@dataclass(frozen=True)
+class Document:
+    """A recipe as values, before anything is known of their meaning.
+
+    Attributes:
+        tree: the mappings, lists and scalars of the text.
+        keys: where each key of a mapping stands, as `file:line:column`, by its path.
+        values: where each value stands, by its path.
+    """
+
+    tree: dict[str, Any]
+    keys: Mapping[KeyPath, str] = field(default_factory=dict)
+    values: Mapping[KeyPath, str] = field(default_factory=dict)
+
+
+def parse(text: str, *, name: str, folder: Path, environment: Mapping[str, str]) -> Document:
+    """Read a recipe's text.
+
+    Args:
+        text: YAML whose top level is a mapping.
+        name: what the messages call the text, usually its path as the user gave it.
+        folder: the folder that relative paths in the text start from.
+        environment: the values of `${NAME}`.
+
+    Raises:
+        RecipeError: with every problem of the syntax that can be told apart.
+    """
+    reader = _Reader(name, folder, environment)
+    tree = reader.read(text)
+    if not reader.problems and not isinstance(tree, dict):
+        received = "nothing" if tree is None else f"a {_kind(tree)}"
+        reader.problems.append(
+            Problem(f"{name}:1:1", "", f"Expected the sections of a recipe. Received {received}.")
+        )
+    if reader.problems:
+        raise RecipeError(reader.problems)
+    return Document(tree, reader.keys, reader.values)
+
+
+def parse_value(
+    text: str, *, name: str, folder: Path, environment: Mapping[str, str]
+) -> tuple[Any, Mapping[KeyPath, str], Mapping[KeyPath, str]]:
+    """Read one value, as on the command line; return it with the places of its keys and values.
+
+    Every place is `name`: within one argument a line and a column would only distract.
+
+    Raises:
+        RecipeError: if `text` is not YAML.
+    """
+    reader = _Reader(name, folder, environment, with_positions=False)
+    value = reader.read(text)
+    if reader.problems:
+        raise RecipeError(reader.problems)
+    return value, reader.keys, reader.values
+
+
+def resolve_scalar(text: str) -> Any:
+    """Return what an unquoted scalar means in YAML 1.2's core schema.
+
+    Raises:
+        ValueError: if it is a number that Python refuses to read (more than 4,300 digits).
+    """
+    if text in _NAMED:
+        return _NAMED[text]
+    if _INT.fullmatch(text):
+        return int(text)
+    if _OCTAL.fullmatch(text) or _HEX.fullmatch(text):
+        return int(text, 0)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if _INFINITY.fullmatch(text):
+        return float(text.replace(".", ""))
+    return text
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's parser without its resolver: tags are refused and scalars stay text."""
+
+    yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012, the name is PyYAML's
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if getattr(event, "tag", None):
+            raise yaml.MarkedYAMLError(
+                problem=f"Tags are not part of a recipe. Received: {event.tag}",
+                problem_mark=event.start_mark,
+            )
+        if self.depth == MAX_DEPTH:
+            raise yaml.MarkedYAMLError(
+                problem=f"Nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark
+            )
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+class _Reader:
+    """One pass over a text: its values, their places and its problems."""
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        environment: Mapping[str, str],
+        *,
+        with_positions: bool = True,
+    ) -> None:
+        self.name = name
+        self.folder = folder
+        self.environment = environment
+        self.with_positions = with_positions
+        self.problems: list[Problem] = []
+        self.keys: dict[KeyPath, str] = {}
+        self.values: dict[KeyPath, str] = {}
+        self._count = 0
+        self._open: set[int] = set()
+
+    def read(self, text: str) -> Any:
+        if len(text) > MAX_CHARACTERS:
+            self._refuse(None, (), f"Longer than {MAX_CHARACTERS:,} characters: not a recipe.")
+            return None
+        try:
+            # The loader is yaml.SafeLoader with less in it.
+            node = yaml.compose(text, Loader=_Loader)  # noqa: S506
+        except yaml.MarkedYAMLError as error:
+            message = (error.problem or "not YAML").strip()
+            self._refuse(error.problem_mark or error.context_mark, (), f"{message[:200]}.")
+            return None
+        except yaml.reader.ReaderError as error:
+            before = text[: error.position]
+            line = before.count("\n") + 1
+            column = error.position - (before.rfind("\n") + 1) + 1
+            place = f"{self.name}:{line}:{column}" if self.with_positions else self.name
+            self.problems.append(
+                Problem(place, "", f"The character #x{error.character:02x} is not allowed in YAML.")
+            )
+            return None
+        except RecursionError:
+            self._refuse(None, (), "Nested too deeply to be a recipe.")
+            return None
+        return None if node is None else self._value(node, ())
+
+    def _value(self, node: yaml.Node, path: KeyPath) -> Any:
+        self._count += 1
+        if self._count > MAX_VALUES:
+            if self._count == MAX_VALUES + 1:
+                self._refuse(
+                    node.start_mark, path, f"More than {MAX_VALUES:,} values, aliases expanded."
+                )
+            return None
+        if id(node) in self._open:
+            self._refuse(node.start_mark, path, "An alias refers to the value that it is part of.")
+            return None
+        self.values[path] = self._place(node.start_mark)
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, path)
+        self._open.add(id(node))
+        value: Any
+        if isinstance(node, yaml.SequenceNode):
+            value = [self._value(item, (*path, i)) for i, item in enumerate(node.value)]
+        else:
+            value = self._mapping(node, path)
+        self._open.discard(id(node))
+        return value
+
+    def _mapping(self, node: yaml.Node, path: KeyPath) -> dict[str, Any]:
+        mapping: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            place = self._place(key_node.start_mark)
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._refuse(key_node.start_mark, path, "A key has to be a name.")
+                continue
+            key = key_node.value
+            if key in mapping:
+                first = self.keys[(*path, key)]
+                self.problems.append(
+                    Problem(place, dotted((*path, key)), f"Key given twice, first at {first}.")
+                )
+                continue
+            self.keys[(*path, key)] = place
+            mapping[key] = self._value(value_node, (*path, key))
+        return mapping
+
+    def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
+        text = self._with_environment(node, path)
+        if node.style is None:
+            try:
+                value = resolve_scalar(text)
+            except ValueError:
+                self._refuse(node.start_mark, path, f"Not a usable number: {text[:20]}….")
+                return None
+            if not isinstance(value, str):
+                return value
+        return LocatedText.at(text, self.folder)
+
+    def _with_environment(self, node: yaml.ScalarNode, path: KeyPath) -> str:
+        def replacement(match: re.Match[str]) -> str:
+            escaped, variable, default, broken = match.groups()
+            if escaped:
+                return "${"
+            if broken:
+                self._refuse(
+                    node.start_mark, path, "Expected ${NAME} or ${NAME:-default}; $${ writes ${."
+                )
+                return ""
+            value = self.environment.get(variable) or default
+            if value is None:
+                self._refuse(
+                    node.start_mark,
+                    path,
+                    f"The environment variable {variable} is not set. "
+                    f"Set it, or write ${{{variable}:-default}}.",
+                )
+                return ""
+            return value
+
+        return _VARIABLE.sub(replacement, node.value)
+
+    def _place(self, mark: yaml.Mark | None) -> str:
+        if not self.with_positions:
+            return self.name
+        return f"{self.name}:{mark.line + 1}:{mark.column + 1}" if mark else f"{self.name}:1:1"
+
+    def _refuse(self, mark: yaml.Mark | None, path: KeyPath, message: str) -> None:
+        self.problems.append(Problem(self._place(mark), dotted(path), message))
+
+
+def dotted(path: KeyPath) -> str:
+    """Return the path as it is written on the command line."""
+    return ".".join(str(part) for part in path)
+
+
+def _kind(value: Any) -> str:
+    return {dict: "mapping", list: "list"}.get(type(value), "single value")

@@ -1,0 +1,313 @@
+"""From a recipe to a trained, evaluated, logged model. This is the story; the rooms tell the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pipeline
+from pipeline import engines
+from pipeline.data.sources import SOURCES
+from pipeline.errors import PipelineError
+from pipeline.models.architectures import ARCHITECTURES
+from pipeline.recipe.load import LoadedRecipe, dump, parameters
+from pipeline.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    import keras
+
+    from pipeline.data.splits import Splits
+    from pipeline.recipe.schema import Recipe
+    from pipeline.tracking.recorder import Recorder
+    from pipeline.training.devices import Devices
+    from pipeline.training.phases import History
+
+Say = Callable[[str], None]
+
+EVALUATION_BATCH = 64
+_PACKAGES = ("tensorflow", "keras", "mlflow", "numpy", "pillow", "scikit-learn", "pydantic")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a run.
+
+    Attributes:
+        run_id: the run in MLflow.
+        name: the recipe's name.
+        status: FINISHED; a run that did not finish raises instead.
+        metrics: the final metrics by name, `val_*` of the split that chose the epoch, `test_*` of
+            the one that was looked at once.
+        seconds: the time each stage took.
+        model_uri: the model, as MLflow's loaders take it.
+        tracking_uri: the store that the run is in.
+        epochs: how many epochs were trained.
+        best_epoch: the one whose weights the model has, counted from 1.
+        images: how many images each split has.
+        quarantined: the files that were left out, with the reason.
+        undelivered: the folder of what the store did not take, None where it took everything.
+    """
+
+    run_id: str
+    name: str
+    status: str
+    metrics: dict[str, float]
+    seconds: dict[str, float]
+    model_uri: str
+    tracking_uri: str
+    epochs: int
+    best_epoch: int
+    images: dict[str, int]
+    quarantined: dict[str, str]
+    undelivered: str | None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model with the weights of its best epoch, and how it came to them."""
+
+    model: keras.Model
+    history: History
+    devices: Devices
+
+
+def run(loaded: LoadedRecipe, *, say: Say) -> Result:
+    """Train, evaluate and log what a recipe describes.
+
+    Args:
+        loaded: the recipe, and what it was read from.
+        say: tells a person what is going on.
+
+    Raises:
+        PipelineError: if the run fails; in MLflow it is FAILED, with the reason.
+        KeyboardInterrupt: if it is interrupted; in MLflow it is KILLED.
+    """
+    watch = Stopwatch()
+    recipe = loaded.recipe
+    with watch.stage("import"):
+        engines.load()
+        from pipeline.tracking import recorder as recording
+        from pipeline.tracking.store import open_store
+    with watch.stage("store"):
+        experiment = recipe.tracking.experiment or recipe.name
+        store = open_store(recipe.tracking.uri)
+        recorder = recording.start(store, experiment=experiment, name=recipe.name, say=say)
+    try:
+        _record_recipe(loaded, recorder)
+        with watch.stage("data"):
+            splits = SOURCES[recipe.data.source].load(recipe.data, say=say)
+        _record_data(recipe, splits, recorder)
+        with watch.stage("train"):
+            trained = _train(recipe, splits, recorder, say)
+        with watch.stage("evaluate"):
+            metrics = _evaluate(recipe, splits, trained, recorder)
+        with watch.stage("log"):
+            recorder.metrics(metrics)
+            _record_model(splits, trained, recorder)
+    except BaseException as error:
+        _record_failure(error, recorder)
+        raise
+    with watch.stage("log"):
+        recorder.metrics({f"seconds/{stage}": value for stage, value in watch.seconds.items()})
+        undelivered = recorder.close("FINISHED")
+    return Result(
+        run_id=recorder.run_id,
+        name=recipe.name,
+        status="FINISHED",
+        metrics=metrics,
+        seconds={stage: round(value, 3) for stage, value in watch.seconds.items()},
+        model_uri=f"runs:/{recorder.run_id}/model" if undelivered else recorder.model_uri(),
+        tracking_uri=recorder.uri,
+        epochs=len(trained.history.rows),
+        best_epoch=trained.history.best_epoch,
+        images={name: len(split) for name, split in splits.named().items()},
+        quarantined={file.name: file.reason for file in splits.quarantined},
+        undelivered=str(undelivered) if undelivered else None,
+    )
+
+
+def _train(recipe: Recipe, splits: Splits, recorder: Recorder, say: Say) -> Trained:
+    import keras
+
+    from pipeline.data import augmentation
+    from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
+    from pipeline.models import transfer
+    from pipeline.training import devices
+    from pipeline.training.phases import Batches, train
+
+    found = devices.find(recipe.runtime)
+    say(found.description)
+    keras.utils.set_random_seed(recipe.seed)
+    classes, shape = len(splits.class_names), splits.image_shape
+    layers = augmentation.build(recipe.data.augmentation, image_size=shape[:2])
+
+    def training(first_epoch: int, epochs: int) -> Any:
+        return training_batches(
+            splits.train,
+            classes=classes,
+            output=recipe.output,
+            batch_size=recipe.data.batch_size,
+            augmentation=layers,
+            seed=recipe.seed,
+            first_epoch=first_epoch,
+            epochs=epochs,
+        )
+
+    with found.scope():
+        model = ARCHITECTURES[recipe.model.architecture].build(
+            recipe.model,
+            image_shape=shape,
+            classes=classes,
+            output=recipe.output,
+            regularization=recipe.regularization,
+        )
+        say(f"Built {model.name} with {model.count_params():,} weights for {shape} pixels")
+        history = train(
+            model,
+            Batches(
+                training=training,
+                validation=evaluation_batches(
+                    splits.validation,
+                    classes=classes,
+                    output=recipe.output,
+                    batch_size=EVALUATION_BATCH,
+                ),
+                steps_per_epoch=steps_per_epoch(splits.train, recipe.data.batch_size),
+            ),
+            training=recipe.training,
+            optimizer=recipe.optimizer,
+            label_smoothing=recipe.regularization.label_smoothing,
+            on_gpu=found.on_gpu,
+            unfreeze=lambda start: transfer.unfreeze(model, start),
+            on_epoch=lambda epoch, row: recorder.metrics(
+                {f"epoch/{name}": value for name, value in row.items()}, step=epoch
+            ),
+            say=say,
+        )
+    return Trained(model, history, found)
+
+
+def _evaluate(
+    recipe: Recipe, splits: Splits, trained: Trained, recorder: Recorder
+) -> dict[str, float]:
+    """Return the metrics of every split that was held out, and record their pictures."""
+    from pipeline.data.batches import evaluation_batches
+    from pipeline.evaluation import figures
+    from pipeline.evaluation.metrics import (
+        classification_metrics,
+        confusion_matrix,
+        probabilities,
+    )
+
+    history = trained.history
+    drawn = {
+        "learning_curves": figures.learning_curves(
+            history.rows,
+            best_epoch=history.best_epoch,
+            fine_tuned_from=history.fine_tuned_from,
+        )
+    }
+    metrics: dict[str, float] = {"best_epoch": float(history.best_epoch)}
+    for prefix, title, split in (
+        ("val", "validation", splits.validation),
+        ("test", "test", splits.test),
+    ):
+        if split is None:
+            continue
+        batches = evaluation_batches(
+            split,
+            classes=len(splits.class_names),
+            output=recipe.output,
+            batch_size=EVALUATION_BATCH,
+        )
+        predicted = probabilities(trained.model, batches)
+        values = classification_metrics(
+            split.labels, predicted, class_names=splits.class_names, topk=recipe.training.topk
+        )
+        metrics |= {f"{prefix}_{name}": value for name, value in values.items()}
+        drawn[f"{prefix}_confusion_matrix"] = figures.confusion(
+            confusion_matrix(split.labels, predicted),
+            splits.class_names,
+            title=f"{title}, accuracy {values['accuracy']:.4f} of {len(split):,}",
+        )
+
+    def write(folder: Path) -> None:
+        (folder / "figures").mkdir()
+        for name, figure in drawn.items():
+            figure.savefig(folder / "figures" / f"{name}.png", dpi=120)
+
+    recorder.artifacts(write)
+    return metrics
+
+
+def _record_recipe(loaded: LoadedRecipe, recorder: Recorder) -> None:
+    recipe = loaded.recipe
+    recorder.parameters(parameters(recipe))
+    environment = {
+        "pipeline": pipeline.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+        **{name: version(name) for name in _PACKAGES},
+    }
+    recorder.tags({"seed": str(recipe.seed), "pipeline.version": pipeline.__version__})
+
+    def write(folder: Path) -> None:
+        (folder / "recipe.yaml").write_text(loaded.text, "utf-8")
+        (folder / "resolved.yaml").write_text(dump(recipe), "utf-8")
+        (folder / "environment.json").write_text(json.dumps(environment, indent=1), "utf-8")
+        if loaded.substitutions:
+            lines = [f"--set {argument}\n" for argument in loaded.substitutions]
+            (folder / "substitutions.txt").write_text("".join(lines), "utf-8")
+
+    recorder.artifacts(write)
+
+
+def _record_data(recipe: Recipe, splits: Splits, recorder: Recorder) -> None:
+    source = str(getattr(recipe.data, "path", None) or recipe.data.source)
+    counts = {name: len(split) for name, split in splits.named().items()}
+    recorder.dataset(
+        name=Path(source).name,
+        digest=splits.digest,
+        source_type="local" if os.sep in source else "package",
+        source=json.dumps({"uri": source}),
+        counts=counts,
+    )
+    recorder.metrics({f"images/{name}": float(count) for name, count in counts.items()})
+    recorder.metrics({"images/quarantined": float(len(splits.quarantined))})
+
+    def write(folder: Path) -> None:
+        names = json.dumps(splits.class_names, ensure_ascii=False, indent=1)
+        (folder / "class_names.json").write_text(names, "utf-8")
+        bad = {file.name: file.reason for file in splits.quarantined}
+        if bad:
+            listed = json.dumps(bad, ensure_ascii=False, indent=1)
+            (folder / "quarantined.json").write_text(listed, "utf-8")
+
+    recorder.artifacts(write)
+
+
+def _record_model(splits: Splits, trained: Trained, recorder: Recorder) -> None:
+    from pipeline.tracking.model import write_model
+
+    metadata = {"class_names": list(splits.class_names), "data_digest": splits.digest}
+    recorder.model(lambda folder: write_model(trained.model, folder, metadata=metadata))
+    recorder.tags(
+        {"devices": ", ".join(trained.devices.names), "precision": trained.devices.precision}
+    )
+
+
+def _record_failure(error: BaseException, recorder: Recorder) -> None:
+    if isinstance(error, KeyboardInterrupt):
+        reason = "interrupted"
+    elif isinstance(error, PipelineError):
+        reason = str(error)
+    else:
+        reason = f"{type(error).__name__}: {error}"
+    recorder.tags({"reason": reason[:5000]})
+    recorder.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")

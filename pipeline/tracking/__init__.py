@@ -1,0 +1,1 @@
+"""Where runs are kept. Nothing else in the package imports mlflow."""

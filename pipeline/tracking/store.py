@@ -1,0 +1,133 @@
+"""The store of runs: mlruns/mlflow.db and mlruns/artifacts in the working folder, or a server."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import TrackingError
+
+FOLDER = "mlruns"
+
+# A run must not wait minutes for a server that is gone: what cannot be sent is kept and sent later.
+_PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open store.
+
+    Attributes:
+        uri: its MLflow tracking URI.
+        client: an MlflowClient.
+        artifacts: the folder of its artifacts where it is the one in the working folder.
+    """
+
+    uri: str
+    client: Any
+    artifacts: Path | None
+
+
+def locate(uri: str | None) -> str:
+    """Return the tracking URI in use.
+
+    Args:
+        uri: what the recipe says; otherwise MLFLOW_TRACKING_URI, or mlruns/ in the working folder.
+    """
+    return uri or os.environ.get("MLFLOW_TRACKING_URI") or _local_uri()
+
+
+def open_store(uri: str | None) -> Store:
+    """Open the store, and create it if it is the local one and does not exist.
+
+    Raises:
+        TrackingError: if it cannot be reached, created or read.
+    """
+    located = locate(uri)
+    is_local = located == _local_uri()
+    artifacts = Path(FOLDER, "artifacts").absolute() if is_local else None
+    for name, value in _PATIENCE.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    try:
+        if artifacts:
+            artifacts.mkdir(parents=True, exist_ok=True)
+        with _one_at_a_time(artifacts):
+            import mlflow
+
+            logging.getLogger("mlflow").setLevel(logging.WARNING)  # its import sets the level
+            client = mlflow.MlflowClient(tracking_uri=located)
+            client.search_experiments(max_results=1)
+    except Exception as error:  # MLflow raises what the database, the network or the disk do
+        raise TrackingError(
+            f"The store of runs {located} cannot be used: {first_line(error)} "
+            "Check tracking.uri and MLFLOW_TRACKING_URI, and that the place can be written to."
+        ) from None
+    return Store(located, client, artifacts)
+
+
+def experiment_id(store: Store, name: str) -> str:
+    """Return the id of an experiment, which is created if it does not exist.
+
+    Raises:
+        TrackingError: if it was deleted, or cannot be created.
+    """
+    try:
+        with _one_at_a_time(store.artifacts):
+            experiment = store.client.get_experiment_by_name(name)
+            if experiment is None:
+                location = store.artifacts.as_uri() if store.artifacts else None
+                return str(store.client.create_experiment(name, artifact_location=location))
+    except Exception as error:
+        raise TrackingError(
+            f"The experiment '{name}' cannot be made in {store.uri}: {first_line(error)}"
+        ) from None
+    if experiment.lifecycle_stage != "active":
+        raise TrackingError(
+            f"The experiment '{name}' was deleted in {store.uri}. Restore it with "
+            f"`mlflow experiments restore -x {experiment.experiment_id}`, or set "
+            "tracking.experiment to another name."
+        )
+    return str(experiment.experiment_id)
+
+
+def newest_run(store: Store) -> Any:
+    """Return the newest run of all experiments, or None where there is none."""
+    experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
+    runs = store.client.search_runs(
+        experiments, order_by=["attributes.start_time DESC"], max_results=1
+    )
+    return runs[0] if runs else None
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, ended with a full stop."""
+    text = str(error).strip().partition("\n")[0][:300] or type(error).__name__
+    return text if text.endswith(".") else f"{text}."
+
+
+def _local_uri() -> str:
+    return f"sqlite:///{Path(FOLDER, 'mlflow.db').absolute()}"
+
+
+@contextlib.contextmanager
+def _one_at_a_time(artifacts: Path | None) -> Iterator[None]:
+    """Let one process at a time create what it does not find in the local store."""
+    if artifacts is None or os.name == "nt":
+        yield
+        return
+    import fcntl
+
+    with Path(artifacts.parent, ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,1 @@
+"""Compile and fit: optimizers, losses, callbacks, devices and precision."""

@@ -1,0 +1,214 @@
+"""Every optimizer of keras.optimizers, with its own arguments.
+
+The table repeats Keras's signatures so that a recipe can be checked without importing Keras; a test
+holds the two together.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+from pydantic import Field, create_model
+
+from pipeline.section import (
+    AnyFloat,
+    Flag,
+    Fraction,
+    NaturalFloat,
+    NaturalInt,
+    PositiveFloat,
+    PositiveInt,
+    Section,
+    chosen_by_key,
+    only_section,
+)
+from pipeline.training.schedules import Schedule, learning_rate
+
+
+class _Arguments(Section):
+    """The arguments that every optimizer has."""
+
+    name: str
+    learning_rate: PositiveFloat
+    schedule: Schedule | None = Field(None, description="How the rate changes.")  # type: ignore[valid-type]
+    weight_decay: NaturalFloat | None = Field(None, description="Decoupled decay of the weights.")
+    clipnorm: PositiveFloat | None = Field(None, description="Largest norm of a weight's gradient.")
+    clipvalue: PositiveFloat | None = Field(None, description="Largest entry of a gradient.")
+    global_clipnorm: PositiveFloat | None = Field(
+        None, description="Largest norm of all gradients together."
+    )
+    use_ema: Flag = Field(False, description="Evaluate and keep a moving average of the weights.")
+    ema_momentum: Fraction = Field(0.99, description="How slowly the average moves.")
+    ema_overwrite_frequency: PositiveInt | None = Field(
+        None, description="Steps after which the weights are set to their average."
+    )
+    gradient_accumulation_steps: PositiveInt | None = Field(
+        None, description="Steps whose gradients are averaged before the weights change."
+    )
+
+
+class Optimizer(NamedTuple):
+    """An optimizer of Keras: the name of its class, and its own arguments with their defaults."""
+
+    class_name: str
+    arguments: dict[str, tuple[Any, Any]]
+
+
+_ADAM = {
+    "learning_rate": (PositiveFloat, 1e-3),
+    "beta_1": (Fraction, 0.9),
+    "beta_2": (Fraction, 0.999),
+    "epsilon": (PositiveFloat, 1e-7),
+}
+_AMSGRAD = {"amsgrad": (Flag, False)}
+
+OPTIMIZERS: dict[str, Optimizer] = {
+    "adadelta": Optimizer(
+        "Adadelta",
+        {
+            "learning_rate": (PositiveFloat, 1e-3),
+            "rho": (Fraction, 0.95),
+            "epsilon": (PositiveFloat, 1e-7),
+        },
+    ),
+    "adafactor": Optimizer(
+        "Adafactor",
+        {
+            "learning_rate": (PositiveFloat, 1e-3),
+            "beta_2_decay": (AnyFloat, -0.8),
+            "epsilon_1": (PositiveFloat, 1e-30),
+            "epsilon_2": (PositiveFloat, 1e-3),
+            "clip_threshold": (PositiveFloat, 1.0),
+            "relative_step": (Flag, True),
+        },
+    ),
+    "adagrad": Optimizer(
+        "Adagrad",
+        {
+            "learning_rate": (PositiveFloat, 1e-3),
+            "initial_accumulator_value": (NaturalFloat, 0.1),
+            "epsilon": (PositiveFloat, 1e-7),
+        },
+    ),
+    "adam": Optimizer("Adam", {**_ADAM, **_AMSGRAD}),
+    "adamax": Optimizer("Adamax", _ADAM),
+    "adamw": Optimizer(
+        "AdamW", {**_ADAM, **_AMSGRAD, "weight_decay": (NaturalFloat | None, 0.004)}
+    ),
+    "ftrl": Optimizer(
+        "Ftrl",
+        {
+            "learning_rate": (PositiveFloat, 1e-3),
+            "learning_rate_power": (AnyFloat, -0.5),
+            "initial_accumulator_value": (NaturalFloat, 0.1),
+            "l1_regularization_strength": (NaturalFloat, 0.0),
+            "l2_regularization_strength": (NaturalFloat, 0.0),
+            "l2_shrinkage_regularization_strength": (NaturalFloat, 0.0),
+            "beta": (NaturalFloat, 0.0),
+        },
+    ),
+    "lamb": Optimizer("Lamb", _ADAM),
+    "lion": Optimizer(
+        "Lion",
+        {
+            "learning_rate": (PositiveFloat, 1e-3),
+            "beta_1": (Fraction, 0.9),
+            "beta_2": (Fraction, 0.99),
+        },
+    ),
+    "muon": Optimizer(
+        "Muon",
+        {
+            "learning_rate": (PositiveFloat, 1e-3),
+            "adam_beta_1": (Fraction, 0.9),
+            "adam_beta_2": (Fraction, 0.999),
+            "adam_weight_decay": (NaturalFloat, 0.004),
+            "epsilon": (PositiveFloat, 1e-7),
+            "weight_decay": (NaturalFloat | None, 0.004),
+            "exclude_embeddings": (Flag, True),
+            "muon_a": (AnyFloat, 3.4445),
+            "muon_b": (AnyFloat, -4.775),
+            "muon_c": (AnyFloat, 2.0315),
+            "adam_lr_ratio": (PositiveFloat, 1.0),
+            "momentum": (Fraction, 0.95),
+            "ns_steps": (PositiveInt, 5),
+            "nesterov": (Flag, True),
+            "rms_rate": (PositiveFloat, 0.2),
+        },
+    ),
+    "nadam": Optimizer("Nadam", _ADAM),
+    "rmsprop": Optimizer(
+        "RMSprop",
+        {
+            "learning_rate": (PositiveFloat, 1e-3),
+            "rho": (Fraction, 0.9),
+            "momentum": (Fraction, 0.0),
+            "epsilon": (PositiveFloat, 1e-7),
+            "centered": (Flag, False),
+        },
+    ),
+    "schedule_free_adamw": Optimizer(
+        "ScheduleFreeAdamW",
+        {
+            "learning_rate": (PositiveFloat, 0.0025),
+            "beta_1": (Fraction, 0.9),
+            "beta_2": (Fraction, 0.999),
+            "epsilon": (PositiveFloat, 1e-8),
+            "warmup_steps": (NaturalInt, 0),
+        },
+    ),
+    "sgd": Optimizer(
+        "SGD",
+        {
+            "learning_rate": (PositiveFloat, 0.01),
+            "momentum": (Fraction, 0.0),
+            "nesterov": (Flag, False),
+        },
+    ),
+}
+
+DEFAULT = "adam"
+
+_SECTIONS: dict[str, type[Section]] = {
+    name: create_model(
+        f"{optimizer.class_name}Keys",
+        __base__=_Arguments,
+        **{  # type: ignore[call-overload]
+            "name": (Literal[name], name),
+            **optimizer.arguments,
+        },
+    )
+    for name, optimizer in OPTIMIZERS.items()
+}
+
+OptimizerKeys = chosen_by_key("name", _SECTIONS, default=DEFAULT)
+
+
+def default() -> Section:
+    """Return the section of a recipe that names no optimizer."""
+    return _SECTIONS[DEFAULT]()
+
+
+def schedule_of(keys: Any) -> Section | None:
+    """Return the section of the schedule that an `optimizer` section names, if it names one."""
+    return only_section(keys.schedule)[1] if keys.schedule else None
+
+
+def build(keys: Any, *, steps_per_epoch: int, epochs: int) -> Any:
+    """Return a new Keras optimizer.
+
+    Args:
+        keys: the `optimizer` section of a recipe.
+        steps_per_epoch: training steps in an epoch, for the schedule.
+        epochs: the length of the training, for the schedule.
+    """
+    import keras
+
+    arguments = keys.model_dump(exclude={"name", "schedule"})
+    arguments["learning_rate"] = learning_rate(
+        schedule_of(keys),
+        keys.learning_rate,
+        steps_per_epoch=steps_per_epoch,
+        epochs=epochs,
+    )
+    return getattr(keras.optimizers, OPTIMIZERS[keys.name].class_name)(**arguments)
