@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +31,8 @@ def command(recipe: Path, substitutions: tuple[str, ...], as_json: bool) -> None
     for warning in loaded.warnings:
         say(str(warning))
     signal.signal(signal.SIGTERM, _interrupt)  # what clusters send is an interruption too
-    result = run(loaded, say=say)
+    with contextlib.redirect_stdout(sys.stderr):  # what Keras prints is not the result
+        result = run(loaded, say=say)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(result), ensure_ascii=False))
     else:
