@@ -1,4 +1,4 @@
-"""From a recipe to a trained, evaluated, logged model. This is the story; the rooms tell the rest."""
+"""From a recipe to a trained, evaluated, logged model: the story, which the rooms tell in full."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def _train(recipe: Recipe, splits: Splits, recorder: Recorder, say: Say) -> Trai
             training=recipe.training,
             optimizer=recipe.optimizer,
             label_smoothing=recipe.regularization.label_smoothing,
-            on_gpu=found.on_gpu,
+            devices=found,
             unfreeze=lambda start: transfer.unfreeze(model, start),
             on_epoch=lambda epoch, row: recorder.metrics(
                 {f"epoch/{name}": value for name, value in row.items()}, step=epoch

@@ -62,9 +62,7 @@ def classification_metrics(
         found[f"top_{topk}_accuracy"] = float(np.mean(ranks < topk))
     options: dict[str, Any] = {"labels": classes, "zero_division": 0}
     for average in ("macro", "weighted"):
-        values = metrics.precision_recall_fscore_support(
-            labels, chosen, average=average, **options
-        )
+        values = metrics.precision_recall_fscore_support(labels, chosen, average=average, **options)
         for name, value in zip(("precision", "recall", "f1"), values, strict=False):
             found[f"{name}_{average}"] = float(value)
     by_class = metrics.precision_recall_fscore_support(labels, chosen, average=None, **options)

@@ -77,6 +77,7 @@ def build(
     else:
         base = _from_file(Path(keys.base), (height, width, 3))
     base.trainable = False
+    _silence_noise(base)
     x = base(x, training=False)
     if len(x.shape) == 4:
         x = keras.layers.GlobalAveragePooling2D(name="features")(x)
@@ -99,7 +100,7 @@ def base_of(model: keras.Model) -> keras.Model:
 
 
 def unfreeze(model: keras.Model, start: str | int) -> int:
-    """Let the end of the base learn; batch normalization stays in inference mode.
+    """Let the end of the base learn; batch normalization stays frozen, in inference mode.
 
     Args:
         model: what `build` returned.
@@ -112,6 +113,8 @@ def unfreeze(model: keras.Model, start: str | int) -> int:
     Raises:
         ModelError: if the base has no such layer.
     """
+    import keras
+
     base = base_of(model)
     names = [layer.name for layer in base.layers]
     if isinstance(start, int):
@@ -128,12 +131,33 @@ def unfreeze(model: keras.Model, start: str | int) -> int:
                 f"Its last layers with weights: {', '.join(with_weights[-8:])}."
             )
         first = matching[0]
-    before = sum(weight.shape.num_elements() for weight in model.trainable_variables)
+    before = _count(model.trainable_variables)
     base.trainable = True
-    for layer in base.layers[:first]:
-        layer.trainable = False
-    after = sum(weight.shape.num_elements() for weight in model.trainable_variables)
-    return after - before
+    for position, layer in enumerate(base.layers):
+        layer.trainable = position >= first and not isinstance(
+            layer, keras.layers.BatchNormalization
+        )
+    return _count(model.trainable_variables) - before
+
+
+def _count(weights: list[Any]) -> int:
+    return sum(weight.shape.num_elements() for weight in weights)
+
+
+def _silence_noise(base: keras.Model) -> None:
+    """Take the dropout out of a base.
+
+    A functional model hands `training=True` down to its layers even where `training=False` was
+    given when it was built, and dropout, unlike batch normalization, does not ask whether it is
+    frozen.
+    """
+    import keras
+
+    for layer in base.layers:
+        if isinstance(layer, keras.Model):
+            _silence_noise(layer)
+        elif isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0
 
 
 def _application(
@@ -150,13 +174,13 @@ def _application(
         )
     except Exception as error:  # Keras raises bare Exception where a download fails
         if weights == "imagenet":
-            raise ModelError(_no_official_weights(name, str(error))) from None
+            raise ModelError(no_official_weights(name, str(error))) from None
         raise ModelError(
             f"model.weights: {weights} does not fit {name} without its top. {_first_line(error)}"
         ) from None
 
 
-def _no_official_weights(name: str, message: str) -> str:
+def no_official_weights(name: str, message: str) -> str:
     address = re.search(r"https?://\S+/([^\s/:]+)", message)
     if not address:
         return f"model.weights: the ImageNet weights of {name} cannot be used. {message}"

@@ -104,7 +104,9 @@ def _send_dataset(body: dict[str, Any], client: Any, run_id: str) -> None:
             source=body["source"],
             profile=json.dumps(body["profile"]),
         )
-        client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])])
+        client.log_inputs(
+            run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])]
+        )
 
 
 def _send_model(folder: Path, client: Any, run_id: str) -> None:

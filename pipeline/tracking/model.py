@@ -30,7 +30,7 @@ def write_model(model: keras.Model, folder: Path, *, metadata: dict[str, Any]) -
         model,
         str(folder),
         signature=ModelSignature(
-            Schema([TensorSpec(float32, (-1, *model.input_shape[1:]), "pixels")]),
+            Schema([TensorSpec(float32, (-1, *model.input_shape[1:]))]),
             Schema([TensorSpec(float32, (-1, *model.output_shape[1:]))]),
         ),
         # Named, because MLflow would import the model in another process to find them out.

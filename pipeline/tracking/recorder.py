@@ -162,9 +162,7 @@ def start(store: Store, *, experiment: str, name: str, say: Callable[[str], None
             experiment_number, run_name=name, tags={"mlflow.source.name": "pipeline"}
         )
     except Exception as error:
-        raise TrackingError(
-            f"No run can be started in {store.uri}: {first_line(error)}"
-        ) from None
+        raise TrackingError(f"No run can be started in {store.uri}: {first_line(error)}") from None
     return Recorder(store, run, say)
 
 

@@ -49,7 +49,7 @@ def start(store: Store, port: int) -> subprocess.Popen[bytes]:
     command += ["--host", HOST, "--port", str(port), "--workers", "1"]
     if store.artifacts:
         command += ["--default-artifact-root", store.artifacts.as_uri()]
-    process = subprocess.Popen(  # noqa: S603, our own arguments
+    process = subprocess.Popen(
         command,
         env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
         stdout=subprocess.DEVNULL,
@@ -63,6 +63,4 @@ def start(store: Store, port: int) -> subprocess.Popen[bytes]:
         except OSError:
             time.sleep(0.2)
     process.terminate()
-    raise TrackingError(
-        f"The MLflow UI did not start. See what it says: {' '.join(command)}"
-    )
+    raise TrackingError(f"The MLflow UI did not start. See what it says: {' '.join(command)}")

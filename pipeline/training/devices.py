@@ -81,8 +81,9 @@ def _refuse_absent(names: tuple[str, ...], gpu_count: int) -> None:
     if absent or len(kinds) > 1:
         available = ", ".join(f"gpu:{i}" for i in range(gpu_count)) or "no GPU"
         raise TrainingError(
-            f"runtime.devices: expected devices of one kind that this machine has ({available}, and "
-            f"the CPU in as many parts as you like). Received: {', '.join(names).lower()}."
+            "runtime.devices: expected devices of one kind that this machine has "
+            f"({available}, and the CPU in as many parts as you like). "
+            f"Received: {', '.join(names).lower()}."
         )
 
 

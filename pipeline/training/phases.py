@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from pipeline.training.callbacks import BestEpoch
+    from pipeline.training.devices import Devices
 
 # With this many steps in one call of the compiled function, its overhead no longer shows.
 _MOST_STEPS_A_CALL = 32
@@ -62,7 +63,7 @@ def train(
     training: Training,
     optimizer: Any,
     label_smoothing: float,
-    on_gpu: bool,
+    devices: Devices,
     unfreeze: Callable[[str | int], int] | None,
     on_epoch: Callable[[int, Row], None],
     say: Callable[[str], None],
@@ -75,7 +76,7 @@ def train(
         training: the section of the recipe.
         optimizer: the section of the recipe.
         label_smoothing: share of a label given to all classes.
-        on_gpu: whether XLA may be used.
+        devices: what it trains on.
         unfreeze: lets the model learn from a named place on; needed for `training.fine_tune`.
         on_epoch: is called with each epoch's number, from 1, and its metrics.
         say: tells a person something.
@@ -100,8 +101,10 @@ def train(
             ),
             loss=loss_function(training.loss, label_smoothing=label_smoothing),
             metrics=running_metrics(training.loss, topk=training.topk),
-            steps_per_execution=steps_a_call(batches.steps_per_epoch),
-            jit_compile="auto" if on_gpu else False,  # on CPUs XLA is two to twelve times slower
+            # Several steps in one call fail in TensorFlow where several devices share them.
+            steps_per_execution=1 if devices.strategy else steps_a_call(batches.steps_per_epoch),
+            # On CPUs XLA makes training two to twelve times slower.
+            jit_compile="auto" if devices.on_gpu else False,
         )
         rule = optimizers.schedule_of(keys)
         callbacks = [*_averaging(keys), *schedules.callbacks(rule), *_stopping(training)]

@@ -28,8 +28,13 @@ class ProgressDisplay(keras.callbacks.Callback):
     def on_train_begin(self, logs: Row | None = None) -> None:
         self._started = time.monotonic()
         if self._console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[note]}"))
-            self._bar = Progress(*columns, console=self._console, transient=True)
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(24),
+                TextColumn("{task.fields[note]}"),
+                console=self._console,
+                transient=True,
+            )
             self._task = self._bar.add_task("", total=None, note="")
             self._bar.start()
 

@@ -140,5 +140,3 @@ def _warmed_up(rate: Any, peak: float, steps: int) -> Any:
             return {"rate": rate, "peak": peak, "steps": steps}
 
     return WarmUp()
-
-

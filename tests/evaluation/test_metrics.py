@@ -1,0 +1,83 @@
+"""Metrics, against values worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.evaluation.metrics import (
+    classification_metrics,
+    confusion_matrix,
+    expected_calibration_error,
+)
+
+LABELS = np.array([0, 0, 1, 1, 2, 2])
+PREDICTED = np.array(
+    [
+        [0.8, 0.1, 0.1],
+        [0.3, 0.6, 0.1],  # wrong, second guess right
+        [0.2, 0.7, 0.1],
+        [0.1, 0.8, 0.1],
+        [0.1, 0.2, 0.7],
+        [0.6, 0.3, 0.1],  # wrong, third guess right
+    ]
+)
+NAMES = ("ant", "bee", "wasp")
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, float]:
+    return classification_metrics(LABELS, PREDICTED, class_names=NAMES, topk=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("accuracy", 4 / 6),
+        ("top_2_accuracy", 5 / 6),
+        ("precision/ant", 1 / 2),
+        ("recall/ant", 1 / 2),
+        ("f1/ant", 1 / 2),
+        ("precision/bee", 2 / 3),
+        ("recall/bee", 1.0),
+        ("f1/bee", 0.8),
+        ("precision/wasp", 1.0),
+        ("recall/wasp", 1 / 2),
+        ("f1/wasp", 2 / 3),
+        ("precision_macro", (1 / 2 + 2 / 3 + 1) / 3),
+        ("recall_macro", 2 / 3),
+        ("f1_macro", (1 / 2 + 0.8 + 2 / 3) / 3),
+        ("f1_weighted", (1 / 2 + 0.8 + 2 / 3) / 3),
+        ("log_loss", -np.log([0.8, 0.3, 0.7, 0.8, 0.7, 0.1]).mean()),
+    ],
+)
+def test_each_metric_is_what_its_definition_gives(
+    found: dict[str, float], name: str, expected: float
+) -> None:
+    assert found[name] == pytest.approx(expected)
+
+
+def test_roc_auc_of_two_classes_counts_the_pairs_in_order() -> None:
+    second = np.array([0.1, 0.4, 0.35, 0.8])
+    found = classification_metrics(
+        np.array([0, 0, 1, 1]), np.stack([1 - second, second], axis=1), class_names=NAMES[:2]
+    )
+    assert found["roc_auc"] == pytest.approx(3 / 4)
+
+
+def test_there_is_no_roc_auc_where_a_class_has_no_image() -> None:
+    assert "roc_auc" not in classification_metrics(np.zeros(6, int), PREDICTED, class_names=NAMES)
+
+
+def test_calibration_is_the_distance_of_confidence_from_accuracy() -> None:
+    predicted = np.array([[0.9, 0.1]] * 10)
+    labels = np.array([0] * 7 + [1] * 3)
+    assert expected_calibration_error(labels, predicted) == pytest.approx(0.2)
+
+
+def test_confident_and_right_is_calibrated() -> None:
+    assert expected_calibration_error(np.array([0, 1]), np.eye(2)) == 0.0
+
+
+def test_rows_of_the_confusion_matrix_are_the_truth() -> None:
+    assert confusion_matrix(LABELS, PREDICTED).tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 1]]

@@ -1,0 +1,72 @@
+"""LeNet as the course notes have it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.errors import ModelError
+from pipeline.models import lenet
+from pipeline.models.regularization import Regularization
+
+
+def built(image_shape: tuple[int, int, int] = (28, 28, 1), **regularization: object):
+    return lenet.build(
+        lenet.Keys(architecture="lenet"),
+        image_shape=image_shape,
+        classes=10,
+        output="softmax",
+        regularization=Regularization(**regularization),
+    )
+
+
+@pytest.mark.parametrize(
+    ("layer", "parameters", "output"),
+    [
+        ("pad", 0, (32, 32, 1)),
+        ("C1", 156, (28, 28, 6)),
+        ("S2", 0, (14, 14, 6)),
+        ("C3", 2_416, (10, 10, 16)),
+        ("S4", 0, (5, 5, 16)),
+        ("C5", 48_120, (1, 1, 120)),
+        ("F6", 10_164, (84,)),
+        ("output", 850, (10,)),
+    ],
+)
+def test_each_layer_has_the_parameters_and_the_shape_of_the_notes(
+    layer: str, parameters: int, output: tuple[int, ...]
+) -> None:
+    found = built().get_layer(layer)
+    assert found.count_params() == parameters
+    assert found.output.shape[1:] == output
+
+
+def test_lenet_has_61706_parameters() -> None:
+    assert built().count_params() == 61_706
+
+
+def test_an_image_of_32_pixels_is_not_padded() -> None:
+    assert "pad" not in [layer.name for layer in built((32, 32, 1)).layers]
+
+
+def test_pixels_are_raw() -> None:
+    model = built()
+    black, white = np.zeros((1, 28, 28, 1)), np.full((1, 28, 28, 1), 255.0)
+    scaled = model.layers[1](white)
+    assert float(scaled[0, 0, 0, 0]) == pytest.approx(1.0)
+    assert model(black).shape == (1, 10)
+
+
+def test_a_larger_image_is_refused() -> None:
+    with pytest.raises(ModelError) as refused:
+        built((64, 64, 1))
+    assert str(refused.value) == (
+        "model.architecture: lenet takes images of up to 32×32 pixels. Received: 64×64. "
+        "Set data.image_size: [28, 28]."
+    )
+
+
+def test_batch_normalization_stands_between_a_convolution_and_its_activation() -> None:
+    kinds = [type(layer).__name__ for layer in built(batch_norm=True).layers]
+    start = kinds.index("Conv2D")
+    assert kinds[start : start + 3] == ["Conv2D", "BatchNormalization", "Activation"]

@@ -1,0 +1,184 @@
+"""A frozen base under a new head, with real ImageNet weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.data.decode import decode
+from pipeline.errors import ModelError
+from pipeline.models import transfer
+from pipeline.models.regularization import Regularization
+
+SIZE = (96, 96)
+
+
+def built(base: object = "MobileNetV2", weights: object = None, **keys: object) -> keras.Model:
+    return transfer.build(
+        transfer.Keys(architecture="transfer", base=base, weights=weights, **keys),
+        image_shape=(*SIZE, 3),
+        classes=2,
+        output="softmax",
+        regularization=Regularization(dropout=0.3),
+    )
+
+
+@pytest.fixture(scope="module")
+def with_mobilenet(weights: Path) -> keras.Model:
+    return built(weights=weights / "mobilenet_v2_imagenet_notop.weights.h5")
+
+
+@pytest.fixture
+def photograph(photographs: Path) -> np.ndarray:
+    file = photographs / "val" / "bees" / "1032546534_06907fe3b3.jpg"
+    return decode(file.read_bytes(), size=SIZE, resize="crop")[np.newaxis]
+
+
+def test_preprocessing_is_the_family_s_own(
+    with_mobilenet: keras.Model, photograph: np.ndarray
+) -> None:
+    prepared = keras.applications.mobilenet_v2.preprocess_input(photograph.astype("float32"))
+    base = transfer.base_of(with_mobilenet)
+    expected = np.asarray(base(prepared, training=False)).mean(axis=(1, 2))
+    features = keras.Model(with_mobilenet.input, with_mobilenet.get_layer("features").output)
+    np.testing.assert_allclose(np.asarray(features(photograph)), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_base_is_frozen_and_the_head_is_not(with_mobilenet: keras.Model) -> None:
+    assert [weight.path for weight in with_mobilenet.trainable_variables] == [
+        "output/kernel",
+        "output/bias",
+    ]
+
+
+def test_a_saved_model_gives_the_same_answer(
+    with_mobilenet: keras.Model, photograph: np.ndarray, tmp_path: Path
+) -> None:
+    with_mobilenet.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_array_equal(
+        np.asarray(loaded(photograph)), np.asarray(with_mobilenet(photograph))
+    )
+
+
+def test_a_keras_file_is_a_base(weights: Path, photograph: np.ndarray) -> None:
+    model = built(weights / "resnet18_imagenet.keras")
+    assert model(photograph).shape == (1, 2)
+    assert model.get_layer("features").output.shape == (None, 512)
+
+
+def test_hidden_layers_come_before_the_output() -> None:
+    assert [layer.units for layer in built(hidden=[32, 16]).layers if hasattr(layer, "units")] == [
+        32,
+        16,
+        2,
+    ]
+
+
+def test_gray_images_are_made_rgb() -> None:
+    model = transfer.build(
+        transfer.Keys(architecture="transfer", base="MobileNetV2", weights=None),
+        image_shape=(32, 32, 1),
+        classes=10,
+        output="softmax",
+        regularization=Regularization(),
+    )
+    assert model(np.zeros((1, 32, 32, 1))).shape == (1, 10)
+
+
+@pytest.mark.parametrize(
+    ("start", "first"),
+    [("block_16_project", "block_16_project"), ("block_16", "block_16_expand"), (1, "out_relu")],
+)
+def test_the_base_learns_from_the_named_place_on(start: str | int, first: str) -> None:
+    model = built()
+    learning = transfer.unfreeze(model, start)
+    base = transfer.base_of(model)
+    assert next(layer.name for layer in base.layers if layer.trainable) == first
+    assert learning == sum(int(np.prod(weight.shape)) for weight in base.trainable_variables)
+
+
+def test_batch_normalization_stays_in_inference_mode_while_it_learns(
+    photograph: np.ndarray,
+) -> None:
+    model = built()
+    transfer.unfreeze(model, "block_16")
+    norm = transfer.base_of(model).get_layer("block_16_project_BN")
+    before = np.asarray(norm.moving_mean)
+    model(photograph, training=True)
+    np.testing.assert_array_equal(np.asarray(norm.moving_mean), before)
+
+
+def test_a_frozen_base_gives_the_same_features_while_the_head_trains(
+    photograph: np.ndarray,
+) -> None:
+    model = built("EfficientNetB0")  # its blocks end in dropout
+    features = keras.Model(model.input, model.get_layer("features").output)
+    np.testing.assert_array_equal(
+        np.asarray(features(photograph, training=True)),
+        np.asarray(features(photograph, training=False)),
+    )
+
+
+def test_a_place_that_is_not_there_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ModelError) as refused:
+        transfer.unfreeze(built(), "block_16_projct")
+    assert str(refused.value) == (
+        "training.fine_tune.from: mobilenetv2_1.00_96 has no layer or stage 'block_16_projct'. "
+        "Did you mean 'block_16_project'? Its last layers with weights: "
+        "block_16_expand, block_16_expand_BN, block_16_depthwise, block_16_depthwise_BN, "
+        "block_16_project, block_16_project_BN, Conv_1, Conv_1_bn."
+    )
+
+
+def test_weights_of_another_network_are_refused(weights: Path) -> None:
+    path = weights / "mobilenet_v2_imagenet_notop.weights.h5"
+    with pytest.raises(ModelError) as refused:
+        built("ResNet50", path)
+    assert str(refused.value).startswith(
+        f"model.weights: {path} does not fit ResNet50 without its top. "
+    )
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "base.keras"
+    path.write_text("not a model")
+    with pytest.raises(ModelError) as refused:
+        built(path)
+    assert str(refused.value).startswith(f"model.base: {path} cannot be loaded as a Keras model. ")
+
+
+def test_a_model_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    pixels = keras.Input((*SIZE, 3))
+    code = keras.layers.Lambda(lambda x: x + 1, output_shape=(*SIZE, 3))
+    path = tmp_path / "hostile.keras"
+    keras.Model(pixels, code(pixels)).save(path)
+    with pytest.raises(ModelError) as refused:
+        built(path)
+    assert "lambda" in str(refused.value).lower()
+
+
+def test_a_base_for_other_images_is_refused(tmp_path: Path) -> None:
+    pixels = keras.Input((64, 64, 3))
+    path = tmp_path / "base.keras"
+    keras.Model(pixels, keras.layers.Conv2D(4, 3)(pixels)).save(path)
+    with pytest.raises(ModelError) as refused:
+        built(path)
+    assert str(refused.value) == (
+        f"model.base: {path} takes images of shape (64, 64, 3). Received: (96, 96, 3). "
+        "Set data.image_size to fit."
+    )
+
+
+def test_a_failed_download_names_the_file_and_the_two_ways_to_give_it() -> None:
+    address = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/weights.h5"
+    message = transfer.no_official_weights("ResNet50", f"URL fetch failure on {address}: None")
+    assert message == (
+        "model.weights: the ImageNet weights of ResNet50 could not be downloaded: the file "
+        f"weights.h5 is missing. Either fetch {address} elsewhere and put it into "
+        "~/.keras/models/, or give its path as model.weights. "
+        f"(URL fetch failure on {address}: None)"
+    )

@@ -1,0 +1,88 @@
+"""What holds the house up: imports point one way, and a command imports what it needs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pipeline
+
+PACKAGE = Path(pipeline.__file__).parent
+
+# A room may import from the rooms named after it, and from the foundations.
+FOUNDATIONS = {"errors", "section", "suggestions", "stopwatch", "engines"}
+ARROWS: dict[str, set[str]] = {
+    "cli": {"run", "tracking", "recipe"},
+    "run": {"recipe", "data", "models", "training", "evaluation", "tracking"},
+    "recipe": {"data", "models", "training"},
+    "training": set(),
+    "evaluation": set(),
+    "tracking": set(),
+    "models": set(),
+    "data": set(),
+}
+SOLE_IMPORTERS = {"mlflow": "tracking", "keras_tuner": "tuning", "matplotlib": "evaluation"}
+
+
+def files() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path) -> set[str]:
+    """Return the dotted names of everything that a file imports, wherever it does."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path: Path) -> None:
+    room = room_of(path)
+    rooms = {name.split(".")[1] for name in imports_of(path) if name.startswith("pipeline.")}
+    rooms -= {room, "__version__"}
+    if room in ("__init__", "__main__"):
+        return
+    if room in FOUNDATIONS:
+        assert rooms <= FOUNDATIONS
+    else:
+        assert rooms <= ARROWS[room] | FOUNDATIONS
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_one_room_alone_imports_each_heavy_library(path: Path) -> None:
+    libraries = {name.split(".")[0] for name in imports_of(path)}
+    for library, room in SOLE_IMPORTERS.items():
+        assert library not in libraries or room_of(path) == room
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["list"], ["schema"], ["validate", "recipes/digits_lenet.yaml"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_light_command_imports_no_engine(arguments: list[str]) -> None:
+    code = (
+        "import sys; from pipeline.cli import main; assert main(sys.argv[1:]) == 0; "
+        "heavy = {'tensorflow', 'keras', 'mlflow', 'numpy', 'sklearn', 'matplotlib'}; "
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=PACKAGE.parent,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

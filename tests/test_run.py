@@ -1,0 +1,217 @@
+"""The whole story on real data: what a run returns, and what MLflow holds of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.cli import main
+from pipeline.errors import PipelineError
+from pipeline.recipe.load import load
+from pipeline.run import Result, run
+from pipeline.tracking.store import newest_run, open_store
+
+DIGITS = """\
+name: few_digits
+data: {source: digits, batch_size: 64}
+model: {architecture: mlp, hidden: [64]}
+optimizer: {learning_rate: 5e-3}
+training: {epochs: 8, topk: 3}
+"""
+
+
+def written(text: str) -> Path:
+    path = Path("recipe.yaml")
+    path.write_text(text)
+    return path
+
+
+def run_of(text: str, *substitutions: str) -> Result:
+    return run(load(written(text), substitutions), say=lambda message: None)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("run"))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        result = run_of(DIGITS)
+        yield result, open_store(None).client
+
+
+def test_it_learns(finished: Any) -> None:
+    result, _ = finished
+    assert result.metrics["val_accuracy"] > 0.9
+    assert result.metrics["test_accuracy"] > 0.9
+
+
+def test_metrics_by_epoch_and_final_ones_are_in_mlflow(finished: Any) -> None:
+    result, client = finished
+    logged = client.get_run(result.run_id).data.metrics
+    assert logged["val_accuracy"] == result.metrics["val_accuracy"]
+    history = client.get_metric_history(result.run_id, "epoch/val_accuracy")
+    assert [metric.step for metric in history] == list(range(1, 9))
+    best = history[result.best_epoch - 1].value
+    assert best == pytest.approx(result.metrics["val_accuracy"], abs=1e-6)
+
+
+def test_the_run_holds_what_it_was_made_from(finished: Any) -> None:
+    result, client = finished
+    tracked = client.get_run(result.run_id)
+    assert tracked.info.status == "FINISHED"
+    assert tracked.data.params["optimizer.learning_rate"] == "0.005"
+    assert tracked.data.params["model.hidden"] == "[64]"
+    (train, *_) = tracked.inputs.dataset_inputs
+    assert train.dataset.name == "digits"
+    names = {item.path for item in client.list_artifacts(result.run_id)}
+    assert names == {
+        "class_names.json",
+        "environment.json",
+        "figures",
+        "recipe.yaml",
+        "resolved.yaml",
+    }
+    figures = {item.path for item in client.list_artifacts(result.run_id, "figures")}
+    assert figures == {
+        "figures/learning_curves.png",
+        "figures/test_confusion_matrix.png",
+        "figures/val_confusion_matrix.png",
+    }
+
+
+def test_the_recipe_is_kept_as_written_and_as_resolved(finished: Any, tmp_path: Path) -> None:
+    result, client = finished
+    folder = Path(client.download_artifacts(result.run_id, "", str(tmp_path)))
+    assert (folder / "recipe.yaml").read_text() == DIGITS
+    resolved = load(folder / "resolved.yaml").recipe
+    assert resolved == load(folder / "recipe.yaml").recipe
+
+
+def test_the_logged_model_takes_raw_pixels_and_answers_as_the_one_in_memory_did(
+    finished: Any,
+) -> None:
+    import mlflow
+
+    from pipeline.data import digits
+
+    result, _ = finished
+    mlflow.set_tracking_uri(result.tracking_uri)
+    model = mlflow.pyfunc.load_model(result.model_uri)
+    splits = digits.load(digits.Keys(source="digits"), say=lambda message: None)
+    pixels = splits.validation.images.read(np.arange(len(splits.validation)))
+    chosen = model.predict(pixels.astype(np.float32)).argmax(axis=1)
+    accuracy = np.mean(chosen == splits.validation.labels)
+    assert accuracy == pytest.approx(result.metrics["val_accuracy"], abs=1e-9)
+    assert model.metadata.metadata["class_names"] == list("0123456789")
+    assert model.metadata.signature.inputs.inputs[0].shape == (-1, 8, 8, 1)
+
+
+def test_the_same_recipe_gives_the_same_metrics_to_the_last_bit(
+    finished: Any, in_empty_folder: Path
+) -> None:
+    result, _ = finished
+    assert run_of(DIGITS).metrics == result.metrics
+
+
+def test_augmentation_too_can_be_repeated_to_the_last_bit(in_empty_folder: Path) -> None:
+    changes = (
+        "data.augmentation=[{random_translation: {}}, {random_rotation: {}}, {mix_up: {}}]",
+        "training.epochs=2",
+        "regularization.dropout=0.2",
+    )
+    assert run_of(DIGITS, *changes).metrics == run_of(DIGITS, *changes).metrics
+
+
+def test_another_seed_gives_another_run_on_the_same_images(
+    finished: Any, in_empty_folder: Path
+) -> None:
+    result, client = finished
+    other = run_of(DIGITS, "seed=1")
+    assert other.metrics["val_log_loss"] != result.metrics["val_log_loss"]
+
+    def digest(run_id: str, store: Any) -> str:
+        return store.get_run(run_id).inputs.dataset_inputs[0].dataset.digest
+
+    assert digest(other.run_id, open_store(None).client) == digest(result.run_id, client)
+
+
+def test_two_classes_can_be_told_apart_by_one_sigmoid_unit(
+    photographs: Path, in_empty_folder: Path
+) -> None:
+    result = run_of(
+        f"data: {{source: image_folder, path: '{photographs}', image_size: [32, 32]}}\n"
+        "model: {architecture: mlp, hidden: [16]}\n"
+        "training: {epochs: 2, loss: binary_cross_entropy}\n"
+    )
+    assert set(result.images) == {"train", "val"}
+    assert 0.3 < result.metrics["val_accuracy"] < 1
+    assert not any(name.startswith("test_") for name in result.metrics)
+
+
+def test_broken_files_are_left_out_and_named(photographs: Path, in_empty_folder: Path) -> None:
+    for split, count in (("train", 8), ("val", 4)):
+        for name in ("ants", "bees"):
+            folder = Path("photographs", split, name)
+            folder.mkdir(parents=True)
+            for file in sorted((photographs / split / name).glob("*.jpg"))[:count]:
+                (folder / file.name).write_bytes(file.read_bytes())
+    Path("photographs/train/ants/broken.jpg").write_bytes(b"\xff\xd8\xff no photograph")
+    result = run_of(
+        "data: {source: image_folder, path: photographs, image_size: [32, 32]}\n"
+        "model: {architecture: mlp, hidden: [4]}\n"
+        "training: {epochs: 1}\n"
+    )
+    assert list(result.quarantined) == ["train/ants/broken.jpg"]
+    assert result.images == {"train": 16, "val": 8}
+    client = open_store(None).client
+    assert client.get_run(result.run_id).data.metrics["images/quarantined"] == 1
+    assert "quarantined.json" in {item.path for item in client.list_artifacts(result.run_id)}
+
+
+def test_fine_tuning_is_a_second_phase_of_the_same_training(
+    photographs: Path, weights: Path, in_empty_folder: Path
+) -> None:
+    result = run_of(
+        f"data: {{source: image_folder, path: '{photographs}', image_size: [64, 64]}}\n"
+        f"model: {{architecture: transfer, base: '{weights / 'resnet18_imagenet.keras'}'}}\n"
+        "training: {epochs: 2, fine_tune: {from: 4, epochs: 1, learning_rate: 1e-4}}\n"
+    )
+    assert result.epochs == 3
+    assert result.metrics["val_accuracy"] > 0.6
+
+
+def test_a_run_that_fails_is_failed_with_its_reason(in_empty_folder: Path) -> None:
+    with pytest.raises(PipelineError, match="The loss became"):
+        run_of(DIGITS, "optimizer={name: sgd, learning_rate: 1e30}")
+    store = open_store(None)
+    failed = newest_run(store)
+    assert failed.info.status == "FAILED"
+    assert failed.data.tags["reason"].startswith("The loss became ")
+
+
+def test_a_run_that_is_interrupted_is_killed(
+    in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pipeline.training.progress import ProgressDisplay
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ProgressDisplay, "on_epoch_end", interrupt)
+    assert main(["run", str(written(DIGITS))]) == 130
+    assert newest_run(open_store(None)).info.status == "KILLED"
+    assert capsys.readouterr().err.endswith("Interrupted.\n")
+
+
+def test_json_is_one_object_and_nothing_else(
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["run", str(written(DIGITS)), "--set", "training.epochs=1", "--json"]
+    assert main(arguments) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["status"] == "FINISHED"
+    assert {"run_id", "metrics", "seconds", "model_uri", "tracking_uri"} <= set(printed)

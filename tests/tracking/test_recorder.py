@@ -1,0 +1,127 @@
+"""The record of a run, also while its store is away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.cli import main
+from pipeline.tracking import recorder as recording
+from pipeline.tracking.store import Store, open_store
+
+
+class Interruptible:
+    """A client that can be cut off from its store."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.is_cut_off = False
+
+    def __getattr__(self, name: str) -> Any:
+        if self.is_cut_off:
+            raise ConnectionError("no route to the server")
+        return getattr(self._client, name)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "_RETRY_SECONDS", 0.01)
+
+
+def started(messages: list[str]) -> tuple[recording.Recorder, Interruptible]:
+    store = open_store(None)
+    client = Interruptible(store.client)
+    recorder = recording.start(
+        Store(store.uri, client, store.artifacts),
+        experiment="ants",
+        name="a run",
+        say=messages.append,
+    )
+    return recorder, client
+
+
+def put_a_file(folder: Path) -> None:
+    (folder / "names.txt").write_text("ants, bees")
+
+
+def test_everything_reaches_the_store(in_empty_folder: Path) -> None:
+    recorder, client = started([])
+    recorder.parameters({f"key.{i}": str(i) for i in range(150)})
+    recorder.tags({"seed": "7"})
+    recorder.metrics({"epoch/loss": 0.5}, step=1)
+    recorder.metrics({"epoch/loss": 0.25}, step=2)
+    recorder.dataset(
+        name="ants", digest="a" * 64, source_type="local", source="{}", counts={"train": 3}
+    )
+    recorder.artifacts(put_a_file)
+    assert recorder.close("FINISHED") is None
+
+    run = client.get_run(recorder.run_id)
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "a run")
+    assert len(run.data.params) == 150
+    assert run.data.tags["seed"] == "7"
+    history = client.get_metric_history(recorder.run_id, "epoch/loss")
+    assert [(metric.step, metric.value) for metric in history] == [(1, 0.5), (2, 0.25)]
+    assert [item.path for item in client.list_artifacts(recorder.run_id)] == ["names.txt"]
+    assert run.inputs.dataset_inputs[0].dataset.digest == "a" * 36
+
+
+@pytest.mark.parametrize("state", ["FINISHED", "FAILED", "KILLED"])
+def test_the_state_is_true(in_empty_folder: Path, state: Any) -> None:
+    recorder, client = started([])
+    assert client.get_run(recorder.run_id).info.status == "RUNNING"
+    recorder.close(state)
+    assert client.get_run(recorder.run_id).info.status == state
+
+
+def test_what_a_store_misses_is_sent_when_it_is_back(in_empty_folder: Path) -> None:
+    messages: list[str] = []
+    recorder, client = started(messages)
+    client.is_cut_off = True
+    recorder.metrics({"epoch/loss": 0.5}, step=1)
+    while not messages:
+        pass
+    client.is_cut_off = False
+    recorder.metrics({"epoch/loss": 0.25}, step=2)
+    assert recorder.close("FINISHED") is None
+    history = client.get_metric_history(recorder.run_id, "epoch/loss")
+    assert [metric.step for metric in history] == [1, 2]
+    assert messages == [
+        f"The store {recorder.uri} does not take what the run records: no route to the server. "
+        "Training goes on; it is kept and sent later.",
+        f"The store {recorder.uri} is back; everything recorded so far is sent.",
+    ]
+
+
+def test_what_cannot_be_sent_is_left_in_a_folder_that_says_how_to(
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    messages: list[str] = []
+    recorder, client = started(messages)
+    client.is_cut_off = True
+    recorder.metrics({"epoch/loss": 0.5}, step=1)
+    recorder.artifacts(put_a_file)
+    kept = recorder.close("FINISHED")
+    assert kept == in_empty_folder / "mlruns" / "undelivered" / recorder.run_id
+    assert messages[-1] == (
+        f"Not everything could be sent to {recorder.uri}. It is kept in {kept}; "
+        f"send it with: pipeline deliver {kept}"
+    )
+
+    client.is_cut_off = False
+    assert main(["deliver", str(kept)]) == 0
+    out = capsys.readouterr().out
+    assert out == f"3 parts of run {recorder.run_id} sent to {recorder.uri}\n"
+    run = client.get_run(recorder.run_id)
+    assert (run.info.status, run.data.metrics) == ("FINISHED", {"epoch/loss": 0.5})
+    assert [item.path for item in client.list_artifacts(recorder.run_id)] == ["names.txt"]
+    assert not kept.exists()
+
+
+def test_a_folder_without_deliveries_is_refused(
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["deliver", "nothing"]) == 2
+    assert capsys.readouterr().err.startswith("Error: nothing holds nothing that a run left: ")

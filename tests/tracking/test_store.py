@@ -1,0 +1,98 @@
+"""Which store is used, and what is said when it cannot be."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import TrackingError
+from pipeline.tracking import store
+
+
+def test_the_store_is_below_the_working_folder(in_empty_folder: Path) -> None:
+    assert store.locate(None) == f"sqlite:///{in_empty_folder}/mlruns/mlflow.db"
+
+
+def test_the_environment_names_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5999")
+    assert store.locate(None) == "http://127.0.0.1:5999"
+
+
+def test_the_recipe_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5999")
+    assert store.locate("sqlite:///other.db") == "sqlite:///other.db"
+
+
+def test_the_local_store_is_made_with_its_artifacts(in_empty_folder: Path) -> None:
+    opened = store.open_store(None)
+    store.experiment_id(opened, "ants")
+    assert sorted(path.name for path in (in_empty_folder / "mlruns").iterdir()) == [
+        ".lock",
+        "artifacts",
+        "mlflow.db",
+    ]
+    experiment = opened.client.get_experiment_by_name("ants")
+    assert experiment.artifact_location == (in_empty_folder / "mlruns" / "artifacts").as_uri()
+
+
+def test_an_experiment_is_made_once(in_empty_folder: Path) -> None:
+    opened = store.open_store(None)
+    assert store.experiment_id(opened, "ants") == store.experiment_id(opened, "ants")
+
+
+def test_a_deleted_experiment_is_an_error_that_says_how_to_restore_it(
+    in_empty_folder: Path,
+) -> None:
+    opened = store.open_store(None)
+    number = store.experiment_id(opened, "ants")
+    opened.client.delete_experiment(number)
+    with pytest.raises(TrackingError) as refused:
+        store.experiment_id(opened, "ants")
+    assert str(refused.value) == (
+        f"The experiment 'ants' was deleted in {opened.uri}. Restore it with "
+        f"`mlflow experiments restore -x {number}`, or set tracking.experiment to another name."
+    )
+
+
+def test_a_server_that_is_not_there_is_one_line(in_empty_folder: Path) -> None:
+    with pytest.raises(TrackingError) as refused:
+        store.open_store("http://127.0.0.1:9")
+    message = str(refused.value)
+    assert message.startswith("The store of runs http://127.0.0.1:9 cannot be used: ")
+    assert message.endswith(
+        " Check tracking.uri and MLFLOW_TRACKING_URI, and that the place can be written to."
+    )
+    assert "\n" not in message
+
+
+def test_several_processes_create_the_store_at_once(in_empty_folder: Path) -> None:
+    code = (
+        "from pipeline.tracking import store\n"
+        "print(store.experiment_id(store.open_store(None), 'ants'))"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ,
+        )
+        for _ in range(3)
+    ]
+    answers = [process.communicate() for process in processes]
+    assert {out for out, _ in answers} == {answers[0][0]}, answers
+    assert answers[0][0].strip().isdecimal()
+
+
+def test_the_newest_run_is_found(in_empty_folder: Path) -> None:
+    opened = store.open_store(None)
+    assert store.newest_run(opened) is None
+    number = store.experiment_id(opened, "ants")
+    opened.client.create_run(number, start_time=1)
+    newest = opened.client.create_run(number, start_time=2)
+    assert store.newest_run(opened).info.run_id == newest.info.run_id

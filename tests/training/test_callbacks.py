@@ -1,0 +1,61 @@
+"""The best epoch, and the end of a training whose loss is no number."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.errors import TrainingError
+from pipeline.training.callbacks import BestEpoch, EachEpoch, StopOnNaN
+
+
+def one_weight() -> keras.Model:
+    pixels = keras.Input((1,))
+    return keras.Model(pixels, keras.layers.Dense(1, use_bias=False)(pixels))
+
+
+def after_epochs(monitor: str, values: list[float]) -> tuple[BestEpoch, keras.Model]:
+    model, best = one_weight(), BestEpoch(monitor)
+    best.set_model(model)
+    for epoch, value in enumerate(values):
+        model.set_weights([np.array([[float(epoch + 1)]])])
+        best.on_epoch_end(epoch, {monitor: value})
+    best.restore(model)
+    return best, model
+
+
+@pytest.mark.parametrize(
+    ("monitor", "values", "epoch"),
+    [
+        ("val_loss", [3.0, 1.0, 2.0], 2),
+        ("val_accuracy", [0.3, 0.1, 0.4], 3),
+        ("val_accuracy", [0.4, 0.4, 0.4], 1),
+    ],
+)
+def test_the_model_gets_the_weights_of_the_best_epoch(
+    monitor: str, values: list[float], epoch: int
+) -> None:
+    best, model = after_epochs(monitor, values)
+    assert best.epoch == epoch
+    assert best.value == values[epoch - 1]
+    assert model.get_weights()[0][0, 0] == epoch
+
+
+def test_a_loss_that_is_no_number_ends_the_training_with_the_usual_causes() -> None:
+    stop = StopOnNaN()
+    stop.on_epoch_begin(4)
+    with pytest.raises(TrainingError) as ended:
+        stop.on_train_batch_end(0, {"loss": float("nan")})
+    assert str(ended.value) == (
+        "The loss became nan in epoch 5. The usual causes: the learning rate is too high (try a "
+        "tenth of optimizer.learning_rate, or a warmup), gradients explode (set "
+        "optimizer.global_clipnorm: 1.0), or mixed_float16 overflows (set runtime.precision: "
+        "float32)."
+    )
+
+
+def test_epochs_are_handed_over_counted_from_one() -> None:
+    seen: list[tuple[int, dict[str, float]]] = []
+    EachEpoch(lambda epoch, row: seen.append((epoch, row))).on_epoch_end(0, {"loss": 2})
+    assert seen == [(1, {"loss": 2.0})]

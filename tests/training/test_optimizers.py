@@ -1,0 +1,62 @@
+"""The table of optimizers against the Keras that is installed."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import keras
+import pytest
+from pydantic import TypeAdapter
+
+from pipeline.training import optimizers
+from pipeline.training.optimizers import OPTIMIZERS
+
+WRAPPERS = {"Optimizer", "LossScaleOptimizer", "MultiOptimizer"}
+# A name says nothing, the loss is scaled with the precision, and layers have no names in a recipe.
+NOT_OFFERED = {"self", "name", "kwargs", "loss_scale_factor", "exclude_layers"}
+
+
+def section(**keys: Any) -> Any:
+    return TypeAdapter(optimizers.OptimizerKeys).validate_python(keys)
+
+
+def test_the_table_lists_every_optimizer_of_keras() -> None:
+    classes = {
+        name
+        for name, member in vars(keras.optimizers).items()
+        if inspect.isclass(member) and issubclass(member, keras.optimizers.Optimizer)
+    }
+    assert {optimizer.class_name for optimizer in OPTIMIZERS.values()} == classes - WRAPPERS
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_arguments_and_defaults_are_those_of_keras(name: str) -> None:
+    constructor = getattr(keras.optimizers, OPTIMIZERS[name].class_name).__init__
+    signature = {
+        key: parameter.default
+        for key, parameter in inspect.signature(constructor).parameters.items()
+        if key not in NOT_OFFERED
+    }
+    assert section(name=name).model_dump(exclude={"name", "schedule"}) == signature
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_each_optimizer_is_built_with_its_own_rate(name: str) -> None:
+    built = optimizers.build(section(name=name, learning_rate=0.25), steps_per_epoch=10, epochs=2)
+    assert type(built).__name__ == OPTIMIZERS[name].class_name
+    assert float(built.learning_rate) == 0.25
+
+
+def test_arguments_reach_keras() -> None:
+    built = optimizers.build(
+        section(name="sgd", momentum=0.9, nesterov=True, clipnorm=1.0, use_ema=True),
+        steps_per_epoch=10,
+        epochs=2,
+    )
+    assert (built.momentum, built.nesterov, built.clipnorm, built.use_ema) == (0.9, True, 1.0, True)
+
+
+def test_without_a_name_it_is_adam() -> None:
+    assert section(learning_rate=0.1).name == "adam"
+    assert optimizers.default().name == "adam"

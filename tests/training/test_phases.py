@@ -1,0 +1,138 @@
+"""Training on the real digits: what is learnt, what is kept, and that it can be repeated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from pydantic import TypeAdapter
+
+from pipeline.data import digits
+from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
+from pipeline.data.splits import Splits
+from pipeline.errors import TrainingError
+from pipeline.models import mlp
+from pipeline.models.regularization import Regularization
+from pipeline.training import devices, optimizers
+from pipeline.training.keys import EarlyStopping, Runtime, Training
+from pipeline.training.phases import Batches, History, steps_a_call, train
+
+
+@pytest.fixture(scope="module")
+def splits() -> Splits:
+    return digits.load(digits.Keys(source="digits"), say=lambda _: None)
+
+
+def batches_of(splits: Splits, batch_size: Any = 64) -> Batches:
+    def training(first_epoch: int, epochs: int) -> Any:
+        return training_batches(
+            splits.train,
+            classes=10,
+            output="softmax",
+            batch_size=batch_size,
+            augmentation=(),
+            seed=7,
+            first_epoch=first_epoch,
+            epochs=epochs,
+        )
+
+    return Batches(
+        training=training,
+        validation=evaluation_batches(
+            splits.validation, classes=10, output="softmax", batch_size=64
+        ),
+        steps_per_epoch=steps_per_epoch(splits.train, batch_size),
+    )
+
+
+def trained(
+    splits: Splits,
+    *,
+    batch_size: Any = 64,
+    dropout: float = 0.0,
+    training: Training | None = None,
+    **optimizer: Any,
+) -> tuple[keras.Model, History]:
+    keras.utils.set_random_seed(7)
+    model = mlp.build(
+        mlp.Keys(architecture="mlp", hidden=(64,)),
+        image_shape=(8, 8, 1),
+        classes=10,
+        output="softmax",
+        regularization=Regularization(dropout=dropout),
+    )
+    history = train(
+        model,
+        batches_of(splits, batch_size),
+        training=training or Training(epochs=4),
+        optimizer=TypeAdapter(optimizers.OptimizerKeys).validate_python(optimizer),
+        label_smoothing=0.0,
+        devices=devices.find(Runtime(devices="cpu")),
+        unfreeze=None,
+        on_epoch=lambda epoch, row: None,
+        say=lambda message: None,
+    )
+    return model, history
+
+
+def test_it_learns_the_digits(splits: Splits) -> None:
+    _, history = trained(splits, training=Training(epochs=12), learning_rate=5e-3)
+    assert history.rows[history.best_epoch - 1]["val_accuracy"] > 0.92
+
+
+def test_the_same_seed_gives_the_same_metrics_to_the_last_bit(splits: Splits) -> None:
+    first, second = (trained(splits, dropout=0.3)[1] for _ in range(2))
+    assert first.rows == second.rows
+
+
+def test_the_model_has_the_weights_of_the_best_epoch(splits: Splits) -> None:
+    # A rate this high soon overshoots, so that the last epoch is not the best one.
+    model, history = trained(splits, training=Training(epochs=15), learning_rate=0.1)
+    assert history.best_epoch < 15
+    loss, accuracy = model.evaluate(batches_of(splits).validation, verbose=0)
+    best = history.rows[history.best_epoch - 1]
+    assert (loss, accuracy) == (
+        pytest.approx(best["val_loss"], rel=1e-5),
+        pytest.approx(best["val_accuracy"], rel=1e-6),
+    )
+
+
+def test_early_stopping_waits_for_its_patience(splits: Splits) -> None:
+    stopping = EarlyStopping(monitor="val_loss", patience=2)
+    _, history = trained(
+        splits, training=Training(epochs=50, early_stopping=stopping), learning_rate=0.1
+    )
+    assert len(history.rows) == history.best_epoch + 2
+
+
+def test_batch_gradient_descent_takes_one_step_an_epoch(splits: Splits) -> None:
+    model, _ = trained(splits, batch_size="all", training=Training(epochs=3))
+    assert int(model.optimizer.iterations) == 3
+
+
+def test_a_schedule_is_followed(splits: Splits) -> None:
+    model, _ = trained(splits, schedule={"cosine": {}}, learning_rate=0.01)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_averaged_weights_are_what_is_evaluated_and_kept(splits: Splits) -> None:
+    model, history = trained(splits, learning_rate=0.01, use_ema=True, ema_momentum=0.9)
+    _, accuracy = model.evaluate(batches_of(splits).validation, verbose=0)
+    best = history.rows[history.best_epoch - 1]
+    assert accuracy == pytest.approx(best["val_accuracy"], rel=1e-6)
+    plain, _ = trained(splits, learning_rate=0.01)
+    assert not np.allclose(model.get_weights()[0], plain.get_weights()[0])
+
+
+def test_a_learning_rate_beyond_all_bounds_is_an_error(splits: Splits) -> None:
+    with pytest.raises(TrainingError, match=r"^The loss became (nan|inf) in epoch 1\. "):
+        trained(splits, name="sgd", learning_rate=1e30)
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"), [(1, 1), (7, 7), (32, 32), (64, 32), (430, 10), (422, 2), (37, 1)]
+)
+def test_the_steps_of_a_call_divide_the_epoch(steps: int, expected: int) -> None:
+    assert steps_a_call(steps) == expected

@@ -1,0 +1,66 @@
+"""Learning rates by step, against the formulas."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from pipeline.section import only_section
+from pipeline.training import schedules
+
+STEPS, EPOCHS, PEAK = 10, 4, 0.8
+
+
+def rate_at(step: int, entry: dict[str, Any]) -> float:
+    _, schedule = only_section(TypeAdapter(schedules.Schedule).validate_python(entry))
+    rate = schedules.learning_rate(schedule, PEAK, steps_per_epoch=STEPS, epochs=EPOCHS)
+    return float(rate(step)) if callable(rate) else rate
+
+
+@pytest.mark.parametrize(
+    ("entry", "step", "expected"),
+    [
+        ({"constant": {}}, 39, PEAK),
+        ({"cosine": {}}, 0, PEAK),
+        ({"cosine": {}}, 20, PEAK / 2),
+        ({"cosine": {}}, 40, 0.0),
+        ({"cosine": {"final": 0.1}}, 40, PEAK * 0.1),
+        ({"cosine": {}}, 10, PEAK * (1 + math.cos(math.pi / 4)) / 2),
+        ({"exponential": {"rate": 0.5}}, 10, PEAK * 0.5),
+        ({"exponential": {"rate": 0.5}}, 5, PEAK * 0.5**0.5),
+        ({"exponential": {"rate": 0.5, "staircase": True}}, 19, PEAK * 0.5),
+        ({"piecewise": {"boundaries": [1, 3], "factors": [0.5, 0.1]}}, 9, PEAK),
+        ({"piecewise": {"boundaries": [1, 3], "factors": [0.5, 0.1]}}, 11, PEAK * 0.5),
+        ({"piecewise": {"boundaries": [1, 3], "factors": [0.5, 0.1]}}, 31, PEAK * 0.1),
+        ({"plateau": {}}, 39, PEAK),
+    ],
+)
+def test_the_rate_follows_the_schedule(entry: dict[str, Any], step: int, expected: float) -> None:
+    assert rate_at(step, entry) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"), [(0, PEAK / 11), (4, PEAK * 5 / 11), (10, PEAK), (25, PEAK / 2)]
+)
+def test_a_warmup_rises_in_a_line_and_hands_over(step: int, expected: float) -> None:
+    assert rate_at(step, {"cosine": {"warmup": 1.0}}) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_plateau_is_watched_by_keras_s_callback() -> None:
+    (callback,) = schedules.callbacks(schedules.Plateau(factor=0.3, patience=2))
+    assert isinstance(callback, keras.callbacks.ReduceLROnPlateau)
+    assert (callback.monitor, callback.factor, callback.patience) == ("val_loss", 0.3, 2)
+
+
+def test_boundaries_need_a_factor_each() -> None:
+    with pytest.raises(ValidationError, match="rising boundaries, and a factor for each"):
+        schedules.Piecewise(boundaries=(1.0, 2.0), factors=(0.5,))
+
+
+def test_boundaries_rise() -> None:
+    with pytest.raises(ValidationError, match="rising boundaries, and a factor for each"):
+        schedules.Piecewise(boundaries=(2.0, 1.0), factors=(0.5, 0.1))
