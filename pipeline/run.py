@@ -185,8 +185,9 @@ def _train(recipe: Recipe, splits: Splits, recorder: Recorder, say: Say) -> Trai
             label_smoothing=recipe.regularization.label_smoothing,
             devices=found,
             unfreeze=lambda start: transfer.unfreeze(model, start),
-            on_epoch=lambda epoch, row: recorder.metrics(
-                {f"epoch/{name}": value for name, value in row.items()}, step=epoch
+            on_epoch=lambda epoch, row, seconds: recorder.metrics(
+                {f"epoch/{name}": value for name, value in {**row, "seconds": seconds}.items()},
+                step=epoch,
             ),
             say=say,
         )

@@ -94,10 +94,16 @@ def expecting(wording: str) -> WrapValidator:
 
 
 def _absolute(value: Any) -> Any:
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str):
         return value
+    if not value:  # to Path it would be the working folder
+        raise refusal("a path")
     folder = value.folder if isinstance(value, LocatedText) else Path.cwd()
-    return Path(folder, Path(value).expanduser()).absolute()
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError:  # ~ of somebody who is not there
+        raise refusal("a path") from None
+    return Path(folder, path).absolute()
 
 
 _FINITE = Field(allow_inf_nan=False)

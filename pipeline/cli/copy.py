@@ -13,7 +13,8 @@ import click
 def command(name: str, destination: Path) -> None:
     """Copy a shipped recipe, to change it.
 
-    Writes the recipe NAME to DESTINATION, which is a folder, or the path of the new file; the working folder unless given.
+    Writes the recipe NAME to DESTINATION, which is a folder, or the path of the new file; the
+    working folder unless given.
     """
     from pipeline.recipe import shipped
 

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import click
 
-recipe_argument = click.argument(
-    "recipe", type=click.Path(path_type=Path), metavar="RECIPE"
-)
+recipe_argument = click.argument("recipe", type=click.Path(path_type=Path), metavar="RECIPE")
 set_option = click.option(
     "--set",
     "substitutions",

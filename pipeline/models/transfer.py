@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 
 def _known_base(value: Any) -> Any:
-    is_path = isinstance(value, Path) or str(value).endswith(".keras")
-    if not is_path and value not in APPLICATIONS:
+    is_name = isinstance(value, str) and value in APPLICATIONS
+    is_path = isinstance(value, Path) or (isinstance(value, str) and value.endswith(".keras"))
+    if not is_name and not is_path:
         raise refusal(
             "a network of keras.applications or the path of a .keras file",
             did_you_mean(str(value), APPLICATIONS) or f" Available: {', '.join(APPLICATIONS)}.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from pipeline.data import augmentation, image_folder
@@ -19,10 +19,16 @@ from pipeline.training.optimizers import schedule_of
 Finding = tuple[KeyPath, str]
 
 
-def errors_in(recipe: Recipe) -> Iterator[Finding]:
-    """Yield the path and the wording of everything that cannot be meant."""
-    for check in _CHECKS:
-        yield from check(recipe)
+def errors_in(recipe: Recipe, in_doubt: Collection[KeyPath] = ()) -> Iterator[Finding]:
+    """Yield the path and the wording of everything that cannot be meant.
+
+    Args:
+        recipe: the recipe, or what is left of one without the values that are wrong.
+        in_doubt: keys of `TRUSTED` whose defaults stand in for something else that was meant.
+    """
+    for check, trusted in _CHECKS.items():
+        if trusted not in in_doubt:
+            yield from check(recipe)
 
 
 def warnings_in(recipe: Recipe) -> Iterator[Finding]:
@@ -33,21 +39,34 @@ def warnings_in(recipe: Recipe) -> Iterator[Finding]:
 def _files_are_there(recipe: Recipe) -> Iterator[Finding]:
     data, model = recipe.data, recipe.model
     if isinstance(data, image_folder.Keys):
-        if not data.path.is_dir() and data.download is None:
+        if not _is_there(Path.is_dir, data.path) and data.download is None:
             yield ("data", "path"), f"there is no folder {data.path}, and no data.download."
-    elif getattr(data, "path", None) and not data.path.is_file():
+    elif getattr(data, "path", None) and not _is_there(Path.is_file, data.path):
         yield ("data", "path"), f"there is no file {data.path}."
     if isinstance(model, transfer.Keys):
         for key, value in (("base", model.base), ("weights", model.weights)):
-            if isinstance(value, Path) and not value.is_file():
+            if isinstance(value, Path) and not _is_there(Path.is_file, value):
                 yield ("model", key), f"there is no file {value}."
 
 
-def _classes_fit(recipe: Recipe) -> Iterator[Finding]:
+def _is_there(kind: Callable[[Path], bool], path: Path) -> bool:
     try:
-        names = SOURCES[recipe.data.source].class_names(recipe.data)
-    except (DataError, OSError) as error:
+        return kind(path)
+    except OSError:  # a name too long to be one, a folder that may not be looked into
+        return False
+
+
+def _classes_fit(recipe: Recipe) -> Iterator[Finding]:
+    data = recipe.data
+    if isinstance(data, image_folder.Keys) and not _is_there(Path.is_dir, data.path):
+        return
+    try:
+        names = SOURCES[data.source].class_names(data)
+    except DataError as error:
         yield ("data", "path"), str(error).removeprefix("data.path: ")
+        return
+    except OSError as error:
+        yield ("data", "path"), f"{error.filename} cannot be read: {error.strerror}."
         return
     if names is None:
         return
@@ -151,14 +170,19 @@ def _augmentation_changes_labels(recipe: Recipe) -> Iterator[Finding]:
                 )
 
 
-_CHECKS: tuple[Callable[[Recipe], Iterator[Finding]], ...] = (
-    _files_are_there,
-    _classes_fit,
-    _binary_has_no_topk,
-    _images_fit_the_model,
-    _crops_fit_in,
-    _only_a_base_is_fine_tuned,
-    _a_file_brings_its_weights,
-    _warmup_ends,
-    _one_clipping_at_a_time,
-)
+_IMAGE_SIZE: KeyPath = ("data", "image_size")
+_EPOCHS: KeyPath = ("training", "epochs")
+
+# Each check, with the key whose default it holds against other keys.
+_CHECKS: dict[Callable[[Recipe], Iterator[Finding]], KeyPath | None] = {
+    _files_are_there: None,
+    _classes_fit: None,
+    _binary_has_no_topk: None,
+    _images_fit_the_model: _IMAGE_SIZE,
+    _crops_fit_in: _IMAGE_SIZE,
+    _only_a_base_is_fine_tuned: None,
+    _a_file_brings_its_weights: None,
+    _warmup_ends: _EPOCHS,
+    _one_clipping_at_a_time: None,
+}
+TRUSTED = (_IMAGE_SIZE, _EPOCHS)

@@ -14,11 +14,12 @@ import yaml
 from pydantic import ValidationError
 
 from pipeline.errors import Problem, RecipeError, UsageError
+from pipeline.models import transfer
 from pipeline.recipe import contradictions
 from pipeline.recipe.problems import place_of, problems_of
 from pipeline.recipe.schema import Recipe
 from pipeline.recipe.substitute import assignments, substitute
-from pipeline.recipe.text import Document, KeyPath, dotted, parse
+from pipeline.recipe.text import Document, KeyPath, dotted, one_line, parse, resolve_scalar
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,7 @@ def load(
     """
     environment = os.environ if environment is None else environment
     text = read_text(path)
-    document = parse(
-        text, name=str(path), folder=path.absolute().parent, environment=environment
-    )
+    document = parse(text, name=str(path), folder=path.absolute().parent, environment=environment)
     values = assignments(substitutions, folder=Path.cwd(), environment=environment)
     document = substitute(document, values)
     recipe, warnings = check(document, name=path.stem)
@@ -79,16 +78,19 @@ def check(document: Document, *, name: str) -> tuple[Recipe, tuple[Problem, ...]
     """
     tree = {"name": name, **document.tree}
     problems: list[Problem] = []
+    problem_paths: set[KeyPath] = set()
     recipe = None
     try:
         recipe = Recipe.model_validate(tree)
     except ValidationError as error:
         found = problems_of(error, document, Recipe)
         problems.extend(found.values())
+        problem_paths.update(found)
         recipe = _without(tree, found)
     if recipe is None:
         raise RecipeError(sorted(problems, key=_position))
-    problems.extend(_located(contradictions.errors_in(recipe), document))
+    in_doubt = [key for key in contradictions.TRUSTED if _is_in_doubt(key, problem_paths, document)]
+    problems.extend(_located(contradictions.errors_in(recipe, in_doubt), document))
     if problems:
         raise RecipeError(sorted(problems, key=_position))
     warned = tuple(_located(contradictions.warnings_in(recipe), document, is_warning=True))
@@ -118,13 +120,31 @@ def read_text(path: Path) -> str:
 
 def dump(recipe: Recipe) -> str:
     """Return the YAML of a recipe with every default filled in; it loads as the same recipe."""
-    return yaml.safe_dump(
-        recipe.model_dump(mode="json", by_alias=True),
+    tree = recipe.model_dump(mode="json", by_alias=True)
+    if isinstance(recipe.model, transfer.Keys) and not recipe.model.application:
+        del tree["model"]["weights"]  # a file brings its own
+    return yaml.dump(
+        tree,
+        Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,
         default_flow_style=False,
         width=100,
     )
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's writer, for the reader in `pipeline.recipe.text`."""
+
+    def text(self, text: str) -> yaml.ScalarNode:
+        try:
+            style = None if isinstance(resolve_scalar(text), str) else "'"
+        except ValueError:
+            style = "'"
+        return self.represent_scalar("tag:yaml.org,2002:str", text.replace("${", "$${"), style)
+
+
+_Dumper.add_representer(str, _Dumper.text)
 
 
 def parameters(recipe: Recipe) -> dict[str, str]:
@@ -149,7 +169,7 @@ def _without(tree: dict[str, Any], paths: Mapping[KeyPath, Problem]) -> Recipe |
     """Return the recipe that is left without the values at `paths`, if one is."""
     rest = copy.deepcopy(tree)
     # The deepest first, and the last of a list first, so that no path points elsewhere.
-    for path in sorted(paths, key=lambda path: (len(path), str(path)), reverse=True):
+    for path in sorted(paths, key=_depth_and_place, reverse=True):
         node: Any = rest
         try:
             for part in path[:-1]:
@@ -166,11 +186,21 @@ def _without(tree: dict[str, Any], paths: Mapping[KeyPath, Problem]) -> Recipe |
         return None
 
 
-def _located(
-    findings: Any, document: Document, *, is_warning: bool = False
-) -> list[Problem]:
+def _is_in_doubt(key: KeyPath, paths: set[KeyPath], document: Document) -> bool:
+    """Return whether a problem may be the reason why `key` has its default."""
+    if any(key[: len(path)] == path for path in paths):
+        return True
+    is_misspelt = any(path[:-1] == key[:-1] for path in paths)
+    return is_misspelt and key not in document.values
+
+
+def _depth_and_place(path: KeyPath) -> tuple[int, list[tuple[bool, str | int]]]:
+    return len(path), [(isinstance(part, int), part) for part in path]
+
+
+def _located(findings: Any, document: Document, *, is_warning: bool = False) -> list[Problem]:
     return [
-        Problem(place_of(document, path), dotted(path), message, is_warning)
+        Problem(place_of(document, path), dotted(path), one_line(message), is_warning)
         for path, message in findings
     ]
 
@@ -178,6 +208,7 @@ def _located(
 def _position(problem: Problem) -> tuple[int, int]:
     """Return line and column, for the order of the text; what has none comes last."""
     parts = problem.where.rsplit(":", 2)
-    if len(parts) == 3 and parts[1].isdecimal() and parts[2].isdecimal():
+    is_argument = problem.where.startswith("--set ")
+    if not is_argument and len(parts) == 3 and parts[1].isdecimal() and parts[2].isdecimal():
         return int(parts[1]), int(parts[2])
     return 10**9, 0

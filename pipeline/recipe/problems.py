@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.errors import Problem
-from pipeline.recipe.text import Document, KeyPath, dotted
+from pipeline.recipe.text import Document, KeyPath, dotted, one_line
 from pipeline.section import Choice, Section
 from pipeline.suggestions import did_you_mean
 
@@ -56,7 +56,7 @@ def _worded(detail: Any, tree: Any, grammar: type[Section]) -> tuple[KeyPath, st
         return _unknown_choice(path, received, context["key"], context["choices"])
     if kind == "literal_error":
         names = context["expected"].replace("' or '", "', '").replace("'", "").split(", ")
-        wording, hint = f"one of: {', '.join(names)}", did_you_mean(str(received), names)
+        wording, hint = f"one of: {', '.join(names)}", _nearest(received, names)
     elif kind == "expected":
         wording, hint = context["wording"], context["hint"]
     else:
@@ -82,24 +82,32 @@ def _unknown_choice(
     if not key:
         is_named = isinstance(received, dict) and len(received) == 1
         name = next(iter(received)) if is_named else received
-        hint = did_you_mean(str(name), choices)
+        hint = _nearest(name, choices)
+        if name in choices and not is_named:
+            hint = f" Write {name}: {{}}."
         return path, f"{expected}, as in {choices[0]}: {{…}}. Received {shown(name)}.{hint}"
     if key not in received:
         return (*path, key), f"required key is missing, {expected}."
-    hint = did_you_mean(str(received[key]), choices)
+    hint = _nearest(received[key], choices)
     return (*path, key), f"{expected}. Received {shown(received[key])}.{hint}"
 
 
+def _nearest(received: Any, names: list[str]) -> str:
+    return did_you_mean(received, names) if isinstance(received, str) else ""
+
+
 def _where_the_key_is(path: KeyPath, siblings: list[str], grammar: type[Section]) -> str:
-    """Return a hint: a similar key here, the same key elsewhere, or a similar one elsewhere."""
+    """Return a hint: who has this key, a similar one here, the same or a similar one elsewhere."""
     key = str(path[-1])
+    everywhere: dict[str, list[str]] = {}
+    for known, owner in _paths(grammar):
+        everywhere.setdefault(known, []).append(owner)
+    owners = [owner.partition(" ") for owner in everywhere.get(dotted(path), []) if owner]
+    if owners:
+        return f" '{key}' belongs to {owners[0][0]} {' or '.join(name for *_, name in owners)}."
     hint = did_you_mean(key, siblings)
     if hint:
         return hint
-    everywhere = dict(_paths(grammar))
-    owner = everywhere.get(dotted(path))
-    if owner:
-        return f" '{key}' belongs to {owner}."
     same = [known for known in everywhere if known.rpartition(".")[2] == key]
     return f" There is '{same[0]}'." if same else did_you_mean(key, everywhere)
 
@@ -131,9 +139,17 @@ def _sections_in(annotation: Any, metadata: Any = ()) -> Iterator[tuple[type[Sec
 
 def shown(value: Any) -> str:
     """Return a received value as a recipe would write it, shortened."""
+    text = "nothing" if value is None else one_line(_written(value))
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _written(value: Any) -> str:
     if value is None:
-        return "nothing"
+        return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = f"'{value}'" if isinstance(value, str) else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_written(inner)}' for key, inner in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_written, value))}]"
+    return f"'{value}'" if isinstance(value, str) else str(value)

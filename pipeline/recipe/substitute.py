@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import Problem, RecipeError
-from pipeline.recipe.text import Document, KeyPath, dotted, parse_value
+from pipeline.recipe.text import MAX_DEPTH, Document, KeyPath, dotted, one_line, parse_value
 
 
 def assignments(
@@ -30,13 +31,16 @@ def assignments(
     problems: list[Problem] = []
     found: dict[KeyPath, tuple[Any, Document]] = {}
     for argument in arguments:
-        where = f"--set {argument}"
+        where = f"--set {one_line(argument)}"
         name, equals, text = argument.partition("=")
         parts = name.strip().split(".")
         if not equals or not all(parts):
             problems.append(Problem(where, "", "Expected path=value, as in seed=7."))
             continue
-        path: KeyPath = tuple(int(part) if part.isdecimal() else part for part in parts)
+        if len(parts) > MAX_DEPTH:
+            problems.append(Problem(where, "", f"Nested deeper than {MAX_DEPTH} levels."))
+            continue
+        path: KeyPath = tuple(parts)
         try:
             value, keys, values = parse_value(
                 text, name=where, folder=folder, environment=environment
@@ -44,6 +48,7 @@ def assignments(
         except RecipeError as error:
             problems.extend(error.problems)
             continue
+        found.pop(path, None)  # so that the order is that of what counts
         prefix_keys = {path[:i]: where for i in range(1, len(path) + 1)}
         found[path] = (
             value,
@@ -70,47 +75,57 @@ def substitute(document: Document, values: Mapping[KeyPath, tuple[Any, Document]
     keys, places = dict(document.keys), dict(document.values)
     problems: list[Problem] = []
     for path, (value, origin) in values.items():
-        problem = _assign(tree, path, value)
+        actual, problem = _assign(tree, path, value)
         if problem:
             problems.append(Problem(origin.values[path], dotted(path), problem))
             continue
-        for place in [known for known in places if known[: len(path)] == path]:
-            del places[place]
-            keys.pop(place, None)
-        for known, place in origin.keys.items():
-            if len(known) >= len(path):
-                keys[known] = place
-            else:
-                keys.setdefault(known, place)
-        for known, place in origin.values.items():
-            if len(known) >= len(path):
-                places[known] = place
-            else:
-                places.setdefault(known, place)
+        for replaced in [known for known in places if known[: len(actual)] == actual]:
+            del places[replaced]
+            keys.pop(replaced, None)
+        for target, source in ((keys, origin.keys), (places, origin.values)):
+            for known, place in source.items():
+                if len(known) >= len(path):
+                    target[(*actual, *known[len(path) :])] = place
+                else:
+                    target.setdefault(actual[: len(known)], place)
     if problems:
         raise RecipeError(problems)
     return Document(tree, keys, places)
 
 
-def _assign(tree: Any, path: KeyPath, value: Any) -> str | None:
-    """Put `value` at `path` in `tree`; return what is in the way, if anything."""
+def _assign(tree: Any, path: KeyPath, value: Any) -> tuple[KeyPath, str | None]:
+    """Put `value` at `path` in `tree`.
+
+    Returns:
+        The path with the places in lists as numbers, and what is in the way, if anything.
+    """
     node = tree
+    actual: list[str | int] = []
     for position, part in enumerate(path):
         is_last = position == len(path) - 1
         at = dotted(path[:position])
         if isinstance(node, list):
-            if not isinstance(part, int) or part >= len(node):
-                return f"'{at}' is a list of {len(node)}. Received the place '{part}'."
+            number = _place_in_list(part)
+            if number is None or number >= len(node):
+                return path, f"'{at}' is a list of {len(node)}. Received the place '{part}'."
             if is_last:
-                node[part] = value
-            node = node[part]
+                node[number] = value
+            actual.append(number)
+            node = node[number]
         elif isinstance(node, dict):
             key = str(part)
             if is_last:
                 node[key] = value
             elif node.get(key) is None:
                 node[key] = {}
+            actual.append(key)
             node = node[key]
         else:
-            return f"'{at}' is a single value and has no key '{part}'."
-    return None
+            return path, f"'{at}' is a single value and has no key '{part}'."
+    return tuple(actual), None
+
+
+def _place_in_list(part: str | int) -> int | None:
+    if isinstance(part, int):
+        return part
+    return int(part) if re.fullmatch("[0-9]{1,9}", part) else None

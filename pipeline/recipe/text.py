@@ -1,8 +1,8 @@
 """Strict YAML: text becomes plain values, and every key and value remembers where it stands.
 
-The syntax is PyYAML's; what a plain scalar means is YAML 1.2's core schema, because a recipe must mean
-what it says: `3e-4` is a float, `no` a string, `010` ten, and a key given twice an error.
-Tags are refused, so that nothing in a recipe can run.
+The syntax is PyYAML's; what a plain scalar means is YAML 1.2's core schema, because a recipe must
+mean what it says: `3e-4` is a float, `no` a string, `010` ten, and a key given twice an error. Tags
+are refused, so that nothing in a recipe can run.
 """
 
 from __future__ import annotations
@@ -20,9 +20,12 @@ from pipeline.section import LocatedText
 
 MAX_CHARACTERS = 200_000
 MAX_VALUES = 10_000  # counted after aliases are expanded
-MAX_DEPTH = 40
+MAX_DEPTH = 40  # likewise
+MAX_DIGITS = 1_000  # of a number; Python refuses to write more than 4,300
 
 KeyPath = tuple[str | int, ...]
+
+_NO_TEXT = "Neither \\0 nor half of a surrogate pair can be part of a text."
 
 _INT = re.compile(r"[-+]?[0-9]+")
 _OCTAL = re.compile(r"0o[0-7]+")
@@ -98,14 +101,15 @@ def resolve_scalar(text: str) -> Any:
     """Return what an unquoted scalar means in YAML 1.2's core schema.
 
     Raises:
-        ValueError: if it is a number that Python refuses to read (more than 4,300 digits).
+        ValueError: if it is a number of more than `MAX_DIGITS` digits.
     """
     if text in _NAMED:
         return _NAMED[text]
-    if _INT.fullmatch(text):
-        return int(text)
-    if _OCTAL.fullmatch(text) or _HEX.fullmatch(text):
-        return int(text, 0)
+    base = 10 if _INT.fullmatch(text) else 0
+    if base or _OCTAL.fullmatch(text) or _HEX.fullmatch(text):
+        if len(text) > MAX_DIGITS:
+            raise ValueError(f"a number of {len(text)} digits")
+        return int(text, base)
     if _FLOAT.fullmatch(text):
         return float(text)
     if _INFINITY.fullmatch(text):
@@ -155,6 +159,7 @@ class _Reader:
         self.keys: dict[KeyPath, str] = {}
         self.values: dict[KeyPath, str] = {}
         self._count = 0
+        self._is_too_deep = False
         self._open: set[int] = set()
 
     def read(self, text: str) -> Any:
@@ -163,10 +168,12 @@ class _Reader:
             return None
         try:
             # The loader is yaml.SafeLoader with less in it.
-            node = yaml.compose(text, Loader=_Loader)  # noqa: S506
+            node = yaml.compose(text, Loader=_Loader)
         except yaml.MarkedYAMLError as error:
-            message = (error.problem or "not YAML").strip()
-            self._refuse(error.problem_mark or error.context_mark, (), f"{message[:200]}.")
+            message = ", ".join(part for part in (error.context, error.problem) if part)
+            self._refuse(
+                error.problem_mark or error.context_mark, (), f"{one_line(message)[:200]}."
+            )
             return None
         except yaml.reader.ReaderError as error:
             before = text[: error.position]
@@ -177,9 +184,6 @@ class _Reader:
                 Problem(place, "", f"The character #x{error.character:02x} is not allowed in YAML.")
             )
             return None
-        except RecursionError:
-            self._refuse(None, (), "Nested too deeply to be a recipe.")
-            return None
         return None if node is None else self._value(node, ())
 
     def _value(self, node: yaml.Node, path: KeyPath) -> Any:
@@ -189,6 +193,11 @@ class _Reader:
                 self._refuse(
                     node.start_mark, path, f"More than {MAX_VALUES:,} values, aliases expanded."
                 )
+            return None
+        if len(path) > MAX_DEPTH:  # through aliases; the text itself is held to it by the loader
+            if not self._is_too_deep:
+                self._is_too_deep = True
+                self._refuse(node.start_mark, (), f"Nested deeper than {MAX_DEPTH} levels.")
             return None
         if id(node) in self._open:
             self._refuse(node.start_mark, path, "An alias refers to the value that it is part of.")
@@ -213,6 +222,9 @@ class _Reader:
                 self._refuse(key_node.start_mark, path, "A key has to be a name.")
                 continue
             key = key_node.value
+            if not self._is_text(key):
+                self._refuse(key_node.start_mark, path, _NO_TEXT)
+                continue
             if key in mapping:
                 first = self.keys[(*path, key)]
                 self.problems.append(
@@ -225,6 +237,9 @@ class _Reader:
 
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
         text = self._with_environment(node, path)
+        if not self._is_text(text):
+            self._refuse(node.start_mark, path, _NO_TEXT)
+            return None
         if node.style is None:
             try:
                 value = resolve_scalar(text)
@@ -234,6 +249,11 @@ class _Reader:
             if not isinstance(value, str):
                 return value
         return LocatedText.at(text, self.folder)
+
+    @staticmethod
+    def _is_text(text: str) -> bool:
+        # Escapes in double quotes can write what no file name and no UTF-8 can hold.
+        return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text)
 
     def _with_environment(self, node: yaml.ScalarNode, path: KeyPath) -> str:
         def replacement(match: re.Match[str]) -> str:
@@ -250,7 +270,7 @@ class _Reader:
                 self._refuse(
                     node.start_mark,
                     path,
-                    f"The environment variable {variable} is not set. "
+                    f"The environment variable {variable} is not set or empty. "
                     f"Set it, or write ${{{variable}:-default}}.",
                 )
                 return ""
@@ -269,7 +289,12 @@ class _Reader:
 
 def dotted(path: KeyPath) -> str:
     """Return the path as it is written on the command line."""
-    return ".".join(str(part) for part in path)
+    return one_line(".".join(str(part) for part in path))
+
+
+def one_line(text: str) -> str:
+    """Return `text` with escapes for line breaks and for all else that is not printable."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _kind(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -62,11 +63,17 @@ class StopOnNaN(keras.callbacks.Callback):
 
 
 class EachEpoch(keras.callbacks.Callback):
-    """Hand each epoch's metrics to a function of (epoch, metrics), epochs counted from 1."""
+    """Hand each epoch to a function of (epoch, metrics, seconds), epochs counted from 1."""
 
-    def __init__(self, function: Callable[[int, Row], None]) -> None:
+    def __init__(self, function: Callable[[int, Row, float], None]) -> None:
         super().__init__()
         self._function = function
+        self._started = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Row | None = None) -> None:
+        self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Row | None = None) -> None:
-        self._function(epoch + 1, {name: float(value) for name, value in (logs or {}).items()})
+        seconds = time.perf_counter() - self._started
+        metrics = {name: float(value) for name, value in (logs or {}).items()}
+        self._function(epoch + 1, metrics, seconds)

@@ -44,13 +44,15 @@ class History:
     """What happened in each epoch.
 
     Attributes:
-        rows: `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate` and so on by epoch.
+        rows: `loss`, `accuracy`, `val_loss`, `val_accuracy` and so on by epoch.
+        seconds: how long each epoch took, its validation included.
         best_epoch: the epoch, counted from 1, whose weights the model has now.
         monitor: what that epoch is best at.
         fine_tuned_from: the number of epochs before the base began to learn, None if it did not.
     """
 
     rows: tuple[Row, ...]
+    seconds: tuple[float, ...]
     best_epoch: int
     monitor: str
     fine_tuned_from: int | None
@@ -65,7 +67,7 @@ def train(
     label_smoothing: float,
     devices: Devices,
     unfreeze: Callable[[str | int], int] | None,
-    on_epoch: Callable[[int, Row], None],
+    on_epoch: Callable[[int, Row, float], None],
     say: Callable[[str], None],
 ) -> History:
     """Train a model and leave it with the weights of its best epoch.
@@ -78,7 +80,7 @@ def train(
         label_smoothing: share of a label given to all classes.
         devices: what it trains on.
         unfreeze: lets the model learn from a named place on; needed for `training.fine_tune`.
-        on_epoch: is called with each epoch's number, from 1, and its metrics.
+        on_epoch: is called with each epoch's number, from 1, its metrics and its seconds.
         say: tells a person something.
 
     Raises:
@@ -89,10 +91,12 @@ def train(
 
     best = BestEpoch(training.monitor)
     rows: list[Row] = []
+    seconds: list[float] = []
 
-    def record(epoch: int, row: Row) -> None:
+    def record(epoch: int, row: Row, spent: float) -> None:
         rows.append(row)
-        on_epoch(epoch, row)
+        seconds.append(spent)
+        on_epoch(epoch, row, spent)
 
     def phase(first: int, end: int, keys: Any) -> None:
         model.compile(
@@ -121,7 +125,7 @@ def train(
         end = fine_tuned_from + training.fine_tune.epochs
         phase(fine_tuned_from, end, optimizer.model_copy(update=changes))
     best.restore(model)
-    return History(tuple(rows), best.epoch, best.monitor, fine_tuned_from)
+    return History(tuple(rows), tuple(seconds), best.epoch, best.monitor, fine_tuned_from)
 
 
 def steps_a_call(steps_per_epoch: int) -> int:
@@ -140,7 +144,7 @@ def _fit(
     end: int,
     best: BestEpoch,
     callbacks: Sequence[Any],
-    record: Callable[[int, Row], None],
+    record: Callable[[int, Row, float], None],
 ) -> None:
     from pipeline.training.callbacks import EachEpoch, StopOnNaN
     from pipeline.training.progress import ProgressDisplay

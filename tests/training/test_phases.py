@@ -71,7 +71,7 @@ def trained(
         label_smoothing=0.0,
         devices=devices.find(Runtime(devices="cpu")),
         unfreeze=None,
-        on_epoch=lambda epoch, row: None,
+        on_epoch=lambda epoch, row, seconds: None,
         say=lambda message: None,
     )
     return model, history

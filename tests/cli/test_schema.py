@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pipeline.cli import main
+from pipeline.recipe.schema import SCHEMA_FILE, json_schema
+from pipeline.recipe.shipped import folder
+
+
+def test_the_schema_is_printed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == json_schema()
+
+
+def test_the_schema_that_is_shipped_is_what_is_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main(["schema"])
+    shipped = (folder() / SCHEMA_FILE).read_text(encoding="utf-8")
+    assert capsys.readouterr().out == shipped

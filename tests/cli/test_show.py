@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import main
+from pipeline.recipe.load import dump, load
+
+TEXT = "data: {source: digits}\nmodel: {architecture: mlp}\n"
+
+
+@pytest.fixture
+def recipe(in_empty_folder: Path) -> str:
+    Path("recipe.yaml").write_text(TEXT)
+    return "recipe.yaml"
+
+
+def test_a_recipe_is_shown_with_its_defaults(
+    recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", recipe]) == 0
+    output = capsys.readouterr().out
+    assert output == dump(load(Path(recipe)).recipe)
+    assert "seed: 42\n" in output
+
+
+def test_what_is_shown_is_a_recipe(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["show", recipe, "--set", "seed=7"])
+    Path("shown.yaml").write_text(capsys.readouterr().out)
+    expected = load(Path(recipe), ("seed=7",)).recipe
+    assert load(Path("shown.yaml")).recipe == expected
+    assert expected.seed == 7
+
+
+def test_a_recipe_is_shown_as_json(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--set", "training.fine_tune=", "--set", "seed=7"]
+    assert main(["show", recipe, "--json", *arguments]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    shown = json.loads(line)
+    assert shown["seed"] == 7
+    assert shown == load(Path(recipe), ("seed=7",)).recipe.model_dump(mode="json", by_alias=True)
+
+
+def test_json_names_keys_as_a_recipe_writes_them(
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("recipe.yaml").write_text(
+        "data: {source: digits, image_size: [32, 32]}\n"
+        "model: {architecture: transfer, base: VGG16}\n"
+        "training: {fine_tune: {from: 3}}\n"
+    )
+    main(["show", "recipe.yaml", "--json"])
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["training"]["fine_tune"]["from"] == 3
+
+
+def test_a_wrong_recipe_is_not_shown(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", recipe, "--set", "seed=x"]) == 2
+    assert capsys.readouterr() == (
+        "",
+        "--set seed=x: seed: expected a whole number from 0 to 2147483647. Received 'x'.\n",
+    )
+
+
+def test_a_warning_goes_to_standard_error(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    argument = "data.augmentation=[random_flip: {}]"
+    assert main(["show", recipe, "--set", argument]) == 0
+    assert capsys.readouterr().err == (
+        f"--set {argument}: warning: data.augmentation.0.random_flip: "
+        "a digit flipped horizontal is another digit or none.\n"
+    )

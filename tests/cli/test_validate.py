@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import main
+from pipeline.recipe.shipped import shipped
+
+VALID = """\
+data:
+  source: digits
+  batch_size: 32
+model:
+  architecture: mlp
+  hidden: [64]
+optimizer:
+  name: adam
+  learning_rate: 1e-3
+training:
+  epochs: 3
+"""
+OPTIMIZER_KEYS = (
+    "name, learning_rate, schedule, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, "
+    "ema_momentum, ema_overwrite_frequency, gradient_accumulation_steps, beta_1, beta_2, epsilon, "
+    "amsgrad"
+)
+
+
+def write(text: str, name: str = "recipe.yaml") -> str:
+    Path(name).write_text(text, encoding="utf-8")
+    return name
+
+
+def test_a_valid_recipe_is_said_to_be_valid(
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["validate", write(VALID)]) == 0
+    assert capsys.readouterr() == ("recipe.yaml: valid\n", "")
+
+
+def test_every_shipped_recipe_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [str(path) for path in shipped().values()]
+    assert main(["validate", *paths]) == 0
+    assert capsys.readouterr() == ("".join(f"{path}: valid\n" for path in paths), "")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "problem"),
+    [
+        (
+            "training:",
+            "trainig:",
+            "10:1: trainig: unknown key. Expected one of: name, description, seed, data, model, "
+            "regularization, optimizer, training, tracking, runtime. Did you mean 'training'?",
+        ),
+        (
+            "source: digits",
+            "source: digit",
+            "2:3: data.source: expected one of: digits, image_folder, mnist. "
+            "Received 'digit'. Did you mean 'digits'?",
+        ),
+        (
+            "batch_size: 32",
+            "batchsize: 32",
+            "3:3: data.batchsize: unknown key. Expected one of: source, batch_size, augmentation, "
+            "split_seed, image_size, validation, test. Did you mean 'batch_size'?",
+        ),
+        (
+            "batch_size: 32",
+            "batch_size: 32.5",
+            "3:3: data.batch_size: expected a whole number, 1 or more, or all (batch descent). "
+            "Received 32.5.",
+        ),
+        (
+            "architecture: mlp",
+            "architecture: mpl",
+            "5:3: model.architecture: expected one of: lenet, mlp, transfer. "
+            "Received 'mpl'. Did you mean 'mlp'?",
+        ),
+        (
+            "hidden: [64]",
+            "hidden: [64, -1]",
+            "6:16: model.hidden.1: expected a whole number, 1 or more. Received -1.",
+        ),
+        (
+            "learning_rate: 1e-3",
+            "learnin_rate: 1e-3",
+            f"9:3: optimizer.learnin_rate: unknown key. Expected one of: {OPTIMIZER_KEYS}. "
+            "Did you mean 'learning_rate'?",
+        ),
+        (
+            "learning_rate: 1e-3",
+            "learning_rate: 1e-3x",
+            "9:3: optimizer.learning_rate: expected a number above 0. Received '1e-3x'.",
+        ),
+        (
+            "epochs: 3",
+            "epochs: three",
+            "11:3: training.epochs: expected a whole number, 1 or more. Received 'three'.",
+        ),
+        (
+            "epochs: 3",
+            "epochs: 3\n  epochs: 4",
+            "12:3: training.epochs: Key given twice, first at recipe.yaml:11:3.",
+        ),
+        (
+            "training:",
+            "training",
+            "11:9: while scanning a simple key, could not find expected ':'.",
+        ),
+    ],
+)
+def test_a_misspelling_is_told_with_its_place_and_what_to_do(
+    in_empty_folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    right: str,
+    wrong: str,
+    problem: str,
+) -> None:
+    assert main(["validate", write(VALID.replace(right, wrong))]) == 2
+    assert capsys.readouterr() == ("", f"recipe.yaml:{problem}\n")
+
+
+def test_every_recipe_is_checked_whatever_is_wrong_with_another(
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(VALID, "right.yaml")
+    write("seed: x\n" + VALID, "wrong.yaml")
+    write("", "empty.yaml")
+    assert main(["validate", "wrong.yaml", "absent.yaml", "right.yaml", "empty.yaml"]) == 2
+    assert capsys.readouterr() == (
+        "right.yaml: valid\n",
+        "wrong.yaml:1:1: seed: expected a whole number from 0 to 2147483647. Received 'x'.\n"
+        "absent.yaml: the recipe cannot be read: No such file or directory.\n"
+        "empty.yaml:1:1: Expected the sections of a recipe. Received nothing.\n",
+    )
+
+
+def test_a_warning_is_told_and_leaves_the_recipe_valid(
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = VALID.replace("batch_size: 32", "augmentation: [random_flip: {}]")
+    assert main(["validate", write(text)]) == 0
+    assert capsys.readouterr() == (
+        "recipe.yaml: valid\n",
+        "recipe.yaml:3:18: warning: data.augmentation.0.random_flip: "
+        "a digit flipped horizontal is another digit or none.\n",
+    )
+
+
+def test_arguments_are_checked_with_the_recipe(
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--set", "training.epochs=0", "--set", "seed=7"]
+    assert main(["validate", write(VALID), *arguments]) == 2
+    assert capsys.readouterr() == (
+        "",
+        "--set training.epochs=0: training.epochs: expected a whole number, 1 or more. "
+        "Received 0.\n",
+    )

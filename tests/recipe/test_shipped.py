@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import UsageError
+from pipeline.recipe import shipped
+from pipeline.recipe.load import load
+from pipeline.recipe.schema import SCHEMA_FILE
+
+RECIPES = shipped.shipped()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_shipped_recipe_is_valid_without_a_warning(name: str) -> None:
+    loaded = load(RECIPES[name], environment={})
+    assert loaded.warnings == ()
+    assert loaded.recipe.name == name
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_shipped_recipe_begins_with_its_schema_and_its_command_line(name: str) -> None:
+    lines = RECIPES[name].read_text(encoding="utf-8").splitlines()
+    header = lines[: next(i for i, line in enumerate(lines) if not line.startswith("#"))]
+    assert header[0] == f"# yaml-language-server: $schema={SCHEMA_FILE}"
+    assert f"# pipeline run recipes/{name}.yaml" in header
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_shipped_recipe_says_what_it_is_for(name: str) -> None:
+    description = shipped.description_of(RECIPES[name])
+    assert description == load(RECIPES[name], environment={}).recipe.description
+    assert description.endswith(".")
+
+
+def test_a_recipe_without_a_description_has_an_empty_one(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("seed: 3\n")
+    assert shipped.description_of(path) == ""
+
+
+def test_shipped_recipes_are_sorted_by_name() -> None:
+    assert list(RECIPES) == sorted(RECIPES)
+    assert "digits_lenet" in RECIPES
+
+
+def test_a_shipped_recipe_is_found_by_its_name() -> None:
+    assert shipped.find("digits_lenet") == shipped.folder() / "digits_lenet.yaml"
+
+
+def test_an_unknown_name_is_told_with_the_nearest() -> None:
+    with pytest.raises(UsageError) as error:
+        shipped.find("digit_lenet")
+    assert str(error.value) == (
+        f"There is no shipped recipe 'digit_lenet'. Available: {', '.join(RECIPES)}. "
+        "Did you mean 'digits_lenet'?"
+    )
