@@ -78,7 +78,9 @@ def bare(mnist: str, epochs: int) -> dict[str, float]:
     model.compile(keras.optimizers.Adam(rate), "categorical_crossentropy", metrics=["accuracy"])
 
     class Clock(keras.callbacks.Callback):
-        seconds: list[float] = []
+        def __init__(self) -> None:
+            super().__init__()
+            self.seconds: list[float] = []
 
         def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
             self.start = time.perf_counter()

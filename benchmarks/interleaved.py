@@ -11,14 +11,14 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 
 def machine() -> str:
     """Return what the figures were measured on."""
     model, flags = platform.processor() or platform.machine(), ""
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            lines = [line.partition(":") for line in file]
+        lines = [line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines()]
         info = {key.strip(): value.strip() for key, _, value in lines}
         model = info.get("model name", model)
         wanted = ("avx512f", "avx512_bf16", "amx_bf16")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -147,9 +147,10 @@ class Choice:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         # The union under the function serves the JSON Schema alone.
-        return core_schema.no_info_wrap_validator_function(self._choose, handler(source))
+        union = functools.reduce(operator.or_, self.classes.values())
+        return core_schema.no_info_wrap_validator_function(self._choose, handler(union))
 
-    def _choose(self, value: Any, _: Any) -> Section:
+    def _choose(self, value: Any, _: Any) -> Any:
         if isinstance(value, tuple(self.classes.values())):
             return value
         if self.key and not isinstance(value, dict):
@@ -168,15 +169,8 @@ class Choice:
         return name if isinstance(name, str) else None
 
 
-def chosen_by_key(
-    key: str, classes: Mapping[str, type[Section]], *, default: str | None = None
-) -> Any:
-    """Return the type of a section such as `model`, whose kind one of its keys names."""
-    return Annotated[_union(classes.values()), Choice(classes, key, default)]
-
-
-def chosen_by_only_key(classes: Mapping[str, type[Section]]) -> Any:
-    """Return the type of a mapping with one key, which names the section under it.
+def choice_of_only_key(classes: Mapping[str, type[Section]]) -> Choice:
+    """Return the choice of a mapping with one key, which names the section under it.
 
     The value is a section whose only field is that key; `only_section` takes it out.
     """
@@ -188,17 +182,13 @@ def chosen_by_only_key(classes: Mapping[str, type[Section]]) -> Any:
         )
         for name, section in classes.items()
     }
-    return Annotated[_union(entries.values()), Choice(entries, key=None)]
+    return Choice(entries, key=None)
 
 
 def only_section(entry: Section) -> tuple[str, Any]:
-    """Return the name and the section of a value of a `chosen_by_only_key` type."""
+    """Return the name and the section of a value that `choice_of_only_key` chose."""
     (name,) = type(entry).model_fields
     return name, getattr(entry, name)
-
-
-def _union(classes: Iterable[type[Section]]) -> Any:
-    return functools.reduce(operator.or_, classes)
 
 
 Activation = Literal[

@@ -16,9 +16,10 @@ PACKAGE = Path(pipeline.__file__).parent
 # A room may import from the rooms named after it, and from the foundations.
 FOUNDATIONS = {"errors", "section", "suggestions", "stopwatch", "engines"}
 ARROWS: dict[str, set[str]] = {
-    "cli": {"run", "tracking", "recipe"},
-    "run": {"recipe", "data", "models", "training", "evaluation", "tracking"},
+    "cli": {"run", "tracking", "features", "recipe"},
+    "run": {"recipe", "features", "data", "models", "training", "evaluation", "tracking"},
     "recipe": {"data", "models", "training"},
+    "features": {"training", "models", "data"},
     "training": set(),
     "evaluation": set(),
     "tracking": set(),

@@ -3,13 +3,14 @@ from __future__ import annotations
 import copy
 import pickle
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import Field, TypeAdapter, ValidationError
 
 from pipeline.section import (
     AnyFloat,
+    Choice,
     Factor,
     FilePath,
     Flag,
@@ -25,8 +26,7 @@ from pipeline.section import (
     Share,
     Size,
     Text,
-    chosen_by_key,
-    chosen_by_only_key,
+    choice_of_only_key,
     expecting,
     keys_of,
     only_section,
@@ -52,8 +52,8 @@ class Dog(Section):
 class Owner(Section):
     """Somebody with a pet."""
 
-    pet: chosen_by_key("kind", {"cat": Cat, "dog": Dog}, default="dog")  # type: ignore[valid-type]
-    toys: tuple[chosen_by_only_key({"cat": Cat, "dog": Dog}), ...] = ()  # type: ignore[misc]
+    pet: Annotated[Section, Choice({"cat": Cat, "dog": Dog}, key="kind", default="dog")]
+    toys: tuple[Annotated[Section, choice_of_only_key({"cat": Cat, "dog": Dog})], ...] = ()
 
 
 def details(section: type[Section], value: Any) -> list[dict[str, Any]]:
@@ -101,8 +101,6 @@ def test_a_refusal_is_worded_as_the_type_says() -> None:
 
 
 def test_expecting_words_any_failure_once() -> None:
-    from typing import Annotated
-
     class Pair(Section):
         pair: Annotated[tuple[PositiveInt, PositiveInt], expecting("a pair")]
 

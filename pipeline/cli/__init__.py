@@ -8,13 +8,14 @@ from collections.abc import Sequence
 import click
 
 import pipeline
-from pipeline.cli import copy, deliver, failures, list, run, schema, show, ui, validate
+from pipeline.cli import copy, deliver, failures, run, schema, show, ui, validate
+from pipeline.cli import list as list_
 
 COMMANDS: tuple[click.Command, ...] = (
     run.command,
     validate.command,
     show.command,
-    list.command,
+    list_.command,
     copy.command,
     schema.command,
     ui.command,

@@ -41,7 +41,7 @@ def guarded(command: Callable[[], Any]) -> int:
         click.echo("Interrupted.", err=True)
         return INTERRUPTED
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # nobody reads it: nothing is left to flush
+        sys.stdout = None  # nobody reads it: nothing is left to flush
         return 1
     except Exception as error:
         click.echo(_unforeseen(error), err=True)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.models import lenet, mlp, transfer
+from pipeline.models.keys import Output
 from pipeline.models.regularization import Regularization
 
 if TYPE_CHECKING:
     import keras
-
-Output = Literal["softmax", "sigmoid"]
 
 
 class Architecture(Protocol):

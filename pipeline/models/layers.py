@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pipeline.models.keys import Output
 from pipeline.models.regularization import Regularization
-
-if TYPE_CHECKING:
-    from pipeline.models.architectures import Output
 
 
 def hidden(

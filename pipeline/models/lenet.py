@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from pipeline.errors import ModelError
+from pipeline.models.keys import ArchitectureKeys, Output
 from pipeline.models.layers import classifier, dropped, hidden
 from pipeline.models.regularization import Regularization
-from pipeline.section import Activation, Section
+from pipeline.section import Activation
 
 if TYPE_CHECKING:
     import keras
 
-    from pipeline.models.architectures import Output
-
 SIDE = 32  # pixels of the square that LeNet looks at; smaller images are padded to it
 
 
-class Keys(Section):
+class Keys(ArchitectureKeys):
     """LeNet-5: two convolutions with pooling, then three layers of 120, 84 and the classes."""
 
     architecture: Literal["lenet"]

@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from pipeline.models.keys import ArchitectureKeys, Output
 from pipeline.models.layers import classifier, dense_stack
 from pipeline.models.regularization import Regularization
-from pipeline.section import Activation, PositiveInt, Section
+from pipeline.section import Activation, PositiveInt
 
 if TYPE_CHECKING:
     import keras
 
-    from pipeline.models.architectures import Output
 
-
-class Keys(Section):
+class Keys(ArchitectureKeys):
     """Fully connected layers on the pixels."""
 
     architecture: Literal["mlp"]

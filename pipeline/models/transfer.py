@@ -10,15 +10,14 @@ from pydantic import BeforeValidator, Field
 
 from pipeline.errors import ModelError
 from pipeline.models.applications import APPLICATIONS
+from pipeline.models.keys import ArchitectureKeys, Output
 from pipeline.models.layers import classifier, dense_stack, dropped
 from pipeline.models.regularization import Regularization
-from pipeline.section import Activation, FilePath, PositiveInt, Section, refusal
+from pipeline.section import Activation, FilePath, PositiveInt, refusal
 from pipeline.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     import keras
-
-    from pipeline.models.architectures import Output
 
 
 def _known_base(value: Any) -> Any:
@@ -32,11 +31,13 @@ def _known_base(value: Any) -> Any:
     return value
 
 
-Application = Literal[tuple(APPLICATIONS)]  # type: ignore[valid-type]
-Base = Annotated[Application | FilePath, BeforeValidator(_known_base)]
+if TYPE_CHECKING:
+    Base = str | FilePath
+else:  # the JSON Schema lists the names
+    Base = Annotated[Literal[tuple(APPLICATIONS)] | FilePath, BeforeValidator(_known_base)]
 
 
-class Keys(Section):
+class Keys(ArchitectureKeys):
     """A frozen base network and a new head on its features."""
 
     architecture: Literal["transfer"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from pipeline.data import augmentation, image_folder
+from pipeline.data import augmentation, image_folder, mnist
 from pipeline.data.sources import SOURCES
 from pipeline.errors import DataError
 from pipeline.models import lenet, transfer
@@ -41,7 +41,7 @@ def _files_are_there(recipe: Recipe) -> Iterator[Finding]:
     if isinstance(data, image_folder.Keys):
         if not _is_there(Path.is_dir, data.path) and data.download is None:
             yield ("data", "path"), f"there is no folder {data.path}, and no data.download."
-    elif getattr(data, "path", None) and not _is_there(Path.is_file, data.path):
+    elif isinstance(data, mnist.Keys) and data.path and not _is_there(Path.is_file, data.path):
         yield ("data", "path"), f"there is no file {data.path}."
     if isinstance(model, transfer.Keys):
         for key, value in (("base", model.base), ("weights", model.weights)):

@@ -177,8 +177,8 @@ def _without(tree: dict[str, Any], paths: Mapping[KeyPath, Problem]) -> Recipe |
             if isinstance(node, dict):
                 node.pop(path[-1], None)
             elif isinstance(node, list):
-                del node[path[-1]]
-        except (KeyError, IndexError, TypeError):
+                del node[int(path[-1])]
+        except (KeyError, IndexError, TypeError, ValueError):
             return None
     try:
         return Recipe.model_validate(rest)

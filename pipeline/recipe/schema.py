@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from pipeline.data.keys import SourceKeys
 from pipeline.data.sources import SOURCES
 from pipeline.models.architectures import ARCHITECTURES
+from pipeline.models.keys import ArchitectureKeys
 from pipeline.models.regularization import Regularization
-from pipeline.section import Section, Seed, Text, chosen_by_key
+from pipeline.section import Choice, Section, Seed, Text
 from pipeline.training import optimizers
 from pipeline.training.keys import Runtime, Training
 
 SCHEMA_FILE = "recipe.schema.json"
 
-Data = chosen_by_key("source", {name: source.Keys for name, source in SOURCES.items()})
-Model = chosen_by_key(
-    "architecture",
-    {name: architecture.Keys for name, architecture in ARCHITECTURES.items()},
+_DATA = Choice({name: source.Keys for name, source in SOURCES.items()}, key="source")
+_MODEL = Choice(
+    {name: architecture.Keys for name, architecture in ARCHITECTURES.items()}, key="architecture"
 )
 
 
@@ -37,12 +38,12 @@ class Recipe(Section):
     name: Text = Field("", validate_default=False, description="Absent, the file's name.")
     description: str = Field("", description="What it is for.")
     seed: Seed = Field(42, description="The same seed gives the same run.")
-    data: Data = Field(description="Where the images come from.")  # type: ignore[valid-type]
-    model: Model = Field(description="What looks at them.")  # type: ignore[valid-type]
+    data: Annotated[SourceKeys, _DATA] = Field(description="Where the images come from.")
+    model: Annotated[ArchitectureKeys, _MODEL] = Field(description="What looks at them.")
     regularization: Regularization = Field(
         Regularization(), description="What keeps it from learning by heart."
     )
-    optimizer: optimizers.OptimizerKeys = Field(  # type: ignore[valid-type]
+    optimizer: optimizers.AnyOptimizer = Field(
         default_factory=optimizers.default, description="How its weights change."
     )
     training: Training = Field(Training(), description="For how long, and towards what.")

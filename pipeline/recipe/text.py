@@ -124,7 +124,7 @@ class _Loader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
+        event = self.peek_event()
         if getattr(event, "tag", None):
             raise yaml.MarkedYAMLError(
                 problem=f"Tags are not part of a recipe. Received: {event.tag}",
@@ -298,4 +298,6 @@ def one_line(text: str) -> str:
 
 
 def _kind(value: Any) -> str:
-    return {dict: "mapping", list: "list"}.get(type(value), "single value")
+    if isinstance(value, dict | list):
+        return "mapping" if isinstance(value, dict) else "list"
+    return "single value"

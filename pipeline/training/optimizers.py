@@ -6,12 +6,13 @@ holds the two together.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, create_model
 
 from pipeline.section import (
     AnyFloat,
+    Choice,
     Flag,
     Fraction,
     NaturalFloat,
@@ -19,18 +20,17 @@ from pipeline.section import (
     PositiveFloat,
     PositiveInt,
     Section,
-    chosen_by_key,
     only_section,
 )
 from pipeline.training.schedules import Schedule, learning_rate
 
 
-class _Arguments(Section):
-    """The arguments that every optimizer has."""
+class OptimizerKeys(Section):
+    """How the weights change: the keys that every optimizer has."""
 
     name: str
     learning_rate: PositiveFloat
-    schedule: Schedule | None = Field(None, description="How the rate changes.")  # type: ignore[valid-type]
+    schedule: Schedule | None = Field(None, description="How the rate changes.")
     weight_decay: NaturalFloat | None = Field(None, description="Decoupled decay of the weights.")
     clipnorm: PositiveFloat | None = Field(None, description="Largest norm of a weight's gradient.")
     clipvalue: PositiveFloat | None = Field(None, description="Largest entry of a gradient.")
@@ -169,10 +169,10 @@ OPTIMIZERS: dict[str, Optimizer] = {
 
 DEFAULT = "adam"
 
-_SECTIONS: dict[str, type[Section]] = {
+_SECTIONS: dict[str, type[OptimizerKeys]] = {
     name: create_model(
         f"{optimizer.class_name}Keys",
-        __base__=_Arguments,
+        __base__=OptimizerKeys,
         **{  # type: ignore[call-overload]
             "name": (Literal[name], name),
             **optimizer.arguments,
@@ -181,20 +181,20 @@ _SECTIONS: dict[str, type[Section]] = {
     for name, optimizer in OPTIMIZERS.items()
 }
 
-OptimizerKeys = chosen_by_key("name", _SECTIONS, default=DEFAULT)
+AnyOptimizer = Annotated[OptimizerKeys, Choice(_SECTIONS, key="name", default=DEFAULT)]
 
 
-def default() -> Section:
+def default() -> OptimizerKeys:
     """Return the section of a recipe that names no optimizer."""
-    return _SECTIONS[DEFAULT]()
+    return _SECTIONS[DEFAULT].model_validate({})
 
 
-def schedule_of(keys: Any) -> Section | None:
+def schedule_of(keys: OptimizerKeys) -> Section | None:
     """Return the section of the schedule that an `optimizer` section names, if it names one."""
     return only_section(keys.schedule)[1] if keys.schedule else None
 
 
-def build(keys: Any, *, steps_per_epoch: int, epochs: int) -> Any:
+def build(keys: OptimizerKeys, *, steps_per_epoch: int, epochs: int) -> Any:
     """Return a new Keras optimizer.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -15,7 +15,7 @@ from pipeline.section import (
     PositiveInt,
     Section,
     Share,
-    chosen_by_only_key,
+    choice_of_only_key,
     refusal,
 )
 
@@ -73,7 +73,7 @@ SCHEDULES: dict[str, type[Section]] = {
     "plateau": Plateau,
 }
 
-Schedule = chosen_by_only_key(SCHEDULES)
+Schedule = Annotated[Section, choice_of_only_key(SCHEDULES)]
 
 
 def learning_rate(

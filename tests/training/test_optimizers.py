@@ -18,7 +18,7 @@ NOT_OFFERED = {"self", "name", "kwargs", "loss_scale_factor", "exclude_layers"}
 
 
 def section(**keys: Any) -> Any:
-    return TypeAdapter(optimizers.OptimizerKeys).validate_python(keys)
+    return TypeAdapter(optimizers.AnyOptimizer).validate_python(keys)
 
 
 def test_the_table_lists_every_optimizer_of_keras() -> None:

@@ -67,7 +67,7 @@ def trained(
         model,
         batches_of(splits, batch_size),
         training=training or Training(epochs=4),
-        optimizer=TypeAdapter(optimizers.OptimizerKeys).validate_python(optimizer),
+        optimizer=TypeAdapter(optimizers.AnyOptimizer).validate_python(optimizer),
         label_smoothing=0.0,
         devices=devices.find(Runtime(devices="cpu")),
         unfreeze=None,

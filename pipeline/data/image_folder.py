@@ -1,0 +1,328 @@
+"""A folder of photographs: a folder a class, in `train`, `val` and `test` or all in one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from pipeline.data.download import Download, fetch
+from pipeline.data.keys import SourceKeys
+from pipeline.data.splits import ArrayImages, BadFile, Images, Split, Splits
+from pipeline.errors import DataError
+from pipeline.section import FilePath, Fraction, OpenFraction, Share, Size
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pipeline.data.decode import Resize
+
+ORIENTATION_MATTERS = False
+
+# Decoded images up to this much are kept in memory; more are decoded anew in every epoch.
+KEPT_BYTES = 512 * 2**20
+_FEWEST_BAD = 5
+_SPLIT_FOLDERS = {"train": "train", "test": "test"} | dict.fromkeys(
+    ("val", "valid", "validation"), "val"
+)
+
+
+class Keys(SourceKeys):
+    """Photographs in folders; the folder's name is the class."""
+
+    source: Literal["image_folder"]
+    path: FilePath = Field(
+        description="A folder with train/ and val/ (and test/), or with a folder a class."
+    )
+    download: Download | None = Field(None, description="Where to get it when path is absent.")
+    image_size: Size = Field((224, 224), description="Height and width that images are scaled to.")
+    resize: Literal["crop", "pad", "squash"] = Field(
+        "crop", description="How an image of other proportions is fitted in."
+    )
+    validation: OpenFraction = Field(
+        0.2, description="Share held out to choose the best epoch, where there is no val folder."
+    )
+    test: Fraction = Field(
+        0.0, description="Share held out for the end, where there is a folder a class."
+    )
+    max_bad: Share = Field(
+        0.01, description="Share of the files, at least 5, that may be broken before it is an error"
+    )
+
+
+@dataclass(frozen=True)
+class FileImages:
+    """Images decoded whenever they are read.
+
+    Attributes:
+        paths: one file an image.
+        size: height and width in pixels.
+        resize: how other proportions are fitted in.
+    """
+
+    paths: Sequence[Path]
+    size: tuple[int, int]
+    resize: Resize
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (*self.size, 3)
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        import numpy as np
+
+        from pipeline.data.decode import BadImageError, decode, read_file
+
+        images = np.empty((len(indices), *self.shape), np.uint8)
+        for image, index in zip(images, indices, strict=True):
+            path = self.paths[int(index)]
+            try:
+                image[:] = decode(read_file(path), size=self.size, resize=self.resize)
+            except BadImageError as error:
+                raise DataError(f"{path} changed during the run: {error}.") from None
+        return images
+
+
+def class_names(keys: Keys) -> tuple[str, ...] | None:
+    if not keys.path.is_dir():
+        return None
+    folders = _split_folders(keys.path)
+    return tuple(_folders(folders.get("train", keys.path)))
+
+
+def load(keys: Keys, *, say: Callable[[str], None]) -> Splits:
+    """Read every file once, leave out what cannot be decoded, and return the rest.
+
+    Raises:
+        DataError: if the folder is absent, its splits disagree on the classes, a class has no
+            image, or more than `max_bad` of the files are broken.
+    """
+    if not keys.path.is_dir():
+        if keys.download is None:
+            raise DataError(f"data.path: there is no folder {keys.path}.")
+        fetch(keys.download, keys.path, say=say)
+    names, files = _files(keys)
+    everything = [(split, path) for split, paths in files.items() for path, _ in paths]
+    say(f"Reading {len(everything):,} images of {len(names)} classes from {keys.path}")
+    read = _read_all([path for _, path in everything], keys)
+    bad = tuple(
+        BadFile(str(path.relative_to(keys.path)), reason)
+        for (_, path), reason in zip(everything, read.reasons, strict=True)
+        if reason
+    )
+    _refuse_too_many(bad, len(everything), keys)
+    for file in bad:
+        say(f"Left out {file.name}: {file.reason}")
+
+    digest = hashlib.sha256(os.fsencode("\0".join(names)))
+    splits: dict[str, Split] = {}
+    start = 0
+    for name, members in files.items():
+        numbers = [i for i in range(start, start + len(members)) if not read.reasons[i]]
+        labels = [members[i - start][1] for i in numbers]
+        paths = [members[i - start][0] for i in numbers]
+        splits[name] = _split(read, numbers, labels, paths, keys)
+        for path, label, i in zip(paths, labels, numbers, strict=True):
+            digest.update(os.fsencode(f"{name}/{names[label]}/{path.name}:{read.digests[i]}\n"))
+        start += len(members)
+    for name, split in splits.items():
+        _refuse_empty_classes(name, split, names, keys)
+    return Splits(
+        class_names=names,
+        train=splits["train"],
+        validation=splits["val"],
+        test=splits.get("test"),
+        quarantined=bad,
+        digest=digest.hexdigest(),
+    )
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What one pass over all files found.
+
+    Attributes:
+        digests: hexadecimal SHA-256 of each file's bytes.
+        reasons: why a file is broken, empty where it is not.
+        pixels: uint8 (n, height, width, 3), or None where that would be too much to keep.
+    """
+
+    digests: list[str]
+    reasons: list[str]
+    pixels: np.ndarray | None
+
+
+def _read_all(paths: Sequence[Path], keys: Keys) -> _Read:
+    import numpy as np
+
+    from pipeline.data.decode import BadImageError, decode, read_file
+
+    shape = (len(paths), *keys.image_size, 3)
+    pixels = np.empty(shape, np.uint8) if np.prod(shape) <= KEPT_BYTES else None
+
+    def read(number: int) -> tuple[str, str]:
+        digest = ""
+        try:
+            data = read_file(paths[number])
+            digest = hashlib.sha256(data).hexdigest()
+            image = decode(data, size=keys.image_size, resize=keys.resize)
+        except BadImageError as error:
+            return digest, str(error)
+        if pixels is not None:
+            pixels[number] = image
+        return digest, ""
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        results = list(threads.map(read, range(len(paths))))
+    return _Read([digest for digest, _ in results], [reason for _, reason in results], pixels)
+
+
+def _split(
+    read: _Read, numbers: list[int], labels: list[int], paths: list[Path], keys: Keys
+) -> Split:
+    import numpy as np
+
+    images: Images
+    if read.pixels is None:
+        images = FileImages(paths, keys.image_size, keys.resize)
+    else:
+        images = ArrayImages(read.pixels[numbers])
+    names = [str(path.relative_to(keys.path)) for path in paths]
+    return Split(images, np.array(labels, np.int64), names)
+
+
+def _files(keys: Keys) -> tuple[tuple[str, ...], dict[str, list[tuple[Path, int]]]]:
+    """Return the classes, and each split's files with their labels."""
+    folders = _split_folders(keys.path)
+    names = tuple(_folders(folders.get("train", keys.path)))
+    if len(names) < 2:
+        raise DataError(
+            f"data.path: expected a folder for each of two classes or more in "
+            f"{folders.get('train', keys.path)}. Received: {', '.join(names) or 'none'}."
+        )
+    for split, folder in folders.items():
+        _refuse_other_classes(split, tuple(_folders(folder)), names, folder)
+
+    files: dict[str, list[tuple[Path, int]]] = {split: [] for split in folders or ("train",)}
+    for split, folder in (folders or {"train": keys.path}).items():
+        for label, name in enumerate(names):
+            files[split].extend((path, label) for path in _images(folder / name))
+    shares = {} if "val" in files else {"val": keys.validation}
+    if not folders and keys.test:
+        shares["test"] = keys.test
+    if shares:
+        files = _divide(files, shares, names, keys)
+    return names, {split: files[split] for split in ("train", "val", "test") if split in files}
+
+
+def _divide(
+    files: dict[str, list[tuple[Path, int]]],
+    shares: Mapping[str, float],
+    names: Sequence[str],
+    keys: Keys,
+) -> dict[str, list[tuple[Path, int]]]:
+    """Move a share of the training files into other splits, by a hash of each file's name.
+
+    The hash alone decides, so that no image moves from one split to another when files are added.
+    """
+    divided = {**files, "train": [], **{split: [] for split in shares}}
+    for path, label in files["train"]:
+        name = f"{keys.split_seed}/{names[label]}/{path.name}"
+        draw = int.from_bytes(hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:8])
+        divided[_split_at(draw / 2**64, shares)].append((path, label))
+    return divided
+
+
+def _split_at(position: float, shares: Mapping[str, float]) -> str:
+    """Return the split that a position from 0 to 1 falls into; the last stretch is train's."""
+    for split, share in shares.items():
+        if position < share:
+            return split
+        position -= share
+    return "train"
+
+
+def _split_folders(path: Path) -> dict[str, Path]:
+    """Return the folders of the splits, or nothing where there is a folder a class."""
+    present = [name for name in _folders(path) if name in _SPLIT_FOLDERS]
+    others = len(_folders(path)) - len(present)
+    if "train" not in present or (len(present) == 1 and others):
+        return {}
+    found: dict[str, Path] = {}
+    for name in present:
+        split = _SPLIT_FOLDERS[name]
+        if split in found:
+            raise DataError(
+                f"data.path: {found[split].name} and {name} in {path} are the same split. "
+                "Keep one of them."
+            )
+        found[split] = path / name
+    return found
+
+
+def _folders(path: Path) -> list[str]:
+    return sorted(entry.name for entry in path.iterdir() if _is_visible(entry) and entry.is_dir())
+
+
+def _images(folder: Path) -> Iterator[Path]:
+    """Yield the images below `folder`, sorted; a folder that links lead to twice is read once."""
+    from pipeline.data.decode import SUFFIXES
+
+    # A link to a folder above would bring in the other classes' images.
+    seen = {str(above) for above in Path(os.path.realpath(folder)).parents}
+    for root, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(root)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:  # noqa: PTH122
+                yield Path(root, name)
+
+
+def _is_visible(entry: Path) -> bool:
+    return not entry.name.startswith((".", "__"))
+
+
+def _refuse_other_classes(
+    split: str, received: Sequence[str], expected: Sequence[str], folder: Path
+) -> None:
+    missing = [name for name in expected if name not in received]
+    extra = [name for name in received if name not in expected]
+    if missing or extra:
+        lacks = f" It lacks {', '.join(missing)}." if missing else ""
+        has = f" It has {', '.join(extra)}, which train does not." if extra else ""
+        raise DataError(
+            f"data.path: {folder} has other classes than train.{lacks}{has} "
+            f"Expected: {', '.join(expected)}."
+        )
+
+
+def _refuse_empty_classes(name: str, split: Split, names: Sequence[str], keys: Keys) -> None:
+    present = set(split.labels.tolist())
+    empty = [class_name for label, class_name in enumerate(names) if label not in present]
+    if empty:
+        raise DataError(
+            f"data.path: the {name} split of {keys.path} has no image of {', '.join(empty)}. "
+            "Add images; or, where the split is drawn, raise data.validation and data.test or "
+            "choose another data.split_seed."
+        )
+
+
+def _refuse_too_many(bad: Sequence[BadFile], count: int, keys: Keys) -> None:
+    allowed = max(int(keys.max_bad * count), _FEWEST_BAD)
+    if len(bad) > allowed:
+        listed = "\n".join(f"  {file.name}: {file.reason}" for file in bad[:50])
+        more = f"\n  and {len(bad) - 50} more" if len(bad) > 50 else ""
+        raise DataError(
+            f"{len(bad)} of the {count} files in {keys.path} cannot be decoded; data.max_bad "
+            f"allows {allowed}. Mend or remove them, or raise data.max_bad:\n{listed}{more}"
+        )

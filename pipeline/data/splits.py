@@ -1,0 +1,178 @@
+"""What a source returns: the images of each split, their labels and their names."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from pipeline.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Images(Protocol):
+    """Images that can be read by number."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of every image."""
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        """Return the images at `indices` (n,) as uint8 (n, height, width, channels), 0..255."""
+
+
+@dataclass(frozen=True)
+class ArrayImages:
+    """Images held in memory.
+
+    Attributes:
+        array: uint8 (n, height, width, channels).
+    """
+
+    array: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        height, width, channels = self.array.shape[1:]
+        return height, width, channels
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        return self.array[indices]
+
+
+@dataclass(frozen=True)
+class Split:
+    """One part of the data.
+
+    Attributes:
+        images: the images, readable by number.
+        labels: int64 (n,), the place of each image's class in `Splits.class_names`.
+        names: what each image is called in reports: a relative path, or a number.
+    """
+
+    images: Images
+    labels: np.ndarray
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class BadFile:
+    """An image that was left out, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The data of a run.
+
+    Attributes:
+        class_names: in the order of the labels.
+        train: what the weights are learnt from.
+        validation: what epochs and settings are chosen by.
+        test: what is looked at once, at the end; None where the data has none.
+        quarantined: the files that could not be decoded; they are in no split.
+        digest: hexadecimal SHA-256 of everything above.
+    """
+
+    class_names: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split | None
+    quarantined: tuple[BadFile, ...]
+    digest: str
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of every image."""
+        return self.train.images.shape
+
+    def named(self) -> dict[str, Split]:
+        """Return the splits that exist, by the prefix of their metrics."""
+        splits = {"train": self.train, "val": self.validation}
+        return {**splits, "test": self.test} if self.test else splits
+
+
+def held_out(labels: np.ndarray, *, shares: Sequence[float], seed: int) -> list[np.ndarray]:
+    """Divide indices at random, with the same share of every class in each part.
+
+    Args:
+        labels: int (n,).
+        shares: the share of each part but the first, which takes the rest.
+        seed: the same seed gives the same parts.
+
+    Returns:
+        One sorted int64 array of indices for the rest and one for each share.
+
+    Raises:
+        DataError: if the rest, or the part of a share above 0, would be empty.
+    """
+    import numpy as np
+
+    generator = np.random.default_rng(seed)
+    parts: list[list[np.ndarray]] = [[] for _ in range(len(shares) + 1)]
+    for label in np.unique(labels):
+        members = generator.permutation(np.flatnonzero(labels == label))
+        start = 0
+        for part, share in enumerate(shares, start=1):
+            count = round(share * len(members))
+            parts[part].append(members[start : start + count])
+            start += count
+        parts[0].append(members[start:])
+    divided = [np.sort(np.concatenate(part)) for part in parts]
+    if any(share and not len(part) for part, share in zip(divided, (1.0, *shares), strict=True)):
+        counts = ", ".join(f"{len(part):,}" for part in divided)
+        raise DataError(
+            f"data.validation: the {len(labels):,} images would be divided into splits of "
+            f"{counts}. Choose shares that leave none of them empty."
+        )
+    return divided
+
+
+def array_splits(
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    class_names: tuple[str, ...],
+    parts: Sequence[np.ndarray],
+    test: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Splits:
+    """Return the splits of images held in memory.
+
+    Args:
+        images: uint8 (n, height, width, channels).
+        labels: int (n,).
+        class_names: in the order of the labels.
+        parts: indices of the training images, of the validation images and, unless `test` is
+            given, of the test images.
+        test: images and labels of a test split that comes apart from the rest.
+    """
+    import numpy as np
+
+    def split(x: np.ndarray, y: np.ndarray, numbers: np.ndarray) -> Split:
+        return Split(ArrayImages(x), y.astype(np.int64), [str(number) for number in numbers])
+
+    train, validation = (split(images[part], labels[part], part) for part in parts[:2])
+    if test is not None:
+        tested = split(*test, np.arange(len(test[1])))
+    else:
+        tested = split(images[parts[2]], labels[parts[2]], parts[2])
+    digest = hashlib.sha256("\0".join(class_names).encode())
+    for part in (train, validation, tested):
+        digest.update(part.images.read(np.arange(len(part))).tobytes())
+        digest.update(part.labels.tobytes())
+    return Splits(
+        class_names=class_names,
+        train=train,
+        validation=validation,
+        test=tested if len(tested) else None,
+        quarantined=(),
+        digest=digest.hexdigest(),
+    )

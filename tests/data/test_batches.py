@@ -1,0 +1,256 @@
+"""Splits as batches."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from pydantic import TypeAdapter
+
+from pipeline.data import augmentation, digits, image_folder
+from pipeline.data.augmentation import Augmentation
+from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
+from pipeline.data.splits import ArrayImages, Split
+
+COUNT = 50
+CHANGES = (
+    {"random_rotation": {"factor": 0.1}},
+    {"mix_up": {}},
+    {"random_crop": {"height": 6, "width": 6}},
+)
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    """Fifty digits."""
+    everything = digits.load(digits.Keys(source="digits"), say=print).train
+    return Split(
+        ArrayImages(everything.images.read(np.arange(COUNT))),
+        everything.labels[:COUNT],
+        everything.names[:COUNT],
+    )
+
+
+@pytest.fixture(scope="module")
+def zeros_and_ones(split: Split) -> Split:
+    everything = digits.load(digits.Keys(source="digits"), say=print).train
+    numbers = np.flatnonzero(everything.labels < 2)[:COUNT]
+    return Split(
+        ArrayImages(everything.images.read(numbers)),
+        everything.labels[numbers],
+        [everything.names[number] for number in numbers],
+    )
+
+
+def layers() -> list[Any]:
+    sections = TypeAdapter(Augmentation).validate_python(CHANGES)
+    return augmentation.build(sections, image_size=(8, 8))
+
+
+def train(
+    split: Split,
+    *,
+    epochs: int = 1,
+    batch_size: int | Literal["all"] = 16,
+    augmented: bool = False,
+    **changes: Any,
+) -> list[list[tuple[np.ndarray, np.ndarray]]]:
+    """Return the batches of each epoch."""
+    arguments: dict[str, Any] = {"classes": 10, "output": "softmax", "seed": 1, "first_epoch": 0}
+    arguments |= changes
+    batches = training_batches(
+        split,
+        batch_size=batch_size,
+        augmentation=layers() if augmented else [],
+        epochs=epochs,
+        **arguments,
+    )
+    everything = batches.as_numpy_iterator()
+    steps = steps_per_epoch(split, batch_size)
+    cut = [
+        list(itertools.islice(everything, steps)) for _ in range(arguments["first_epoch"], epochs)
+    ]
+    assert next(everything, None) is None
+    return cut
+
+
+def joined(batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = zip(*batches, strict=True)
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def labelled(images: np.ndarray, labels: np.ndarray) -> Counter[tuple[bytes, int]]:
+    """Count the pairs of an image and its label, whatever their order."""
+    return Counter(
+        (image.tobytes(), int(label)) for image, label in zip(images, labels, strict=True)
+    )
+
+
+def assert_same(
+    one: list[tuple[np.ndarray, np.ndarray]], other: list[tuple[np.ndarray, np.ndarray]]
+) -> None:
+    for (images, labels), (others, other_labels) in zip(one, other, strict=True):
+        np.testing.assert_array_equal(images, others)
+        np.testing.assert_array_equal(labels, other_labels)
+
+
+@pytest.mark.parametrize("batch_size", [1, 16, 25, 50, 64, "all"])
+def test_an_epoch_sees_every_image_once_with_its_label(
+    split: Split, batch_size: int | Literal["all"]
+) -> None:
+    expected = labelled(split.images.read(np.arange(COUNT)), split.labels)
+    for epoch in train(split, batch_size=batch_size, epochs=2):
+        images, labels = joined(epoch)
+        assert labelled(images, labels.argmax(1)) == expected
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "sizes"),
+    [(16, [16, 16, 16, 2]), (25, [25, 25]), (64, [50]), ("all", [50])],
+)
+def test_the_last_batch_may_be_smaller(
+    split: Split, batch_size: int | Literal["all"], sizes: list[int]
+) -> None:
+    (epoch,) = train(split, batch_size=batch_size)
+    assert [len(images) for images, _ in epoch] == sizes
+    assert steps_per_epoch(split, batch_size) == len(sizes)
+
+
+def test_the_training_images_are_shuffled(split: Split) -> None:
+    images, _ = joined(train(split)[0])
+    assert not np.array_equal(images, split.images.read(np.arange(COUNT)))
+
+
+def test_another_epoch_has_another_order(split: Split) -> None:
+    first, second = train(split, epochs=2)
+    assert not np.array_equal(joined(first)[0], joined(second)[0])
+
+
+def test_another_seed_has_another_order(split: Split) -> None:
+    one, other = (joined(train(split, seed=seed)[0])[0] for seed in (1, 2))
+    assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("seed", [0, 2**31 - 1])
+def test_every_seed_of_a_recipe_will_do(split: Split, seed: int) -> None:
+    (epoch,) = train(split, seed=seed, augmented=True)
+    assert sum(len(images) for images, _ in epoch) == COUNT
+
+
+@pytest.mark.parametrize("augmented", [False, True])
+def test_an_epoch_is_repeated_by_its_seed_and_number(split: Split, augmented: bool) -> None:
+    for one, again in zip(
+        train(split, epochs=2, augmented=augmented),
+        train(split, epochs=2, augmented=augmented),
+        strict=True,
+    ):
+        assert_same(one, again)
+
+
+@pytest.mark.parametrize("augmented", [False, True])
+def test_a_later_epoch_is_the_same_when_training_starts_there(
+    split: Split, augmented: bool
+) -> None:
+    whole = train(split, epochs=4, augmented=augmented)
+    rest = train(split, epochs=4, first_epoch=2, augmented=augmented)
+    assert len(rest) == 2
+    for one, again in zip(whole[2:], rest, strict=True):
+        assert_same(one, again)
+
+
+def test_a_dataset_gives_the_same_when_it_is_iterated_again(split: Split) -> None:
+    batches = training_batches(
+        split,
+        classes=10,
+        output="softmax",
+        batch_size=16,
+        augmentation=layers(),
+        seed=1,
+        epochs=1,
+    )
+    assert_same(list(batches.as_numpy_iterator()), list(batches.as_numpy_iterator()))
+
+
+def test_each_epoch_is_augmented_anew(zeros_and_ones: Split) -> None:
+    first, second = train(zeros_and_ones, epochs=2, augmented=True)
+    one, other = (labelled(*(joined(epoch)[0], np.zeros(COUNT))) for epoch in (first, second))
+    assert len(one & other) < COUNT / 10
+
+
+def test_images_are_uint8_without_augmentation_and_float32_with_it(split: Split) -> None:
+    for augmented, dtype in ((False, np.uint8), (True, np.float32)):
+        images, labels = train(split, augmented=augmented)[0][0]
+        assert (images.dtype, images.shape) == (dtype, (16, 8, 8, 1))
+        assert (labels.dtype, labels.shape) == (np.float32, (16, 10))
+
+
+def test_the_shapes_are_known_before_a_batch_is_read(split: Split) -> None:
+    for batches in (
+        evaluation_batches(split, classes=10, output="softmax", batch_size=16),
+        training_batches(
+            split,
+            classes=10,
+            output="softmax",
+            batch_size=16,
+            augmentation=layers(),
+            seed=1,
+            epochs=1,
+        ),
+    ):
+        images, labels = batches.element_spec
+        assert images.shape.as_list() == [None, 8, 8, 1]
+        assert labels.shape.as_list() == [None, 10]
+
+
+def test_softmax_targets_are_one_hot(split: Split) -> None:
+    _, labels = joined(train(split)[0])
+    assert set(labels.ravel()) == {0, 1}
+    assert labels.sum(1).tolist() == [1] * COUNT
+
+
+def test_sigmoid_targets_are_the_column_of_the_second_class(zeros_and_ones: Split) -> None:
+    for epochs in (
+        train(zeros_and_ones, classes=2, output="sigmoid"),
+        train(zeros_and_ones, classes=2, output="sigmoid", augmented=True),
+    ):
+        softmax = train(zeros_and_ones, classes=2, augmented=epochs[0][0][0].dtype == np.float32)
+        for (images, share), (others, labels) in zip(epochs[0], softmax[0], strict=True):
+            np.testing.assert_array_equal(images, others)
+            np.testing.assert_array_equal(share, labels[:, 1:])
+            assert share.shape == (len(images), 1)
+
+
+@pytest.mark.parametrize("batch_size", [1, 16, 50, 64])
+def test_evaluation_keeps_the_order(split: Split, batch_size: int) -> None:
+    batches = evaluation_batches(split, classes=10, output="softmax", batch_size=batch_size)
+    images, labels = joined(batches.as_numpy_iterator())
+    np.testing.assert_array_equal(images, split.images.read(np.arange(COUNT)))
+    np.testing.assert_array_equal(labels, np.eye(10)[split.labels])
+    assert (images.dtype, labels.dtype) == (np.uint8, np.float32)
+
+
+def test_evaluation_has_sigmoid_targets_too(zeros_and_ones: Split) -> None:
+    batches = evaluation_batches(zeros_and_ones, classes=2, output="sigmoid", batch_size=16)
+    _, labels = joined(batches.as_numpy_iterator())
+    np.testing.assert_array_equal(labels[:, 0], zeros_and_ones.labels)
+
+
+def test_photographs_that_are_read_anew_make_the_same_batches(
+    photographs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = image_folder.Keys(
+        source="image_folder", path=str(photographs), image_size=(16, 16), batch_size=64
+    )
+    kept = image_folder.load(keys, say=print)
+    monkeypatch.setattr(image_folder, "KEPT_BYTES", 0)
+    anew = image_folder.load(keys, say=print)
+    for one, again in zip(
+        train(kept.validation, classes=2, batch_size=64),
+        train(anew.validation, classes=2, batch_size=64),
+        strict=True,
+    ):
+        assert_same(one, again)

@@ -1,0 +1,503 @@
+"""Folders of photographs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.data import image_folder
+from pipeline.data.decode import decode
+from pipeline.data.image_folder import FileImages
+from pipeline.data.splits import ArrayImages, BadFile, Splits
+from pipeline.errors import DataError
+
+Plant = Callable[[Path, Mapping[str, int]], Path]
+TWO_SPLITS = {"train/ants": 4, "train/bees": 3, "val/ants": 2, "val/bees": 1}
+
+
+def keys_of(path: Path, **keys: Any) -> image_folder.Keys:
+    return image_folder.Keys(
+        **{"source": "image_folder", "path": str(path), "image_size": (16, 16), **keys}
+    )
+
+
+def load(path: Path, **keys: Any) -> Splits:
+    return image_folder.load(keys_of(path, **keys), say=lambda line: None)
+
+
+def refusal_of(path: Path, **keys: Any) -> str:
+    with pytest.raises(DataError) as caught:
+        load(path, **keys)
+    return str(caught.value)
+
+
+def names_of(splits: Splits) -> dict[str, list[str]]:
+    return {name: list(split.names) for name, split in splits.named().items()}
+
+
+def counts_of(splits: Splits) -> dict[str, list[int]]:
+    """Return how many images of each class each split has."""
+    return {name: np.bincount(split.labels).tolist() for name, split in splits.named().items()}
+
+
+# The layouts
+
+
+@pytest.mark.parametrize("validation", ["val", "valid", "validation"])
+def test_split_folders_are_the_splits(tmp_path: Path, plant: Plant, validation: str) -> None:
+    plant(tmp_path, {"train/ants": 4, "train/bees": 3, f"{validation}/ants": 2})
+    plant(tmp_path, {f"{validation}/bees": 1, "test/ants": 1, "test/bees": 2})
+    splits = load(tmp_path)
+    assert counts_of(splits) == {"train": [4, 3], "val": [2, 1], "test": [1, 2]}
+    assert splits.class_names == ("ants", "bees")
+
+
+def test_there_need_be_no_test_folder(tmp_path: Path, plant: Plant) -> None:
+    splits = load(plant(tmp_path, TWO_SPLITS), test=0.5)
+    assert counts_of(splits) == {"train": [4, 3], "val": [2, 1]}
+    assert splits.test is None
+
+
+def test_without_a_val_folder_it_is_drawn_from_train(tmp_path: Path, plant: Plant) -> None:
+    plant(tmp_path, {"train/ants": 22, "train/bees": 22, "test/ants": 2, "test/bees": 2})
+    splits = load(tmp_path, validation=0.4)
+    assert len(splits.train) + len(splits.validation) == 44
+    assert all(name.startswith("train/") for name in splits.validation.names)
+    assert counts_of(splits)["test"] == [2, 2]
+
+
+def test_a_train_folder_alone_is_divided(tmp_path: Path, plant: Plant) -> None:
+    splits = load(plant(tmp_path, {"train/ants": 24, "train/bees": 24}), validation=0.4)
+    assert list(splits.named()) == ["train", "val"]
+
+
+def test_a_folder_each_class_is_divided(tmp_path: Path, plant: Plant) -> None:
+    splits = load(plant(tmp_path, {"ants": 24, "bees": 24}), validation=0.4, test=0.3)
+    names = [name for split in names_of(splits).values() for name in split]
+    assert list(splits.named()) == ["train", "val", "test"]
+    assert len(names) == len(set(names)) == 48
+
+
+def test_a_class_may_be_called_train(tmp_path: Path, plant: Plant) -> None:
+    splits = load(plant(tmp_path, {"train": 24, "plane": 24}), validation=0.4)
+    assert splits.class_names == ("plane", "train")
+
+
+def test_another_folder_beside_the_splits_is_ignored(tmp_path: Path, plant: Plant) -> None:
+    splits = load(plant(tmp_path, {**TWO_SPLITS, "sketches/ants": 3}))
+    assert counts_of(splits) == {"train": [4, 3], "val": [2, 1]}
+
+
+def test_two_names_of_one_split_are_an_error(tmp_path: Path, plant: Plant) -> None:
+    plant(tmp_path, {**TWO_SPLITS, "validation/ants": 1, "validation/bees": 1})
+    assert refusal_of(tmp_path) == (
+        f"data.path: val and validation in {tmp_path} are the same split. Keep one of them."
+    )
+
+
+def test_the_photographs_of_ants_and_bees_are_read(photographs: Path) -> None:
+    splits = load(photographs)
+    assert counts_of(splits) == {"train": [124, 121], "val": [70, 83]}
+    assert splits.quarantined == ()
+    assert "train/ants/imageNotFound.gif" in splits.train.names
+
+
+# The shares
+
+
+@pytest.fixture(scope="module")
+def drawn(photographs: Path) -> Splits:
+    return load(photographs / "train", validation=0.2, test=0.3)
+
+
+def test_the_shares_are_roughly_kept_in_every_class(drawn: Splits) -> None:
+    counts = {name: np.array(count) for name, count in counts_of(drawn).items()}
+    everything = sum(counts.values())
+    for name, share in (("train", 0.5), ("val", 0.2), ("test", 0.3)):
+        np.testing.assert_allclose(counts[name] / everything, share, atol=0.12)
+
+
+def test_the_division_is_repeated(tmp_path: Path, plant: Plant) -> None:
+    plant(tmp_path, {"ants": 24, "bees": 24})
+    first, again = (load(tmp_path, validation=0.4, test=0.3) for _ in range(2))
+    assert names_of(first) == names_of(again)
+
+
+def test_another_split_seed_divides_otherwise(tmp_path: Path, plant: Plant) -> None:
+    plant(tmp_path, {"ants": 24, "bees": 24})
+    first, other = (load(tmp_path, validation=0.4, split_seed=seed) for seed in (0, 1))
+    assert names_of(first) != names_of(other)
+
+
+def test_the_division_does_not_hang_on_where_the_folder_lies(tmp_path: Path, plant: Plant) -> None:
+    here, there = (plant(tmp_path / name, {"ants": 24, "bees": 24}) for name in ("a", "b"))
+    one, other = (load(path, validation=0.4) for path in (here, there))
+    assert names_of(one) == names_of(other)
+    assert one.digest == other.digest
+
+
+def test_no_image_moves_when_files_are_added(
+    photographs: Path, drawn: Splits, tmp_path: Path
+) -> None:
+    for path in sorted((photographs / "train").glob("*/*"))[::3]:
+        (tmp_path / path.parent.name).mkdir(exist_ok=True)
+        shutil.copy(path, tmp_path / path.parent.name)
+    for name, split in load(tmp_path, validation=0.2, test=0.3).named().items():
+        assert set(split.names) <= set(drawn.named()[name].names)
+
+
+# The classes
+
+
+def test_labels_follow_the_names_of_the_folders(tmp_path: Path, plant: Plant) -> None:
+    plant(tmp_path, {"train/wasps": 1, "train/ants": 2, "train/bees": 3})
+    plant(tmp_path, {"val/bees": 1, "val/wasps": 1, "val/ants": 1})
+    splits = load(tmp_path)
+    assert splits.class_names == ("ants", "bees", "wasps")
+    assert counts_of(splits)["train"] == [2, 3, 1]
+
+
+def test_every_path_has_the_label_of_its_folder_and_its_own_pixels(
+    tmp_path: Path, plant: Plant
+) -> None:
+    splits = load(plant(tmp_path, {"ants": 24, "bees": 24}), validation=0.4, test=0.3)
+    for split in splits.named().values():
+        pixels = split.images.read(np.arange(len(split)))
+        for name, label, image in zip(split.names, split.labels, pixels, strict=True):
+            assert name.split("/")[0] == splits.class_names[label]
+            data = (tmp_path / name).read_bytes()
+            np.testing.assert_array_equal(image, decode(data, size=(16, 16), resize="crop"))
+
+
+def test_a_glance_tells_the_classes(tmp_path: Path, plant: Plant) -> None:
+    assert image_folder.class_names(keys_of(tmp_path / "absent")) is None
+    assert image_folder.class_names(keys_of(plant(tmp_path / "a", TWO_SPLITS))) == ("ants", "bees")
+    one_each = plant(tmp_path / "b", {"bees": 1, "ants": 1})
+    assert image_folder.class_names(keys_of(one_each)) == ("ants", "bees")
+
+
+def test_a_split_that_lacks_a_class_is_an_error(tmp_path: Path, plant: Plant) -> None:
+    plant(tmp_path, {"train/ants": 1, "train/bees": 1, "train/wasps": 1, "val/bees": 1})
+    assert refusal_of(tmp_path) == (
+        f"data.path: {tmp_path / 'val'} has other classes than train. It lacks ants, wasps. "
+        "Expected: ants, bees, wasps."
+    )
+
+
+def test_a_split_with_a_class_more_is_an_error(tmp_path: Path, plant: Plant) -> None:
+    plant(tmp_path, {**TWO_SPLITS, "val/wasps": 1})
+    assert refusal_of(tmp_path) == (
+        f"data.path: {tmp_path / 'val'} has other classes than train. "
+        "It has wasps, which train does not. Expected: ants, bees."
+    )
+
+
+def test_a_class_of_another_name_is_an_error(tmp_path: Path, plant: Plant) -> None:
+    plant(tmp_path, {**TWO_SPLITS, "test/ants": 1, "test/bee": 1})
+    assert refusal_of(tmp_path) == (
+        f"data.path: {tmp_path / 'test'} has other classes than train. It lacks bees. "
+        "It has bee, which train does not. Expected: ants, bees."
+    )
+
+
+@pytest.mark.parametrize("empty", ["train", "val"])
+def test_a_class_without_an_image_is_an_error(tmp_path: Path, plant: Plant, empty: str) -> None:
+    plant(tmp_path, {**TWO_SPLITS, f"{empty}/ants": 0})
+    for path in (tmp_path / empty / "ants").iterdir():
+        path.unlink()
+    assert refusal_of(tmp_path) == (
+        f"data.path: the {empty} split of {tmp_path} has no image of ants. Add images; or, where "
+        "the split is drawn, raise data.validation and data.test or choose another data.split_seed."
+    )
+
+
+@pytest.mark.parametrize(("counts", "received"), [({}, "none"), ({"ants": 2}, "ants")])
+def test_fewer_than_two_classes_are_an_error(
+    tmp_path: Path, plant: Plant, counts: dict[str, int], received: str
+) -> None:
+    assert refusal_of(plant(tmp_path, counts)) == (
+        f"data.path: expected a folder for each of two classes or more in {tmp_path}. "
+        f"Received: {received}."
+    )
+
+
+def test_an_absent_folder_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "absent"
+    assert refusal_of(path) == f"data.path: there is no folder {path}."
+
+
+def test_an_absent_folder_is_downloaded(tmp_path: Path, plant: Plant) -> None:
+    plant(tmp_path / "packed", TWO_SPLITS)
+    archive = Path(shutil.make_archive(str(tmp_path / "photos"), "zip", tmp_path / "packed"))
+    sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
+    download = {"url": archive.as_uri(), "sha256": sha256}
+    splits = load(tmp_path / "data", download=download)
+    archive.unlink()
+    assert names_of(splits) == names_of(load(tmp_path / "data", download=download))
+
+
+# What is in a folder
+
+
+def test_images_in_folders_within_a_class_belong_to_it(tmp_path: Path, plant: Plant) -> None:
+    plant(tmp_path, TWO_SPLITS)
+    nested = tmp_path / "train" / "ants" / "red" / "small"
+    nested.mkdir(parents=True)
+    shutil.copy(next((tmp_path / "train" / "ants").glob("*.jpg")), nested / "ant.jpg")
+    train = load(tmp_path).train
+    assert train.labels[train.names.index("train/ants/red/small/ant.jpg")] == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".hidden.jpg",
+        "._photo.jpg",
+        "Thumbs.db",
+        "notes.txt",
+        "photo.jpg.part",
+        "photo.tiff",
+        "jpg",
+        ".hidden/photo.jpg",
+    ],
+)
+def test_hidden_files_and_other_suffixes_are_ignored(
+    tmp_path: Path, plant: Plant, name: str
+) -> None:
+    before = load(plant(tmp_path, TWO_SPLITS))
+    path = tmp_path / "train" / "ants" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"no image")
+    after = load(tmp_path)
+    assert (names_of(after), after.quarantined) == (names_of(before), ())
+
+
+@pytest.mark.parametrize("name", [".git", "__MACOSX", ".ipynb_checkpoints"])
+def test_a_hidden_folder_is_no_class(tmp_path: Path, plant: Plant, name: str) -> None:
+    plant(tmp_path, {**TWO_SPLITS, f"train/{name}": 2, name: 1})
+    assert load(tmp_path).class_names == ("ants", "bees")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "two words.jpg",
+        "🐜.jpg",
+        "two\nlines.jpg",
+        "UPPER.JPG",
+        "a.b.jpeg",
+        "100%.jpg",
+        os.fsdecode(b"f\xfcnf.jpg"),
+    ],
+    ids=["spaces", "emoji", "newline", "upper case", "dots", "percent", "latin-1"],
+)
+def test_an_image_may_have_any_name(tmp_path: Path, plant: Plant, name: str) -> None:
+    plant(tmp_path, TWO_SPLITS)
+    source = next((tmp_path / "train" / "ants").glob("*.jpg"))
+    source.rename(source.with_name(name))
+    splits = load(tmp_path)
+    assert f"train/ants/{name}" in splits.train.names
+    assert counts_of(splits)["train"] == [4, 3]
+
+
+@pytest.mark.parametrize("name", ["red ants", "🐜", os.fsdecode(b"f\xfcnf")])
+def test_a_class_may_have_any_name(tmp_path: Path, plant: Plant, name: str) -> None:
+    splits = load(plant(tmp_path, {name: 24, "bees": 24}), validation=0.4)
+    assert set(splits.class_names) == {"bees", name}
+
+
+@pytest.mark.parametrize("target", [".", "..", "../.."])
+def test_a_circle_of_links_is_walked_once(tmp_path: Path, plant: Plant, target: str) -> None:
+    before = load(plant(tmp_path, TWO_SPLITS))
+    (tmp_path / "train" / "ants" / "circle").symlink_to(target, target_is_directory=True)
+    assert names_of(load(tmp_path)) == names_of(before)
+
+
+def test_a_class_may_be_a_link(tmp_path: Path, plant: Plant) -> None:
+    before = load(plant(tmp_path / "real", TWO_SPLITS))
+    for split in ("train", "val"):
+        (tmp_path / "links" / split).mkdir(parents=True)
+        for name in ("ants", "bees"):
+            (tmp_path / "links" / split / name).symlink_to(tmp_path / "real" / split / name)
+    assert names_of(load(tmp_path / "links")) == names_of(before)
+
+
+# Broken files
+
+
+@pytest.fixture
+def broken(tmp_path: Path, plant: Plant) -> Path:
+    """TWO_SPLITS with three broken files in train."""
+    plant(tmp_path, TWO_SPLITS)
+    ants = tmp_path / "train" / "ants"
+    (ants / "a_empty.jpg").write_bytes(b"")
+    (ants / "z_text.jpg").write_text("no image")
+    (tmp_path / "train" / "bees" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    return tmp_path
+
+
+def test_broken_files_are_named_with_the_reason(broken: Path) -> None:
+    assert load(broken).quarantined == (
+        BadFile("train/ants/a_empty.jpg", "the file is empty"),
+        BadFile("train/ants/z_text.jpg", "not a JPEG, PNG, BMP, GIF or WebP image"),
+        BadFile("train/bees/gone.jpg", "No such file or directory"),
+    )
+
+
+def test_broken_files_are_in_no_split(broken: Path) -> None:
+    splits = load(broken)
+    names = {name for split in names_of(splits).values() for name in split}
+    assert not names & {file.name for file in splits.quarantined}
+    assert counts_of(splits) == {"train": [4, 3], "val": [2, 1]}
+
+
+@pytest.mark.parametrize("kept", [0, 2**30], ids=["read anew", "in memory"])
+def test_the_images_beside_broken_ones_keep_their_labels_and_pixels(
+    broken: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    monkeypatch.setattr(image_folder, "KEPT_BYTES", kept)
+    train = load(broken).train
+    for number, name in enumerate(train.names):
+        expected = decode((broken / name).read_bytes(), size=(16, 16), resize="crop")
+        np.testing.assert_array_equal(train.images.read(np.array([number]))[0], expected)
+        assert ("ants", "bees")[train.labels[number]] in name
+
+
+def test_broken_files_leave_the_digest_alone(tmp_path: Path, plant: Plant, broken: Path) -> None:
+    assert load(broken).digest == load(plant(tmp_path / "whole", TWO_SPLITS)).digest
+
+
+def test_what_is_read_and_left_out_is_said(broken: Path) -> None:
+    said: list[str] = []
+    image_folder.load(keys_of(broken), say=said.append)
+    assert said == [
+        f"Reading 13 images of 2 classes from {broken}",
+        "Left out train/ants/a_empty.jpg: the file is empty",
+        "Left out train/ants/z_text.jpg: not a JPEG, PNG, BMP, GIF or WebP image",
+        "Left out train/bees/gone.jpg: No such file or directory",
+    ]
+
+
+def add_broken(root: Path, count: int) -> None:
+    for number in range(count):
+        (root / "train" / "ants" / f"bad{number:02}.jpg").write_bytes(b"")
+
+
+def test_five_broken_files_are_always_allowed(tmp_path: Path, plant: Plant) -> None:
+    add_broken(plant(tmp_path, TWO_SPLITS), 5)
+    assert len(load(tmp_path, max_bad=0).quarantined) == 5
+
+
+def test_more_broken_files_than_allowed_are_an_error_that_lists_them(
+    tmp_path: Path, plant: Plant
+) -> None:
+    add_broken(plant(tmp_path, TWO_SPLITS), 6)
+    listed = "\n".join(f"  train/ants/bad0{number}.jpg: the file is empty" for number in range(6))
+    assert refusal_of(tmp_path) == (
+        f"6 of the 16 files in {tmp_path} cannot be decoded; data.max_bad allows 5. "
+        f"Mend or remove them, or raise data.max_bad:\n{listed}"
+    )
+
+
+def test_a_list_of_broken_files_ends_after_fifty(tmp_path: Path, plant: Plant) -> None:
+    add_broken(plant(tmp_path, TWO_SPLITS), 53)
+    lines = refusal_of(tmp_path, max_bad=0.5).splitlines()
+    assert lines[0].startswith(f"53 of the 63 files in {tmp_path} cannot be decoded; data.max_bad ")
+    assert lines[0].endswith("allows 31. Mend or remove them, or raise data.max_bad:")
+    assert len(lines) == 52
+    assert lines[-1] == "  and 3 more"
+
+
+def test_max_bad_is_the_share_that_is_allowed(tmp_path: Path, plant: Plant) -> None:
+    add_broken(plant(tmp_path, TWO_SPLITS), 10)
+    assert len(load(tmp_path, max_bad=0.5).quarantined) == 10
+
+
+def test_a_class_of_broken_files_alone_is_an_error(tmp_path: Path, plant: Plant) -> None:
+    plant(tmp_path, TWO_SPLITS)
+    for path in (tmp_path / "val" / "bees").iterdir():
+        path.write_bytes(b"")
+    assert refusal_of(tmp_path).startswith(
+        f"data.path: the val split of {tmp_path} has no image of bees."
+    )
+
+
+# The digest
+
+
+def test_the_digest_is_the_same_for_the_same_files(tmp_path: Path, plant: Plant) -> None:
+    plant(tmp_path, TWO_SPLITS)
+    assert load(tmp_path).digest == load(tmp_path).digest
+
+
+def test_the_digest_changes_with_a_file_s_bytes(tmp_path: Path, plant: Plant) -> None:
+    before = load(plant(tmp_path, TWO_SPLITS)).digest
+    path = next((tmp_path / "val" / "ants").glob("*.jpg"))
+    path.write_bytes(path.read_bytes() + b"\0")
+    assert load(tmp_path).digest != before
+
+
+def test_the_digest_changes_with_a_label(tmp_path: Path, plant: Plant) -> None:
+    before = load(plant(tmp_path, TWO_SPLITS)).digest
+    path = next((tmp_path / "train" / "ants").glob("*.jpg"))
+    path.rename(tmp_path / "train" / "bees" / path.name)
+    assert load(tmp_path).digest != before
+
+
+def test_the_digest_changes_when_an_image_moves_to_another_split(
+    tmp_path: Path, plant: Plant
+) -> None:
+    before = load(plant(tmp_path, TWO_SPLITS)).digest
+    path = next((tmp_path / "train" / "ants").glob("*.jpg"))
+    path.rename(tmp_path / "val" / "ants" / path.name)
+    assert load(tmp_path).digest != before
+
+
+# In memory or read anew
+
+
+def test_few_images_are_kept_in_memory(tmp_path: Path, plant: Plant) -> None:
+    assert isinstance(load(plant(tmp_path, TWO_SPLITS)).train.images, ArrayImages)
+
+
+@pytest.mark.parametrize("resize", ["crop", "pad", "squash"])
+def test_many_images_are_read_anew_with_the_same_pixels(
+    tmp_path: Path, plant: Plant, monkeypatch: pytest.MonkeyPatch, resize: str
+) -> None:
+    kept = load(plant(tmp_path, TWO_SPLITS), resize=resize)
+    monkeypatch.setattr(image_folder, "KEPT_BYTES", 0)
+    anew = load(tmp_path, resize=resize)
+    assert isinstance(anew.train.images, FileImages)
+    assert anew.image_shape == kept.image_shape == (16, 16, 3)
+    assert anew.digest == kept.digest
+    for name, split in kept.named().items():
+        numbers = np.arange(len(split))[::-1]
+        np.testing.assert_array_equal(
+            anew.named()[name].images.read(numbers), split.images.read(numbers)
+        )
+
+
+def test_a_file_that_vanishes_during_the_run_is_an_error(
+    tmp_path: Path, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_folder, "KEPT_BYTES", 0)
+    train = load(plant(tmp_path, TWO_SPLITS)).train
+    path = tmp_path / train.names[1]
+    path.unlink()
+    assert train.images.read(np.array([0])).shape == (1, 16, 16, 3)
+    with pytest.raises(DataError) as caught:
+        train.images.read(np.array([0, 1]))
+    assert str(caught.value) == f"{path} changed during the run: No such file or directory."
+
+
+def test_no_two_images_share_a_name(drawn: Splits) -> None:
+    counts = Counter(name for split in names_of(drawn).values() for name in split)
+    assert set(counts.values()) == {1}
