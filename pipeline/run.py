@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,16 +21,20 @@ from pipeline.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
     from pipeline.data.splits import Splits
+    from pipeline.features.compiling import Precision
+    from pipeline.features.fitting import TransferFitting
     from pipeline.recipe.schema import Recipe
     from pipeline.tracking.recorder import Recorder
     from pipeline.training.devices import Devices
-    from pipeline.training.phases import History
+    from pipeline.training.phases import Batches, History
 
 Say = Callable[[str], None]
 
 EVALUATION_BATCH = 64
+MOST_DISAGREEMENTS = 150  # one image in so many may get another label from the kept features
 _PACKAGES = ("tensorflow", "keras", "mlflow", "numpy", "pillow", "scikit-learn", "pydantic")
 
 
@@ -51,6 +55,7 @@ class Result:
         best_epoch: the one whose weights the model has, counted from 1.
         images: how many images each split has.
         quarantined: the files that were left out, with the reason.
+        features: precision, error and speed of the frozen base's features, None without a base.
         undelivered: the folder of what the store did not take, None where it took everything.
     """
 
@@ -65,6 +70,7 @@ class Result:
     best_epoch: int
     images: dict[str, int]
     quarantined: dict[str, str]
+    features: dict[str, Any] | None
     undelivered: str | None
 
 
@@ -75,6 +81,7 @@ class Trained:
     model: keras.Model
     history: History
     devices: Devices
+    fitting: TransferFitting | None
 
 
 def run(loaded: LoadedRecipe, *, say: Say) -> Result:
@@ -106,7 +113,7 @@ def run(loaded: LoadedRecipe, *, say: Say) -> Result:
         with watch.stage("train"):
             trained = _train(recipe, splits, recorder, say)
         with watch.stage("evaluate"):
-            metrics = _evaluate(recipe, splits, trained, recorder)
+            metrics = _evaluate(recipe, splits, trained, recorder, say)
         with watch.stage("log"):
             recorder.metrics(metrics)
             _record_model(splits, trained, recorder)
@@ -128,6 +135,7 @@ def run(loaded: LoadedRecipe, *, say: Say) -> Result:
         best_epoch=trained.history.best_epoch,
         images={name: len(split) for name, split in splits.named().items()},
         quarantined={file.name: file.reason for file in splits.quarantined},
+        features=trained.fitting.report() if trained.fitting else None,
         undelivered=str(undelivered) if undelivered else None,
     )
 
@@ -136,16 +144,87 @@ def _train(recipe: Recipe, splits: Splits, recorder: Recorder, say: Say) -> Trai
     import keras
 
     from pipeline.data import augmentation
-    from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
     from pipeline.models import transfer
     from pipeline.training import devices
-    from pipeline.training.phases import Batches, train
+    from pipeline.training.phases import Phase, train
 
     found = devices.find(recipe.runtime)
     say(found.description)
     keras.utils.set_random_seed(recipe.seed)
-    classes, shape = len(splits.class_names), splits.image_shape
+    shape = splits.image_shape
     layers = augmentation.build(recipe.data.augmentation, image_size=shape[:2])
+    batches = _pixel_batches(recipe, splits, layers)
+    fitting = None
+    with found.scope():
+        model = ARCHITECTURES[recipe.model.architecture].build(
+            recipe.model,
+            image_shape=shape,
+            classes=len(splits.class_names),
+            output=recipe.output,
+            regularization=recipe.regularization,
+        )
+        say(f"Built {model.name} with {model.count_params():,} weights for {shape} pixels")
+        phases: Iterable[Phase] = [Phase(model, batches, recipe.training.epochs, recipe.optimizer)]
+        if isinstance(recipe.model, transfer.Keys):
+            fitting = _transfer_fitting(recipe, splits, model, batches, layers, found, say)
+            phases = fitting.phases()
+        history = train(
+            phases,
+            training=recipe.training,
+            label_smoothing=recipe.regularization.label_smoothing,
+            devices=found,
+            on_epoch=lambda epoch, row, seconds: recorder.metrics(
+                {f"epoch/{name}": value for name, value in {**row, "seconds": seconds}.items()},
+                step=epoch,
+            ),
+        )
+    return Trained(model, history, found, fitting)
+
+
+def _transfer_fitting(
+    recipe: Recipe,
+    splits: Splits,
+    model: keras.Model,
+    batches: Batches,
+    layers: list[Any],
+    devices: Devices,
+    say: Say,
+) -> TransferFitting:
+    from pipeline.features.fitting import Setting, TransferFitting
+
+    setting = Setting(
+        splits=splits,
+        pixels=batches,
+        output=recipe.output,
+        batch_size=recipe.data.batch_size,
+        augmentation=recipe.data.augmentation,
+        layers=layers,
+        seed=recipe.seed,
+        training=recipe.training,
+        optimizer=recipe.optimizer,
+        devices=devices,
+        precision=_features_precision(recipe, devices),
+        cache_gb=recipe.runtime.cache_gb,
+    )
+    return TransferFitting(model, setting, say)
+
+
+def _features_precision(recipe: Recipe, devices: Devices) -> Precision:
+    """Return what the frozen part of a model should compute in."""
+    from pipeline.features.precision import processor_has_bfloat16
+
+    if recipe.runtime.precision != "auto":
+        return "bfloat16" if recipe.runtime.precision == "mixed_bfloat16" else "float32"
+    if devices.on_gpu:
+        return "bfloat16" if devices.precision == "mixed_bfloat16" else "float32"
+    return "bfloat16" if processor_has_bfloat16() else "float32"
+
+
+def _pixel_batches(recipe: Recipe, splits: Splits, layers: list[Any]) -> Batches:
+    from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
+    from pipeline.training.phases import Batches
+
+    classes = len(splits.class_names)
 
     def training(first_epoch: int, epochs: int) -> Any:
         return training_batches(
@@ -159,43 +238,20 @@ def _train(recipe: Recipe, splits: Splits, recorder: Recorder, say: Say) -> Trai
             epochs=epochs,
         )
 
-    with found.scope():
-        model = ARCHITECTURES[recipe.model.architecture].build(
-            recipe.model,
-            image_shape=shape,
+    return Batches(
+        training=training,
+        validation=evaluation_batches(
+            splits.validation,
             classes=classes,
             output=recipe.output,
-            regularization=recipe.regularization,
-        )
-        say(f"Built {model.name} with {model.count_params():,} weights for {shape} pixels")
-        history = train(
-            model,
-            Batches(
-                training=training,
-                validation=evaluation_batches(
-                    splits.validation,
-                    classes=classes,
-                    output=recipe.output,
-                    batch_size=EVALUATION_BATCH,
-                ),
-                steps_per_epoch=steps_per_epoch(splits.train, recipe.data.batch_size),
-            ),
-            training=recipe.training,
-            optimizer=recipe.optimizer,
-            label_smoothing=recipe.regularization.label_smoothing,
-            devices=found,
-            unfreeze=lambda start: transfer.unfreeze(model, start),
-            on_epoch=lambda epoch, row, seconds: recorder.metrics(
-                {f"epoch/{name}": value for name, value in {**row, "seconds": seconds}.items()},
-                step=epoch,
-            ),
-            say=say,
-        )
-    return Trained(model, history, found)
+            batch_size=EVALUATION_BATCH,
+        ),
+        steps_per_epoch=steps_per_epoch(splits.train, recipe.data.batch_size),
+    )
 
 
 def _evaluate(
-    recipe: Recipe, splits: Splits, trained: Trained, recorder: Recorder
+    recipe: Recipe, splits: Splits, trained: Trained, recorder: Recorder, say: Say
 ) -> dict[str, float]:
     """Return the metrics of every split that was held out, and record their pictures."""
     from pipeline.data.batches import evaluation_batches
@@ -211,7 +267,7 @@ def _evaluate(
         "learning_curves": figures.learning_curves(
             history.rows,
             best_epoch=history.best_epoch,
-            fine_tuned_from=history.fine_tuned_from,
+            fine_tuned_from=history.phases[1] if len(history.phases) > 1 else None,
         )
     }
     metrics: dict[str, float] = {"best_epoch": float(history.best_epoch)}
@@ -232,6 +288,8 @@ def _evaluate(
             split.labels, predicted, class_names=splits.class_names, topk=recipe.training.topk
         )
         metrics |= {f"{prefix}_{name}": value for name, value in values.items()}
+        if prefix == "val" and trained.fitting:
+            metrics |= _trust(trained.fitting, predicted.argmax(axis=1), say)
         drawn[f"{prefix}_confusion_matrix"] = figures.confusion(
             confusion_matrix(split.labels, predicted),
             splits.class_names,
@@ -245,6 +303,26 @@ def _evaluate(
 
     recorder.artifacts(write)
     return metrics
+
+
+def _trust(fitting: TransferFitting, chosen: np.ndarray, say: Say) -> dict[str, float]:
+    """Return how far the kept features can be trusted; say so loudly where they can't."""
+    report = fitting.report()
+    found = {
+        "features/relative_error": float(report["relative_error"]),
+        "features/images_per_second": float(report["images_per_second"]),
+    }
+    disagreements = fitting.disagreements(chosen)
+    if disagreements is not None:
+        found["features/disagreements"] = float(disagreements)
+        if disagreements * MOST_DISAGREEMENTS > len(chosen) + MOST_DISAGREEMENTS - 1:
+            say(
+                f"WARNING: the model trained on features in {report['precision']} gives "
+                f"{disagreements} of {len(chosen)} validation images another label than the whole "
+                "model does. The metrics are the whole model's. To train on exact features set "
+                "runtime.precision: float32."
+            )
+    return found
 
 
 def _record_recipe(loaded: LoadedRecipe, recorder: Recorder) -> None:
@@ -298,9 +376,10 @@ def _record_model(splits: Splits, trained: Trained, recorder: Recorder) -> None:
 
     metadata = {"class_names": list(splits.class_names), "data_digest": splits.digest}
     recorder.model(lambda folder: write_model(trained.model, folder, metadata=metadata))
-    recorder.tags(
-        {"devices": ", ".join(trained.devices.names), "precision": trained.devices.precision}
-    )
+    tags = {"devices": ", ".join(trained.devices.names), "precision": trained.devices.precision}
+    if trained.fitting:
+        tags["features.precision"] = str(trained.fitting.report()["precision"])
+    recorder.tags(tags)
 
 
 def _record_failure(error: BaseException, recorder: Recorder) -> None:

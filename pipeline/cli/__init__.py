@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 import pipeline
-from pipeline.cli import copy, deliver, failures, run, schema, show, ui, validate
+from pipeline.cli import cache, copy, deliver, failures, run, schema, show, ui, validate
 from pipeline.cli import list as list_
 
 COMMANDS: tuple[click.Command, ...] = (
@@ -19,6 +19,7 @@ COMMANDS: tuple[click.Command, ...] = (
     copy.command,
     schema.command,
     ui.command,
+    cache.command,
     deliver.command,
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.data.augmentation import augmenter
@@ -56,24 +56,48 @@ def training_batches(
     """
     import tensorflow as tf
 
-    count = len(split)
-    size = count if batch_size == "all" else batch_size
-    steps = math.ceil(count / size)
-
-    def epoch_indices(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.stateless_shuffle(
-            tf.range(count), seed=tf.stack([tf.cast(seed, tf.int32), tf.cast(epoch, tf.int32)])
-        )
-        return tf.data.Dataset.from_tensor_slices(order).batch(size)
-
-    indices = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_indices)
-    batches = _read(indices, split, classes)
+    indices = shuffled(
+        len(split), batch_size=batch_size, seed=seed, first_epoch=first_epoch, epochs=epochs
+    )
+    batches = _read(indices.map(lambda _, numbers: numbers), split, classes)
     if augmentation:
         augment = augmenter(augmentation, seed=seed)
+        steps = steps_per_epoch(split, batch_size)
         draws = tf.data.Dataset.range(first_epoch * steps, epochs * steps)
         numbered = tf.data.Dataset.zip(batches, draws)
         batches = numbered.map(lambda batch, draw: augment(batch[0], batch[1], draw))
-    return _targets(batches, output).prefetch(2)
+    return batches.map(targets_for(output)).prefetch(2)
+
+
+def shuffled(
+    count: int,
+    *,
+    batch_size: int | Literal["all"],
+    seed: int,
+    epochs: int,
+    first_epoch: int = 0,
+) -> tf.data.Dataset:
+    """Return (epoch, batch of indices) of several epochs on end, each in an order of its own.
+
+    Args:
+        count: the indices are 0 to `count` - 1.
+        batch_size: indices in a batch; `all` for one batch an epoch.
+        seed: with the number of the epoch it determines the order.
+        epochs: the number of the epoch to end before.
+        first_epoch: the number of the epoch to start with.
+    """
+    import tensorflow as tf
+
+    size = count if batch_size == "all" else batch_size
+
+    def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(count), seed=tf.stack([tf.cast(seed, tf.int32), tf.cast(epoch, tf.int32)])
+        )
+        batches = tf.data.Dataset.from_tensor_slices(order).batch(size)
+        return batches.map(lambda numbers: (epoch, numbers))
+
+    return tf.data.Dataset.range(first_epoch, epochs).flat_map(of_epoch)
 
 
 def evaluation_batches(
@@ -83,13 +107,14 @@ def evaluation_batches(
     import tensorflow as tf
 
     indices = tf.data.Dataset.range(len(split)).batch(batch_size)
-    return _targets(_read(indices, split, classes), output).prefetch(2)
+    return _read(indices, split, classes).map(targets_for(output)).prefetch(2)
 
 
-def _targets(batches: tf.data.Dataset, output: Output) -> tf.data.Dataset:
+def targets_for(output: Output) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """Return what makes one-hot labels (n, classes) into the targets of an output layer."""
     if output == "softmax":
-        return batches
-    return batches.map(lambda images, labels: (images, labels[:, 1:]))
+        return lambda images, labels: (images, labels)
+    return lambda images, labels: (images, labels[:, 1:])
 
 
 def _read(indices: tf.data.Dataset, split: Split, classes: int) -> tf.data.Dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -51,11 +52,13 @@ class Split:
         images: the images, readable by number.
         labels: int64 (n,), the place of each image's class in `Splits.class_names`.
         names: what each image is called in reports: a relative path, or a number.
+        digest: hexadecimal SHA-256 of the images as they are read and of their labels, in order.
     """
 
     images: Images
     labels: np.ndarray
     names: Sequence[str]
+    digest: str
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -79,7 +82,6 @@ class Splits:
         validation: what epochs and settings are chosen by.
         test: what is looked at once, at the end; None where the data has none.
         quarantined: the files that could not be decoded; they are in no split.
-        digest: hexadecimal SHA-256 of everything above.
     """
 
     class_names: tuple[str, ...]
@@ -87,7 +89,14 @@ class Splits:
     validation: Split
     test: Split | None
     quarantined: tuple[BadFile, ...]
-    digest: str
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal SHA-256 of the names of the classes and of every split."""
+        digest = hashlib.sha256(os.fsencode("\0".join(self.class_names)))
+        for name, split in self.named().items():
+            digest.update(f"{name}:{split.digest}".encode())
+        return digest.hexdigest()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -157,22 +166,20 @@ def array_splits(
     import numpy as np
 
     def split(x: np.ndarray, y: np.ndarray, numbers: np.ndarray) -> Split:
-        return Split(ArrayImages(x), y.astype(np.int64), [str(number) for number in numbers])
+        labels = y.astype(np.int64)
+        digest = hashlib.sha256(np.ascontiguousarray(x).tobytes() + labels.tobytes())
+        names = [str(number) for number in numbers]
+        return Split(ArrayImages(x), labels, names, digest.hexdigest())
 
     train, validation = (split(images[part], labels[part], part) for part in parts[:2])
     if test is not None:
         tested = split(*test, np.arange(len(test[1])))
     else:
         tested = split(images[parts[2]], labels[parts[2]], parts[2])
-    digest = hashlib.sha256("\0".join(class_names).encode())
-    for part in (train, validation, tested):
-        digest.update(part.images.read(np.arange(len(part))).tobytes())
-        digest.update(part.labels.tobytes())
     return Splits(
         class_names=class_names,
         train=train,
         validation=validation,
         test=tested if len(tested) else None,
         quarantined=(),
-        digest=digest.hexdigest(),
     )

@@ -19,6 +19,9 @@ from pipeline.suggestions import did_you_mean
 if TYPE_CHECKING:
     import keras
 
+PREPARED = "prepared"  # the layer whose output the base takes
+FEATURES = "features"  # the layer whose output the head takes
+
 
 def _known_base(value: Any) -> Any:
     is_name = isinstance(value, str) and value in APPLICATIONS
@@ -80,10 +83,13 @@ def build(
         base = _from_file(Path(keys.base), (height, width, 3))
     base.trainable = False
     _silence_noise(base)
+    x = keras.layers.Identity(name=PREPARED)(x)
     x = base(x, training=False)
     if len(x.shape) == 4:
-        x = keras.layers.GlobalAveragePooling2D(name="features")(x)
-    elif len(x.shape) != 2:
+        x = keras.layers.GlobalAveragePooling2D(name=FEATURES)(x)
+    elif len(x.shape) == 2:
+        x = keras.layers.Identity(name=FEATURES)(x)
+    else:
         raise ModelError(
             f"model.base: expected a network that ends in a feature map (n, height, width, "
             f"channels) or in features (n, units). Received an output of shape {x.shape}."
@@ -101,42 +107,52 @@ def base_of(model: keras.Model) -> keras.Model:
     return next(layer for layer in model.layers if isinstance(layer, keras.Model))
 
 
-def unfreeze(model: keras.Model, start: str | int) -> int:
-    """Let the end of the base learn; batch normalization stays frozen, in inference mode.
+def place_of(model: keras.Model, start: str | int) -> int:
+    """Return the place among the base's operations where fine-tuning starts.
 
     Args:
         model: what `build` returned.
         start: the first layer to learn, by name; or the beginning of its name, as `conv5`; or the
             number of layers at the end.
 
-    Returns:
-        The number of weights that learn now and did not before.
-
     Raises:
         ModelError: if the base has no such layer.
+    """
+    base = base_of(model)
+    names = [operation.name for operation in base.operations]
+    if isinstance(start, int):
+        return max(len(names) - start, 1)  # after the input
+    if start in names:
+        return names.index(start)
+    matching = [i for i, name in enumerate(names) if name.startswith(start)]
+    if matching:
+        return matching[0]
+    with_weights = [layer.name for layer in base.layers if layer.weights]
+    raise ModelError(
+        f"training.fine_tune.from: {base.name} has no layer or stage '{start}'."
+        f"{did_you_mean(start, with_weights)} "
+        f"Its last layers with weights: {', '.join(with_weights[-8:])}."
+    )
+
+
+def unfreeze(model: keras.Model, first: int) -> int:
+    """Let the end of the base learn; batch normalization stays frozen, in inference mode.
+
+    Args:
+        model: what `build` returned.
+        first: the place of the first operation to learn, as `place_of` gives it.
+
+    Returns:
+        The number of weights that learn now and did not before.
     """
     import keras
 
     base = base_of(model)
-    names = [layer.name for layer in base.layers]
-    if isinstance(start, int):
-        first = max(len(names) - start, 0)
-    elif start in names:
-        first = names.index(start)
-    else:
-        matching = [i for i, name in enumerate(names) if name.startswith(start)]
-        if not matching:
-            with_weights = [layer.name for layer in base.layers if layer.weights]
-            raise ModelError(
-                f"training.fine_tune.from: {base.name} has no layer or stage '{start}'."
-                f"{did_you_mean(start, with_weights)} "
-                f"Its last layers with weights: {', '.join(with_weights[-8:])}."
-            )
-        first = matching[0]
     before = _count(model.trainable_variables)
     base.trainable = True
-    for position, layer in enumerate(base.layers):
-        layer.trainable = position >= first and not isinstance(
+    late = {operation.name for operation in base.operations[first:]}
+    for layer in base.layers:
+        layer.trainable = layer.name in late and not isinstance(
             layer, keras.layers.BatchNormalization
         )
     return _count(model.trainable_variables) - before
@@ -214,7 +230,13 @@ def _from_file(path: Path, input_shape: tuple[int, int, int]) -> keras.Model:
             f"model.base: {path} takes images of shape {expected or base.input_shape}. "
             f"Received: {input_shape}. Set data.image_size to fit."
         )
-    return base
+    if expected == input_shape and not isinstance(base, keras.Sequential):
+        return base
+    # As a functional model of images of one size, every shape in it is known.
+    functional = keras.Model(base.inputs[0], base.outputs[0], name=base.name)
+    sized = keras.models.clone_model(functional, input_tensors=keras.Input(input_shape))
+    sized.set_weights(base.get_weights())
+    return sized
 
 
 def _first_line(error: Exception | str) -> str:

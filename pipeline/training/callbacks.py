@@ -17,7 +17,8 @@ Row = dict[str, float]
 class BestEpoch(keras.callbacks.Callback):
     """Keep the weights of the epoch with the best value of a monitored metric.
 
-    It may be given to one `fit` after another; the best of all of them is kept.
+    It may be given to the `fit` of one model after another that share weights, if `follow` comes
+    before each; the best epoch of all of them is kept.
     """
 
     def __init__(self, monitor: str) -> None:
@@ -25,17 +26,22 @@ class BestEpoch(keras.callbacks.Callback):
         self.monitor = monitor
         self.value = math.nan
         self.epoch = 0
+        self._model: Any = None
         self._weights: list[Any] = []
+
+    def follow(self, model: keras.Model) -> None:
+        """Keep the weights of another model from now on; it has the best ones at this time."""
+        self._model, self._weights = model, model.get_weights()
 
     def on_epoch_end(self, epoch: int, logs: Row | None = None) -> None:
         value = (logs or {})[self.monitor]
         if not self.epoch or self._is_better(value):
             self.value, self.epoch = float(value), epoch + 1
-            self._weights = self.model.get_weights()
+            self._weights = self._model.get_weights()
 
-    def restore(self, model: keras.Model) -> None:
+    def restore(self) -> None:
         """Give the weights of the best epoch back to the model."""
-        model.set_weights(self._weights)
+        self._model.set_weights(self._weights)
 
     def _is_better(self, value: float) -> bool:
         return value > self.value if self.monitor.endswith("accuracy") else value < self.value

@@ -49,6 +49,9 @@ class Training(Section):
     topk: TopK | None = Field(
         None, description="Also count a prediction as right when the class is among the first k."
     )
+    views: PositiveInt = Field(
+        10, description="Variations of each training image that a frozen base looks at, once."
+    )
     early_stopping: EarlyStopping | None = Field(
         None, description="Absent, every epoch is trained and the best by val_loss is kept."
     )
@@ -68,6 +71,9 @@ class Runtime(Section):
         expecting("auto, cpu, or a list of devices such as [gpu:0, gpu:1]"),
     ] = Field(
         "auto", description="auto is every GPU, or the CPU; several divide each batch among them."
+    )
+    cache_gb: NaturalFloat = Field(
+        20.0, description="What kept features may take on the disk, in GiB; the oldest go first."
     )
     precision: Literal["auto"] | Precision = Field(
         "auto", description="auto is mixed precision on GPUs that are made for it, else float32."

@@ -1,14 +1,15 @@
-"""Training from first to last: one phase, and a second one where the base is fine-tuned."""
+"""Training from first to last, in one phase or several."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.training import optimizers, schedules
-from pipeline.training.keys import Training
+from pipeline.training.keys import FineTune, Training
 from pipeline.training.losses import loss_function, running_metrics
+from pipeline.training.optimizers import OptimizerKeys
 
 if TYPE_CHECKING:
     import keras
@@ -40,6 +41,23 @@ class Batches:
 
 
 @dataclass(frozen=True)
+class Phase:
+    """A stretch of training.
+
+    Attributes:
+        model: an uncompiled model over probabilities.
+        batches: what it is fitted to.
+        epochs: the most passes over the training data.
+        optimizer: the section of the recipe, for a fresh optimizer.
+    """
+
+    model: keras.Model
+    batches: Batches
+    epochs: int
+    optimizer: OptimizerKeys
+
+
+@dataclass(frozen=True)
 class History:
     """What happened in each epoch.
 
@@ -48,84 +66,71 @@ class History:
         seconds: how long each epoch took, its validation included.
         best_epoch: the epoch, counted from 1, whose weights the model has now.
         monitor: what that epoch is best at.
-        fine_tuned_from: the number of epochs before the base began to learn, None if it did not.
+        phases: the number of epochs before each phase.
     """
 
     rows: tuple[Row, ...]
     seconds: tuple[float, ...]
     best_epoch: int
     monitor: str
-    fine_tuned_from: int | None
+    phases: tuple[int, ...]
 
 
 def train(
-    model: keras.Model,
-    batches: Batches,
+    phases: Iterable[Phase],
     *,
     training: Training,
-    optimizer: Any,
     label_smoothing: float,
     devices: Devices,
-    unfreeze: Callable[[str | int], int] | None,
     on_epoch: Callable[[int, Row, float], None],
-    say: Callable[[str], None],
 ) -> History:
-    """Train a model and leave it with the weights of its best epoch.
+    """Train in one phase after another, and leave the weights of the best epoch of all of them.
 
     Args:
-        model: an uncompiled model over probabilities.
-        batches: images and labels.
+        phases: the models of later phases share weights with the first one's; each phase is asked
+            for when the one before has ended and its best weights are back in place.
         training: the section of the recipe.
-        optimizer: the section of the recipe.
         label_smoothing: share of a label given to all classes.
-        devices: what it trains on.
-        unfreeze: lets the model learn from a named place on; needed for `training.fine_tune`.
+        devices: what is trained on.
         on_epoch: is called with each epoch's number, from 1, its metrics and its seconds.
-        say: tells a person something.
 
     Raises:
         TrainingError: if the loss is no longer a number.
-        ModelError: if the model has no place to fine-tune from.
     """
     from pipeline.training.callbacks import BestEpoch
 
     best = BestEpoch(training.monitor)
     rows: list[Row] = []
     seconds: list[float] = []
+    starts: list[int] = []
 
     def record(epoch: int, row: Row, spent: float) -> None:
         rows.append(row)
         seconds.append(spent)
         on_epoch(epoch, row, spent)
 
-    def phase(first: int, end: int, keys: Any) -> None:
-        model.compile(
-            optimizer=optimizers.build(
-                keys, steps_per_epoch=batches.steps_per_epoch, epochs=end - first
-            ),
+    for phase in phases:
+        starts.append(len(rows))
+        steps = phase.batches.steps_per_epoch
+        phase.model.compile(
+            optimizer=optimizers.build(phase.optimizer, steps_per_epoch=steps, epochs=phase.epochs),
             loss=loss_function(training.loss, label_smoothing=label_smoothing),
             metrics=running_metrics(training.loss, topk=training.topk),
             # Several steps in one call fail in TensorFlow where several devices share them.
-            steps_per_execution=1 if devices.strategy else steps_a_call(batches.steps_per_epoch),
+            steps_per_execution=1 if devices.strategy else steps_a_call(steps),
             # On CPUs XLA makes training two to twelve times slower.
             jit_compile="auto" if devices.on_gpu else False,
         )
-        rule = optimizers.schedule_of(keys)
-        callbacks = [*_averaging(keys), *schedules.callbacks(rule), *_stopping(training)]
-        _fit(model, batches, first, end, best, callbacks, record)
+        best.follow(phase.model)
+        _fit(phase, len(rows), best, _callbacks(phase.optimizer, training), record)
+        best.restore()
+    return History(tuple(rows), tuple(seconds), best.epoch, best.monitor, tuple(starts))
 
-    phase(0, training.epochs, optimizer)
-    fine_tuned_from = None
-    if training.fine_tune and unfreeze:
-        best.restore(model)
-        learning = unfreeze(training.fine_tune.start)
-        fine_tuned_from = len(rows)
-        say(f"Fine-tuning {learning:,} more weights from '{training.fine_tune.start}' on")
-        changes = {"learning_rate": training.fine_tune.learning_rate, "schedule": None}
-        end = fine_tuned_from + training.fine_tune.epochs
-        phase(fine_tuned_from, end, optimizer.model_copy(update=changes))
-    best.restore(model)
-    return History(tuple(rows), tuple(seconds), best.epoch, best.monitor, fine_tuned_from)
+
+def fine_tuning(optimizer: OptimizerKeys, fine_tune: FineTune) -> OptimizerKeys:
+    """Return the optimizer of the fine-tuning phase: the same kind, at a slow constant rate."""
+    changes = {"learning_rate": fine_tune.learning_rate, "schedule": None}
+    return optimizer.model_copy(update=changes)
 
 
 def steps_a_call(steps_per_epoch: int) -> int:
@@ -138,10 +143,8 @@ def steps_a_call(steps_per_epoch: int) -> int:
 
 
 def _fit(
-    model: keras.Model,
-    batches: Batches,
+    phase: Phase,
     first: int,
-    end: int,
     best: BestEpoch,
     callbacks: Sequence[Any],
     record: Callable[[int, Row, float], None],
@@ -149,14 +152,15 @@ def _fit(
     from pipeline.training.callbacks import EachEpoch, StopOnNaN
     from pipeline.training.progress import ProgressDisplay
 
+    end = first + phase.epochs
     display = ProgressDisplay(best, first_epoch=first, last_epoch=end)
     try:
-        model.fit(
-            batches.training(first, end),
-            steps_per_epoch=batches.steps_per_epoch,
+        phase.model.fit(
+            phase.batches.training(first, end),
+            steps_per_epoch=phase.batches.steps_per_epoch,
             initial_epoch=first,
             epochs=end,
-            validation_data=batches.validation,
+            validation_data=phase.batches.validation,
             callbacks=[*callbacks, StopOnNaN(), best, EachEpoch(record), display],
             shuffle=False,
             verbose=0,
@@ -165,24 +169,21 @@ def _fit(
         display.close()
 
 
-def _averaging(keys: Any) -> list[Any]:
-    """Return what puts the averaged weights in place for evaluation (it has to come first)."""
+def _callbacks(optimizer: OptimizerKeys, training: Training) -> list[Any]:
     import keras
 
-    return [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if keys.use_ema else []
-
-
-def _stopping(training: Training) -> list[Any]:
-    import keras
-
+    found: list[Any] = []
+    if optimizer.use_ema:  # comes first: it puts the averaged weights in place for the others
+        found.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+    found += schedules.callbacks(optimizers.schedule_of(optimizer))
     stopping = training.early_stopping
-    if stopping is None or stopping.patience is None:
-        return []
-    return [
-        keras.callbacks.EarlyStopping(
-            monitor=stopping.monitor,
-            patience=stopping.patience,
-            min_delta=stopping.min_delta,
-            mode="max" if stopping.monitor.endswith("accuracy") else "min",
+    if stopping and stopping.patience:
+        found.append(
+            keras.callbacks.EarlyStopping(
+                monitor=stopping.monitor,
+                patience=stopping.patience,
+                min_delta=stopping.min_delta,
+                mode="max" if stopping.monitor.endswith("accuracy") else "min",
+            )
         )
-    ]
+    return found

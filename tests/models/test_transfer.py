@@ -95,7 +95,7 @@ def test_gray_images_are_made_rgb() -> None:
 )
 def test_the_base_learns_from_the_named_place_on(start: str | int, first: str) -> None:
     model = built()
-    learning = transfer.unfreeze(model, start)
+    learning = transfer.unfreeze(model, transfer.place_of(model, start))
     base = transfer.base_of(model)
     assert next(layer.name for layer in base.layers if layer.trainable) == first
     assert learning == sum(int(np.prod(weight.shape)) for weight in base.trainable_variables)
@@ -105,7 +105,7 @@ def test_batch_normalization_stays_in_inference_mode_while_it_learns(
     photograph: np.ndarray,
 ) -> None:
     model = built()
-    transfer.unfreeze(model, "block_16")
+    transfer.unfreeze(model, transfer.place_of(model, "block_16"))
     norm = transfer.base_of(model).get_layer("block_16_project_BN")
     before = np.asarray(norm.moving_mean)
     model(photograph, training=True)
@@ -125,7 +125,7 @@ def test_a_frozen_base_gives_the_same_features_while_the_head_trains(
 
 def test_a_place_that_is_not_there_is_refused_with_the_nearest() -> None:
     with pytest.raises(ModelError) as refused:
-        transfer.unfreeze(built(), "block_16_projct")
+        transfer.place_of(built(), "block_16_projct")
     assert str(refused.value) == (
         "training.fine_tune.from: mobilenetv2_1.00_96 has no layer or stage 'block_16_projct'. "
         "Did you mean 'block_16_project'? Its last layers with weights: "

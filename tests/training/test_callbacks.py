@@ -17,11 +17,11 @@ def one_weight() -> keras.Model:
 
 def after_epochs(monitor: str, values: list[float]) -> tuple[BestEpoch, keras.Model]:
     model, best = one_weight(), BestEpoch(monitor)
-    best.set_model(model)
+    best.follow(model)
     for epoch, value in enumerate(values):
         model.set_weights([np.array([[float(epoch + 1)]])])
         best.on_epoch_end(epoch, {monitor: value})
-    best.restore(model)
+    best.restore()
     return best, model
 
 
@@ -61,3 +61,14 @@ def test_epochs_are_handed_over_counted_from_one() -> None:
     callback.on_epoch_begin(0)
     callback.on_epoch_end(0, {"loss": 2})
     assert seen == [(1, {"loss": 2.0}, True)]
+
+
+def test_the_best_of_several_models_is_kept() -> None:
+    best, first = after_epochs("val_loss", [1.0])
+    second = one_weight()
+    second.set_weights(first.get_weights())
+    best.follow(second)
+    second.set_weights([np.array([[9.0]])])
+    best.on_epoch_end(1, {"val_loss": 2.0})
+    best.restore()
+    assert (best.epoch, second.get_weights()[0][0, 0]) == (1, 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -16,8 +17,15 @@ from pipeline.errors import TrainingError
 from pipeline.models import mlp
 from pipeline.models.regularization import Regularization
 from pipeline.training import devices, optimizers
-from pipeline.training.keys import EarlyStopping, Runtime, Training
-from pipeline.training.phases import Batches, History, steps_a_call, train
+from pipeline.training.keys import EarlyStopping, FineTune, Runtime, Training
+from pipeline.training.phases import (
+    Batches,
+    History,
+    Phase,
+    fine_tuning,
+    steps_a_call,
+    train,
+)
 
 
 @pytest.fixture(scope="module")
@@ -63,18 +71,20 @@ def trained(
         output="softmax",
         regularization=Regularization(dropout=dropout),
     )
-    history = train(
-        model,
-        batches_of(splits, batch_size),
-        training=training or Training(epochs=4),
-        optimizer=TypeAdapter(optimizers.AnyOptimizer).validate_python(optimizer),
+    training = training or Training(epochs=4)
+    keys = TypeAdapter(optimizers.AnyOptimizer).validate_python(optimizer)
+    phase = Phase(model, batches_of(splits, batch_size), training.epochs, keys)
+    return model, fitted([phase], training)
+
+
+def fitted(phases: Iterable[Phase], training: Training) -> History:
+    return train(
+        phases,
+        training=training,
         label_smoothing=0.0,
         devices=devices.find(Runtime(devices="cpu")),
-        unfreeze=None,
         on_epoch=lambda epoch, row, seconds: None,
-        say=lambda message: None,
     )
-    return model, history
 
 
 def test_it_learns_the_digits(splits: Splits) -> None:
@@ -129,6 +139,29 @@ def test_averaged_weights_are_what_is_evaluated_and_kept(splits: Splits) -> None
 def test_a_learning_rate_beyond_all_bounds_is_an_error(splits: Splits) -> None:
     with pytest.raises(TrainingError, match=r"^The loss became (nan|inf) in epoch 1\. "):
         trained(splits, name="sgd", learning_rate=1e30)
+
+
+def test_a_second_phase_goes_on_where_the_best_of_the_first_was(splits: Splits) -> None:
+    keras.utils.set_random_seed(7)
+    pixels = keras.Input((8, 8, 1))
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(pixels))
+    model = keras.Model(pixels, keras.layers.Dense(10, activation="softmax")(x))
+    optimizer = optimizers.default()
+    starting: list[float] = []
+
+    def phases() -> Iterator[Phase]:
+        yield Phase(model, batches_of(splits), 2, optimizer)
+        starting.append(model.evaluate(batches_of(splits).validation, verbose=0)[0])
+        ruinous = fine_tuning(optimizer, FineTune(start="x", epochs=2, learning_rate=1e3))
+        yield Phase(model, batches_of(splits), 2, ruinous)
+
+    history = fitted(phases(), Training(epochs=2))
+    losses = [row["val_loss"] for row in history.rows]
+    assert history.phases == (0, 2)
+    assert starting[0] == pytest.approx(min(losses[:2]), rel=1e-5)
+    assert history.best_epoch <= 2
+    kept = model.evaluate(batches_of(splits).validation, verbose=0)[0]
+    assert kept == pytest.approx(min(losses), rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,83 @@
+"""Cut a transfer model in two where learning begins: a constant prefix, and the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from pipeline.features.compiling import inputs_of
+from pipeline.models import transfer
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A model in two parts that share its layers.
+
+    Attributes:
+        prepare: raw pixels → what the base takes.
+        prefix: what the base takes → the activations at the cut, all of it frozen.
+        pool: whether those activations are averaged over their places before they are kept.
+        rest: the activations at the cut → probabilities.
+        place: where the cut is, as a number that does not depend on the names of layers.
+    """
+
+    prepare: keras.Model
+    prefix: keras.Model
+    pool: bool
+    rest: keras.Model
+    place: int
+
+
+def before_the_head(model: keras.Model) -> Cut:
+    """Cut a model that `transfer.build` made between its base and its head."""
+    base = transfer.base_of(model)
+    features = model.get_layer(transfer.FEATURES)
+    return Cut(
+        prepare=_prepare(model),
+        prefix=base,
+        pool=isinstance(features, keras.layers.GlobalAveragePooling2D),
+        rest=keras.Model(features.output, model.output, name="head"),
+        place=-1,
+    )
+
+
+def before_layer(model: keras.Model, first: int) -> Cut:
+    """Cut a model that `transfer.build` made inside its base.
+
+    Args:
+        model: the model.
+        first: the place among the base's operations of the first one of the rest.
+    """
+    base = transfer.base_of(model)
+    operations = base.operations
+    late = {id(operation) for operation in operations[first:]}
+    crossing: dict[int, Any] = {}
+    for operation in operations[first:]:
+        for tensor in inputs_of(operation):
+            if id(tensor._keras_history.operation) not in late:
+                crossing[id(tensor)] = tensor
+    tensors = list(crossing.values())
+    base_rest = keras.Model(tensors, base.output, name=f"{base.name}_rest")
+    inputs = [keras.Input(tensor.shape[1:]) for tensor in tensors]
+    x = base_rest(inputs if len(inputs) > 1 else inputs[0])
+    for layer in _head_layers(model):
+        x = layer(x)
+    return Cut(
+        prepare=_prepare(model),
+        prefix=keras.Model(base.input, tensors, name=f"{base.name}_start"),
+        pool=False,
+        rest=keras.Model(inputs, x, name="rest"),
+        place=first,
+    )
+
+
+def _prepare(model: keras.Model) -> keras.Model:
+    return keras.Model(model.input, model.get_layer(transfer.PREPARED).output, name="prepare")
+
+
+def _head_layers(model: keras.Model) -> list[keras.Layer]:
+    """Return the layers after the base, which follow one another in a line."""
+    names = [layer.name for layer in model.layers]
+    return list(model.layers[names.index(transfer.FEATURES) :])

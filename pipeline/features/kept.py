@@ -1,0 +1,162 @@
+"""Arrays kept on disk under a key of everything that determines them.
+
+An entry is a folder of .npy files that appears whole or not at all: it is written beside its place,
+flushed, and renamed. A lock for each key lets one process compute while another that wants the same
+waits. Where the entries exceed a limit, those used longest ago go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_META = "entry.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is kept under one key.
+
+    Attributes:
+        key: hexadecimal.
+        size: bytes on disk.
+        used: when it was last used, in seconds since the epoch.
+        label: what it is, for people.
+    """
+
+    key: str
+    size: int
+    used: float
+    label: str
+
+
+def folder() -> Path:
+    """Return where entries are kept: PIPELINE_CACHE, or below the user's cache folder."""
+    named = os.environ.get("PIPELINE_CACHE")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "pipeline")
+
+
+def key_of(parts: Mapping[str, Any]) -> str:
+    """Return the key of everything that determines an entry, given as JSON can hold it."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:40]
+
+
+def get(
+    key: str,
+    make: Callable[[Path], None],
+    *,
+    label: str,
+    limit: int,
+) -> tuple[dict[str, np.ndarray], bool]:
+    """Return the arrays kept under a key, memory-mapped, and whether they were there already.
+
+    Args:
+        key: what `key_of` returned.
+        make: writes .npy files into the empty folder that it is given; called if need be.
+        label: what they are, for people.
+        limit: bytes that all entries may take together; this one stays even if it is larger.
+    """
+    place = folder() / key
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(key):
+        was_there = (place / _META).is_file()
+        if not was_there:
+            _write(place, make, label)
+            _prune(limit, keep=key)
+        os.utime(place / _META)
+        return _load(place), was_there
+
+
+def entries() -> list[Entry]:
+    """Return what is kept, the last used first."""
+    found = []
+    for meta in folder().glob(f"*/{_META}"):
+        with contextlib.suppress(OSError, ValueError):
+            content = json.loads(meta.read_text(encoding="utf-8"))
+            used = meta.stat().st_mtime
+            found.append(Entry(meta.parent.name, content["size"], used, content["label"]))
+    return sorted(found, key=lambda entry: entry.used, reverse=True)
+
+
+def clear() -> int:
+    """Remove every entry and what a killed process left; return the bytes that are free again."""
+    freed = sum(entry.size for entry in entries())
+    shutil.rmtree(folder(), ignore_errors=True)
+    return freed
+
+
+def free_bytes() -> int:
+    """Return how much the disk that entries are kept on has left."""
+    place = folder()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+def _write(place: Path, make: Callable[[Path], None], label: str) -> None:
+    for leftover in place.parent.glob(f".{place.name}-*"):  # this key's lock is ours
+        shutil.rmtree(leftover, ignore_errors=True)
+    scratch = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}-"))
+    try:
+        make(scratch)
+        files = sorted(scratch.iterdir())
+        meta = {"label": label, "size": sum(file.stat().st_size for file in files)}
+        (scratch / _META).write_text(json.dumps({**meta, "made": time.time()}), encoding="utf-8")
+        for file in (*files, scratch / _META, scratch):
+            _flush(file)
+        if place.exists():  # without its meta file: not whole
+            shutil.rmtree(place)
+        scratch.rename(place)
+        _flush(place.parent)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+def _load(place: Path) -> dict[str, np.ndarray]:
+    import numpy as np
+
+    return {file.stem: np.load(file, mmap_mode="r") for file in sorted(place.glob("*.npy"))}
+
+
+def _prune(limit: int, *, keep: str) -> None:
+    total = 0
+    for entry in entries():
+        total += entry.size
+        if total > limit and entry.key != keep:
+            # A process that has it mapped keeps reading what it mapped.
+            shutil.rmtree(folder() / entry.key, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _locked(key: str) -> Iterator[None]:
+    if os.name == "nt":
+        yield
+        return
+    import fcntl
+
+    with (folder() / f".{key}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,98 @@
+"""Which precision a frozen network computes in, and whether its features are still the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from pipeline.features.compiling import Precision, compiled
+
+if TYPE_CHECKING:
+    import keras
+
+# Features may differ from the stock network's by this share of their norm. ImageNet networks in
+# bfloat16 differ by 0.01 to 0.09, which changes no prediction on real photographs; one that loses
+# its input's scale differs by 0.4 and more.
+MOST_ERROR = {"bfloat16": 0.15, "float32": 1e-3}
+
+_BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A network to compute features with.
+
+    Attributes:
+        network: compiled, or the stock one where that could not be.
+        precision: what it computes in; `stock` is float32 and not compiled.
+        error: relative distance of its features from the stock network's on sample images.
+    """
+
+    network: keras.Model
+    precision: Literal["bfloat16", "float32", "stock"]
+    error: float
+
+
+def processor_has_bfloat16() -> bool:
+    """Return whether the processor multiplies in bfloat16 itself; without that it is slower."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    flags = next((line for line in text.splitlines() if line.startswith("flags")), "")
+    return not _BFLOAT16_FLAGS.isdisjoint(flags.split())
+
+
+def choose(
+    stock: keras.Model,
+    sample: np.ndarray,
+    *,
+    wanted: Precision,
+    say: Callable[[str], None],
+) -> Choice:
+    """Return the fastest form of a network whose features on `sample` are the stock network's.
+
+    Args:
+        stock: a functional model in float32 with one output or several.
+        sample: real images as the network takes them (n, height, width, channels).
+        wanted: the precision to try first; float32 and the stock network come after it.
+        say: tells a person why something else was taken.
+    """
+    expected = _flat(stock, sample)
+    order: tuple[Precision, ...] = ("bfloat16", "float32") if wanted == "bfloat16" else ("float32",)
+    for precision in order:
+        try:
+            network = compiled(stock, precision)
+            error = relative_error(_flat(network, sample), expected)
+        except Exception as failure:  # a layer from elsewhere may raise anything
+            reason = str(failure).strip().partition("\n")[0][:200]
+            say(f"{stock.name} cannot be compiled in {precision} ({reason})")
+            continue
+        if error <= MOST_ERROR[precision]:
+            return Choice(network, precision, error)
+        say(
+            f"{stock.name} in {precision} gives features that are {error:.2g} off, more than "
+            f"{MOST_ERROR[precision]:g}: not used"
+        )
+    return Choice(stock, "stock", 0.0)
+
+
+def relative_error(received: np.ndarray, expected: np.ndarray) -> float:
+    """Return the norm of the difference as a share of the norm of what was expected.
+
+    What is not finite counts as infinitely far off.
+    """
+    if not np.isfinite(received).all():
+        return float("inf")
+    norm = float(np.linalg.norm(expected))
+    return float(np.linalg.norm(received - expected)) / norm if norm else 0.0
+
+
+def _flat(network: keras.Model, images: np.ndarray) -> np.ndarray:
+    outputs = network(images, training=False)
+    outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
+    return np.concatenate([np.asarray(output, np.float32).ravel() for output in outputs])

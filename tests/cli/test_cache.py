@@ -1,0 +1,39 @@
+"""pipeline cache"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.cli import main
+from pipeline.features import kept
+
+
+def ones(folder: Path) -> None:
+    np.save(folder / "numbers.npy", np.ones(1000))
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path))
+    kept.get("a" * 40, ones, label="resnet50 train", limit=2**30)
+    return tmp_path
+
+
+def test_it_lists_what_is_kept_with_its_size(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["cache"]) == 0
+    entry, total = capsys.readouterr().out.splitlines()
+    assert entry.split("  ")[0] == "aaaaaaaaaaaa"
+    assert entry.endswith("  resnet50 train")
+    assert "  7.9 KiB  " in entry
+    assert total == f"7.9 KiB in 1 entries in {cache}"
+
+
+def test_it_clears(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cache", "--clear"]) == 0
+    assert capsys.readouterr().out == f"7.9 KiB are free again in {cache}\n"
+    assert kept.entries() == []

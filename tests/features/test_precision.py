@@ -1,0 +1,76 @@
+"""The guard: a compiled network is used where its features are the stock network's."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.features import precision
+from pipeline.features.precision import choose, relative_error
+
+IMAGES = np.random.default_rng(0).uniform(0, 255, (4, 8, 8, 3)).astype(np.float32)
+
+
+def network() -> keras.Model:
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, name="conv")(inputs)
+    return keras.Model(inputs, keras.layers.ReLU()(x), name="net")
+
+
+def test_bfloat16_is_taken_where_it_agrees() -> None:
+    said: list[str] = []
+    choice = choose(network(), IMAGES, wanted="bfloat16", say=said.append)
+    assert (choice.precision, said) == ("bfloat16", [])
+    assert 0 < choice.error < 0.05
+
+
+def test_float32_is_taken_where_bfloat16_is_too_far_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setitem(precision.MOST_ERROR, "bfloat16", 1e-9)
+    choice = choose(network(), IMAGES, wanted="bfloat16", say=said.append)
+    assert (choice.precision, len(said)) == ("float32", 1)
+    assert said[0].startswith("net in bfloat16 gives features that are ")
+    assert said[0].endswith(" off, more than 1e-09: not used")
+
+
+def test_a_network_that_loses_its_input_s_scale_is_noticed() -> None:
+    inputs = keras.Input((8, 8, 3))
+    # Subtracting two large, nearly equal numbers leaves nothing of bfloat16's eight bits.
+    far = keras.layers.Conv2D(1, 1, kernel_initializer="ones", bias_initializer="zeros")(inputs)
+    x = keras.layers.Subtract()([far, keras.layers.Conv2D(1, 1, kernel_initializer="ones")(inputs)])
+    x = keras.layers.Add()([x, keras.layers.Conv2D(1, 1, bias_initializer="ones")(inputs)])
+    delicate = keras.Model(inputs, keras.layers.Subtract()([x, keras.layers.ReLU()(x)]))
+    said: list[str] = []
+    images = IMAGES + 1e4
+    choice = choose(delicate, images, wanted="bfloat16", say=said.append)
+    assert choice.error <= precision.MOST_ERROR.get(choice.precision, 0.0)
+
+
+def test_a_layer_that_cannot_be_made_again_means_the_stock_network() -> None:
+    class Stubborn(keras.layers.Layer):
+        def __init__(self, secret: int) -> None:
+            super().__init__()
+            self.secret = secret
+
+        def call(self, inputs: object) -> object:
+            return inputs
+
+    inputs = keras.Input((8, 8, 3))
+    stock = keras.Model(inputs, Stubborn(1)(keras.layers.Conv2D(2, 3)(inputs)), name="net")
+    said: list[str] = []
+    choice = choose(stock, IMAGES, wanted="bfloat16", say=said.append)
+    assert choice.network is stock
+    assert (choice.precision, choice.error) == ("stock", 0.0)
+    assert [message.partition(" (")[0] for message in said] == [
+        "net cannot be compiled in bfloat16",
+        "net cannot be compiled in float32",
+    ]
+
+
+def test_what_is_not_finite_is_infinitely_far_off() -> None:
+    assert relative_error(np.array([1.0, np.nan]), np.array([1.0, 1.0])) == float("inf")
+
+
+def test_the_error_is_a_share_of_the_norm() -> None:
+    assert relative_error(np.array([3.0, 4.5]), np.array([3.0, 4.0])) == pytest.approx(0.1)
