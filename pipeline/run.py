@@ -104,7 +104,13 @@ def run(loaded: LoadedRecipe, *, say: Say) -> Result:
     with watch.stage("store"):
         experiment = recipe.tracking.experiment or recipe.name
         store = open_store(recipe.tracking.uri)
-        recorder = recording.start(store, experiment=experiment, name=recipe.name, say=say)
+        recorder = recording.start(
+            store,
+            experiment=experiment,
+            name=recipe.name,
+            description=recipe.description,
+            say=say,
+        )
     try:
         _record_recipe(loaded, recorder)
         with watch.stage("data"):

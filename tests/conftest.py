@@ -41,3 +41,11 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that features are kept in: one for each test."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("PIPELINE_CACHE", str(folder))
+    return folder

@@ -172,18 +172,6 @@ def test_broken_files_are_left_out_and_named(photographs: Path, in_empty_folder:
     assert "quarantined.json" in {item.path for item in client.list_artifacts(result.run_id)}
 
 
-def test_fine_tuning_is_a_second_phase_of_the_same_training(
-    photographs: Path, weights: Path, in_empty_folder: Path
-) -> None:
-    result = run_of(
-        f"data: {{source: image_folder, path: '{photographs}', image_size: [64, 64]}}\n"
-        f"model: {{architecture: transfer, base: '{weights / 'resnet18_imagenet.keras'}'}}\n"
-        "training: {epochs: 2, fine_tune: {from: 4, epochs: 1, learning_rate: 1e-4}}\n"
-    )
-    assert result.epochs == 3
-    assert result.metrics["val_accuracy"] > 0.6
-
-
 def test_a_run_that_fails_is_failed_with_its_reason(in_empty_folder: Path) -> None:
     with pytest.raises(PipelineError, match="The loss became"):
         run_of(DIGITS, "optimizer={name: sgd, learning_rate: 1e30}")

@@ -96,17 +96,15 @@ def read(path: Path) -> tuple[str, str, list[Delivery]]:
 def _send_dataset(body: dict[str, Any], client: Any, run_id: str) -> None:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    for context in body["contexts"]:
-        dataset = Dataset(
-            name=body["name"],
-            digest=body["digest"],
-            source_type=body["source_type"],
-            source=body["source"],
-            profile=json.dumps(body["profile"]),
-        )
-        client.log_inputs(
-            run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])]
-        )
+    dataset = Dataset(
+        name=body["name"],
+        digest=body["digest"],
+        source_type=body["source_type"],
+        source=body["source"],
+        profile=json.dumps(body["profile"]),
+    )
+    context = InputTag("mlflow.data.context", "training")
+    client.log_inputs(run_id, [DatasetInput(dataset, [context])])
 
 
 def _send_model(folder: Path, client: Any, run_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import queue
 import shutil
 import tempfile
@@ -64,14 +65,12 @@ class Recorder:
         counts: Mapping[str, int],
     ) -> None:
         """Record what the run learns from; `counts` gives the images of each split."""
-        contexts = {"train": "training", "val": "validation", "test": "testing"}
         body = {
             "name": name,
             "digest": digest[:36],  # the most that MLflow keeps
             "source_type": source_type,
             "source": source,
             "profile": dict(counts),
-            "contexts": [contexts[split] for split in counts],
         }
         self._queue.put(Delivery("dataset", body))
 
@@ -150,17 +149,22 @@ class Recorder:
             self._say(f"The store {self.uri} is back; everything recorded so far is sent.")
 
 
-def start(store: Store, *, experiment: str, name: str, say: Callable[[str], None]) -> Recorder:
+def start(
+    store: Store, *, experiment: str, name: str, description: str, say: Callable[[str], None]
+) -> Recorder:
     """Begin a run, in state RUNNING.
 
     Raises:
         TrackingError: if the store does not take it.
     """
     experiment_number = experiment_id(store, experiment)
+    tags = {
+        "mlflow.source.name": "pipeline",
+        "mlflow.user": getpass.getuser(),
+        "mlflow.note.content": description,
+    }
     try:
-        run = store.client.create_run(
-            experiment_number, run_name=name, tags={"mlflow.source.name": "pipeline"}
-        )
+        run = store.client.create_run(experiment_number, run_name=name, tags=tags)
     except Exception as error:
         raise TrackingError(f"No run can be started in {store.uri}: {first_line(error)}") from None
     return Recorder(store, run, say)

@@ -22,6 +22,10 @@ _PATIENCE = {
 }
 
 
+# The UI opens on what concerns training, not on language models.
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+
+
 @dataclass(frozen=True)
 class Store:
     """An open store.
@@ -87,7 +91,11 @@ def experiment_id(store: Store, name: str) -> str:
             experiment = store.client.get_experiment_by_name(name)
             if experiment is None:
                 location = store.artifacts.as_uri() if store.artifacts else None
-                return str(store.client.create_experiment(name, artifact_location=location))
+                return str(
+                    store.client.create_experiment(
+                        name, artifact_location=location, tags=_EXPERIMENT_TAGS
+                    )
+                )
     except Exception as error:
         raise TrackingError(
             f"The experiment '{name}' cannot be made in {store.uri}: {first_line(error)}"

@@ -16,10 +16,8 @@ def ones(folder: Path) -> None:
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path))
+def entry(cache: Path) -> None:
     kept.get("a" * 40, ones, label="resnet50 train", limit=2**30)
-    return tmp_path
 
 
 def test_it_lists_what_is_kept_with_its_size(

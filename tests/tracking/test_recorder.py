@@ -37,6 +37,7 @@ def started(messages: list[str]) -> tuple[recording.Recorder, Interruptible]:
         Store(store.uri, client, store.artifacts),
         experiment="ants",
         name="a run",
+        description="what it is for",
         say=messages.append,
     )
     return recorder, client
@@ -60,6 +61,7 @@ def test_everything_reaches_the_store(in_empty_folder: Path) -> None:
 
     run = client.get_run(recorder.run_id)
     assert (run.info.status, run.info.run_name) == ("FINISHED", "a run")
+    assert run.data.tags["mlflow.note.content"] == "what it is for"
     assert len(run.data.params) == 150
     assert run.data.tags["seed"] == "7"
     history = client.get_metric_history(recorder.run_id, "epoch/loss")

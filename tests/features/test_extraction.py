@@ -1,0 +1,139 @@
+"""What is kept of a frozen prefix, and what determines it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipeline.data.splits import ArrayImages, Split
+from pipeline.errors import PipelineError
+from pipeline.features import cutting, kept
+from pipeline.features.extraction import Extractor, Views, batches_of
+from pipeline.features.precision import Choice
+from pipeline.models import transfer
+from pipeline.models.regularization import Regularization
+
+COUNT = 40
+PLAIN = Views(1, (), None, 0)
+
+
+def small_model(seed: int = 0) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    return transfer.build(
+        transfer.Keys(architecture="transfer", base="MobileNetV2", weights=None),
+        image_shape=(32, 32, 3),
+        classes=2,
+        output="softmax",
+        regularization=Regularization(),
+    )
+
+
+def extractor(
+    model: keras.Model, *, precision: Any = "float32", first: int | None = None
+) -> Extractor:
+    cut = cutting.before_layer(model, first) if first else cutting.before_the_head(model)
+    return Extractor(cut, Choice(cut.prefix, precision, 0.0), classes=2, limit=2**30)
+
+
+def flipped(count: int, seed: int = 0) -> Views:
+    return Views(count, [keras.layers.RandomFlip("horizontal")], [{"random_flip": {}}], seed)
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    return small_model()
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    pixels = np.random.default_rng(0).integers(0, 256, (COUNT, 32, 32, 3), dtype=np.uint8)
+    return Split(ArrayImages(pixels), np.arange(COUNT) % 2, [""] * COUNT, digest="random pixels")
+
+
+def test_activations_are_those_of_the_model(model: keras.Model, split: Split) -> None:
+    found = extractor(model).features(split, PLAIN, name="train")
+    features = keras.Model(model.input, model.get_layer(transfer.FEATURES).output)
+    expected = np.asarray(features(split.images.read(np.arange(COUNT))))
+    (activations,) = found.activations
+    assert activations.shape == (COUNT, 1, 1280)
+    np.testing.assert_allclose(activations[:, 0], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(found.labels[:, 0].argmax(axis=1), split.labels)
+
+
+def test_views_differ_and_are_the_same_when_computed_again(
+    model: keras.Model, split: Split
+) -> None:
+    first = extractor(model).features(split, flipped(3), name="train").activations[0].copy()
+    kept.clear()
+    again = extractor(model).features(split, flipped(3), name="train").activations[0]
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first[:, 0], first[:, 1])
+
+
+def test_they_are_computed_once(model: keras.Model, split: Split) -> None:
+    speeds = [
+        extractor(model).features(split, PLAIN, name="train").images_per_second for _ in range(2)
+    ]
+    assert speeds[0] > 0
+    assert speeds[1] == 0
+
+
+@pytest.mark.parametrize(
+    "what", ["images", "weights", "precision", "place", "views", "augmentation", "seed"]
+)
+def test_whatever_determines_them_makes_them_be_computed_anew(
+    model: keras.Model, split: Split, what: str
+) -> None:
+    extractor(model).features(split, flipped(2), name="train")
+    views, other_split, other = flipped(2), split, extractor(model)
+    if what == "images":
+        other_split = dataclasses.replace(split, digest="other pixels")
+    elif what == "weights":
+        other = extractor(small_model(seed=1))
+    elif what == "precision":
+        other = extractor(model, precision="bfloat16")
+    elif what == "place":
+        other = extractor(model, first=transfer.place_of(model, "block_16"))
+    elif what == "views":
+        views = flipped(3)
+    elif what == "augmentation":
+        views = dataclasses.replace(views, settings=[{"random_flip": {"mode": "vertical"}}])
+    else:
+        views = flipped(2, seed=1)
+    assert other.features(other_split, views, name="train").images_per_second > 0
+    assert len(kept.entries()) == 2
+
+
+def test_the_seed_does_not_matter_without_augmentation(model: keras.Model, split: Split) -> None:
+    extractor(model).features(split, PLAIN, name="val")
+    other = dataclasses.replace(PLAIN, seed=1)
+    assert extractor(model).features(split, other, name="val").images_per_second == 0
+
+
+def test_each_epoch_takes_the_next_view_of_the_images_asked_for(
+    model: keras.Model, split: Split
+) -> None:
+    found = extractor(model).features(split, flipped(3), name="train")
+    numbers = np.array([5, 1, 7])
+    indices = tf.data.Dataset.from_tensors((tf.constant(4, tf.int64), tf.constant(numbers)))
+    ((activations, labels),) = batches_of(found, indices, lambda x, y: (x, y))
+    np.testing.assert_array_equal(activations, found.activations[0][numbers, 4 % 3])
+    np.testing.assert_array_equal(labels, found.labels[numbers, 4 % 3])
+
+
+def test_what_does_not_fit_on_the_disk_is_an_error_before_the_start(
+    model: keras.Model, split: Split, monkeypatch: pytest.MonkeyPatch, cache: Any
+) -> None:
+    monkeypatch.setattr(kept, "free_bytes", lambda: 1000)
+    with pytest.raises(PipelineError) as refused:
+        extractor(model).features(split, flipped(10), name="train")
+    assert str(refused.value) == (
+        f"The features of 40 images in 10 views take 0.0 GiB, and {cache} has 0.0 GiB left. Lower "
+        "training.views, free some space (pipeline cache --clear), or name another folder in "
+        "PIPELINE_CACHE."
+    )

@@ -1,0 +1,111 @@
+"""Kept features on real photographs: what determines them, and whether they can be trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.features import kept
+from pipeline.recipe.load import load
+from pipeline.run import Result, run
+
+RECIPE = """\
+data:
+  source: image_folder
+  path: photographs
+  image_size: [96, 96]
+  batch_size: 16
+  augmentation: [{{random_flip: {{}}}}]
+model: {{architecture: transfer, base: {base}}}
+regularization: {{initializer: zeros}}
+optimizer: {{learning_rate: 3e-3}}
+training: {{epochs: 15, views: 3}}
+"""
+
+
+@pytest.fixture
+def recipe(photographs: Path, weights: Path, in_empty_folder: Path) -> Path:
+    """A hundred and forty photographs, and ResNet-18 to look at them."""
+    for split, count in (("train", 50), ("val", 20)):
+        for name in ("ants", "bees"):
+            folder = Path("photographs", split, name)
+            folder.mkdir(parents=True)
+            for file in sorted((photographs / split / name).glob("*.jpg"))[:count]:
+                (folder / file.name).write_bytes(file.read_bytes())
+    path = Path("recipe.yaml")
+    path.write_text(RECIPE.format(base=weights / "resnet18_imagenet.keras"))
+    return path
+
+
+def run_of(recipe: Path, *changes: str) -> tuple[Result, list[str]]:
+    said: list[str] = []
+    return run(load(recipe, changes), say=said.append), said
+
+
+def test_the_second_run_starts_from_the_first_one_s_features(recipe: Path) -> None:
+    first, _ = run_of(recipe)
+    second, said = run_of(recipe)
+    assert "Features of 100 train images in 3 views were kept from an earlier run" in said
+    assert "Features of 40 val images in 1 view were kept from an earlier run" in said
+    assert second.features == {**(first.features or {}), "images_per_second": 0.0}
+    speed = "features/images_per_second"
+    assert {**first.metrics, speed: 0.0} == second.metrics
+    assert first.metrics["val_accuracy"] > 0.7
+
+
+def test_the_head_can_change_without_new_features(recipe: Path) -> None:
+    run_of(recipe)
+    before = {entry.key for entry in kept.entries()}
+    run_of(recipe, "model.hidden=[8]", "regularization.dropout=0.5", "training.epochs=2")
+    assert {entry.key for entry in kept.entries()} == before
+
+
+def test_without_augmentation_there_is_one_view(recipe: Path) -> None:
+    _, said = run_of(recipe, "training.epochs=1", "data.augmentation=[]")
+    assert any(message.startswith("Sent 100 train images in 1 view ") for message in said)
+
+
+def test_labels_that_augmentation_mixes_are_kept_with_the_features(recipe: Path) -> None:
+    result, _ = run_of(recipe, "data.augmentation=[{mix_up: {}}]")
+    assert result.metrics["val_accuracy"] > 0.6
+
+
+def test_one_sigmoid_unit_learns_on_features_too(recipe: Path) -> None:
+    result, _ = run_of(recipe, "training.loss=binary_cross_entropy")
+    assert result.metrics["val_accuracy"] > 0.7
+    assert result.metrics["features/disagreements"] <= 1
+
+
+def test_fine_tuning_starts_from_kept_activations(recipe: Path) -> None:
+    fine_tune = "training.fine_tune={from: 6, epochs: 2, learning_rate: 1e-4}"
+    result, said = run_of(recipe, fine_tune)
+    assert sum(message.startswith("Sent 100 train images") for message in said) == 2
+    assert result.epochs == 17
+    assert result.metrics["val_accuracy"] > 0.7
+
+
+def test_activations_that_do_not_fit_are_computed_in_every_epoch(recipe: Path) -> None:
+    fine_tune = "training.fine_tune={from: 6, epochs: 1, learning_rate: 1e-4}"
+    result, said = run_of(recipe, fine_tune, "runtime.cache_gb=0.001")
+    assert any(
+        message.startswith("The activations at '6' take 0.0 GiB, more than the 0.0 GiB")
+        for message in said
+    )
+    assert result.epochs == 16
+
+
+def test_a_shortcut_that_disagrees_is_said_loudly(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.features.fitting import TransferFitting
+
+    def disagree(self: Any, chosen: Any) -> int:
+        return 2
+
+    monkeypatch.setattr(TransferFitting, "disagreements", disagree)
+    result, said = run_of(recipe, "training.epochs=1")
+    assert result.metrics["features/disagreements"] == 2
+    assert said[-1].startswith("WARNING: the model trained on features in ")
+    assert "gives 2 of 40 validation images another label than the whole model does." in said[-1]
