@@ -131,7 +131,7 @@ class TransferFitting:
         images = setting.splits.train.images
         spread = np.linspace(0, len(setting.splits.train) - 1, SAMPLE).astype(int)
         sample = np.asarray(cut.prepare(images.read(np.unique(spread)), training=False))
-        choice = choose(cut.prefix, sample, wanted=setting.precision, say=self._say)
+        choice = choose(cut.prefix, sample, pool=cut.pool, wanted=setting.precision, say=self._say)
         classes = len(setting.splits.class_names)
         limit = int(setting.cache_gb * _GIB)
         return Extractor(cut, choice, classes=classes, limit=limit)

@@ -51,6 +51,7 @@ def choose(
     stock: keras.Model,
     sample: np.ndarray,
     *,
+    pool: bool,
     wanted: Precision,
     say: Callable[[str], None],
 ) -> Choice:
@@ -59,15 +60,16 @@ def choose(
     Args:
         stock: a functional model in float32 with one output or several.
         sample: real images as the network takes them (n, height, width, channels).
+        pool: whether its features are the outputs' means over their places.
         wanted: the precision to try first; float32 and the stock network come after it.
         say: tells a person why something else was taken.
     """
-    expected = _flat(stock, sample)
+    expected = _flat(stock, sample, pool)
     order: tuple[Precision, ...] = ("bfloat16", "float32") if wanted == "bfloat16" else ("float32",)
     for precision in order:
         try:
             network = compiled(stock, precision)
-            error = relative_error(_flat(network, sample), expected)
+            error = relative_error(_flat(network, sample, pool), expected)
         except Exception as failure:  # a layer from elsewhere may raise anything
             reason = str(failure).strip().partition("\n")[0][:200]
             say(f"{stock.name} cannot be compiled in {precision} ({reason})")
@@ -92,7 +94,8 @@ def relative_error(received: np.ndarray, expected: np.ndarray) -> float:
     return float(np.linalg.norm(received - expected)) / norm if norm else 0.0
 
 
-def _flat(network: keras.Model, images: np.ndarray) -> np.ndarray:
+def _flat(network: keras.Model, images: np.ndarray, pool: bool) -> np.ndarray:
     outputs = network(images, training=False)
     outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
-    return np.concatenate([np.asarray(output, np.float32).ravel() for output in outputs])
+    arrays = [np.asarray(output, np.float32) for output in outputs]
+    return np.concatenate([(a.mean(axis=(1, 2)) if pool else a).ravel() for a in arrays])
