@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pipeline
 from pipeline import engines
 from pipeline.data.sources import SOURCES
-from pipeline.errors import PipelineError
+from pipeline.errors import DataError, PipelineError
 from pipeline.models.architectures import ARCHITECTURES
 from pipeline.recipe.load import LoadedRecipe, dump, parameters
 from pipeline.stopwatch import Stopwatch
@@ -115,17 +116,18 @@ def run(loaded: LoadedRecipe, *, say: Say) -> Result:
         _record_recipe(loaded, recorder)
         with watch.stage("data"):
             splits = SOURCES[recipe.data.source].load(recipe.data, say=say)
+        _refuse_other_classes(recipe, splits)
         _record_data(recipe, splits, recorder)
         with watch.stage("train"):
             trained = _train(recipe, splits, recorder, say)
+        with watch.stage("log"):  # before anything else can fail
+            _record_model(splits, trained, recorder)
         with watch.stage("evaluate"):
             metrics = _evaluate(recipe, splits, trained, recorder, say)
-        with watch.stage("log"):
             recorder.metrics(metrics)
-            _record_model(splits, trained, recorder)
     except BaseException as error:
         _record_failure(error, recorder)
-        raise
+        raise _explained(error) from None
     with watch.stage("log"):
         recorder.metrics({f"seconds/{stage}": value for stage, value in watch.seconds.items()})
         undelivered = recorder.close("FINISHED")
@@ -386,6 +388,28 @@ def _record_model(splits: Splits, trained: Trained, recorder: Recorder) -> None:
     if trained.fitting:
         tags["features.precision"] = str(trained.fitting.report()["precision"])
     recorder.tags(tags)
+
+
+def _refuse_other_classes(recipe: Recipe, splits: Splits) -> None:
+    """Check what the recipe's check could not, because the data was not there yet."""
+    count, training = len(splits.class_names), recipe.training
+    if recipe.output == "sigmoid" and count != 2:
+        raise DataError(
+            f"training.loss: binary_cross_entropy needs two classes. The data has {count}."
+        )
+    if training.topk and training.topk >= count:
+        raise DataError(
+            f"training.topk: expected less than the {count} classes of the data. "
+            f"Received {training.topk}."
+        )
+
+
+def _explained(error: BaseException) -> BaseException:
+    """Return the error of our own that TensorFlow wrapped while it read images, if it did."""
+    found = re.search(r"\bDataError: (.*)", str(error))
+    if not isinstance(error, PipelineError) and found:
+        return DataError(found[1].strip())
+    return error
 
 
 def _record_failure(error: BaseException, recorder: Recorder) -> None:

@@ -59,7 +59,7 @@ def training_batches(
     indices = shuffled(
         len(split), batch_size=batch_size, seed=seed, first_epoch=first_epoch, epochs=epochs
     )
-    batches = _read(indices.map(lambda _, numbers: numbers), split, classes)
+    batches = batches_at(indices.map(lambda _, numbers: numbers), split, classes)
     if augmentation:
         augment = augmenter(augmentation, seed=seed)
         steps = steps_per_epoch(split, batch_size)
@@ -107,7 +107,7 @@ def evaluation_batches(
     import tensorflow as tf
 
     indices = tf.data.Dataset.range(len(split)).batch(batch_size)
-    return _read(indices, split, classes).map(targets_for(output)).prefetch(2)
+    return batches_at(indices, split, classes).map(targets_for(output)).prefetch(2)
 
 
 def targets_for(output: Output) -> Callable[[Any, Any], tuple[Any, Any]]:
@@ -117,7 +117,7 @@ def targets_for(output: Output) -> Callable[[Any, Any], tuple[Any, Any]]:
     return lambda images, labels: (images, labels[:, 1:])
 
 
-def _read(indices: tf.data.Dataset, split: Split, classes: int) -> tf.data.Dataset:
+def batches_at(indices: tf.data.Dataset, split: Split, classes: int) -> tf.data.Dataset:
     """Map batches of indices to batches of images and one-hot labels, decoding in parallel."""
     import tensorflow as tf
 

@@ -250,13 +250,12 @@ def _split_at(position: float, shares: Mapping[str, float]) -> str:
 
 def _split_folders(path: Path) -> dict[str, Path]:
     """Return the folders of the splits, or nothing where there is a folder a class."""
-    present = [name for name in _folders(path) if name in _SPLIT_FOLDERS]
-    others = len(_folders(path)) - len(present)
-    if "train" not in present or (len(present) == 1 and others):
+    named = [(name, _SPLIT_FOLDERS[name.lower()]) for name in _folders(path) if _is_split(name)]
+    others = len(_folders(path)) - len(named)
+    if "train" not in [split for _, split in named] or (len(named) == 1 and others):
         return {}
     found: dict[str, Path] = {}
-    for name in present:
-        split = _SPLIT_FOLDERS[name]
+    for name, split in named:
         if split in found:
             raise DataError(
                 f"data.path: {found[split].name} and {name} in {path} are the same split. "
@@ -264,6 +263,10 @@ def _split_folders(path: Path) -> dict[str, Path]:
             )
         found[split] = path / name
     return found
+
+
+def _is_split(name: str) -> bool:
+    return name.lower() in _SPLIT_FOLDERS
 
 
 def _folders(path: Path) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.data.augmentation import augmenter
-from pipeline.data.batches import evaluation_batches
+from pipeline.data.batches import batches_at
 from pipeline.errors import PipelineError
 from pipeline.features import kept
+from pipeline.features.compiling import inputs_of
 from pipeline.features.cutting import Cut
-from pipeline.features.precision import Choice
+from pipeline.features.precision import KEPT_AS, Choice
 
 if TYPE_CHECKING:
     from pipeline.data.splits import Split
@@ -68,7 +70,7 @@ class Features:
 
 
 class Extractor:
-    """A prefix that is ready to compute activations and knows what determines them."""
+    """Computes activations with a compiled prefix, and knows what determines them."""
 
     def __init__(self, cut: Cut, choice: Choice, *, classes: int, limit: int) -> None:
         self.choice = choice
@@ -76,8 +78,7 @@ class Extractor:
         self._limit = limit
         self._prepare = cut.prepare
         self._pool = cut.pool
-        # Half the size of float32, and finer than the bfloat16 that they are computed in.
-        self._dtype = np.dtype("float16" if choice.precision == "bfloat16" else "float32")
+        self._dtype = np.dtype(KEPT_AS[choice.precision])
         self._shapes = [self._kept_shape(tensor.shape) for tensor in cut.prefix.outputs]
         self._determined_by = {
             "format": _FORMAT,
@@ -101,16 +102,8 @@ class Extractor:
             PipelineError: if they do not fit on the disk.
         """
         needed, free = self.bytes_for(len(split), views.count), kept.free_bytes()
-        key = kept.key_of(
-            {
-                **self._determined_by,
-                "images": split.digest,
-                "views": views.count,
-                "augmentation": views.settings,
-                "seed": views.seed if views.layers else None,
-            }
-        )
-        if needed > free and not (kept.folder() / key).exists():
+        key = self._key(split, views)
+        if needed > free and not kept.has(key):
             raise PipelineError(
                 f"The features of {len(split):,} images in {views.count} views take "
                 f"{needed / 2**30:.1f} GiB, and {kept.folder()} has {free / 2**30:.1f} GiB left. "
@@ -131,6 +124,21 @@ class Extractor:
             images_per_second=0.0 if was_there else len(split) * views.count / seconds,
         )
 
+    def has(self, split: Split, views: Views) -> bool:
+        """Return whether the activations of a split are kept from an earlier run."""
+        return kept.has(self._key(split, views))
+
+    def _key(self, split: Split, views: Views) -> str:
+        return kept.key_of(
+            {
+                **self._determined_by,
+                "images": split.digest,
+                "views": views.count,
+                "augmentation": views.settings,
+                "seed": views.seed if views.layers else None,
+            }
+        )
+
     def _compute(self, split: Split, views: Views, folder: Path) -> None:
         def new(name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
             return np.lib.format.open_memmap(
@@ -140,20 +148,23 @@ class Extractor:
         arrays = [new(f"activations_{i}", s, self._dtype) for i, s in enumerate(self._shapes)]
         labels = new("labels", (self._classes,), np.float32)
         activations = tf.function(self._activations, reduce_retracing=True)
-        for number, images, targets in self._batches(split, views):
+        # Images that are mixed with their neighbours must not have neighbours of one class alone.
+        order = np.arange(len(split))
+        if views.layers:
+            order = np.random.default_rng(views.seed).permutation(len(split))
+        for number, images, targets in self._batches(split, views, order):
             batch, view = divmod(int(number), views.count)
-            rows = slice(batch * BATCH, batch * BATCH + len(targets))
+            rows = order[batch * BATCH : (batch + 1) * BATCH]
             labels[rows, view] = targets
             for array, values in zip(arrays, activations(images), strict=True):
                 array[rows, view] = values
         for array in (*arrays, labels):
             array.flush()  # type: ignore[attr-defined]
 
-    def _batches(self, split: Split, views: Views) -> tf.data.Dataset:
+    def _batches(self, split: Split, views: Views, order: np.ndarray) -> tf.data.Dataset:
         """Return (number, images, labels): all views of the first batch, then of the next."""
-        batches = evaluation_batches(
-            split, classes=self._classes, output="softmax", batch_size=BATCH
-        )
+        indices = tf.data.Dataset.from_tensor_slices(order).batch(BATCH)
+        batches = batches_at(indices, split, self._classes)
         count = views.count
         numbered = batches.enumerate().flat_map(
             lambda i, batch: tf.data.Dataset.range(i * count, (i + 1) * count).map(
@@ -205,10 +216,26 @@ def batches_of(
 
 
 def _digest(network: keras.Model) -> str:
-    """Return a digest of what a network computes: its operations' kinds and its weights."""
+    """Return a digest of what a network computes: its operations, their settings and weights.
+
+    Names are left out: they count up within a process.
+    """
     digest = hashlib.sha256()
+    places = {operation.name: i for i, operation in enumerate(network.operations)}
     for operation in network.operations:
-        digest.update(type(operation).__name__.encode())
+        settings = operation.get_config() if isinstance(operation, keras.Layer) else {}
+        sources = [places.get(x._keras_history.operation.name) for x in inputs_of(operation)]
+        described = [type(operation).__name__, _without_names(settings), sources]
+        digest.update(json.dumps(described, sort_keys=True, default=str).encode())
         for weight in getattr(operation, "weights", ()):
             digest.update(np.ascontiguousarray(weight).tobytes())
     return digest.hexdigest()
+
+
+def _without_names(value: Any) -> Any:
+    if isinstance(value, dict):
+        dropped = ("name", "shared_object_id", "input_layers", "output_layers", "inbound_nodes")
+        return {key: _without_names(v) for key, v in value.items() if key not in dropped}
+    if isinstance(value, list | tuple):
+        return [_without_names(item) for item in value]
+    return value

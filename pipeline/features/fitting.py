@@ -139,7 +139,9 @@ class TransferFitting:
     def _views(self) -> Views:
         setting = self._setting
         settings = json.loads(json.dumps([e.model_dump(mode="json") for e in setting.augmentation]))
-        count = setting.training.views if setting.layers else 1
+        training = setting.training
+        epochs = training.epochs + (training.fine_tune.epochs if training.fine_tune else 0)
+        count = min(training.views, epochs) if setting.layers else 1
         return Views(count, setting.layers, settings, setting.seed)
 
     def _batches(self, extractor: Extractor) -> Batches:
@@ -194,7 +196,7 @@ class TransferFitting:
             len(setting.splits.validation), 1
         )
         limit = min(kept.free_bytes() * 0.9, setting.cache_gb * _GIB)
-        if needed <= limit:
+        if needed <= limit or extractor.has(setting.splits.train, self._views()):
             return cut.rest, self._batches(extractor)
         self._say(
             f"The activations at '{setting.training.fine_tune.start}' take "  # type: ignore[union-attr]

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.errors import PipelineError
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -69,16 +71,31 @@ def get(
         make: writes .npy files into the empty folder that it is given; called if need be.
         label: what they are, for people.
         limit: bytes that all entries may take together; this one stays even if it is larger.
+
+    Raises:
+        PipelineError: if the folder cannot be written to.
     """
     place = folder() / key
-    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        (place.parent / f".{key}.lock").touch()
+    except OSError as error:
+        raise PipelineError(
+            f"Features cannot be kept in {place.parent}: {error.strerror}. Name another folder in "
+            "PIPELINE_CACHE."
+        ) from None
     with _locked(key):
-        was_there = (place / _META).is_file()
+        was_there = has(key)
         if not was_there:
             _write(place, make, label)
             _prune(limit, keep=key)
         os.utime(place / _META)
         return _load(place), was_there
+
+
+def has(key: str) -> bool:
+    """Return whether there is an entry under a key."""
+    return (folder() / key / _META).is_file()
 
 
 def entries() -> list[Entry]:
@@ -93,10 +110,17 @@ def entries() -> list[Entry]:
 
 
 def clear() -> int:
-    """Remove every entry and what a killed process left; return the bytes that are free again."""
-    freed = sum(entry.size for entry in entries())
-    shutil.rmtree(folder(), ignore_errors=True)
-    return freed
+    """Remove every entry and what a killed process left; return the bytes that are free again.
+
+    Nothing else in the folder is touched: PIPELINE_CACHE may name any folder.
+    """
+    found = entries()
+    for entry in found:
+        shutil.rmtree(folder() / entry.key, ignore_errors=True)
+        for leftover in folder().glob(f".{entry.key}-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        (folder() / f".{entry.key}.lock").unlink(missing_ok=True)
+    return sum(entry.size for entry in found)
 
 
 def free_bytes() -> int:

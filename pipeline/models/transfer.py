@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -152,9 +153,10 @@ def unfreeze(model: keras.Model, first: int) -> int:
     base.trainable = True
     late = {operation.name for operation in base.operations[first:]}
     for layer in base.layers:
-        layer.trainable = layer.name in late and not isinstance(
-            layer, keras.layers.BatchNormalization
-        )
+        layer.trainable = layer.name in late
+    for layer in _leaves(base):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
     return _count(model.trainable_variables) - before
 
 
@@ -171,11 +173,20 @@ def _silence_noise(base: keras.Model) -> None:
     """
     import keras
 
-    for layer in base.layers:
-        if isinstance(layer, keras.Model):
-            _silence_noise(layer)
-        elif isinstance(layer, keras.layers.Dropout):
+    for layer in _leaves(base):
+        if isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0
+
+
+def _leaves(network: keras.Model) -> Iterator[Any]:
+    """Yield the layers of a network and of the networks inside it."""
+    import keras
+
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            yield from _leaves(layer)
+        else:
+            yield layer
 
 
 def _application(

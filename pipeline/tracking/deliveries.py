@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -30,7 +31,13 @@ class Delivery:
 def metrics(values: Mapping[str, float], step: int) -> Delivery:
     """Return metrics with the time at which they were true."""
     now = int(time.time() * 1000)
-    return Delivery("metrics", {"values": dict(values), "step": step, "timestamp": now})
+    named = {_allowed(name): value for name, value in values.items()}
+    return Delivery("metrics", {"values": named, "step": step, "timestamp": now})
+
+
+def _allowed(name: str) -> str:
+    """Return a metric's name with _ for what MLflow does not take, as in a class called C++."""
+    return re.sub(r"[^/\w.\- :]", "_", name)
 
 
 def send(delivery: Delivery, *, client: Any, run_id: str, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import queue
 import shutil
 import tempfile
@@ -32,7 +33,6 @@ class Recorder:
 
     def __init__(self, store: Store, run: Any, say: Callable[[str], None]) -> None:
         self.run_id: str = run.info.run_id
-        self.experiment_id: str = run.info.experiment_id
         self.uri = store.uri
         self._client = store.client
         self._say = say
@@ -40,6 +40,7 @@ class Recorder:
         self._queue: queue.SimpleQueue[Delivery | None] = queue.SimpleQueue()
         self._waiting: list[Delivery] = []
         self._closing = threading.Event()
+        self._is_away = False
         self._thread = threading.Thread(target=self._send_all, daemon=True, name="recorder")
         self._thread.start()
 
@@ -85,6 +86,8 @@ class Recorder:
     def close(self, state: State) -> Path | None:
         """End the run, and wait until everything is sent or has been tried again.
 
+        An interrupt ends the waiting: what is not sent by then is kept, and the interrupt goes on.
+
         Returns:
             The folder with what could not be sent, None where everything was.
         """
@@ -92,13 +95,20 @@ class Recorder:
         self._queue.put(Delivery("state", {"status": state, "end_time": end_time}))
         self._queue.put(None)
         self._closing.set()
-        self._thread.join()
+        try:
+            self._thread.join()
+        except KeyboardInterrupt:
+            self._keep_undelivered()
+            raise
+        return self._keep_undelivered()
+
+    def _keep_undelivered(self) -> Path | None:
         if not self._waiting:
             shutil.rmtree(self._folder, ignore_errors=True)
             return None
         kept = Path(FOLDER, "undelivered", self.run_id).absolute()
         kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(self._folder, kept)
+        shutil.copytree(self._folder, kept)
         path = kept / "deliveries.json"
         deliveries.write(self._waiting, path=path, run_id=self.run_id, uri=self.uri)
         self._say(
@@ -109,8 +119,11 @@ class Recorder:
 
     def model_uri(self) -> str:
         """Return the address of the run's model, as MLflow's loaders take it."""
-        outputs = getattr(self._client.get_run(self.run_id).outputs, "model_outputs", None)
-        return f"models:/{outputs[0].model_id}" if outputs else f"runs:/{self.run_id}/model"
+        try:
+            outputs = self._client.get_run(self.run_id).outputs
+            return f"models:/{outputs.model_outputs[-1].model_id}"
+        except Exception:  # the store is away, or has no logged models
+            return f"runs:/{self.run_id}/model"
 
     def _files(self, kind: deliveries.Kind, write: Callable[[Path], None]) -> None:
         folder = Path(tempfile.mkdtemp(dir=self._folder, prefix=f"{kind}-"))
@@ -120,14 +133,15 @@ class Recorder:
     def _send_all(self) -> None:
         while (delivery := self._queue.get()) is not None:
             self._waiting.append(delivery)
-            self._send_waiting()
+            if not self._closing.is_set():
+                self._send_waiting()
         for _ in range(_LAST_TRIES):
             if self._waiting:
                 self._send_waiting()
 
     def _send_waiting(self) -> None:
         """Send what waits, in order; where that fails, come back later."""
-        was_waiting = len(self._waiting) > 1
+        was_away = self._is_away
         while self._waiting:
             try:
                 deliveries.send(
@@ -137,15 +151,21 @@ class Recorder:
                     folder=self._folder,
                 )
             except Exception as error:  # the network, the server, the database or the disk
-                if not was_waiting:
+                if getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE":
+                    what = self._waiting.pop(0).kind
+                    self._say(f"The store refuses some {what} of the run: {first_line(error)}")
+                    continue
+                if not was_away:
+                    self._is_away = True
                     self._say(
                         f"The store {self.uri} does not take what the run records: "
-                        f"{first_line(error)} Training goes on; it is kept and sent later."
+                        f"{first_line(error)} The run goes on; it is kept and sent later."
                     )
                 self._closing.wait(_RETRY_SECONDS)
                 return
             self._waiting.pop(0)
-        if was_waiting:
+        if was_away:
+            self._is_away = False
             self._say(f"The store {self.uri} is back; everything recorded so far is sent.")
 
 
@@ -160,7 +180,7 @@ def start(
     experiment_number = experiment_id(store, experiment)
     tags = {
         "mlflow.source.name": "pipeline",
-        "mlflow.user": getpass.getuser(),
+        "mlflow.user": _user(),
         "mlflow.note.content": description,
     }
     try:
@@ -168,6 +188,13 @@ def start(
     except Exception as error:
         raise TrackingError(f"No run can be started in {store.uri}: {first_line(error)}") from None
     return Recorder(store, run, say)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        return str(os.getuid())
 
 
 def deliver(folder: Path, client: Any, run_id: str, waiting: list[Delivery]) -> None:

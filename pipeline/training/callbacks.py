@@ -35,6 +35,11 @@ class BestEpoch(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Row | None = None) -> None:
         value = (logs or {})[self.monitor]
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"{self.monitor} became {value} in epoch {epoch + 1}, although the training loss "
+                "did not. Lower optimizer.learning_rate, or set optimizer.global_clipnorm: 1.0."
+            )
         if not self.epoch or self._is_better(value):
             self.value, self.epoch = float(value), epoch + 1
             self._weights = self._model.get_weights()

@@ -55,17 +55,20 @@ def find(runtime: Runtime) -> Devices:
         names = tuple(dict.fromkeys(name.upper() for name in runtime.devices))
         _refuse_absent(names, len(gpus))
     on_gpu = names[0].startswith("GPU")
+    used = [gpus[int(name[4:])] for name in names if on_gpu]
     with contextlib.suppress(RuntimeError):  # too late once a run has used the GPU: it is set then
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
+        tf.config.set_visible_devices(used, "GPU")
     _split_cpu(names)
-    precision, why = _precision(runtime, gpus if on_gpu else [])
+    precision, why = _precision(runtime, used)
     found = ", ".join(str(_details(gpu).get("device_name", gpu.name)) for gpu in gpus)
     several = f", each batch divided by {len(names)}" if len(names) > 1 else ""
     return Devices(
         names=names,
         precision=precision,
-        strategy=tf.distribute.MirroredStrategy([f"/{name}" for name in names])
+        # Once others are hidden, TensorFlow counts the devices in use from 0.
+        strategy=tf.distribute.MirroredStrategy([f"/{names[0][:3]}:{i}" for i in range(len(names))])
         if len(names) > 1
         else None,
         on_gpu=on_gpu,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, create_model
+from pydantic import Field, Strict, create_model
 
 from pipeline.section import (
     AnyFloat,
@@ -17,12 +17,16 @@ from pipeline.section import (
     Fraction,
     NaturalFloat,
     NaturalInt,
+    OpenFraction,
     PositiveFloat,
     PositiveInt,
     Section,
+    expecting,
     only_section,
 )
 from pipeline.training.schedules import Schedule, learning_rate
+
+SeveralSteps = Annotated[int, Strict(), Field(ge=2), expecting("a whole number, 2 or more")]
 
 
 class OptimizerKeys(Section):
@@ -42,7 +46,7 @@ class OptimizerKeys(Section):
     ema_overwrite_frequency: PositiveInt | None = Field(
         None, description="Steps after which the weights are set to their average."
     )
-    gradient_accumulation_steps: PositiveInt | None = Field(
+    gradient_accumulation_steps: SeveralSteps | None = Field(
         None, description="Steps whose gradients are averaged before the weights change."
     )
 
@@ -112,7 +116,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
         "Lion",
         {
             "learning_rate": (PositiveFloat, 1e-3),
-            "beta_1": (Fraction, 0.9),
+            "beta_1": (OpenFraction, 0.9),
             "beta_2": (Fraction, 0.99),
         },
     ),

@@ -102,7 +102,9 @@ def learning_rate(
             peak, steps_per_epoch, schedule.rate, staircase=schedule.staircase
         )
     elif isinstance(schedule, Piecewise):
-        boundaries = [round(boundary * steps_per_epoch) for boundary in schedule.boundaries]
+        # Counted from the end of the warmup; Keras changes after the step that it is given.
+        steps = (round(boundary * steps_per_epoch) for boundary in schedule.boundaries)
+        boundaries = [max(step - warmup - 1, -1) for step in steps]
         values = [peak, *(peak * factor for factor in schedule.factors)]
         rate = schedules.PiecewiseConstantDecay(boundaries, values)
     return _warmed_up(rate, peak, warmup) if warmup else rate

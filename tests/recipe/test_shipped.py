@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,17 @@ def test_a_shipped_recipe_is_valid_without_a_warning(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_shipped_recipe_begins_with_its_schema_and_its_command_line(name: str) -> None:
+def test_a_shipped_recipe_begins_with_its_schema_command_hardware_time_and_accuracy(
+    name: str,
+) -> None:
     lines = RECIPES[name].read_text(encoding="utf-8").splitlines()
     header = lines[: next(i for i, line in enumerate(lines) if not line.startswith("#"))]
     assert header[0] == f"# yaml-language-server: $schema={SCHEMA_FILE}"
-    assert f"# pipeline run recipes/{name}.yaml" in header
+    command = rf"# pipeline run recipes/{name}\.yaml +about \d+ s on 2 CPU cores +"
+    measured = [
+        line for line in header if re.fullmatch(command + r"\w+_accuracy about 0\.\d+", line)
+    ]
+    assert len(measured) == 1
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -92,7 +92,7 @@ def test_what_a_store_misses_is_sent_when_it_is_back(in_empty_folder: Path) -> N
     assert [metric.step for metric in history] == [1, 2]
     assert messages == [
         f"The store {recorder.uri} does not take what the run records: no route to the server. "
-        "Training goes on; it is kept and sent later.",
+        "The run goes on; it is kept and sent later.",
         f"The store {recorder.uri} is back; everything recorded so far is sent.",
     ]
 

@@ -34,8 +34,10 @@ def rate_at(step: int, entry: dict[str, Any]) -> float:
         ({"exponential": {"rate": 0.5}}, 5, PEAK * 0.5**0.5),
         ({"exponential": {"rate": 0.5, "staircase": True}}, 19, PEAK * 0.5),
         ({"piecewise": {"boundaries": [1, 3], "factors": [0.5, 0.1]}}, 9, PEAK),
-        ({"piecewise": {"boundaries": [1, 3], "factors": [0.5, 0.1]}}, 11, PEAK * 0.5),
-        ({"piecewise": {"boundaries": [1, 3], "factors": [0.5, 0.1]}}, 31, PEAK * 0.1),
+        ({"piecewise": {"boundaries": [1, 3], "factors": [0.5, 0.1]}}, 10, PEAK * 0.5),
+        ({"piecewise": {"boundaries": [1, 3], "factors": [0.5, 0.1]}}, 30, PEAK * 0.1),
+        ({"piecewise": {"warmup": 1, "boundaries": [2], "factors": [0.5]}}, 19, PEAK),
+        ({"piecewise": {"warmup": 1, "boundaries": [2], "factors": [0.5]}}, 20, PEAK * 0.5),
         ({"plateau": {}}, 39, PEAK),
     ],
 )
