@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ import numpy as np
 import pytest
 
 from pipeline.cli import main
-from pipeline.errors import PipelineError
+from pipeline.data import image_folder
+from pipeline.errors import DataError, PipelineError
 from pipeline.recipe.load import load
 from pipeline.run import Result, run
 from pipeline.tracking.store import newest_run, open_store
@@ -32,6 +35,22 @@ def written(text: str) -> Path:
 
 def run_of(text: str, *substitutions: str) -> Result:
     return run(load(written(text), substitutions), say=lambda message: None)
+
+
+def plant(
+    photographs: Path, counts: dict[str, int], names: tuple[str, ...] = ("ants", "bees")
+) -> list[Path]:
+    """Write so many real photographs of each class below `photographs`; return their paths."""
+    files = []
+    for split, count in counts.items():
+        source = sorted((photographs / split / "ants").glob("*.jpg"))
+        for position, name in enumerate(names):
+            folder = Path("photographs", split, name)
+            folder.mkdir(parents=True)
+            for file in source[position * count : (position + 1) * count]:
+                files.append(folder / file.name)
+                files[-1].write_bytes(file.read_bytes())
+    return files
 
 
 @pytest.fixture(scope="module")
@@ -153,12 +172,7 @@ def test_two_classes_can_be_told_apart_by_one_sigmoid_unit(
 
 
 def test_broken_files_are_left_out_and_named(photographs: Path, in_empty_folder: Path) -> None:
-    for split, count in (("train", 8), ("val", 4)):
-        for name in ("ants", "bees"):
-            folder = Path("photographs", split, name)
-            folder.mkdir(parents=True)
-            for file in sorted((photographs / split / name).glob("*.jpg"))[:count]:
-                (folder / file.name).write_bytes(file.read_bytes())
+    plant(photographs, {"train": 8, "val": 4})
     Path("photographs/train/ants/broken.jpg").write_bytes(b"\xff\xd8\xff no photograph")
     result = run_of(
         "data: {source: image_folder, path: photographs, image_size: [32, 32]}\n"
@@ -170,6 +184,47 @@ def test_broken_files_are_left_out_and_named(photographs: Path, in_empty_folder:
     client = open_store(None).client
     assert client.get_run(result.run_id).data.metrics["images/quarantined"] == 1
     assert "quarantined.json" in {item.path for item in client.list_artifacts(result.run_id)}
+
+
+def test_a_photograph_that_vanishes_during_the_run_is_named(
+    photographs: Path, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = plant(photographs, {"train": 4, "val": 2})
+    monkeypatch.setattr(image_folder, "KEPT_BYTES", 0)
+    text = (
+        "data: {source: image_folder, path: photographs, image_size: [32, 32]}\n"
+        "model: {architecture: mlp, hidden: [4]}\ntraining: {epochs: 1}\n"
+    )
+    loaded = load(written(text))
+
+    def vanish(message: str) -> None:
+        if message.startswith("Built"):
+            files[0].unlink()
+
+    with pytest.raises(DataError) as failed:
+        run(loaded, say=vanish)
+    assert str(failed.value) == (
+        f"{files[0].absolute()} changed during the run: No such file or directory."
+    )
+    assert newest_run(open_store(None)).info.status == "FAILED"
+
+
+def test_classes_that_come_with_a_download_are_checked_once_they_are_there(
+    photographs: Path, in_empty_folder: Path
+) -> None:
+    plant(photographs, {"train": 3, "val": 2}, ("ants", "bees", "wasps"))
+    archive = shutil.make_archive("photographs", "zip", "photographs")
+    shutil.rmtree("photographs")
+    digest = hashlib.sha256(Path(archive).read_bytes()).hexdigest()
+    with pytest.raises(DataError) as failed:
+        run_of(
+            "data: {source: image_folder, path: fetched, image_size: [32, 32], download: "
+            f"{{url: 'file://{archive}', sha256: '{digest}'}}}}\n"
+            "model: {architecture: mlp}\ntraining: {loss: binary_cross_entropy}\n"
+        )
+    assert str(failed.value) == (
+        "training.loss: binary_cross_entropy needs two classes. The data has 3."
+    )
 
 
 def test_a_run_that_fails_is_failed_with_its_reason(in_empty_folder: Path) -> None:

@@ -501,3 +501,15 @@ def test_a_file_that_vanishes_during_the_run_is_an_error(
 def test_no_two_images_share_a_name(drawn: Splits) -> None:
     counts = Counter(name for split in names_of(drawn).values() for name in split)
     assert set(counts.values()) == {1}
+
+
+def test_the_names_of_splits_may_be_capitalized(
+    small_photographs: dict[str, list[tuple[str, bytes]]], tmp_path: Path
+) -> None:
+    for split in ("Train", "Val"):
+        for name, files in small_photographs.items():
+            folder = tmp_path / split / name
+            folder.mkdir(parents=True)
+            (folder / files[0][0]).write_bytes(files[0][1])
+    keys = image_folder.Keys(source="image_folder", path=tmp_path, image_size=(16, 16))
+    assert image_folder.load(keys, say=print).class_names == ("ants", "bees")

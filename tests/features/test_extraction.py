@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from pipeline.data.splits import ArrayImages, Split
 from pipeline.errors import PipelineError
-from pipeline.features import cutting, kept
+from pipeline.features import cutting, extraction, kept
 from pipeline.features.extraction import Extractor, Views, batches_of
 from pipeline.features.precision import Choice
 from pipeline.models import transfer
@@ -137,3 +137,24 @@ def test_what_does_not_fit_on_the_disk_is_an_error_before_the_start(
         "training.views, free some space (pipeline cache --clear), or name another folder in "
         "PIPELINE_CACHE."
     )
+
+
+def test_images_sorted_by_class_are_mixed_across_classes(model: keras.Model, split: Split) -> None:
+    by_class = dataclasses.replace(split, labels=np.sort(split.labels), digest="sorted")
+    views = Views(2, [keras.layers.MixUp(alpha=1.0)], [{"mix_up": {"alpha": 1.0}}], 0)
+    labels = extractor(model).features(by_class, views, name="train").labels
+    mixed = (labels[..., 0] > 0.05) & (labels[..., 0] < 0.95)
+    assert mixed.mean() > 0.25
+    likelier = labels.argmax(axis=2) == by_class.labels[:, None]
+    assert likelier.mean() > 0.6  # rows still belong to their images
+
+
+def test_settings_of_a_layer_determine_features_as_weights_do(split: Split) -> None:
+    def network(scale: float) -> keras.Model:
+        inputs = keras.Input((32, 32, 3))
+        x = keras.layers.Rescaling(scale)(inputs)
+        return keras.Model(inputs, keras.layers.Conv2D(2, 3, kernel_initializer="ones")(x))
+
+    one, same, other = network(1.0), network(1.0), network(0.5)
+    assert extraction._digest(one) == extraction._digest(same)
+    assert extraction._digest(one) != extraction._digest(other)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.errors import PipelineError
 from pipeline.features import kept
 
 PLENTY = 2**30
@@ -113,3 +114,23 @@ def test_everything_can_be_cleared(cache: Path) -> None:
     kept.get("a", writer(1.0, count=1000), label="ones", limit=PLENTY)
     assert kept.clear() == 8128
     assert kept.entries() == []
+
+
+def test_clearing_touches_nothing_else_in_the_folder(cache: Path) -> None:
+    kept.get("a", writer(1.0), label="ones", limit=PLENTY)
+    (cache / "thesis.txt").write_text("years of work")
+    kept.clear()
+    assert [path.name for path in cache.iterdir()] == ["thesis.txt"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path / "file"))
+    with pytest.raises(PipelineError) as refused:
+        kept.get("a", writer(1.0), label="ones", limit=PLENTY)
+    assert str(refused.value) == (
+        f"Features cannot be kept in {tmp_path / 'file'}: File exists. Name another folder in "
+        "PIPELINE_CACHE."
+    )

@@ -122,6 +122,27 @@ def test_what_cannot_be_sent_is_left_in_a_folder_that_says_how_to(
     assert not kept.exists()
 
 
+def test_a_class_s_name_that_mlflow_does_not_take_is_written_with_underscores(
+    in_empty_folder: Path,
+) -> None:
+    recorder, client = started([])
+    recorder.metrics({"val_f1/C++ (language)": 0.5})
+    assert recorder.close("FINISHED") is None
+    metrics = client.get_run(recorder.run_id).data.metrics
+    assert metrics == {"val_f1/C__ _language_": 0.5}
+
+
+def test_what_the_store_refuses_for_good_does_not_hold_up_the_rest(in_empty_folder: Path) -> None:
+    messages: list[str] = []
+    recorder, client = started(messages)
+    recorder.tags({"not allowed!": "x"})
+    recorder.metrics({"loss": 1.0})
+    assert recorder.close("FINISHED") is None
+    run = client.get_run(recorder.run_id)
+    assert (run.info.status, run.data.metrics) == ("FINISHED", {"loss": 1.0})
+    assert messages[0].startswith("The store refuses some tags of the run: ")
+
+
 def test_a_folder_without_deliveries_is_refused(
     in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -72,3 +72,12 @@ def test_the_best_of_several_models_is_kept() -> None:
     best.on_epoch_end(1, {"val_loss": 2.0})
     best.restore()
     assert (best.epoch, second.get_weights()[0][0, 0]) == (1, 1.0)
+
+
+def test_a_validation_loss_that_is_no_number_ends_the_training() -> None:
+    with pytest.raises(TrainingError) as ended:
+        after_epochs("val_loss", [1.0, float("inf")])
+    assert str(ended.value) == (
+        "val_loss became inf in epoch 2, although the training loss did not. Lower "
+        "optimizer.learning_rate, or set optimizer.global_clipnorm: 1.0."
+    )
