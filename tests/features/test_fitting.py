@@ -58,7 +58,7 @@ def test_the_second_run_starts_from_the_first_one_s_features(recipe: Path) -> No
 def test_the_head_can_change_without_new_features(recipe: Path) -> None:
     run_of(recipe)
     before = {entry.key for entry in kept.entries()}
-    run_of(recipe, "model.hidden=[8]", "regularization.dropout=0.5", "training.epochs=2")
+    run_of(recipe, "model.hidden=[8]", "regularization.dropout=0.5", "training.epochs=4")
     assert {entry.key for entry in kept.entries()} == before
 
 
