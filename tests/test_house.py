@@ -17,7 +17,8 @@ PACKAGE = Path(pipeline.__file__).parent
 FOUNDATIONS = {"errors", "section", "suggestions", "stopwatch", "engines"}
 ARROWS: dict[str, set[str]] = {
     "cli": {"run", "tracking", "features", "recipe"},
-    "run": {"recipe", "features", "data", "models", "training", "evaluation", "tracking"},
+    "run": {"stages", "recipe", "data", "tracking"},
+    "stages": {"recipe", "features", "data", "models", "training", "evaluation", "tracking"},
     "recipe": {"data", "models", "training"},
     "features": {"training", "models", "data"},
     "training": set(),

@@ -1,0 +1,92 @@
+"""How good a trained model is, on every split that was held out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pipeline.stages.learn import EVALUATION_BATCH, Trained
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pipeline.data.splits import Splits
+    from pipeline.evaluation.figures import Figure
+    from pipeline.features.fitting import TransferFitting
+    from pipeline.recipe.schema import Recipe
+
+MOST_DISAGREEMENTS = 150  # one image in so many may get another label from the kept features
+
+
+def judge(
+    recipe: Recipe, splits: Splits, trained: Trained, *, say: Callable[[str], None]
+) -> tuple[dict[str, float], dict[str, Figure]]:
+    """Return the metrics of every split that was held out, and figures of them, by name.
+
+    `val_*` is of the split that chose the epoch, `test_*` of the one that is looked at here only.
+    """
+    from pipeline.data.batches import evaluation_batches
+    from pipeline.evaluation import figures
+    from pipeline.evaluation.metrics import (
+        classification_metrics,
+        confusion_matrix,
+        probabilities,
+    )
+
+    history = trained.history
+    drawn = {
+        "learning_curves": figures.learning_curves(
+            history.rows,
+            best_epoch=history.best_epoch,
+            fine_tuned_from=history.phases[1] if len(history.phases) > 1 else None,
+        )
+    }
+    metrics: dict[str, float] = {"best_epoch": float(history.best_epoch)}
+    for prefix, title, split in (
+        ("val", "validation", splits.validation),
+        ("test", "test", splits.test),
+    ):
+        if split is None:
+            continue
+        batches = evaluation_batches(
+            split,
+            classes=len(splits.class_names),
+            output=recipe.output,
+            batch_size=EVALUATION_BATCH,
+        )
+        predicted = probabilities(trained.model, batches)
+        values = classification_metrics(
+            split.labels, predicted, class_names=splits.class_names, topk=recipe.training.topk
+        )
+        metrics |= {f"{prefix}_{name}": value for name, value in values.items()}
+        if prefix == "val" and trained.fitting:
+            metrics |= _trust(trained.fitting, predicted.argmax(axis=1), say)
+        drawn[f"{prefix}_confusion_matrix"] = figures.confusion(
+            confusion_matrix(split.labels, predicted),
+            splits.class_names,
+            title=f"{title}, accuracy {values['accuracy']:.4f} of {len(split):,}",
+        )
+
+    return metrics, drawn
+
+
+def _trust(
+    fitting: TransferFitting, chosen: np.ndarray, say: Callable[[str], None]
+) -> dict[str, float]:
+    """Return how far the kept features can be trusted; say so loudly where they can't."""
+    report = fitting.report()
+    found = {
+        "features/relative_error": float(report["relative_error"]),
+        "features/images_per_second": float(report["images_per_second"]),
+    }
+    disagreements = fitting.disagreements(chosen)
+    if disagreements is not None:
+        found["features/disagreements"] = float(disagreements)
+        if disagreements * MOST_DISAGREEMENTS > len(chosen) + MOST_DISAGREEMENTS - 1:
+            say(
+                f"WARNING: the model trained on features in {report['precision']} gives "
+                f"{disagreements} of {len(chosen)} validation images another label than the whole "
+                "model does. The metrics are the whole model's. To train on exact features set "
+                "runtime.precision: float32."
+            )
+    return found

@@ -1,0 +1,156 @@
+"""From images to a model with the weights of its best epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline.models.architectures import ARCHITECTURES
+
+if TYPE_CHECKING:
+    import keras
+
+    from pipeline.data.splits import Splits
+    from pipeline.features.compiling import Precision
+    from pipeline.features.fitting import TransferFitting
+    from pipeline.recipe.schema import Recipe
+    from pipeline.training.devices import Devices
+    from pipeline.training.phases import Batches, History
+
+EVALUATION_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model with the weights of its best epoch, and how it came to them."""
+
+    model: keras.Model
+    history: History
+    devices: Devices
+    fitting: TransferFitting | None
+
+
+def learn(
+    recipe: Recipe,
+    splits: Splits,
+    *,
+    on_epoch: Callable[[int, dict[str, float], float], None],
+    say: Callable[[str], None],
+) -> Trained:
+    """Build and train the model of a recipe.
+
+    Args:
+        recipe: what to build, and how to train it.
+        splits: the images.
+        on_epoch: is called with each epoch's number, from 1, its metrics and its seconds.
+        say: tells a person what is going on.
+
+    Raises:
+        ModelError: if the model cannot be built.
+        TrainingError: if it cannot be trained.
+    """
+    import keras
+
+    from pipeline.data import augmentation
+    from pipeline.models import transfer
+    from pipeline.training import devices
+    from pipeline.training.phases import Phase, train
+
+    found = devices.find(recipe.runtime)
+    say(found.description)
+    keras.utils.set_random_seed(recipe.seed)
+    shape = splits.image_shape
+    layers = augmentation.build(recipe.data.augmentation, image_size=shape[:2])
+    batches = _pixel_batches(recipe, splits, layers)
+    fitting = None
+    with found.scope():
+        model = ARCHITECTURES[recipe.model.architecture].build(
+            recipe.model,
+            image_shape=shape,
+            classes=len(splits.class_names),
+            output=recipe.output,
+            regularization=recipe.regularization,
+        )
+        say(f"Built {model.name} with {model.count_params():,} weights for {shape} pixels")
+        phases: Iterable[Phase] = [Phase(model, batches, recipe.training.epochs, recipe.optimizer)]
+        if isinstance(recipe.model, transfer.Keys):
+            fitting = _transfer_fitting(recipe, splits, model, batches, layers, found, say)
+            phases = fitting.phases()
+        history = train(
+            phases,
+            training=recipe.training,
+            label_smoothing=recipe.regularization.label_smoothing,
+            devices=found,
+            on_epoch=on_epoch,
+        )
+    return Trained(model, history, found, fitting)
+
+
+def _transfer_fitting(
+    recipe: Recipe,
+    splits: Splits,
+    model: keras.Model,
+    batches: Batches,
+    layers: list[Any],
+    devices: Devices,
+    say: Callable[[str], None],
+) -> TransferFitting:
+    from pipeline.features.fitting import Setting, TransferFitting
+
+    setting = Setting(
+        splits=splits,
+        pixels=batches,
+        output=recipe.output,
+        batch_size=recipe.data.batch_size,
+        augmentation=recipe.data.augmentation,
+        layers=layers,
+        seed=recipe.seed,
+        training=recipe.training,
+        optimizer=recipe.optimizer,
+        devices=devices,
+        precision=_features_precision(recipe, devices),
+        cache_gb=recipe.runtime.cache_gb,
+    )
+    return TransferFitting(model, setting, say)
+
+
+def _features_precision(recipe: Recipe, devices: Devices) -> Precision:
+    """Return what the frozen part of a model should compute in."""
+    from pipeline.features.precision import processor_has_bfloat16
+
+    if recipe.runtime.precision != "auto":
+        return "bfloat16" if recipe.runtime.precision == "mixed_bfloat16" else "float32"
+    if devices.on_gpu:
+        return "bfloat16" if devices.precision == "mixed_bfloat16" else "float32"
+    return "bfloat16" if processor_has_bfloat16() else "float32"
+
+
+def _pixel_batches(recipe: Recipe, splits: Splits, layers: list[Any]) -> Batches:
+    from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
+    from pipeline.training.phases import Batches
+
+    classes = len(splits.class_names)
+
+    def training(first_epoch: int, epochs: int) -> Any:
+        return training_batches(
+            splits.train,
+            classes=classes,
+            output=recipe.output,
+            batch_size=recipe.data.batch_size,
+            augmentation=layers,
+            seed=recipe.seed,
+            first_epoch=first_epoch,
+            epochs=epochs,
+        )
+
+    return Batches(
+        training=training,
+        validation=evaluation_batches(
+            splits.validation,
+            classes=classes,
+            output=recipe.output,
+            batch_size=EVALUATION_BATCH,
+        ),
+        steps_per_epoch=steps_per_epoch(splits.train, recipe.data.batch_size),
+    )

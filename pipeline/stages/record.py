@@ -1,0 +1,107 @@
+"""What a run leaves in the store, besides its metrics."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pipeline
+from pipeline.errors import PipelineError
+from pipeline.recipe.load import LoadedRecipe, dump, parameters
+
+if TYPE_CHECKING:
+    from pipeline.data.splits import Splits
+    from pipeline.evaluation.figures import Figure
+    from pipeline.recipe.schema import Recipe
+    from pipeline.stages.learn import Trained
+    from pipeline.tracking.recorder import Recorder
+
+_PACKAGES = ("tensorflow", "keras", "mlflow", "numpy", "pillow", "scikit-learn", "pydantic")
+
+
+def record_recipe(loaded: LoadedRecipe, recorder: Recorder) -> None:
+    """Record the recipe, as written and as resolved, and what it is run with."""
+    recipe = loaded.recipe
+    recorder.parameters(parameters(recipe))
+    environment = {
+        "pipeline": pipeline.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+        **{name: version(name) for name in _PACKAGES},
+    }
+    recorder.tags({"seed": str(recipe.seed), "pipeline.version": pipeline.__version__})
+
+    def write(folder: Path) -> None:
+        (folder / "recipe.yaml").write_text(loaded.text, "utf-8")
+        (folder / "resolved.yaml").write_text(dump(recipe), "utf-8")
+        (folder / "environment.json").write_text(json.dumps(environment, indent=1), "utf-8")
+        if loaded.substitutions:
+            lines = [f"--set {argument}\n" for argument in loaded.substitutions]
+            (folder / "substitutions.txt").write_text("".join(lines), "utf-8")
+
+    recorder.artifacts(write)
+
+
+def record_data(recipe: Recipe, splits: Splits, recorder: Recorder) -> None:
+    """Record the images: their digest, their counts, their classes and what was left out."""
+    source = str(getattr(recipe.data, "path", None) or recipe.data.source)
+    counts = {name: len(split) for name, split in splits.named().items()}
+    recorder.dataset(
+        name=Path(source).name,
+        digest=splits.digest,
+        source_type="local" if os.sep in source else "package",
+        source=json.dumps({"uri": source}),
+        counts=counts,
+    )
+    recorder.metrics({f"images/{name}": float(count) for name, count in counts.items()})
+    recorder.metrics({"images/quarantined": float(len(splits.quarantined))})
+
+    def write(folder: Path) -> None:
+        names = json.dumps(splits.class_names, ensure_ascii=False, indent=1)
+        (folder / "class_names.json").write_text(names, "utf-8")
+        bad = {file.name: file.reason for file in splits.quarantined}
+        if bad:
+            listed = json.dumps(bad, ensure_ascii=False, indent=1)
+            (folder / "quarantined.json").write_text(listed, "utf-8")
+
+    recorder.artifacts(write)
+
+
+def record_model(splits: Splits, trained: Trained, recorder: Recorder) -> None:
+    """Record the model, with the names of its classes."""
+    from pipeline.tracking.model import write_model
+
+    metadata = {"class_names": list(splits.class_names), "data_digest": splits.digest}
+    recorder.model(lambda folder: write_model(trained.model, folder, metadata=metadata))
+    tags = {"devices": ", ".join(trained.devices.names), "precision": trained.devices.precision}
+    if trained.fitting:
+        tags["features.precision"] = str(trained.fitting.report()["precision"])
+    recorder.tags(tags)
+
+
+def record_figures(figures: Mapping[str, Figure], recorder: Recorder) -> None:
+    """Record figures as pictures."""
+
+    def write(folder: Path) -> None:
+        (folder / "figures").mkdir()
+        for name, figure in figures.items():
+            figure.savefig(folder / "figures" / f"{name}.png", dpi=120)
+
+    recorder.artifacts(write)
+
+
+def record_failure(error: BaseException, recorder: Recorder) -> None:
+    """Record why a run ended, and end it: KILLED if it was interrupted, FAILED otherwise."""
+    if isinstance(error, KeyboardInterrupt):
+        reason = "interrupted"
+    elif isinstance(error, PipelineError):
+        reason = str(error)
+    else:
+        reason = f"{type(error).__name__}: {error}"
+    recorder.tags({"reason": reason[:5000]})
+    recorder.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
