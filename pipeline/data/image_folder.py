@@ -92,7 +92,7 @@ class FileImages:
 def class_names(keys: Keys) -> tuple[str, ...] | None:
     if not keys.path.is_dir():
         return None
-    folders = _split_folders(keys.path)
+    folders = split_folders(keys.path)
     return tuple(_folders(folders.get("train", keys.path)))
 
 
@@ -199,7 +199,7 @@ def _split(
 
 def _files(keys: Keys) -> tuple[tuple[str, ...], dict[str, list[tuple[Path, int]]]]:
     """Return the classes, and each split's files with their labels."""
-    folders = _split_folders(keys.path)
+    folders = split_folders(keys.path)
     names = tuple(_folders(folders.get("train", keys.path)))
     if len(names) < 2:
         raise DataError(
@@ -248,7 +248,7 @@ def _split_at(position: float, shares: Mapping[str, float]) -> str:
     return "train"
 
 
-def _split_folders(path: Path) -> dict[str, Path]:
+def split_folders(path: Path) -> dict[str, Path]:
     """Return the folders of the splits, or nothing where there is a folder a class."""
     named = [(name, _SPLIT_FOLDERS[name.lower()]) for name in _folders(path) if _is_split(name)]
     others = len(_folders(path)) - len(named)

@@ -34,6 +34,7 @@ def errors_in(recipe: Recipe, in_doubt: Collection[KeyPath] = ()) -> Iterator[Fi
 def warnings_in(recipe: Recipe) -> Iterator[Finding]:
     """Yield the path and the wording of everything that is probably not meant."""
     yield from _augmentation_changes_labels(recipe)
+    yield from _shares_are_of_no_use(recipe)
 
 
 def _files_are_there(recipe: Recipe) -> Iterator[Finding]:
@@ -148,6 +149,17 @@ def _one_clipping_at_a_time(recipe: Recipe) -> Iterator[Finding]:
     given = [key for key in keys if getattr(recipe.optimizer, key) is not None]
     for key in given[1:]:
         yield ("optimizer", key), f"Keras clips in one way at a time, and {given[0]} is set."
+
+
+def _shares_are_of_no_use(recipe: Recipe) -> Iterator[Finding]:
+    data = recipe.data
+    if not isinstance(data, image_folder.Keys) or not _is_there(Path.is_dir, data.path):
+        return
+    folders = image_folder.split_folders(data.path)
+    for key, split in (("validation", "val"), ("test", "test")):
+        is_changed = getattr(data, key) != image_folder.Keys.model_fields[key].default
+        if is_changed and (split in folders or (folders and key == "test")):
+            yield ("data", key), f"{data.path} has folders for its splits: not used."
 
 
 def _augmentation_changes_labels(recipe: Recipe) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.recipe.load import LoadedRecipe
+from pipeline.recipe.load import LoadedRecipe, load
 
 Loaded = Callable[..., LoadedRecipe]
 Problems = Callable[..., list[str]]
@@ -292,3 +292,21 @@ def test_flipping_photographs_is_no_warning(loaded: Loaded, tmp_path: Path) -> N
     class_folders(tmp_path / "photographs", "ant", "bee")
     text = "data: {source: image_folder, path: photographs, augmentation: [random_flip: {}]}\n"
     assert loaded(text + MODEL).warnings == ()
+
+
+@pytest.mark.parametrize(("key", "value"), [("validation", 0.3), ("test", 0.1)])
+def test_a_share_to_hold_out_is_of_no_use_beside_folders_of_splits(
+    tmp_path: Path, key: str, value: float
+) -> None:
+    for split in ("train", "val"):
+        for name in ("ants", "bees"):
+            (tmp_path / "images" / split / name).mkdir(parents=True)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        f"data: {{source: image_folder, path: images, {key}: {value}}}\n"
+        "model: {architecture: mlp}\n"
+    )
+    assert [str(warning) for warning in load(path, environment={}).warnings] == [
+        f"{path}:1:44: warning: data.{key}: {tmp_path / 'images'} has folders for its splits: "
+        "not used."
+    ]
