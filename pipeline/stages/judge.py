@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pipeline.features.fitting import TransferFitting
     from pipeline.recipe.schema import Recipe
 
-MOST_DISAGREEMENTS = 150  # one image in so many may get another label from the kept features
+ONE_DISAGREEMENT_IN = 150  # images may the kept features give another label; one always
 
 
 def judge(
@@ -82,7 +82,7 @@ def _trust(
     disagreements = fitting.disagreements(chosen)
     if disagreements is not None:
         found["features/disagreements"] = float(disagreements)
-        if disagreements * MOST_DISAGREEMENTS > len(chosen) + MOST_DISAGREEMENTS - 1:
+        if disagreements > max(1, len(chosen) // ONE_DISAGREEMENT_IN):
             say(
                 f"WARNING: the model trained on features in {report['precision']} gives "
                 f"{disagreements} of {len(chosen)} validation images another label than the whole "

@@ -15,10 +15,11 @@ from pipeline.errors import TrackingError
 FOLDER = "mlruns"
 
 # A run must not wait minutes for a server that is gone: what cannot be sent is kept and sent later.
-_PATIENCE = {
+_MLFLOW_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is for results
 }
 
 
@@ -59,7 +60,7 @@ def open_store(uri: str | None) -> Store:
     located = locate(uri)
     is_local = located == _local_uri()
     artifacts = Path(FOLDER, "artifacts").absolute() if is_local else None
-    for name, value in _PATIENCE.items():
+    for name, value in _MLFLOW_SETTINGS.items():
         os.environ.setdefault(name, value)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
@@ -121,6 +122,7 @@ def newest_run(store: Store) -> Any:
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's text, ended with a full stop."""
     text = str(error).strip().partition("\n")[0][:300] or type(error).__name__
+    text = text.partition(" with exception ")[0]  # what follows is the network library's inside
     return text if text.endswith(".") else f"{text}."
 
 
