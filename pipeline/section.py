@@ -194,3 +194,6 @@ def only_section(entry: Section) -> tuple[str, Any]:
 Activation = Literal[
     "elu", "gelu", "leaky_relu", "linear", "relu", "selu", "sigmoid", "silu", "softplus", "tanh"
 ]
+
+# The output layer: a probability a class, or one unit for the second of two classes.
+Output = Literal["softmax", "sigmoid"]

@@ -14,7 +14,7 @@ import pipeline
 PACKAGE = Path(pipeline.__file__).parent
 
 # A room may import from the rooms named after it, and from the foundations.
-FOUNDATIONS = {"errors", "section", "suggestions", "stopwatch", "engines"}
+FOUNDATIONS = {"errors", "section", "suggestions", "stopwatch", "engines", "locking"}
 ARROWS: dict[str, set[str]] = {
     "cli": {"run", "tracking", "features", "recipe"},
     "run": {"stages", "recipe", "data", "tracking"},

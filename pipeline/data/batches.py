@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.data.augmentation import augmenter
 from pipeline.data.splits import Images, Split
+from pipeline.section import Output
 
 if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
-
-Output = Literal["softmax", "sigmoid"]
 
 
 def steps_per_epoch(split: Split, batch_size: int | Literal["all"]) -> int:

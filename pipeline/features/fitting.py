@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import keras
 
     from pipeline.data.splits import Split, Splits
-    from pipeline.models.keys import Output
+    from pipeline.section import Output
     from pipeline.training.devices import Devices
     from pipeline.training.keys import Training
     from pipeline.training.optimizers import OptimizerKeys

@@ -14,12 +14,13 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
+from pipeline.locking import locked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,16 +76,16 @@ def get(
     Raises:
         PipelineError: if the folder cannot be written to.
     """
-    place = folder() / key
+    place, lock = folder() / key, folder() / f".{key}.lock"
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        (place.parent / f".{key}.lock").touch()
+        lock.touch()
     except OSError as error:
         raise PipelineError(
             f"Features cannot be kept in {place.parent}: {error.strerror}. Name another folder in "
             "PIPELINE_CACHE."
         ) from None
-    with _locked(key):
+    with locked(lock):
         was_there = has(key)
         if not was_there:
             _write(place, make, label)
@@ -172,15 +173,3 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _locked(key: str) -> Iterator[None]:
-    if os.name == "nt":
-        yield
-        return
-    import fcntl
-
-    with (folder() / f".{key}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

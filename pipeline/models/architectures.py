@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.models import lenet, mlp, transfer
-from pipeline.models.keys import Output
 from pipeline.models.regularization import Regularization
+from pipeline.section import Output
 
 if TYPE_CHECKING:
     import keras

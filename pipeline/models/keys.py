@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pipeline.section import Section
-
-Output = Literal["softmax", "sigmoid"]
 
 
 class ArchitectureKeys(Section):

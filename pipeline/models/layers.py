@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.models.keys import Output
 from pipeline.models.regularization import Regularization
+from pipeline.section import Output
 
 
 def hidden(

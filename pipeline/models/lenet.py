@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from pipeline.errors import ModelError
-from pipeline.models.keys import ArchitectureKeys, Output
+from pipeline.models.keys import ArchitectureKeys
 from pipeline.models.layers import classifier, dropped, hidden
 from pipeline.models.regularization import Regularization
-from pipeline.section import Activation
+from pipeline.section import Activation, Output
 
 if TYPE_CHECKING:
     import keras

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from pipeline.models.keys import ArchitectureKeys, Output
+from pipeline.models.keys import ArchitectureKeys
 from pipeline.models.layers import classifier, dense_stack
 from pipeline.models.regularization import Regularization
-from pipeline.section import Activation, PositiveInt
+from pipeline.section import Activation, Output, PositiveInt
 
 if TYPE_CHECKING:
     import keras

@@ -11,10 +11,10 @@ from pydantic import BeforeValidator, Field
 
 from pipeline.errors import ModelError
 from pipeline.models.applications import APPLICATIONS
-from pipeline.models.keys import ArchitectureKeys, Output
+from pipeline.models.keys import ArchitectureKeys
 from pipeline.models.layers import classifier, dense_stack, dropped
 from pipeline.models.regularization import Regularization
-from pipeline.section import Activation, FilePath, PositiveInt, refusal
+from pipeline.section import Activation, FilePath, Output, PositiveInt, refusal
 from pipeline.suggestions import did_you_mean
 
 if TYPE_CHECKING:

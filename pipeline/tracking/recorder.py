@@ -109,6 +109,7 @@ class Recorder:
         kept = Path(FOLDER, "undelivered", self.run_id).absolute()
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(self._folder, kept)
+        shutil.rmtree(self._folder, ignore_errors=True)
         path = kept / "deliveries.json"
         deliveries.write(self._waiting, path=path, run_id=self.run_id, uri=self.uri)
         self._say(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import TrackingError
+from pipeline.locking import locked
 
 FOLDER = "mlruns"
 
@@ -130,14 +130,6 @@ def _local_uri() -> str:
     return f"sqlite:///{Path(FOLDER, 'mlflow.db').absolute()}"
 
 
-@contextlib.contextmanager
-def _one_at_a_time(artifacts: Path | None) -> Iterator[None]:
+def _one_at_a_time(artifacts: Path | None) -> contextlib.AbstractContextManager[None]:
     """Let one process at a time create what it does not find in the local store."""
-    if artifacts is None or os.name == "nt":
-        yield
-        return
-    import fcntl
-
-    with Path(artifacts.parent, ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return locked(artifacts.parent / ".lock") if artifacts else contextlib.nullcontext()

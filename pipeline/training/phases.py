@@ -15,13 +15,11 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from pipeline.training.callbacks import BestEpoch
+    from pipeline.training.callbacks import BestEpoch, Row
     from pipeline.training.devices import Devices
 
 # With this many steps in one call of the compiled function, its overhead no longer shows.
 _MOST_STEPS_A_CALL = 32
-
-Row = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -63,16 +61,12 @@ class History:
 
     Attributes:
         rows: `loss`, `accuracy`, `val_loss`, `val_accuracy` and so on by epoch.
-        seconds: how long each epoch took, its validation included.
         best_epoch: the epoch, counted from 1, whose weights the model has now.
-        monitor: what that epoch is best at.
         phases: the number of epochs before each phase.
     """
 
     rows: tuple[Row, ...]
-    seconds: tuple[float, ...]
     best_epoch: int
-    monitor: str
     phases: tuple[int, ...]
 
 
@@ -101,12 +95,10 @@ def train(
 
     best = BestEpoch(training.monitor)
     rows: list[Row] = []
-    seconds: list[float] = []
     starts: list[int] = []
 
     def record(epoch: int, row: Row, spent: float) -> None:
         rows.append(row)
-        seconds.append(spent)
         on_epoch(epoch, row, spent)
 
     for phase in phases:
@@ -124,7 +116,7 @@ def train(
         best.follow(phase.model)
         _fit(phase, len(rows), best, _callbacks(phase.optimizer, training), record)
         best.restore()
-    return History(tuple(rows), tuple(seconds), best.epoch, best.monitor, tuple(starts))
+    return History(tuple(rows), best.epoch, tuple(starts))
 
 
 def fine_tuning(optimizer: OptimizerKeys, fine_tune: FineTune) -> OptimizerKeys:
