@@ -171,9 +171,15 @@ class Recorder:
 
 
 def start(
-    store: Store, *, experiment: str, name: str, description: str, say: Callable[[str], None]
+    store: Store,
+    *,
+    experiment: str,
+    name: str,
+    description: str,
+    say: Callable[[str], None],
+    parent: str | None = None,
 ) -> Recorder:
-    """Begin a run, in state RUNNING.
+    """Begin a run, in state RUNNING; under a parent run if there is one.
 
     Raises:
         TrackingError: if the store does not take it.
@@ -183,6 +189,7 @@ def start(
         "mlflow.source.name": "pipeline",
         "mlflow.user": _user(),
         "mlflow.note.content": description,
+        **({"mlflow.parentRunId": parent} if parent else {}),
     }
     try:
         run = store.client.create_run(experiment_number, run_name=name, tags=tags)
