@@ -48,9 +48,9 @@ def _summary(result: Result) -> str:
     lines = [f"{result.name}: best epoch {result.best_epoch} of {result.epochs}"]
     for split, images in result.images.items():
         shown = [
-            f"{name.removeprefix(f'{split}_')} {result.metrics[name]:.4f}"
-            for name in (f"{split}_accuracy", f"{split}_f1_macro", f"{split}_log_loss")
-            if name in result.metrics
+            _figure(result.metrics, f"{split}_{name}", label=name)
+            for name in ("accuracy", "f1_macro", "log_loss")
+            if f"{split}_{name}" in result.metrics
         ]
         if shown:
             chose = "  (chose the epoch)" if split == "val" else "  (looked at once)"
@@ -63,3 +63,11 @@ def _summary(result: Result) -> str:
     lines.append(f"  model {result.model_uri}")
     lines.append("Look at it with: pipeline ui")
     return "\n".join(lines)
+
+
+def _figure(metrics: dict[str, float], name: str, *, label: str) -> str:
+    """Return a metric with its interval, if it has one."""
+    shown = f"{label} {metrics[name]:.4f}"
+    if f"{name}_low" in metrics:
+        shown += f" ({metrics[f'{name}_low']:.3f} to {metrics[f'{name}_high']:.3f})"
+    return shown

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.evaluation import intervals
+
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
@@ -44,22 +46,25 @@ def classification_metrics(
     Returns:
         `accuracy`, `log_loss`, `ece`, `roc_auc` (one against the rest, averaged over classes;
         absent where a class has no image), `precision`, `recall` and `f1` each as `_macro` and
-        `_weighted`, `top_{k}_accuracy`, and for each class `{metric}/{class}`.
+        `_weighted`, `top_{k}_accuracy`, and for each class `{metric}/{class}`. The bounds of the
+        95 % interval of `accuracy`, `top_{k}_accuracy` and `log_loss` are `{metric}_low` and
+        `{metric}_high`.
     """
     from sklearn import metrics
 
     classes = np.arange(len(class_names))
     chosen = predicted.argmax(axis=1)
-    found = {
-        "accuracy": float(np.mean(chosen == labels)),
-        "log_loss": float(metrics.log_loss(labels, predicted, labels=classes)),
-        "ece": expected_calibration_error(labels, predicted),
+    bounded = {
+        "accuracy": intervals.of_share(int(np.sum(chosen == labels)), len(labels)),
+        "log_loss": intervals.of_mean(log_losses(labels, predicted)),
     }
+    found = {"ece": expected_calibration_error(labels, predicted)}
     if len(np.unique(labels)) == len(classes):
         found["roc_auc"] = _roc_auc(labels, predicted)
     if topk:
         ranks = (predicted > predicted[np.arange(len(labels)), labels][:, None]).sum(axis=1)
-        found[f"top_{topk}_accuracy"] = float(np.mean(ranks < topk))
+        among = int(np.sum(ranks < topk))
+        bounded[f"top_{topk}_accuracy"] = intervals.of_share(among, len(labels))
     options: dict[str, Any] = {"labels": classes, "zero_division": 0}
     for average in ("macro", "weighted"):
         values = metrics.precision_recall_fscore_support(labels, chosen, average=average, **options)
@@ -69,7 +74,15 @@ def classification_metrics(
     for name, values in zip(("precision", "recall", "f1"), by_class, strict=False):
         for class_name, value in zip(class_names, values, strict=True):
             found[f"{name}/{class_name}"] = float(value)
+    for name, interval in bounded.items():
+        found |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
     return found
+
+
+def log_losses(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Return minus the logarithm of the probability that each image's class was given, (n,)."""
+    given = predicted[np.arange(len(labels)), labels]
+    return -np.log(given.clip(np.finfo(predicted.dtype).eps))
 
 
 def expected_calibration_error(labels: np.ndarray, predicted: np.ndarray) -> float:

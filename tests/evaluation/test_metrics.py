@@ -57,6 +57,13 @@ def test_each_metric_is_what_its_definition_gives(
     assert found[name] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("name", ["accuracy", "top_2_accuracy", "log_loss"])
+def test_a_figure_lies_between_the_bounds_of_its_interval(
+    found: dict[str, float], name: str
+) -> None:
+    assert found[f"{name}_low"] < found[name] < found[f"{name}_high"]
+
+
 def test_roc_auc_of_two_classes_counts_the_pairs_in_order() -> None:
     second = np.array([0.1, 0.4, 0.35, 0.8])
     found = classification_metrics(
