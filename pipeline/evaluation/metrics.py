@@ -18,11 +18,16 @@ CALIBRATION_BINS = 15
 
 
 def probabilities(model: keras.Model, batches: tf.data.Dataset) -> np.ndarray:
-    """Return the model's probabilities, float64 (n, classes), rows summing to 1.
+    """Return the model's probabilities, float64 (n, classes), rows summing to 1."""
+    return of_outputs(model.predict(batches, verbose=0))
+
+
+def of_outputs(outputs: np.ndarray) -> np.ndarray:
+    """Return what a model gave, (n, units), as probabilities, float64 (n, classes), that sum to 1.
 
     One sigmoid unit p becomes the two columns 1 - p and p.
     """
-    output = np.asarray(model.predict(batches, verbose=0), np.float64)
+    output = np.asarray(outputs, np.float64)
     if output.shape[1] == 1:
         output = np.hstack([1 - output, output])
     return output / output.sum(axis=1, keepdims=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import json
 import time
@@ -20,13 +22,14 @@ from pipeline.errors import PipelineError
 from pipeline.features import kept
 from pipeline.features.compiling import inputs_of
 from pipeline.features.cutting import Cut
+from pipeline.features.growing import growing
 from pipeline.features.precision import KEPT_AS, Choice
 
 if TYPE_CHECKING:
     from pipeline.data.splits import Split
 
 BATCH = 32
-_FORMAT = 1  # of what is kept; another number makes everything be computed anew
+_FORMAT = 2  # of what is kept; another number makes everything be computed anew
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,20 @@ class Features:
     """Activations of every view of every image of a split.
 
     Attributes:
-        activations: for each tensor at the cut an array (images, views, …), memory-mapped.
+        activations: for each tensor at the cut an array (rows, …), memory-mapped.
+        rows: int64 (images, views): the row of each view of each image. Views that are equal in
+            every pixel share one.
         labels: float32 (images, views, classes).
+        precision: what they were computed in; `stock` is float32 and not compiled.
+        relative_error: their distance from the stock network's on sample images.
         images_per_second: how fast they were computed; 0 if they were there already.
     """
 
     activations: list[np.ndarray]
+    rows: np.ndarray
     labels: np.ndarray
+    precision: str
+    relative_error: float
     images_per_second: float
 
     @property
@@ -68,30 +78,65 @@ class Features:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def of(self, numbers: np.ndarray, view: int) -> list[np.ndarray]:
+        """Return the activations of one view of the images at `numbers`, float32 (n, …) each."""
+        rows = self.rows[numbers, view]
+        return [array[rows].astype(np.float32) for array in self.activations]
+
 
 class Extractor:
-    """Computes activations with a compiled prefix, and knows what determines them."""
+    """Computes activations with a compiled prefix, and knows what determines them.
 
-    def __init__(self, cut: Cut, choice: Choice, *, classes: int, limit: int) -> None:
-        self.choice = choice
+    The prefix is compiled and compared with the stock one only when there is something to compute.
+    """
+
+    def __init__(
+        self,
+        cut: Cut,
+        choose: Callable[[], Choice],
+        *,
+        wanted: str,
+        sample: str | None,
+        classes: int,
+        limit: int,
+        say: Callable[[str], None],
+    ) -> None:
+        """Prepare to compute.
+
+        Args:
+            cut: the model.
+            choose: picks the network to compute with, which is asked for once, if at all.
+            wanted: the precision that `choose` tries first.
+            sample: digest of the images that `choose` decides by.
+            classes: the number of classes.
+            limit: bytes that everything kept may take together.
+            say: tells a person what is going on.
+        """
+        self._choose = choose
         self._classes = classes
         self._limit = limit
+        self._say = say
         self._prepare = cut.prepare
         self._pool = cut.pool
-        self._dtype = np.dtype(KEPT_AS[choice.precision])
         self._shapes = [self._kept_shape(tensor.shape) for tensor in cut.prefix.outputs]
         self._determined_by = {
             "format": _FORMAT,
             "versions": [keras.__version__, tf.__version__],
-            "precision": choice.precision,
+            "wanted": wanted,
+            "sample": sample,
             "place": cut.place,
             "weights": _digest(cut.prefix),
             "input": [*cut.prepare.input_shape[1:]],
             "preparation": [type(operation).__name__ for operation in cut.prepare.operations],
         }
 
+    @functools.cached_property
+    def choice(self) -> Choice:
+        """The network to compute with."""
+        return self._choose()
+
     def bytes_for(self, images: int, views: int) -> int:
-        """Return the size of the activations of so many images."""
+        """Return the most that the activations of so many images take."""
         one = sum(int(np.prod(shape)) for shape in self._shapes) * self._dtype.itemsize
         return images * views * (one + self._classes * 4)
 
@@ -101,32 +146,46 @@ class Extractor:
         Raises:
             PipelineError: if they do not fit on the disk.
         """
-        needed, free = self.bytes_for(len(split), views.count), kept.free_bytes()
         key = self._key(split, views)
-        if needed > free and not kept.has(key):
-            raise PipelineError(
-                f"The features of {len(split):,} images in {views.count} views take "
-                f"{needed / 2**30:.1f} GiB, and {kept.folder()} has {free / 2**30:.1f} GiB left. "
-                "Lower training.views, free some space (pipeline cache --clear), or name another "
-                "folder in PIPELINE_CACHE."
-            )
+        if not kept.has(key):
+            self._refuse_what_does_not_fit(len(split), views.count)
         started = time.perf_counter()
-        arrays, was_there = kept.get(
+        found = kept.get(
             key,
             lambda folder: self._compute(split, views, folder),
-            label=f"{name}, {len(split):,} images, {views.count} views, {self.choice.precision}",
+            label=f"{name}, {len(split):,} images, {views.count} views",
             limit=self._limit,
+            say=self._say,
         )
         seconds = time.perf_counter() - started
+        arrays = found.arrays
+        activations = [arrays[f"activations_{i}"] for i in range(len(self._shapes))]
         return Features(
-            activations=[arrays[f"activations_{i}"] for i in range(len(self._shapes))],
-            labels=arrays["labels"],
-            images_per_second=0.0 if was_there else len(split) * views.count / seconds,
+            activations=activations,
+            rows=np.asarray(arrays["rows"]),
+            labels=np.asarray(arrays["labels"]),
+            precision=found.facts["precision"],
+            relative_error=found.facts["relative_error"],
+            images_per_second=0.0 if found.was_there else len(activations[0]) / seconds,
         )
 
     def has(self, split: Split, views: Views) -> bool:
         """Return whether the activations of a split are kept from an earlier run."""
         return kept.has(self._key(split, views))
+
+    def _refuse_what_does_not_fit(self, images: int, views: int) -> None:
+        needed, free = self.bytes_for(images, views), kept.free_bytes()
+        if needed > free:
+            raise PipelineError(
+                f"The features of {images:,} images in {views} views take "
+                f"{needed / 2**30:.1f} GiB, and {kept.folder()} has {free / 2**30:.1f} GiB left. "
+                "Lower training.views, free some space (pipeline cache --clear), or name another "
+                "folder in PIPELINE_CACHE."
+            )
+
+    @property
+    def _dtype(self) -> np.dtype[Any]:
+        return np.dtype(KEPT_AS[self.choice.precision])
 
     def _key(self, split: Split, views: Views) -> str:
         return kept.key_of(
@@ -139,27 +198,48 @@ class Extractor:
             }
         )
 
-    def _compute(self, split: Split, views: Views, folder: Path) -> None:
-        def new(name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-            return np.lib.format.open_memmap(
-                folder / f"{name}.npy", "w+", dtype, (len(split), views.count, *shape)
-            )
-
-        arrays = [new(f"activations_{i}", s, self._dtype) for i, s in enumerate(self._shapes)]
-        labels = new("labels", (self._classes,), np.float32)
-        activations = tf.function(self._activations, reduce_retracing=True)
+    def _compute(self, split: Split, views: Views, folder: Path) -> dict[str, Any]:
+        rows = np.zeros((len(split), views.count), np.int64)
+        labels = np.zeros((*rows.shape, self._classes), np.float32)
         # Images that are mixed with their neighbours must not have neighbours of one class alone.
         order = np.arange(len(split))
         if views.layers:
             order = np.random.default_rng(views.seed).permutation(len(split))
-        for number, images, targets in self._batches(split, views, order):
-            batch, view = divmod(int(number), views.count)
-            rows = order[batch * BATCH : (batch + 1) * BATCH]
-            labels[rows, view] = targets
-            for array, values in zip(arrays, activations(images), strict=True):
-                array[rows, view] = values
-        for array in (*arrays, labels):
-            array.flush()  # type: ignore[attr-defined]
+        with contextlib.ExitStack() as files:
+            appends = [
+                files.enter_context(growing(folder / f"activations_{i}.npy", self._dtype, shape))
+                for i, shape in enumerate(self._shapes)
+            ]
+
+            def send(images: list[np.ndarray]) -> None:
+                outputs = self._activations(np.stack(images, dtype=np.float32))
+                for append, output in zip(appends, outputs, strict=True):
+                    append(output.numpy())
+
+            new: list[np.ndarray] = []
+            row_of: dict[bytes, int] = {}  # by the digest of a view, in all views of one batch
+            count = 0
+            for number, images, targets in self._batches(split, views, order):
+                batch, view = divmod(int(number), views.count)
+                places = order[batch * BATCH : (batch + 1) * BATCH]
+                labels[places, view] = targets
+                if view == 0:
+                    row_of.clear()
+                for place, image in zip(places, images.numpy(), strict=True):
+                    digest = hashlib.sha256(image).digest()
+                    if digest not in row_of:
+                        row_of[digest] = count
+                        new.append(image)
+                        count += 1
+                    rows[place, view] = row_of[digest]
+                while len(new) >= BATCH:
+                    send(new[:BATCH])
+                    del new[:BATCH]
+            if new:
+                send(new)
+        np.save(folder / "rows.npy", rows)
+        np.save(folder / "labels.npy", labels)
+        return {"precision": self.choice.precision, "relative_error": self.choice.error}
 
     def _batches(self, split: Split, views: Views, order: np.ndarray) -> tf.data.Dataset:
         """Return (number, images, labels): all views of the first batch, then of the next."""
@@ -176,13 +256,21 @@ class Extractor:
             numbered = numbered.map(lambda number, x, y: (number, *augment(x, y, number)))
         return numbered.prefetch(2)
 
-    def _activations(self, images: Any) -> list[Any]:
-        prepared = self._prepare(images, training=False)
-        outputs = self.choice.network(prepared, training=False)
-        outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
-        if self._pool:
-            outputs = [tf.reduce_mean(tf.cast(x, tf.float32), axis=(1, 2)) for x in outputs]
-        return [tf.cast(output, self._dtype) for output in outputs]
+    @functools.cached_property
+    def _activations(self) -> Any:
+        """The function of float32 images (n, height, width, channels) to their activations."""
+        network, dtype = self.choice.network, self._dtype
+
+        # Traced once, for batches of any size.
+        @tf.function(input_signature=[tf.TensorSpec((None, *self._prepare.input_shape[1:]))])
+        def activations(images: Any) -> list[Any]:
+            outputs = network(self._prepare(images, training=False), training=False)
+            outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
+            if self._pool:
+                outputs = [tf.reduce_mean(tf.cast(x, tf.float32), axis=(1, 2)) for x in outputs]
+            return [tf.cast(output, dtype) for output in outputs]
+
+        return activations
 
     def _kept_shape(self, shape: Any) -> tuple[int, ...]:
         return (shape[-1],) if self._pool else tuple(shape[1:])
@@ -201,14 +289,13 @@ def batches_of(
 
     def read(epoch: int, numbers: np.ndarray) -> list[np.ndarray]:
         view = int(epoch) % features.views
-        arrays = [array[numbers, view].astype(np.float32) for array in features.activations]
-        return [*arrays, features.labels[numbers, view]]
+        return [*features.of(numbers, view), features.labels[numbers, view]]
 
     def batch(epoch: Any, numbers: Any) -> Any:
         types = [tf.float32] * (len(features.activations) + 1)
         *activations, labels = tf.numpy_function(read, [epoch, numbers], types, stateful=False)
         for tensor, array in zip(activations, features.activations, strict=True):
-            tensor.set_shape((None, *array.shape[2:]))
+            tensor.set_shape((None, *array.shape[1:]))
         labels.set_shape((None, features.labels.shape[-1]))
         return finish(activations[0] if len(activations) == 1 else tuple(activations), labels)
 

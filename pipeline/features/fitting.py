@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from pipeline.training.optimizers import OptimizerKeys
 
 SAMPLE = 16  # images that the compiled prefix is compared on with the stock one
+ASKED_AGAIN = 8  # images that the whole model is asked about, to check what was kept of its base
 _GIB = 2**30
+_PLAIN = Views(1, (), None, 0)
 
 
 @dataclass(frozen=True)
@@ -76,19 +78,19 @@ class TransferFitting:
         self._model = model
         self._setting = setting
         self._say = say
-        self._choice: Choice | None = None
+        self._head: Cut | None = None
         self._validation: Features | None = None
-        self._head: keras.Model | None = None
-        self._speed = 0.0
+        self._precision, self._relative_error, self._speed = "", 0.0, 0.0
 
     def phases(self) -> Iterator[Phase]:
         """Yield the phase of the head and, if the recipe asks for it, the one of fine-tuning."""
         training, optimizer = self._setting.training, self._setting.optimizer
         cut = cutting.before_the_head(self._model)
-        extractor = self._extractor(cut)
-        self._choice = extractor.choice
-        batches = self._batches(extractor)
-        self._head = cut.rest
+        train, validation = self._features_of_both(self._extractor(cut))
+        self._precision, self._relative_error = train.precision, train.relative_error
+        self._speed = max(train.images_per_second, validation.images_per_second)
+        self._head, self._validation = cut, validation
+        batches = self._batches(train, validation)
         yield Phase(cut.rest, batches, training.epochs, optimizer)
         if training.fine_tune:
             fine_tune = training.fine_tune
@@ -102,12 +104,34 @@ class TransferFitting:
 
     def report(self) -> dict[str, Any]:
         """Return the precision of the features, their error, and images per second."""
-        assert self._choice is not None
         return {
-            "precision": self._choice.precision,
-            "relative_error": self._choice.error,
+            "precision": self._precision,
+            "relative_error": self._relative_error,
             "images_per_second": round(self._speed, 1),
         }
+
+    def outputs(self, split: Split, name: str) -> np.ndarray | None:
+        """Return what the whole stock model gives for the images of a split, (n, units).
+
+        What its frozen base gives for them, in float32 and not compiled, is kept as well: it is a
+        constant of the images, whatever the head. On the first images of the split the model as a
+        whole is asked, so that a mistake in keeping them cannot go unseen.
+
+        Args:
+            split: the images.
+            name: what the split is called.
+
+        Returns:
+            None where the model was fine-tuned, so that its base is another one, or where the first
+            images speak against what was kept: then the model has to be asked for all of them.
+        """
+        if self._head is None:
+            return None
+        features = self._exact(self._head).features(split, _PLAIN, name=f"{self._base} {name}")
+        outputs = _outputs(self._head, features)
+        first = split.images.read(np.arange(min(ASKED_AGAIN, len(split))))
+        whole = np.asarray(self._model(first, training=False))
+        return outputs if np.allclose(outputs[: len(first)], whole, atol=1e-3) else None
 
     def disagreements(self, chosen: np.ndarray) -> int | None:
         """Return how many validation images the shortcut gives another label than the model does.
@@ -120,21 +144,44 @@ class TransferFitting:
         """
         if self._head is None or self._validation is None:
             return None
-        (activations,) = self._validation.activations
-        predicted = np.asarray(self._head.predict(activations[:, 0].astype("float32"), verbose=0))
-        if predicted.shape[1] == 1:
-            predicted = np.hstack([1 - predicted, predicted])
-        return int(np.sum(predicted.argmax(axis=1) != chosen))
+        outputs = _outputs(self._head, self._validation)
+        labels = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0.5
+        return int(np.sum(labels != chosen))
+
+    @property
+    def _base(self) -> str:
+        return transfer.base_of(self._model).name
 
     def _extractor(self, cut: Cut) -> Extractor:
         setting = self._setting
-        images = setting.splits.train.images
-        spread = np.linspace(0, len(setting.splits.train) - 1, SAMPLE).astype(int)
-        sample = np.asarray(cut.prepare(images.read(np.unique(spread)), training=False))
-        choice = choose(cut.prefix, sample, pool=cut.pool, wanted=setting.precision, say=self._say)
-        classes = len(setting.splits.class_names)
-        limit = int(setting.cache_gb * _GIB)
-        return Extractor(cut, choice, classes=classes, limit=limit)
+        train = setting.splits.train
+
+        def chosen() -> Choice:
+            spread = np.unique(np.linspace(0, len(train) - 1, SAMPLE).astype(int))
+            sample = np.asarray(cut.prepare(train.images.read(spread), training=False))
+            return choose(
+                cut.prefix, sample, pool=cut.pool, wanted=setting.precision, say=self._say
+            )
+
+        return self._new_extractor(cut, chosen, wanted=setting.precision, sample=train.digest)
+
+    def _exact(self, cut: Cut) -> Extractor:
+        """Return what computes activations with the stock network in float32."""
+        stock = Choice(cut.prefix, "stock", 0.0)
+        return self._new_extractor(cut, lambda: stock, wanted="stock", sample=None)
+
+    def _new_extractor(
+        self, cut: Cut, choose: Callable[[], Choice], *, wanted: str, sample: str | None
+    ) -> Extractor:
+        return Extractor(
+            cut,
+            choose,
+            wanted=wanted,
+            sample=sample,
+            classes=len(self._setting.splits.class_names),
+            limit=int(self._setting.cache_gb * _GIB),
+            say=self._say,
+        )
 
     def _views(self) -> Views:
         setting = self._setting
@@ -144,14 +191,30 @@ class TransferFitting:
         count = min(training.views, epochs) if setting.layers else 1
         return Views(count, setting.layers, settings, setting.seed)
 
-    def _batches(self, extractor: Extractor) -> Batches:
-        """Return the batches of activations of the training and the validation images."""
+    def _features_of_both(self, extractor: Extractor) -> tuple[Features, Features]:
+        """Return the activations of the training and of the validation images."""
+        splits = self._setting.splits
+        train = self._features(extractor, splits.train, self._views(), "train")
+        return train, self._features(extractor, splits.validation, _PLAIN, "val")
+
+    def _features(self, extractor: Extractor, split: Split, views: Views, name: str) -> Features:
+        features = extractor.features(split, views, name=f"{self._base} {name}")
+        what = f"{len(split):,} {name} images in {views.count} view{'s' * (views.count > 1)}"
+        if features.images_per_second:
+            distinct = len(features.activations[0])
+            what += (
+                f", {distinct:,} of them distinct," if distinct < len(split) * views.count else ""
+            )
+            self._say(
+                f"Sent {what} through {self._base} in {features.precision}, "
+                f"{features.images_per_second:.0f} images a second"
+            )
+        else:
+            self._say(f"Features of {what} were kept from an earlier run")
+        return features
+
+    def _batches(self, train: Features, validation: Features) -> Batches:
         setting, finish = self._setting, targets_for(self._setting.output)
-        train = self._features(extractor, setting.splits.train, self._views(), "train")
-        plain = Views(1, (), None, 0)
-        validation = self._features(extractor, setting.splits.validation, plain, "val")
-        if self._validation is None:
-            self._validation = validation
 
         def training(first_epoch: int, epochs: int) -> Any:
             indices = shuffled(
@@ -172,35 +235,31 @@ class TransferFitting:
             steps_per_epoch=steps_per_epoch(setting.splits.train, setting.batch_size),
         )
 
-    def _features(self, extractor: Extractor, split: Split, views: Views, name: str) -> Features:
-        choice, base = extractor.choice, transfer.base_of(self._model).name
-        features = extractor.features(split, views, name=f"{base} {name}")
-        what = f"{len(split):,} {name} images in {views.count} view{'s' * (views.count > 1)}"
-        if features.images_per_second:
-            self._speed = max(self._speed, features.images_per_second)
-            self._say(
-                f"Sent {what} through {base} in {choice.precision}, "
-                f"{features.images_per_second:.0f} images a second"
-            )
-        else:
-            self._say(f"Features of {what} were kept from an earlier run")
-        return features
-
     def _for_fine_tuning(self, first: int) -> tuple[keras.Model, Batches]:
         """Return what learns and its batches: activations where they fit, else pixels."""
         setting = self._setting
         cut = cutting.before_layer(self._model, first)
         extractor = self._extractor(cut)
-        images, views = len(setting.splits.train), self._views().count
-        needed = extractor.bytes_for(images, views) + extractor.bytes_for(
-            len(setting.splits.validation), 1
-        )
+        views = self._views()
+        needed = 0
+        if not extractor.has(setting.splits.train, views):
+            needed += extractor.bytes_for(len(setting.splits.train), views.count)
+            needed += extractor.bytes_for(len(setting.splits.validation), 1)
         limit = min(kept.free_bytes() * 0.9, setting.cache_gb * _GIB)
-        if needed <= limit or extractor.has(setting.splits.train, self._views()):
-            return cut.rest, self._batches(extractor)
+        if needed <= limit:
+            return cut.rest, self._batches(*self._features_of_both(extractor))
         self._say(
             f"The activations at '{setting.training.fine_tune.start}' take "  # type: ignore[union-attr]
             f"{needed / _GIB:.1f} GiB, more than the {limit / _GIB:.1f} GiB that may be kept: "
             "fine-tuning sends every image through the whole base in every epoch"
         )
         return self._model, setting.pixels
+
+
+def _outputs(cut: Cut, features: Features) -> np.ndarray:
+    """Return what the head makes of the images' first views, (n, units)."""
+    parts = []
+    for start in range(0, len(features), 1024):
+        (activations,) = features.of(np.arange(start, min(start + 1024, len(features))), 0)
+        parts.append(np.asarray(cut.rest(activations, training=False)))
+    return np.concatenate(parts)

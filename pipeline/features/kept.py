@@ -1,8 +1,9 @@
 """Arrays kept on disk under a key of everything that determines them.
 
 An entry is a folder of .npy files that appears whole or not at all: it is written beside its place,
-flushed, and renamed. A lock for each key lets one process compute while another that wants the same
-waits. Where the entries exceed a limit, those used longest ago go.
+flushed, and renamed. It carries the digest of each file, and one that was damaged since is made
+anew. A lock for each key lets one process compute while another that wants the same waits. Where
+the entries exceed a limit, those used longest ago go.
 """
 
 from __future__ import annotations
@@ -45,6 +46,21 @@ class Entry:
     label: str
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What `get` returns.
+
+    Attributes:
+        arrays: memory-mapped, by the names of their files.
+        facts: what was said about them when they were made.
+        was_there: whether they were made by an earlier call.
+    """
+
+    arrays: dict[str, np.ndarray]
+    facts: dict[str, Any]
+    was_there: bool
+
+
 def folder() -> Path:
     """Return where entries are kept: PIPELINE_CACHE, or below the user's cache folder."""
     named = os.environ.get("PIPELINE_CACHE")
@@ -60,18 +76,21 @@ def key_of(parts: Mapping[str, Any]) -> str:
 
 def get(
     key: str,
-    make: Callable[[Path], None],
+    make: Callable[[Path], Mapping[str, Any]],
     *,
     label: str,
     limit: int,
-) -> tuple[dict[str, np.ndarray], bool]:
-    """Return the arrays kept under a key, memory-mapped, and whether they were there already.
+    say: Callable[[str], None],
+) -> Kept:
+    """Return the arrays kept under a key, which are made if they are not there or damaged.
 
     Args:
         key: what `key_of` returned.
-        make: writes .npy files into the empty folder that it is given; called if need be.
+        make: writes .npy files into the empty folder that it is given, and returns what is worth
+            knowing about them, as JSON can hold it.
         label: what they are, for people.
         limit: bytes that all entries may take together; this one stays even if it is larger.
+        say: tells a person that an entry was damaged.
 
     Raises:
         PipelineError: if the folder cannot be written to.
@@ -87,11 +106,16 @@ def get(
         ) from None
     with locked(lock):
         was_there = has(key)
+        if was_there and (damaged := _damaged(place)):
+            say(f"{place / damaged} is damaged: {label} is computed again")
+            shutil.rmtree(place)
+            was_there = False
         if not was_there:
             _write(place, make, label)
             _prune(limit, keep=key)
         os.utime(place / _META)
-        return _load(place), was_there
+        facts = json.loads((place / _META).read_text(encoding="utf-8"))["facts"]
+        return Kept(_load(place), facts, was_there)
 
 
 def has(key: str) -> bool:
@@ -118,9 +142,11 @@ def clear() -> int:
     found = entries()
     for entry in found:
         shutil.rmtree(folder() / entry.key, ignore_errors=True)
-        for leftover in folder().glob(f".{entry.key}-*"):
+    for lock in folder().glob(".*.lock"):
+        key = lock.name[1 : -len(".lock")]
+        for leftover in folder().glob(f".{key}-*"):
             shutil.rmtree(leftover, ignore_errors=True)
-        (folder() / f".{entry.key}.lock").unlink(missing_ok=True)
+        lock.unlink(missing_ok=True)
     return sum(entry.size for entry in found)
 
 
@@ -132,15 +158,21 @@ def free_bytes() -> int:
     return shutil.disk_usage(place).free
 
 
-def _write(place: Path, make: Callable[[Path], None], label: str) -> None:
+def _write(place: Path, make: Callable[[Path], Mapping[str, Any]], label: str) -> None:
     for leftover in place.parent.glob(f".{place.name}-*"):  # this key's lock is ours
         shutil.rmtree(leftover, ignore_errors=True)
     scratch = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}-"))
     try:
-        make(scratch)
+        facts = make(scratch)
         files = sorted(scratch.iterdir())
-        meta = {"label": label, "size": sum(file.stat().st_size for file in files)}
-        (scratch / _META).write_text(json.dumps({**meta, "made": time.time()}), encoding="utf-8")
+        meta = {
+            "label": label,
+            "size": sum(file.stat().st_size for file in files),
+            "made": time.time(),
+            "facts": dict(facts),
+            "digests": {file.name: _digest(file) for file in files},
+        }
+        (scratch / _META).write_text(json.dumps(meta), encoding="utf-8")
         for file in (*files, scratch / _META, scratch):
             _flush(file)
         if place.exists():  # without its meta file: not whole
@@ -150,6 +182,26 @@ def _write(place: Path, make: Callable[[Path], None], label: str) -> None:
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
+
+
+def _damaged(place: Path) -> str | None:
+    """Return the name of a file of an entry that is not what was written, None if all are."""
+    try:
+        digests = json.loads((place / _META).read_text(encoding="utf-8"))["digests"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return _META
+    for name, digest in digests.items():
+        try:
+            if _digest(place / name) != digest:
+                return str(name)
+        except OSError:
+            return str(name)
+    return None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _load(place: Path) -> dict[str, np.ndarray]:

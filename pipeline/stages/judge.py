@@ -30,6 +30,7 @@ def judge(
     from pipeline.evaluation.metrics import (
         classification_metrics,
         confusion_matrix,
+        of_outputs,
         probabilities,
     )
 
@@ -54,7 +55,11 @@ def judge(
             output=recipe.output,
             batch_size=EVALUATION_BATCH,
         )
-        predicted = probabilities(trained.model, batches)
+        outputs = trained.fitting.outputs(split, prefix) if trained.fitting else None
+        if outputs is None:
+            predicted = probabilities(trained.model, batches)
+        else:
+            predicted = of_outputs(outputs)
         values = classification_metrics(
             split.labels, predicted, class_names=splits.class_names, topk=recipe.training.topk
         )

@@ -11,13 +11,14 @@ from pipeline.cli import main
 from pipeline.features import kept
 
 
-def ones(folder: Path) -> None:
+def ones(folder: Path) -> dict[str, str]:
     np.save(folder / "numbers.npy", np.ones(1000))
+    return {}
 
 
 @pytest.fixture(autouse=True)
 def entry(cache: Path) -> None:
-    kept.get("a" * 40, ones, label="resnet50 train", limit=2**30)
+    kept.get("a" * 40, ones, label="resnet50 train", limit=2**30, say=print)
 
 
 def test_it_lists_what_is_kept_with_its_size(

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipeline.data.augmentation import augmenter
 from pipeline.data.splits import ArrayImages, Split
 from pipeline.errors import PipelineError
 from pipeline.features import cutting, extraction, kept
-from pipeline.features.extraction import Extractor, Views, batches_of
+from pipeline.features.extraction import BATCH, Extractor, Views, batches_of
 from pipeline.features.precision import Choice
 from pipeline.models import transfer
 from pipeline.models.regularization import Regularization
@@ -34,10 +35,17 @@ def small_model(seed: int = 0) -> keras.Model:
 
 
 def extractor(
-    model: keras.Model, *, precision: Any = "float32", first: int | None = None
+    model: keras.Model,
+    *,
+    precision: Any = "float32",
+    first: int | None = None,
+    sample: str | None = None,
 ) -> Extractor:
     cut = cutting.before_layer(model, first) if first else cutting.before_the_head(model)
-    return Extractor(cut, Choice(cut.prefix, precision, 0.0), classes=2, limit=2**30)
+    choice = Choice(cut.prefix, precision, 0.25)
+    return Extractor(
+        cut, lambda: choice, wanted=precision, sample=sample, classes=2, limit=2**30, say=print
+    )
 
 
 def flipped(count: int, seed: int = 0) -> Views:
@@ -60,19 +68,43 @@ def test_activations_are_those_of_the_model(model: keras.Model, split: Split) ->
     features = keras.Model(model.input, model.get_layer(transfer.FEATURES).output)
     expected = np.asarray(features(split.images.read(np.arange(COUNT))))
     (activations,) = found.activations
-    assert activations.shape == (COUNT, 1, 1280)
-    np.testing.assert_allclose(activations[:, 0], expected, rtol=1e-4, atol=1e-5)
+    assert activations.shape == (COUNT, 1280)
+    np.testing.assert_allclose(activations, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(found.labels[:, 0].argmax(axis=1), split.labels)
 
 
 def test_views_differ_and_are_the_same_when_computed_again(
     model: keras.Model, split: Split
 ) -> None:
-    first = extractor(model).features(split, flipped(3), name="train").activations[0].copy()
+    numbers = np.arange(COUNT)
+    first = extractor(model).features(split, flipped(3), name="train")
     kept.clear()
-    again = extractor(model).features(split, flipped(3), name="train").activations[0]
-    np.testing.assert_array_equal(first, again)
-    assert not np.array_equal(first[:, 0], first[:, 1])
+    again = extractor(model).features(split, flipped(3), name="train")
+    np.testing.assert_array_equal(first.of(numbers, 0), again.of(numbers, 0))
+    assert not np.array_equal(first.of(numbers, 0), first.of(numbers, 1))
+
+
+def test_views_that_are_equal_in_every_pixel_are_computed_once(
+    model: keras.Model, split: Split
+) -> None:
+    found = extractor(model).features(split, flipped(8), name="train")
+    assert COUNT < len(found.activations[0]) <= 2 * COUNT
+    augment = augmenter(flipped(8).layers, seed=0)
+    order = np.random.default_rng(0).permutation(COUNT)
+    pixels = split.images.read(order[:BATCH])
+    labels = tf.one_hot(split.labels[order[:BATCH]], 2)
+    views = np.stack([augment(pixels, labels, view)[0] for view in range(8)])
+    is_equal = (views[:, None] == views[None]).all(axis=(3, 4, 5))  # (views, views, images)
+    rows = found.rows[order[:BATCH]].T
+    np.testing.assert_array_equal(rows[:, None] == rows[None], is_equal)
+
+
+def test_nothing_is_compiled_where_all_is_kept(model: keras.Model, split: Split) -> None:
+    extractor(model).features(split, PLAIN, name="train")
+    again = extractor(model)
+    found = again.features(split, PLAIN, name="train")
+    assert "choice" not in vars(again)
+    assert (found.precision, found.relative_error) == ("float32", 0.25)
 
 
 def test_they_are_computed_once(model: keras.Model, split: Split) -> None:
@@ -84,7 +116,8 @@ def test_they_are_computed_once(model: keras.Model, split: Split) -> None:
 
 
 @pytest.mark.parametrize(
-    "what", ["images", "weights", "precision", "place", "views", "augmentation", "seed"]
+    "what",
+    ["images", "weights", "precision", "sample", "place", "views", "augmentation", "seed"],
 )
 def test_whatever_determines_them_makes_them_be_computed_anew(
     model: keras.Model, split: Split, what: str
@@ -97,6 +130,8 @@ def test_whatever_determines_them_makes_them_be_computed_anew(
         other = extractor(small_model(seed=1))
     elif what == "precision":
         other = extractor(model, precision="bfloat16")
+    elif what == "sample":
+        other = extractor(model, sample="other images")
     elif what == "place":
         other = extractor(model, first=transfer.place_of(model, "block_16"))
     elif what == "views":
@@ -122,7 +157,7 @@ def test_each_epoch_takes_the_next_view_of_the_images_asked_for(
     numbers = np.array([5, 1, 7])
     indices = tf.data.Dataset.from_tensors((tf.constant(4, tf.int64), tf.constant(numbers)))
     ((activations, labels),) = batches_of(found, indices, lambda x, y: (x, y))
-    np.testing.assert_array_equal(activations, found.activations[0][numbers, 4 % 3])
+    np.testing.assert_array_equal(activations, *found.of(numbers, 4 % 3))
     np.testing.assert_array_equal(labels, found.labels[numbers, 4 % 3])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.features import kept
+from pipeline.features import fitting, kept
 from pipeline.recipe.load import load
 from pipeline.run import Result, run
 
@@ -60,6 +60,16 @@ def test_the_head_can_change_without_new_features(recipe: Path) -> None:
     before = {entry.key for entry in kept.entries()}
     run_of(recipe, "model.hidden=[8]", "regularization.dropout=0.5", "training.epochs=4")
     assert {entry.key for entry in kept.entries()} == before
+
+
+def test_outputs_that_the_whole_model_does_not_confirm_are_not_used(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, _ = run_of(recipe, "training.epochs=3")
+    real = fitting._outputs
+    monkeypatch.setattr(fitting, "_outputs", lambda cut, features: 1 - real(cut, features))
+    result, _ = run_of(recipe, "training.epochs=3")
+    assert result.metrics["val_accuracy"] == expected.metrics["val_accuracy"]
 
 
 def test_without_augmentation_there_is_one_view(recipe: Path) -> None:

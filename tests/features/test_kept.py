@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,21 +20,48 @@ PLENTY = 2**30
 
 
 def writer(value: float, count: int = 1000, calls: list[float] | None = None):
-    def make(folder: Path) -> None:
+    def make(folder: Path) -> dict[str, float]:
         if calls is not None:
             calls.append(value)
         np.save(folder / "numbers.npy", np.full(count, value))
+        return {"value": value}
 
     return make
 
 
+def get(key: str, make: Any, *, label: str, limit: int = PLENTY) -> kept.Kept:
+    return kept.get(key, make, label=label, limit=limit, say=print)
+
+
 def test_an_entry_is_made_once_and_read_from_the_disk_afterwards() -> None:
     calls: list[float] = []
-    first, was_there = kept.get("a", writer(1.0, calls=calls), label="ones", limit=PLENTY)
-    again, is_there = kept.get("a", writer(2.0, calls=calls), label="ones", limit=PLENTY)
-    assert (was_there, is_there, calls) == (False, True, [1.0])
-    assert isinstance(again["numbers"], np.memmap)
-    np.testing.assert_array_equal(first["numbers"], again["numbers"])
+    first = get("a", writer(1.0, calls=calls), label="ones")
+    again = get("a", writer(2.0, calls=calls), label="ones")
+    assert (first.was_there, again.was_there, calls) == (False, True, [1.0])
+    assert again.facts == {"value": 1.0}
+    assert isinstance(again.arrays["numbers"], np.memmap)
+    np.testing.assert_array_equal(first.arrays["numbers"], again.arrays["numbers"])
+
+
+@pytest.mark.parametrize("name", ["numbers.npy", "entry.json"])
+def test_a_damaged_entry_is_noticed_and_made_anew(
+    cache: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    get("a", writer(1.0), label="ones")
+    file = cache / "a" / name
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    found = get("a", writer(1.0), label="ones")
+    assert not found.was_there
+    assert found.arrays["numbers"].mean() == 1.0
+    assert capsys.readouterr().out == f"{file} is damaged: ones is computed again\n"
+
+
+def test_a_file_that_is_gone_is_damage(cache: Path) -> None:
+    get("a", writer(1.0), label="ones")
+    (cache / "a" / "numbers.npy").unlink()
+    assert not get("a", writer(1.0), label="ones").was_there
 
 
 def test_another_key_is_another_entry() -> None:
@@ -47,10 +75,9 @@ def test_what_fails_half_way_leaves_nothing(cache: Path) -> None:
         raise RuntimeError("half way")
 
     with pytest.raises(RuntimeError, match="half way"):
-        kept.get("a", make, label="ones", limit=PLENTY)
+        get("a", make, label="ones")
     assert [path.name for path in cache.iterdir()] == [".a.lock"]
-    _, was_there = kept.get("a", writer(1.0), label="ones", limit=PLENTY)
-    assert not was_there
+    assert not get("a", writer(1.0), label="ones").was_there
 
 
 def test_a_killed_process_leaves_nothing_half_valid(cache: Path) -> None:
@@ -60,7 +87,7 @@ def test_a_killed_process_leaves_nothing_half_valid(cache: Path) -> None:
         "def make(folder):\n"
         "    np.save(folder / 'numbers.npy', np.zeros(10)); print('half', flush=True)\n"
         "    time.sleep(60)\n"
-        "kept.get('a', make, label='zeros', limit=2**30)\n"
+        "kept.get('a', make, label='zeros', limit=2**30, say=print)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=os.environ)
     assert process.stdout is not None
@@ -68,9 +95,9 @@ def test_a_killed_process_leaves_nothing_half_valid(cache: Path) -> None:
         assert process.stdout.readline() == b"half\n"
         process.send_signal(signal.SIGKILL)
         process.wait()
-    arrays, was_there = kept.get("a", writer(1.0), label="ones", limit=PLENTY)
-    assert not was_there
-    assert arrays["numbers"][0] == 1.0
+    found = get("a", writer(1.0), label="ones")
+    assert not found.was_there
+    assert found.arrays["numbers"][0] == 1.0
     assert sorted(path.name for path in cache.iterdir()) == [".a.lock", "a"]
 
 
@@ -80,8 +107,9 @@ def test_two_processes_that_want_the_same_compute_it_once(cache: Path) -> None:
         "from pipeline.features import kept\n"
         "def make(folder):\n"
         "    time.sleep(1); np.save(folder / 'numbers.npy', np.array([os.getpid()]))\n"
-        "arrays, was_there = kept.get('a', make, label='pid', limit=2**30)\n"
-        "print(int(arrays['numbers'][0]), was_there)\n"
+        "    return {}\n"
+        "found = kept.get('a', make, label='pid', limit=2**30, say=print)\n"
+        "print(int(found.arrays['numbers'][0]), found.was_there)\n"
     )
     processes = [
         subprocess.Popen(
@@ -96,28 +124,36 @@ def test_two_processes_that_want_the_same_compute_it_once(cache: Path) -> None:
 
 def test_over_the_limit_the_one_used_longest_ago_goes() -> None:
     for number, key in enumerate(("a", "b", "c")):
-        kept.get(key, writer(number), label=key, limit=PLENTY)
+        get(key, writer(number), label=key)
         meta = kept.folder() / key / "entry.json"
         os.utime(meta, (time.time() - 100 + number, time.time() - 100 + number))
-    kept.get("a", writer(0), label="a", limit=PLENTY)  # used again
-    kept.get("d", writer(3), label="d", limit=3 * 8200)
+    get("a", writer(0), label="a")  # used again
+    get("d", writer(3), label="d", limit=3 * 8200)
     assert {entry.key for entry in kept.entries()} == {"a", "c", "d"}
 
 
 def test_entries_are_listed_with_their_size(cache: Path) -> None:
-    kept.get("a", writer(1.0, count=1000), label="ones", limit=PLENTY)
+    get("a", writer(1.0, count=1000), label="ones")
     (entry,) = kept.entries()
     assert (entry.key, entry.label, entry.size) == ("a", "ones", 8128)
 
 
 def test_everything_can_be_cleared(cache: Path) -> None:
-    kept.get("a", writer(1.0, count=1000), label="ones", limit=PLENTY)
+    get("a", writer(1.0, count=1000), label="ones")
     assert kept.clear() == 8128
     assert kept.entries() == []
 
 
+def test_clearing_removes_what_a_killed_process_left(cache: Path) -> None:
+    get("a", writer(1.0), label="ones")
+    (cache / ".b.lock").touch()
+    (cache / ".b-killed").mkdir()
+    kept.clear()
+    assert list(cache.iterdir()) == []
+
+
 def test_clearing_touches_nothing_else_in_the_folder(cache: Path) -> None:
-    kept.get("a", writer(1.0), label="ones", limit=PLENTY)
+    get("a", writer(1.0), label="ones")
     (cache / "thesis.txt").write_text("years of work")
     kept.clear()
     assert [path.name for path in cache.iterdir()] == ["thesis.txt"]
@@ -129,7 +165,7 @@ def test_a_folder_that_cannot_be_written_to_is_an_error(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path / "file"))
     with pytest.raises(PipelineError) as refused:
-        kept.get("a", writer(1.0), label="ones", limit=PLENTY)
+        get("a", writer(1.0), label="ones")
     assert str(refused.value) == (
         f"Features cannot be kept in {tmp_path / 'file'}: File exists. Name another folder in "
         "PIPELINE_CACHE."
