@@ -16,7 +16,7 @@ from pipeline.stages.learn import learn
 from pipeline.stages.record import (
     record_data,
     record_failure,
-    record_figures,
+    record_judgement,
     record_model,
     record_recipe,
 )
@@ -104,9 +104,8 @@ def run(loaded: LoadedRecipe, *, say: Say) -> Result:
         with watch.stage("log"):  # before anything else can fail
             record_model(splits, trained, recorder)
         with watch.stage("evaluate"):
-            metrics, figures = judge(recipe, splits, trained, say=say)
-            recorder.metrics(metrics)
-            record_figures(figures, recorder)
+            judgement = judge(recipe, splits, trained, say=say)
+            record_judgement(judgement, recorder)
     except BaseException as raised:
         error = _explained(raised)
         record_failure(error, recorder)
@@ -118,7 +117,7 @@ def run(loaded: LoadedRecipe, *, say: Say) -> Result:
         run_id=recorder.run_id,
         name=recipe.name,
         status="FINISHED",
-        metrics=metrics,
+        metrics=judgement.metrics,
         seconds={stage: round(value, 3) for stage, value in watch.seconds.items()},
         model_uri=f"runs:/{recorder.run_id}/model" if undelivered else recorder.model_uri(),
         tracking_uri=recorder.uri,

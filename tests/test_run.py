@@ -91,6 +91,7 @@ def test_the_run_holds_what_it_was_made_from(finished: Any) -> None:
         "class_names.json",
         "environment.json",
         "figures",
+        "predictions",
         "recipe.yaml",
         "resolved.yaml",
     }
@@ -100,6 +101,17 @@ def test_the_run_holds_what_it_was_made_from(finished: Any) -> None:
         "figures/test_confusion_matrix.png",
         "figures/val_confusion_matrix.png",
     }
+
+
+def test_the_predictions_behind_the_metrics_are_kept(finished: Any, tmp_path: Path) -> None:
+    from pipeline.evaluation import predictions
+
+    result, client = finished
+    for split in ("val", "test"):
+        path = client.download_artifacts(result.run_id, f"predictions/{split}.csv", str(tmp_path))
+        kept = predictions.read(Path(path))
+        assert len(kept) == result.images[split]
+        assert np.mean(kept.right) == result.metrics[f"{split}_accuracy"]
 
 
 def test_the_recipe_is_kept_as_written_and_as_resolved(finished: Any, tmp_path: Path) -> None:

@@ -32,10 +32,12 @@ def load(keys: Keys, *, say: Callable[[str], None]) -> Splits:
     import numpy as np
     from sklearn.datasets import load_digits
 
-    from pipeline.data.decode import resize_all
-
     digits = load_digits()
     pixels = np.round(digits.images * (255 / 16)).astype(np.uint8)
-    images = resize_all(pixels[..., np.newaxis], keys.image_size)
-    parts = held_out(digits.target, shares=(keys.validation, keys.test), seed=keys.split_seed)
-    return array_splits(images, digits.target, class_names=class_names(keys), parts=parts)
+    return array_splits(
+        pixels[..., np.newaxis],
+        digits.target,
+        image_size=keys.image_size,
+        class_names=class_names(keys),
+        parts=held_out(digits.target, shares=(keys.validation, keys.test), seed=keys.split_seed),
+    )

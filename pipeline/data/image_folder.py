@@ -194,7 +194,8 @@ def _split(
     digest = hashlib.sha256(f"{keys.image_size} {keys.resize} Pillow {PIL.__version__}\n".encode())
     for number, label in zip(numbers, labels, strict=True):
         digest.update(f"{label}:{read.digests[number]}\n".encode())
-    return Split(images, np.array(labels, np.int64), names, digest.hexdigest())
+    digests = [read.digests[number] for number in numbers]
+    return Split(images, np.array(labels, np.int64), names, digests, digest.hexdigest())
 
 
 def _files(keys: Keys) -> tuple[tuple[str, ...], dict[str, list[tuple[Path, int]]]]:

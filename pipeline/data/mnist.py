@@ -45,17 +45,16 @@ def load(keys: Keys, *, say: Callable[[str], None]) -> Splits:
     """
     import numpy as np
 
-    from pipeline.data.decode import resize_all
-
     arrays = _read(keys.path) if keys.path else _download()
     x, y, x_test, y_test = (arrays[part] for part in _PARTS)
     parts = held_out(y, shares=(keys.validation,), seed=keys.split_seed)
     return array_splits(
-        resize_all(x[..., np.newaxis], keys.image_size),
+        x[..., np.newaxis],
         y,
+        image_size=keys.image_size,
         class_names=class_names(keys),
         parts=parts,
-        test=(resize_all(x_test[..., np.newaxis], keys.image_size), y_test),
+        test=(x_test[..., np.newaxis], y_test),
     )
 
 

@@ -52,12 +52,15 @@ class Split:
         images: the images, readable by number.
         labels: int64 (n,), the place of each image's class in `Splits.class_names`.
         names: what each image is called in reports: a relative path, or a number.
+        image_digests: hexadecimal SHA-256 of each image before it is brought to size: of its file,
+            or of its pixels where there is no file.
         digest: hexadecimal SHA-256 of the images as they are read and of their labels, in order.
     """
 
     images: Images
     labels: np.ndarray
     names: Sequence[str]
+    image_digests: Sequence[str]
     digest: str
 
     def __len__(self) -> int:
@@ -149,6 +152,7 @@ def array_splits(
     images: np.ndarray,
     labels: np.ndarray,
     *,
+    image_size: tuple[int, int],
     class_names: tuple[str, ...],
     parts: Sequence[np.ndarray],
     test: tuple[np.ndarray, np.ndarray] | None = None,
@@ -156,8 +160,9 @@ def array_splits(
     """Return the splits of images held in memory.
 
     Args:
-        images: uint8 (n, height, width, channels).
+        images: uint8 (n, height, width, 1).
         labels: int (n,).
+        image_size: height and width that they are scaled to.
         class_names: in the order of the labels.
         parts: indices of the training images, of the validation images and, unless `test` is
             given, of the test images.
@@ -165,11 +170,17 @@ def array_splits(
     """
     import numpy as np
 
+    from pipeline.data.decode import resize_all
+
     def split(x: np.ndarray, y: np.ndarray, numbers: np.ndarray) -> Split:
-        labels = y.astype(np.int64)
-        digest = hashlib.sha256(np.ascontiguousarray(x).tobytes() + labels.tobytes())
-        names = [str(number) for number in numbers]
-        return Split(ArrayImages(x), labels, names, digest.hexdigest())
+        labels, resized = y.astype(np.int64), resize_all(x, image_size)
+        return Split(
+            ArrayImages(resized),
+            labels,
+            names=[str(number) for number in numbers],
+            image_digests=[hashlib.sha256(image.tobytes()).hexdigest() for image in x],
+            digest=hashlib.sha256(resized.tobytes() + labels.tobytes()).hexdigest(),
+        )
 
     train, validation = (split(images[part], labels[part], part) for part in parts[:2])
     if test is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.stages.learn import EVALUATION_BATCH, Trained
@@ -12,16 +13,32 @@ if TYPE_CHECKING:
 
     from pipeline.data.splits import Splits
     from pipeline.evaluation.figures import Figure
+    from pipeline.evaluation.predictions import Predictions
     from pipeline.features.fitting import TransferFitting
     from pipeline.recipe.schema import Recipe
 
 ONE_DISAGREEMENT_IN = 150  # images may the kept features give another label; one always
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """How good a model is.
+
+    Attributes:
+        metrics: by name, `val_*` and `test_*`.
+        predictions: what the model gives the images of each split, by the prefix of its metrics.
+        figures: pictures by name.
+    """
+
+    metrics: dict[str, float]
+    predictions: dict[str, Predictions]
+    figures: dict[str, Figure]
+
+
 def judge(
     recipe: Recipe, splits: Splits, trained: Trained, *, say: Callable[[str], None]
-) -> tuple[dict[str, float], dict[str, Figure]]:
-    """Return the metrics of every split that was held out, and figures of them, by name.
+) -> Judgement:
+    """Judge a model by every split that was held out.
 
     `val_*` is of the split that chose the epoch, `test_*` of the one that is looked at here only.
     """
@@ -33,6 +50,7 @@ def judge(
         of_outputs,
         probabilities,
     )
+    from pipeline.evaluation.predictions import Predictions
 
     history = trained.history
     drawn = {
@@ -43,6 +61,7 @@ def judge(
         )
     }
     metrics: dict[str, float] = {"best_epoch": float(history.best_epoch)}
+    predictions: dict[str, Predictions] = {}
     for prefix, title, split in (
         ("val", "validation", splits.validation),
         ("test", "test", splits.test),
@@ -64,6 +83,9 @@ def judge(
             split.labels, predicted, class_names=splits.class_names, topk=recipe.training.topk
         )
         metrics |= {f"{prefix}_{name}": value for name, value in values.items()}
+        predictions[prefix] = Predictions(
+            splits.class_names, split.names, split.image_digests, split.labels, predicted
+        )
         if prefix == "val" and trained.fitting:
             metrics |= _trust(trained.fitting, predicted.argmax(axis=1), say)
         drawn[f"{prefix}_confusion_matrix"] = figures.confusion(
@@ -72,7 +94,7 @@ def judge(
             title=f"{title}, accuracy {values['accuracy']:.4f} of {len(split):,}",
         )
 
-    return metrics, drawn
+    return Judgement(metrics, predictions, drawn)
 
 
 def _trust(

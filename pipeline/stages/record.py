@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +15,8 @@ from pipeline.recipe.load import LoadedRecipe, dump, parameters
 
 if TYPE_CHECKING:
     from pipeline.data.splits import Splits
-    from pipeline.evaluation.figures import Figure
     from pipeline.recipe.schema import Recipe
+    from pipeline.stages.judge import Judgement
     from pipeline.stages.learn import Trained
     from pipeline.tracking.recorder import Recorder
 
@@ -84,12 +83,18 @@ def record_model(splits: Splits, trained: Trained, recorder: Recorder) -> None:
     recorder.tags(tags)
 
 
-def record_figures(figures: Mapping[str, Figure], recorder: Recorder) -> None:
-    """Record figures as pictures."""
+def record_judgement(judgement: Judgement, recorder: Recorder) -> None:
+    """Record the metrics, the predictions behind them, and pictures of them."""
+    from pipeline.evaluation import predictions
+
+    recorder.metrics(judgement.metrics)
 
     def write(folder: Path) -> None:
+        (folder / "predictions").mkdir()
+        for prefix, given in judgement.predictions.items():
+            predictions.write(given, folder / "predictions" / f"{prefix}.csv")
         (folder / "figures").mkdir()
-        for name, figure in figures.items():
+        for name, figure in judgement.figures.items():
             figure.savefig(folder / "figures" / f"{name}.png", dpi=120)
 
     recorder.artifacts(write)

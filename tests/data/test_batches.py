@@ -32,6 +32,7 @@ def split() -> Split:
         ArrayImages(everything.images.read(np.arange(COUNT))),
         everything.labels[:COUNT],
         everything.names[:COUNT],
+        everything.image_digests[:COUNT],
         digest="fifty",
     )
 
@@ -44,6 +45,7 @@ def zeros_and_ones(split: Split) -> Split:
         ArrayImages(everything.images.read(numbers)),
         everything.labels[numbers],
         [everything.names[number] for number in numbers],
+        [everything.image_digests[number] for number in numbers],
         digest="zeros and ones",
     )
 

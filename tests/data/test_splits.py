@@ -67,6 +67,7 @@ def test_shares_that_leave_a_split_empty_are_an_error(
 
 def splits_of(images: np.ndarray, labels: np.ndarray, **changes: Any) -> Any:
     arguments: dict[str, Any] = {
+        "image_size": (8, 8),
         "class_names": CLASSES,
         "parts": [np.arange(100), np.arange(100, 150), np.arange(150, 200)],
     }
@@ -118,6 +119,15 @@ def test_the_digest_is_the_same_for_the_same_data(images: np.ndarray, labels: np
     digest = splits_of(images, labels).digest
     assert digest == splits_of(images.copy(), labels.astype(np.int8)).digest
     assert len(bytes.fromhex(digest)) == 32
+
+
+def test_an_image_is_known_by_its_own_digest_whatever_size_it_is_brought_to(
+    images: np.ndarray, labels: np.ndarray
+) -> None:
+    small, large = (splits_of(images, labels, image_size=size).train for size in ((8, 8), (9, 9)))
+    assert small.digest != large.digest
+    assert small.image_digests == large.image_digests
+    assert len(set(small.image_digests)) == len(small) == 100
 
 
 @pytest.mark.parametrize("change", ["pixel", "label", "class name", "split"])

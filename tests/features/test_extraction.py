@@ -60,7 +60,8 @@ def model() -> keras.Model:
 @pytest.fixture(scope="module")
 def split() -> Split:
     pixels = np.random.default_rng(0).integers(0, 256, (COUNT, 32, 32, 3), dtype=np.uint8)
-    return Split(ArrayImages(pixels), np.arange(COUNT) % 2, [""] * COUNT, digest="random pixels")
+    unnamed = [""] * COUNT
+    return Split(ArrayImages(pixels), np.arange(COUNT) % 2, unnamed, unnamed, "random pixels")
 
 
 def test_activations_are_those_of_the_model(model: keras.Model, split: Split) -> None:
