@@ -102,7 +102,7 @@ def run(loaded: LoadedRecipe, *, say: Say) -> Result:
         with watch.stage("train"):
             trained = learn(recipe, splits, on_epoch=_recording_epochs(recorder), say=say)
         with watch.stage("log"):  # before anything else can fail
-            record_model(splits, trained, recorder)
+            record_model(recipe, splits, trained, recorder)
         with watch.stage("evaluate"):
             judgement = judge(recipe, splits, trained, say=say)
             record_judgement(judgement, recorder)

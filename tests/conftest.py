@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pipeline.run import Result
 
 ROOT = Path(__file__).parent.parent
 TEST_DATA = Path(os.environ.get("PIPELINE_TEST_DATA", ROOT.parent / "shared" / "data"))
@@ -48,4 +52,53 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that features are kept in: one for each test."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("PIPELINE_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """A run called `digits`, finished in a store of its own, which `tracking_uri` names."""
+    from pipeline.recipe.load import load
+    from pipeline.run import run
+
+    folder = tmp_path_factory.mktemp("digits")
+    recipe = folder / "digits.yaml"
+    recipe.write_text(
+        "data: {source: digits, batch_size: 64}\n"
+        "model: {architecture: mlp, hidden: [64]}\n"
+        "optimizer: {learning_rate: 5e-3}\n"
+        "training: {epochs: 5}\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        return run(load(recipe), say=lambda message: None)
+
+
+@pytest.fixture(scope="session")
+def digits_model(digits_run: Result) -> Path:
+    """The folder of the files of the model that `digits_run` logged."""
+    from pipeline.tracking.lookup import files_of, find_model
+    from pipeline.tracking.model import DATA
+    from pipeline.tracking.store import open_store
+
+    store = open_store(digits_run.tracking_uri)
+    with files_of(store, find_model(store, digits_run.run_id)) as folder:
+        return folder / DATA
+
+
+@pytest.fixture(scope="session")
+def digit_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the first 100 digits as PNG files, `NUMBER_LABEL.png`."""
+    import numpy as np
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    folder = tmp_path_factory.mktemp("files")
+    digits = load_digits()
+    for number, (image, label) in enumerate(zip(digits.images, digits.target, strict=True)):
+        if number == 100:
+            break
+        pixels = np.round(image * (255 / 16)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:03}_{label}.png")
     return folder

@@ -16,11 +16,21 @@ PACKAGE = Path(pipeline.__file__).parent
 # A room may import from the rooms named after it, and from the foundations.
 FOUNDATIONS = {"errors", "section", "suggestions", "stopwatch", "engines", "locking"}
 ARROWS: dict[str, set[str]] = {
-    "cli": {"run", "tracking", "features", "recipe"},
+    "cli": {"run", "tracking", "features", "recipe", "inference"},
     "run": {"stages", "recipe", "data", "tracking"},
-    "stages": {"recipe", "features", "data", "models", "training", "evaluation", "tracking"},
+    "stages": {
+        "recipe",
+        "features",
+        "data",
+        "models",
+        "training",
+        "evaluation",
+        "tracking",
+        "inference",
+    },
     "recipe": {"data", "models", "training"},
     "features": {"training", "models", "data"},
+    "inference": {"data", "evaluation"},
     "training": set(),
     "evaluation": set(),
     "tracking": set(),

@@ -15,6 +15,9 @@ set_option = click.option(
     help="Replace a value of the recipe, as in optimizer.learning_rate=3e-4. Repeatable.",
 )
 
+run_argument = click.argument("run", metavar="RUN")
+uri_option = click.option("--uri", help="The store; unless given, the one that runs here go to.")
+
 
 def say(message: str) -> None:
     """Tell a person something, on standard error."""

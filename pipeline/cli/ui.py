@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli.options import say
+from pipeline.cli.options import say, uri_option
 
 
 @click.command("ui")
-@click.option("--uri", help="The store; unless given, the one that runs here go to.")
+@uri_option
 @click.option("--port", default=5000, show_default=True, help="The first port to try.")
 def command(uri: str | None, port: int) -> None:
     """Start the MLflow UI.

@@ -23,7 +23,7 @@ class BadImageError(Exception):
     """The bytes are no image that can be decoded; the message says why."""
 
 
-def decode(data: bytes, *, size: tuple[int, int], resize: Resize) -> np.ndarray:
+def decode(data: bytes, *, size: tuple[int, int], resize: Resize, channels: int = 3) -> np.ndarray:
     """Decode one image and bring it to `size`.
 
     EXIF orientation is honoured, the first frame of an animation taken, transparency laid on white;
@@ -34,9 +34,10 @@ def decode(data: bytes, *, size: tuple[int, int], resize: Resize) -> np.ndarray:
         size: height and width in pixels.
         resize: `crop` fills the size and cuts off what is beyond, `pad` fits the whole image in and
             fills up with black, `squash` ignores the proportions.
+        channels: 3 for RGB, 1 for gray.
 
     Returns:
-        uint8 (height, width, 3).
+        uint8 (height, width, channels).
 
     Raises:
         BadImageError: if the bytes cannot be decoded, or declare more pixels than Pillow trusts.
@@ -48,7 +49,11 @@ def decode(data: bytes, *, size: tuple[int, int], resize: Resize) -> np.ndarray:
             # A JPEG can be decoded at a fraction of its size; twice the target keeps it sharp.
             image.draft(image.mode, (2 * max(size), 2 * max(size)))
             image.load()
-            return np.asarray(_resized(_upright_rgb(image), size, resize))
+            upright = _upright_rgb(image)
+            if channels == 1:
+                upright = upright.convert("L")
+            pixels = np.asarray(_resized(upright, size, resize))
+            return pixels[..., np.newaxis] if channels == 1 else pixels
     except MemoryError:
         raise
     except Exception as error:  # Pillow's decoders raise whatever the broken bytes lead them to
@@ -113,7 +118,7 @@ def _crop(image: Image.Image, height: int, width: int) -> Image.Image:
 def _pad(image: Image.Image, height: int, width: int) -> Image.Image:
     scale = min(height / image.height, width / image.width)
     w, h = max(round(image.width * scale), 1), max(round(image.height * scale), 1)
-    canvas = Image.new("RGB", (width, height))
+    canvas = Image.new(image.mode, (width, height))
     fitted = image.resize((w, h), Image.Resampling.BILINEAR, reducing_gap=2.0)
     canvas.paste(fitted, ((width - w) // 2, (height - h) // 2))
     return canvas

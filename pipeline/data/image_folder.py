@@ -213,7 +213,7 @@ def _files(keys: Keys) -> tuple[tuple[str, ...], dict[str, list[tuple[Path, int]
     files: dict[str, list[tuple[Path, int]]] = {split: [] for split in folders or ("train",)}
     for split, folder in (folders or {"train": keys.path}).items():
         for label, name in enumerate(names):
-            files[split].extend((path, label) for path in _images(folder / name))
+            files[split].extend((path, label) for path in images_below(folder / name))
     shares = {} if "val" in files else {"val": keys.validation}
     if not folders and keys.test:
         shares["test"] = keys.test
@@ -274,7 +274,7 @@ def _folders(path: Path) -> list[str]:
     return sorted(entry.name for entry in path.iterdir() if _is_visible(entry) and entry.is_dir())
 
 
-def _images(folder: Path) -> Iterator[Path]:
+def images_below(folder: Path) -> Iterator[Path]:
     """Yield the images below `folder`, sorted; a folder that links lead to twice is read once."""
     from pipeline.data.decode import SUFFIXES
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,12 +72,32 @@ def record_data(recipe: Recipe, splits: Splits, recorder: Recorder) -> None:
     recorder.artifacts(write)
 
 
-def record_model(splits: Splits, trained: Trained, recorder: Recorder) -> None:
-    """Record the model, with the names of its classes."""
+def record_model(recipe: Recipe, splits: Splits, trained: Trained, recorder: Recorder) -> None:
+    """Record the model, with what it takes and gives."""
+    from pipeline.inference import served
+    from pipeline.inference.interface import Interface
     from pipeline.tracking.model import write_model
 
-    metadata = {"class_names": list(splits.class_names), "data_digest": splits.digest}
-    recorder.model(lambda folder: write_model(trained.model, folder, metadata=metadata))
+    *size, channels = splits.image_shape
+    interface = Interface(
+        class_names=splits.class_names,
+        image_size=(size[0], size[1]),
+        channels=channels,
+        resize=getattr(recipe.data, "resize", "squash"),  # what arrays are scaled by
+    )
+    metadata = {**asdict(interface), "data_digest": splits.digest}
+
+    def write(folder: Path) -> None:
+        write_model(
+            trained.model,
+            folder,
+            metadata=metadata,
+            loader=served.__name__,
+            column=served.COLUMN,
+            beside=interface.save,
+        )
+
+    recorder.model(write)
     tags = {"devices": ", ".join(trained.devices.names), "precision": trained.devices.precision}
     if trained.fitting:
         tags["features.precision"] = str(trained.fitting.report()["precision"])

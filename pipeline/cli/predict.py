@@ -1,0 +1,99 @@
+"""pipeline predict"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.cli.options import run_argument, say, uri_option
+from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipeline.inference.prediction import Prediction
+
+
+@click.command("predict")
+@run_argument
+@click.argument("paths", nargs=-1, required=True, metavar="PATH…")
+@click.option(
+    "--top", default=3, show_default=True, type=click.IntRange(1), help="How many classes to name."
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="A CSV file to write.")
+@uri_option
+def command(
+    run: str, paths: tuple[str, ...], top: int, output: Path | None, uri: str | None
+) -> int:
+    """Say what images show.
+
+    PATH is an image, a folder of images or a pattern. The result is a table (CSV) with a row a
+    file, on standard output unless a file is named for it. A file that cannot be read is a row with
+    an error, and the exit code is 1 then."""
+    from pipeline.inference import classifier as classifiers
+    from pipeline.inference.files import find
+    from pipeline.inference.prediction import predict
+    from pipeline.tracking.lookup import files_of, find_model
+    from pipeline.tracking.model import DATA
+    from pipeline.tracking.store import open_store
+
+    files = find(paths)
+    store = open_store(uri)
+    model = find_model(store, run)
+    with _opened(output) as table, files_of(store, model) as folder:
+        say(f"Using the model of {model.run_name} ({model.run_id})")
+        classifier = classifiers.load(folder / DATA)
+        names = classifier.interface.class_names
+        top = min(top, len(names))
+        table.writerow(_header(top))
+        started = time.monotonic()
+        errors = 0
+        for prediction in _shown(predict(classifier, files, classifier.interface.read), len(files)):
+            table.writerow(_row(prediction, names, top))
+            errors += bool(prediction.error)
+    seconds = time.monotonic() - started
+    say(f"{len(files):,} images in {seconds:.1f} s, {len(files) / seconds:,.0f} a second")
+    if errors:
+        say(f"{errors:,} could not be read; the column `error` says why.")
+    return 1 if errors else 0
+
+
+@contextlib.contextmanager
+def _opened(path: Path | None) -> Iterator[Any]:
+    if path is None:
+        yield csv.writer(sys.stdout, lineterminator="\n")
+        return
+    try:
+        file = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written to: {error.strerror}.") from None
+    with file:
+        yield csv.writer(file, lineterminator="\n")
+
+
+def _header(top: int) -> list[str]:
+    ranks = [(f"class_{rank}", f"probability_{rank}") for rank in range(1, top + 1)]
+    return ["file", *(column for pair in ranks for column in pair), "error"]
+
+
+def _row(prediction: Prediction[Path], names: Sequence[str], top: int) -> list[str]:
+    ranked = prediction.ranked(names, top)
+    shown = [text for name, value in ranked for text in (name, f"{value:.6f}")]
+    empty = [""] * (2 * (top - len(ranked)))
+    return [os.fspath(prediction.item), *shown, *empty, prediction.error]
+
+
+def _shown(predictions: Iterator[Prediction[Path]], total: int) -> Iterator[Prediction[Path]]:
+    """Show on a terminal how far it has come."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield from progress.track(predictions, total=total, description="predicting")

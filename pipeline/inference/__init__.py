@@ -1,0 +1,1 @@
+"""A trained model put to use: files, bytes or arrays in, classes with probabilities out."""

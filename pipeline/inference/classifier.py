@@ -1,0 +1,70 @@
+"""A model with its interface: pixels in, probabilities out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline import engines
+from pipeline.errors import ModelError
+from pipeline.inference import interface as interfaces
+from pipeline.inference.interface import Interface
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+MODEL_FILE = "model.keras"
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained model, and what it takes and gives.
+
+    Attributes:
+        model: takes (n, height, width, channels) in 0..255.
+        interface: says how large, and what the outputs are called.
+    """
+
+    model: keras.Model
+    interface: Interface
+
+    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the probabilities of a batch, float64 (n, classes), rows summing to 1.
+
+        Args:
+            pixels: (n, height, width, channels) in 0..255; the model is traced once for each n.
+        """
+        from pipeline.evaluation.metrics import of_outputs
+
+        return of_outputs(self.model.predict_on_batch(pixels))
+
+
+def load(folder: Path) -> Classifier:
+    """Load the model and the interface that lie in a folder.
+
+    Raises:
+        ModelError: if they cannot be loaded, do not fit each other, or the model holds Python code,
+            which is never run.
+    """
+    interface = interfaces.load(folder)
+    path = folder / MODEL_FILE
+    engines.load()
+    import keras
+
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # whatever a file from elsewhere leads the loader to
+        first = str(error).strip().partition("\n")[0][:300]
+        raise ModelError(f"{path} cannot be loaded as a Keras model. {first}") from None
+    expected = (interface.image_shape, len(interface.class_names))
+    units = model.output_shape[-1]
+    received = (tuple(model.input_shape[1:]), 2 if units == 1 else units)
+    if expected != received:
+        raise ModelError(
+            f"{path} does not fit the {interfaces.FILE} beside it. Expected images of "
+            f"{expected[0]} and {expected[1]} classes. Received: {received[0]} and {received[1]}."
+        )
+    return Classifier(model, interface)

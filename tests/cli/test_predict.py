@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import main
+from pipeline.run import Result
+
+
+def test_the_table_has_a_row_a_file(
+    digits_run: Result, digit_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "predictions.csv"
+    arguments = ["predict", "digits", str(digit_files), "--top", "2", "-o", str(table)]
+    assert main([*arguments, "--uri", digits_run.tracking_uri]) == 0
+    header, *rows = csv.reader(table.read_text().splitlines())
+    assert header == ["file", "class_1", "probability_1", "class_2", "probability_2", "error"]
+    assert [row[0] for row in rows] == [str(path) for path in sorted(digit_files.iterdir())]
+    assert sum(Path(row[0]).stem[-1] == row[1] for row in rows) > 90
+    assert all(float(row[2]) >= float(row[4]) for row in rows)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"Using the model of digits ({digits_run.run_id})\n100 images")
+
+
+def test_a_broken_file_is_a_row_with_an_error_and_the_exit_code_is_1(
+    digits_run: Result, digit_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, broken = tmp_path / "good.png", tmp_path / "broken.png"
+    shutil.copy(digit_files / "000_0.png", good)
+    broken.write_bytes(b"no image")
+    arguments = ["predict", "latest", str(broken), str(good), "--top", "1"]
+    assert main([*arguments, "--uri", digits_run.tracking_uri]) == 1
+    captured = capsys.readouterr()
+    header, first, second = csv.reader(captured.out.splitlines())
+    assert header == ["file", "class_1", "probability_1", "error"]
+    assert first == [str(broken), "", "", "not a JPEG, PNG, BMP, GIF or WebP image"]
+    assert (second[1], second[3]) == ("0", "")
+    assert captured.err.endswith("1 could not be read; the column `error` says why.\n")
+
+
+def test_a_path_that_is_not_there_ends_it_before_anything_is_loaded(
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", "latest", "absent.jpg"]) == 2
+    assert capsys.readouterr().err == "Error: There is no file absent.jpg.\n"
+    assert not Path("mlruns").exists()

@@ -1,0 +1,118 @@
+"""Runs and models are found by what a person calls them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import UsageError
+from pipeline.run import Result
+from pipeline.tracking import recorder as recording
+from pipeline.tracking.lookup import EXPECTED, files_of, find_model, find_run
+from pipeline.tracking.store import Store, open_store
+
+
+@pytest.fixture(scope="module")
+def store(digits_run: Result) -> Store:
+    return open_store(digits_run.tracking_uri)
+
+
+@pytest.fixture(scope="module")
+def registered(digits_run: Result, store: Store) -> str:
+    store.client.create_registered_model("ten-digits")
+    source = find_model(store, digits_run.run_id).location
+    store.client.create_model_version("ten-digits", source, digits_run.run_id)
+    store.client.set_registered_model_alias("ten-digits", "champion", "1")
+    return "models:/ten-digits"
+
+
+def a_run_without_a_model(store: Store) -> str:
+    recorder = recording.start(
+        store, experiment="digits", name="digits", description="", say=lambda message: None
+    )
+    recorder.tags({"reason": "The loss became nan."})
+    recorder.close("FAILED")
+    return recorder.run_id
+
+
+@pytest.mark.parametrize("called", ["digits", "latest"])
+def test_a_name_and_latest_mean_the_newest_run_that_has_a_model(
+    digits_run: Result, store: Store, called: str
+) -> None:
+    run_id = a_run_without_a_model(store)
+    assert find_run(store, called).info.run_id == run_id
+    found = find_model(store, called)
+    assert (found.run_id, found.run_name) == (digits_run.run_id, "digits")
+    assert found.uri == digits_run.model_uri
+
+
+def test_a_run_is_found_by_its_id_and_by_its_models(
+    digits_run: Result, store: Store, registered: str
+) -> None:
+    for called in (
+        digits_run.run_id,
+        f"runs:/{digits_run.run_id}/model",
+        digits_run.model_uri,
+        f"{registered}@champion",
+        f"{registered}/1",
+    ):
+        assert find_run(store, called).info.run_id == digits_run.run_id
+        assert find_model(store, called).location == find_model(store, "latest").location
+
+
+def test_a_registered_model_is_called_by_its_version(store: Store, registered: str) -> None:
+    assert find_model(store, f"{registered}@champion").uri == f"{registered}/1"
+
+
+def test_the_files_of_a_model_are_at_hand(digits_run: Result, store: Store) -> None:
+    with files_of(store, find_model(store, "latest")) as folder:
+        assert {path.name for path in (folder / "data").iterdir()} >= {
+            "model.keras",
+            "interface.json",
+        }
+
+
+def test_a_run_without_a_model_says_why_it_has_none(digits_run: Result, store: Store) -> None:
+    run_id = a_run_without_a_model(store)
+    with pytest.raises(UsageError) as refused:
+        find_model(store, run_id)
+    assert str(refused.value) == (
+        f"The run digits ({run_id}) has no model. It is FAILED: The loss became nan."
+    )
+
+
+def test_a_misspelt_name_is_told_the_right_one(digits_run: Result, store: Store) -> None:
+    with pytest.raises(UsageError) as refused:
+        find_model(store, "digit")
+    assert str(refused.value) == (
+        f"There is no run digit in {store.uri}. {EXPECTED} Did you mean 'digits'?"
+    )
+
+
+def test_a_name_may_hold_quotes(digits_run: Result, store: Store) -> None:
+    with pytest.raises(UsageError, match="There is no run o'clock' in"):
+        find_run(store, "o'clock'")
+
+
+@pytest.mark.parametrize(
+    ("called", "problem"),
+    [
+        ("models:/absent@champion", "There is no model models:/absent@champion in {uri}: "),
+        ("models:/", f"models:/ names no model. {EXPECTED}"),
+        ("0" * 32, f"There is no run {'0' * 32} in {{uri}}. {EXPECTED}"),
+    ],
+)
+def test_what_is_not_there_is_named(store: Store, called: str, problem: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        find_model(store, called)
+    assert str(refused.value).startswith(problem.format(uri=store.uri))
+
+
+def test_an_empty_store_says_how_to_start(in_empty_folder: Path) -> None:
+    store = open_store(None)
+    with pytest.raises(UsageError) as refused:
+        find_model(store, "latest")
+    assert str(refused.value) == (
+        f"There is no run in {store.uri} yet. Start one with: pipeline run RECIPE"
+    )
