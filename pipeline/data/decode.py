@@ -77,11 +77,11 @@ def resize_all(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Scale gray images (n, height, width, 1) of uint8 to `size`, bilinearly."""
     if images.shape[1:3] == tuple(size):
         return images
-    scaled = [
-        np.asarray(Image.fromarray(image[..., 0]).resize(size[::-1], Image.Resampling.BILINEAR))
-        for image in images
-    ]
-    return np.stack(scaled)[..., np.newaxis]
+    scaled = np.empty((len(images), *size, 1), np.uint8)
+    for image, into in zip(images, scaled, strict=True):
+        resized = Image.fromarray(image[..., 0]).resize(size[::-1], Image.Resampling.BILINEAR)
+        into[..., 0] = np.asarray(resized)
+    return scaled
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:
