@@ -199,6 +199,30 @@ def test_broken_files_are_left_out_and_named(photographs: Path, in_empty_folder:
     assert "quarantined.json" in {item.path for item in client.list_artifacts(result.run_id)}
 
 
+def test_an_image_in_two_splits_is_named_and_its_effect_is_measured(
+    photographs: Path, in_empty_folder: Path
+) -> None:
+    files = plant(photographs, {"train": 6, "val": 3})
+    shutil.copy(files[0], "photographs/val/ants/copy.jpg")
+    Path("recipe.yaml").write_text(
+        "data: {source: image_folder, path: photographs, image_size: [32, 32]}\n"
+        "model: {architecture: mlp, hidden: [4]}\ntraining: {epochs: 1}\n"
+    )
+    said: list[str] = []
+    result = run(load(Path("recipe.yaml")), say=said.append)
+    pair = f"train/ants/{files[0].name} = val/ants/copy.jpg"
+    assert any(line.startswith("WARNING: 1 picture is in") and pair in line for line in said)
+    assert result.metrics["val_duplicates"] == 1
+    right = (
+        7 * result.metrics["val_accuracy"] - 6 * result.metrics["val_accuracy_without_duplicates"]
+    )
+    assert round(right, 6) in (0, 1)
+    client = open_store(None).client
+    kept = client.download_artifacts(result.run_id, "duplicates.json")
+    (group,) = json.loads(Path(kept).read_text())
+    assert [place["name"] for place in group] == pair.split(" = ")
+
+
 def test_a_photograph_that_vanishes_during_the_run_is_named(
     photographs: Path, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

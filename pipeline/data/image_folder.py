@@ -14,7 +14,7 @@ from pydantic import Field
 
 from pipeline.data.download import Download, fetch
 from pipeline.data.keys import SourceKeys
-from pipeline.data.splits import ArrayImages, BadFile, Images, Split, Splits
+from pipeline.data.splits import ArrayImages, BadFile, Copy, Duplicates, Images, Split, Splits
 from pipeline.errors import DataError
 from pipeline.section import FilePath, Fraction, OpenFraction, Share, Size
 
@@ -53,6 +53,9 @@ class Keys(SourceKeys):
     )
     max_bad: Share = Field(
         0.01, description="Share of the files, at least 5, that may be broken before it is an error"
+    )
+    leakage: Literal["warn", "error"] = Field(
+        "warn", description="What a picture that is in more than one split leads to."
     )
 
 
@@ -101,7 +104,8 @@ def load(keys: Keys, *, say: Callable[[str], None]) -> Splits:
 
     Raises:
         DataError: if the folder is absent, its splits disagree on the classes, a class has no
-            image, or more than `max_bad` of the files are broken.
+            image, more than `max_bad` of the files are broken, or a picture is in more than one
+            split and `leakage` is error.
     """
     if not keys.path.is_dir():
         if keys.download is None:
@@ -121,12 +125,16 @@ def load(keys: Keys, *, say: Callable[[str], None]) -> Splits:
         say(f"Left out {file.name}: {file.reason}")
 
     splits: dict[str, Split] = {}
+    places: dict[int, Copy] = {}
     start = 0
     for name, members in files.items():
         numbers = [i for i in range(start, start + len(members)) if not read.reasons[i]]
         labels = [members[i - start][1] for i in numbers]
         paths = [members[i - start][0] for i in numbers]
-        splits[name] = _split(read, numbers, labels, paths, keys)
+        split = splits[name] = _split(read, numbers, labels, paths, keys)
+        for index, number in enumerate(numbers):
+            copy = Copy(name, index, split.names[index], labels[index], read.digests[number])
+            places[number] = copy
         start += len(members)
     for name, split in splits.items():
         _refuse_empty_classes(name, split, names, keys)
@@ -136,6 +144,7 @@ def load(keys: Keys, *, say: Callable[[str], None]) -> Splits:
         validation=splits["val"],
         test=splits.get("test"),
         quarantined=bad,
+        duplicates=_duplicates(read, places, keys, say),
     )
 
 
@@ -147,18 +156,22 @@ class _Read:
         digests: hexadecimal SHA-256 of each file's bytes.
         reasons: why a file is broken, empty where it is not.
         pixels: uint8 (n, height, width, 3), or None where that would be too much to keep.
+        thumbnails: uint8 (n, 16, 16, 3), which tell whether two show the same picture.
     """
 
     digests: list[str]
     reasons: list[str]
     pixels: np.ndarray | None
+    thumbnails: np.ndarray
 
 
 def _read_all(paths: Sequence[Path], keys: Keys) -> _Read:
     import numpy as np
 
+    from pipeline.data import duplicates
     from pipeline.data.decode import BadImageError, decode, read_file
 
+    thumbnails = np.zeros((len(paths), duplicates.SIDE, duplicates.SIDE, 3), np.uint8)
     shape = (len(paths), *keys.image_size, 3)
     pixels = np.empty(shape, np.uint8) if np.prod(shape) <= KEPT_BYTES else None
 
@@ -172,11 +185,32 @@ def _read_all(paths: Sequence[Path], keys: Keys) -> _Read:
             return digest, str(error)
         if pixels is not None:
             pixels[number] = image
+        thumbnails[number] = duplicates.thumbnail(image)
         return digest, ""
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         results = list(threads.map(read, range(len(paths))))
-    return _Read([digest for digest, _ in results], [reason for _, reason in results], pixels)
+    digests, reasons = (list(column) for column in zip(*results, strict=True))
+    return _Read(digests, reasons, pixels, thumbnails)
+
+
+def _duplicates(
+    read: _Read, places: Mapping[int, Copy], keys: Keys, say: Callable[[str], None]
+) -> tuple[Duplicates, ...]:
+    """Return the pictures that are there more than once, and say or refuse what they spoil."""
+    from pipeline.data.duplicates import groups_of, leakage_in, repetitions_in
+
+    numbers = sorted(places)
+    found = tuple(
+        tuple(places[numbers[i]] for i in group) for group in groups_of(read.thumbnails[numbers])
+    )
+    leakage = leakage_in(found)
+    if leakage and keys.leakage == "error":
+        raise DataError(f"data.leakage: {leakage}")
+    for message in (f"WARNING: {leakage}" if leakage else "", *repetitions_in(found)):
+        if message:
+            say(message)
+    return found
 
 
 def _split(

@@ -76,6 +76,28 @@ class BadFile:
 
 
 @dataclass(frozen=True)
+class Copy:
+    """One image among those that show the same picture.
+
+    Attributes:
+        split: `train`, `val` or `test`.
+        index: its place in the split.
+        name: what it is called there.
+        label: the place of its class in `Splits.class_names`.
+        digest: hexadecimal SHA-256 of its file.
+    """
+
+    split: str
+    index: int
+    name: str
+    label: int
+    digest: str
+
+
+Duplicates = tuple[Copy, ...]  # all that show one picture, two or more: first train, then val, test
+
+
+@dataclass(frozen=True)
 class Splits:
     """The data of a run.
 
@@ -85,6 +107,7 @@ class Splits:
         validation: what epochs and settings are chosen by.
         test: what is looked at once, at the end; None where the data has none.
         quarantined: the files that could not be decoded; they are in no split.
+        duplicates: the pictures that are there more than once, where the source looks for them.
     """
 
     class_names: tuple[str, ...]
@@ -92,6 +115,7 @@ class Splits:
     validation: Split
     test: Split | None
     quarantined: tuple[BadFile, ...]
+    duplicates: tuple[Duplicates, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -110,6 +134,15 @@ class Splits:
         """Return the splits that exist, by the prefix of their metrics."""
         splits = {"train": self.train, "val": self.validation}
         return {**splits, "test": self.test} if self.test else splits
+
+    def seen_before(self, name: str) -> list[int]:
+        """Return the places of the images of a split whose picture an earlier split has too."""
+        return sorted(
+            copy.index
+            for copies in self.duplicates
+            for copy in copies
+            if copy.split == name != copies[0].split
+        )
 
 
 def held_out(labels: np.ndarray, *, shares: Sequence[float], seed: int) -> list[np.ndarray]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.stages.leakage import effect_of_leakage
 from pipeline.stages.learn import EVALUATION_BATCH, Trained
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def judge(
         predictions[prefix] = Predictions(
             splits.class_names, split.names, split.image_digests, split.labels, predicted
         )
+        is_right = predicted.argmax(axis=1) == split.labels
+        metrics |= effect_of_leakage(splits, prefix, is_right, say=say)
         if prefix == "val" and trained.fitting:
             metrics |= _trust(trained.fitting, predicted.argmax(axis=1), say)
         drawn[f"{prefix}_confusion_matrix"] = figures.confusion(

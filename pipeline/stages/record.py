@@ -60,6 +60,7 @@ def record_data(recipe: Recipe, splits: Splits, recorder: Recorder) -> None:
     )
     recorder.metrics({f"images/{name}": float(count) for name, count in counts.items()})
     recorder.metrics({"images/quarantined": float(len(splits.quarantined))})
+    recorder.metrics({"images/duplicates": float(len(splits.duplicates))})
 
     def write(folder: Path) -> None:
         names = json.dumps(splits.class_names, ensure_ascii=False, indent=1)
@@ -68,6 +69,13 @@ def record_data(recipe: Recipe, splits: Splits, recorder: Recorder) -> None:
         if bad:
             listed = json.dumps(bad, ensure_ascii=False, indent=1)
             (folder / "quarantined.json").write_text(listed, "utf-8")
+        if splits.duplicates:
+            groups = [
+                [{"split": copy.split, "name": copy.name, "sha256": copy.digest} for copy in copies]
+                for copies in splits.duplicates
+            ]
+            listed = json.dumps(groups, ensure_ascii=False, indent=1)
+            (folder / "duplicates.json").write_text(listed, "utf-8")
 
     recorder.artifacts(write)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.data import image_folder
 from pipeline.data.decode import decode
@@ -107,6 +108,7 @@ def test_the_photographs_of_ants_and_bees_are_read(photographs: Path) -> None:
     splits = load(photographs)
     assert counts_of(splits) == {"train": [124, 121], "val": [70, 83]}
     assert splits.quarantined == ()
+    assert splits.duplicates == ()
     assert "train/ants/imageNotFound.gif" in splits.train.names
 
 
@@ -428,6 +430,70 @@ def test_a_class_of_broken_files_alone_is_an_error(tmp_path: Path, plant: Plant)
     assert refusal_of(tmp_path).startswith(
         f"data.path: the val split of {tmp_path} has no image of bees."
     )
+
+
+# Duplicates
+
+
+@pytest.fixture
+def leaking(tmp_path: Path, plant: Plant) -> tuple[Path, Path, Path]:
+    """TWO_SPLITS with one photograph of train in val, too, encoded anew; and both paths."""
+    original = min((plant(tmp_path, TWO_SPLITS) / "train" / "bees").glob("*.jpg"))
+    copy = tmp_path / "val" / "bees" / "a_copy.jpg"
+    with Image.open(original) as image:
+        image.save(copy, quality=85)
+    return tmp_path, original, copy
+
+
+def test_a_photograph_in_two_splits_is_a_warning_that_names_both(
+    leaking: tuple[Path, Path, Path],
+) -> None:
+    root, original, copy = leaking
+    said: list[str] = []
+    splits = image_folder.load(keys_of(root), say=said.append)
+    assert said[1:] == [
+        "WARNING: 1 picture is in more than one split, which flatters the metrics. "
+        f"Keep one image of each:\n  train/bees/{original.name} = val/bees/a_copy.jpg "
+        "(the same picture)"
+    ]
+    ((one, other),) = splits.duplicates
+    assert (one.split, one.name) == ("train", f"train/bees/{original.name}")
+    assert one.digest == hashlib.sha256(original.read_bytes()).hexdigest()
+    assert (other.split, other.index) == ("val", splits.validation.names.index(other.name))
+    assert other.digest == hashlib.sha256(copy.read_bytes()).hexdigest()
+    assert splits.seen_before("val") == [other.index]
+    assert splits.seen_before("train") == []
+
+
+def test_a_photograph_in_two_splits_can_be_an_error(leaking: tuple[Path, Path, Path]) -> None:
+    root, original, _ = leaking
+    assert refusal_of(root, leakage="error") == (
+        "data.leakage: 1 picture is in more than one split, which flatters the metrics. "
+        f"Keep one image of each:\n  train/bees/{original.name} = val/bees/a_copy.jpg "
+        "(the same picture)"
+    )
+
+
+def test_a_copy_within_a_split_is_no_leakage(tmp_path: Path, plant: Plant) -> None:
+    original = min((plant(tmp_path, TWO_SPLITS) / "train" / "bees").glob("*.jpg"))
+    shutil.copy(original, tmp_path / "train" / "bees" / "a_copy.jpg")
+    said: list[str] = []
+    splits = image_folder.load(keys_of(tmp_path, leakage="error"), say=said.append)
+    assert said[1:] == [
+        f"1 picture is more than once in a class:\n  train/bees/{original.name} = "
+        "train/bees/a_copy.jpg (the same file)"
+    ]
+    assert splits.seen_before("train") == splits.seen_before("val") == []
+
+
+def test_broken_files_are_no_duplicates_and_shift_none(
+    leaking: tuple[Path, Path, Path],
+) -> None:
+    root, original, copy = leaking
+    for place in ("train/ants/0.jpg", "train/bees/0.jpg", "val/bees/0.jpg"):
+        (root / place).write_bytes(b"")
+    ((one, other),) = load(root).duplicates
+    assert (root / one.name, root / other.name) == (original, copy)
 
 
 # The digest

@@ -1,0 +1,171 @@
+"""Images that are there twice."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.data import duplicates
+from pipeline.data.decode import decode
+from pipeline.data.duplicates import groups_of, leakage_in, repetitions_in, thumbnail
+from pipeline.data.splits import Copy
+
+COUNT = 24
+
+
+def jpeg(image: Image.Image, quality: int) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
+def scaled(image: Image.Image, factor: float) -> Image.Image:
+    size = (round(image.width * factor), round(image.height * factor))
+    return image.resize(size, Image.Resampling.BICUBIC)
+
+
+def thumbnail_of(data: bytes) -> np.ndarray:
+    return thumbnail(decode(data, size=(128, 128), resize="crop"))
+
+
+@pytest.fixture(scope="module")
+def originals(photographs: Path) -> list[Image.Image]:
+    opened = []
+    for name in ("ants", "bees"):
+        for path in sorted((photographs / "val" / name).glob("*.jpg"))[: COUNT // 2]:
+            with Image.open(path) as image:
+                opened.append(image.convert("RGB"))
+    return opened
+
+
+@pytest.fixture(scope="module")
+def thumbnails(originals: list[Image.Image]) -> np.ndarray:
+    return np.stack([thumbnail_of(jpeg(image, 95)) for image in originals])
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        lambda image: jpeg(image, 35),
+        lambda image: jpeg(image, 75),
+        lambda image: jpeg(scaled(image, 0.5), 85),
+        lambda image: jpeg(scaled(image, 1.5), 85),
+    ],
+    ids=["quality 35", "quality 75", "half the size", "larger"],
+)
+def test_a_copy_is_found_and_nothing_else(
+    originals: list[Image.Image], thumbnails: np.ndarray, again: Callable[[Image.Image], bytes]
+) -> None:
+    copies = np.stack([thumbnail_of(again(image)) for image in originals])
+    found = groups_of(np.concatenate([thumbnails, copies]))
+    assert found == [[number, COUNT + number] for number in range(COUNT)]
+
+
+def test_digits_that_look_alike_are_not_the_same_picture(mnist_file: Path) -> None:
+    with np.load(mnist_file) as archive:
+        digits = archive["x_train"][:3000]
+    gray = np.stack([thumbnail(np.repeat(digit[..., np.newaxis], 3, -1)) for digit in digits])
+    assert groups_of(gray) == []
+
+
+def test_more_copies_than_an_image_is_compared_with_are_one_group(thumbnails: np.ndarray) -> None:
+    count = 3 * duplicates._MOST_NEIGHBOURS
+    many = np.concatenate([thumbnails[:2], np.repeat(thumbnails[2:3], count, axis=0)])
+    assert groups_of(many) == [list(range(2, count + 2))]
+
+
+def test_a_copy_is_found_among_many_of_the_same_hash(
+    thumbnails: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    darker = [(thumbnails[0] * share).astype(np.uint8) for share in np.linspace(0.3, 1, 5)]
+    assert groups_of(np.stack([*darker, darker[2]])) == [[2, 5]]
+
+
+def test_the_same_shape_in_another_colour_is_another_picture(thumbnails: np.ndarray) -> None:
+    tinted = (thumbnails * (1, 0.7, 0.7)).astype(np.uint8)
+    assert groups_of(np.concatenate([thumbnails, tinted])) == []
+
+
+def test_flat_images_are_the_same_only_if_they_are_equal() -> None:
+    flat = np.full((4, 16, 16, 3), 128, np.uint8)
+    flat[1] += 1
+    flat[3, 0, 0] += 1
+    assert groups_of(flat) == [[0, 2]]
+
+
+def test_the_colour_of_a_ground_is_no_likeness() -> None:
+    ground = np.full((16, 16, 3), (160, 110, 40), np.uint8)
+    slope = np.arange(16, dtype=np.uint8)[:, np.newaxis, np.newaxis]
+    assert groups_of(np.stack([ground + slope // 4, ground + slope // 2])) == []
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_one_image_has_no_copy(thumbnails: np.ndarray, count: int) -> None:
+    assert groups_of(thumbnails[:count]) == []
+
+
+# What is said
+
+
+def copies(*places: str, digests: str = "aaaaaa") -> tuple[Copy, ...]:
+    """Return copies at paths such as train/ants/1.jpg."""
+    classes = ("ants", "bees")
+    parts = [place.split("/") for place in places]
+    return tuple(
+        Copy(split, 0, place, classes.index(name), digest)
+        for place, (split, name, _), digest in zip(places, parts, digests, strict=False)
+    )
+
+
+def test_nothing_is_said_of_no_duplicates() -> None:
+    assert (leakage_in([]), list(repetitions_in([]))) == ("", [])
+
+
+def test_a_picture_in_two_splits_is_leakage() -> None:
+    found = [
+        copies("train/ants/1.jpg", "val/ants/2.jpg"),
+        copies("train/ants/3.jpg", "train/ants/4.jpg", "test/ants/5.jpg", digests="aab"),
+    ]
+    assert leakage_in(found) == (
+        "2 pictures are in more than one split, which flatters the metrics. "
+        "Keep one image of each:\n"
+        "  train/ants/1.jpg = val/ants/2.jpg (the same file)\n"
+        "  train/ants/3.jpg = train/ants/4.jpg = test/ants/5.jpg (the same picture)"
+    )
+    assert list(repetitions_in(found)) == []
+
+
+def test_a_picture_in_two_classes_is_a_warning() -> None:
+    found = [copies("train/ants/1.jpg", "train/bees/1.jpg")]
+    assert leakage_in(found) == ""
+    assert list(repetitions_in(found)) == [
+        "WARNING: 1 picture is in more than one class. At most one is right; keep the image in it:"
+        "\n  train/ants/1.jpg = train/bees/1.jpg (the same file)"
+    ]
+
+
+def test_a_picture_in_two_classes_and_two_splits_is_both() -> None:
+    found = [copies("train/ants/1.jpg", "val/bees/1.jpg")]
+    assert leakage_in(found).startswith("1 picture is in more than one split")
+    assert [text[:40] for text in repetitions_in(found)] == [
+        "WARNING: 1 picture is in more than one c"
+    ]
+
+
+def test_a_repetition_within_a_class_is_a_note() -> None:
+    assert list(repetitions_in([copies("val/bees/1.jpg", "val/bees/2.jpg", digests="ab")])) == [
+        "1 picture is more than once in a class:"
+        "\n  val/bees/1.jpg = val/bees/2.jpg (the same picture)"
+    ]
+
+
+def test_a_long_list_ends_after_twenty() -> None:
+    found = [copies(f"train/ants/{i}.jpg", f"val/ants/{i}.jpg") for i in range(23)]
+    lines = leakage_in(found).splitlines()
+    assert len(lines) == 22
+    assert lines[-1] == "  and 3 more"
