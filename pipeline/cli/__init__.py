@@ -8,13 +8,26 @@ from collections.abc import Sequence
 import click
 
 import pipeline
-from pipeline.cli import cache, copy, deliver, failures, predict, run, schema, show, ui, validate
+from pipeline.cli import (
+    cache,
+    copy,
+    deliver,
+    failures,
+    predict,
+    run,
+    schema,
+    serve,
+    show,
+    ui,
+    validate,
+)
 from pipeline.cli import list as list_
 
 COMMANDS: tuple[click.Command, ...] = (
     run.command,
     validate.command,
     predict.command,
+    serve.command,
     show.command,
     list_.command,
     copy.command,

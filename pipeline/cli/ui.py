@@ -15,16 +15,16 @@ def command(uri: str | None, port: int) -> None:
 
     It shows the store in use, to this machine alone; the address of the newest run is printed."""
     from pipeline.tracking import ui
+    from pipeline.tracking.local_server import free_port, stop
     from pipeline.tracking.store import newest_run, open_store
 
     store = open_store(uri)
     run = newest_run(store)
-    port = ui.free_port(port)
+    port = free_port(port)
     process = ui.start(store, port)
     click.echo(ui.address(port, run))
     say("Ctrl-C ends it.")
     try:
         process.wait()
     except KeyboardInterrupt:
-        process.terminate()
-        process.wait()
+        stop(process)

@@ -61,7 +61,9 @@ class ServedClassifier:
                     "error": prediction.error,
                 }
             )
-        return pd.DataFrame(rows, columns=["class", "probability", "probabilities", "error"])
+        # As objects, because a number that is missing would become NaN, which is no JSON.
+        columns = ["class", "probability", "probabilities", "error"]
+        return pd.DataFrame(rows, columns=columns, dtype=object)
 
     def _pixels(self, image: Any) -> np.ndarray:
         from pipeline.data.decode import BadImageError

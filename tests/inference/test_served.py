@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,22 @@ def test_a_text_is_never_taken_for_a_path(model: Any, digit_files: Path) -> None
         "expected the bytes of an image file in base64; a path has to be a pathlib.Path"
     )
     assert row["probabilities"] == {}
+
+
+def test_mlflow_s_scoring_protocol_takes_base64_and_answers_in_json(
+    model: Any, digit_files: Path
+) -> None:
+    from mlflow.pyfunc import scoring_server
+
+    texts = [base64.b64encode((digit_files / "003_3.png").read_bytes()).decode(), "no image"]
+    request = json.dumps({"dataframe_records": [{"image": text} for text in texts]})
+    schema = model.metadata.get_input_schema()
+    answer = scoring_server.invocations(request, "application/json", model, schema)
+    assert answer.status == 200
+    first, second = json.loads(answer.response, parse_constant=pytest.fail)["predictions"]
+    assert first["class"] == "3"
+    assert (second["class"], second["probability"]) == (None, None)
+    assert second["error"].startswith("expected the bytes of an image file in base64")
 
 
 @pytest.mark.parametrize(

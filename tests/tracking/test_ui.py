@@ -1,27 +1,19 @@
-"""The MLflow UI: its port, its address, and that it answers on this machine alone."""
+"""The MLflow UI: its address, and that it answers on this machine alone."""
 
 from __future__ import annotations
 
-import socket
 import urllib.request
 from pathlib import Path
 
 from pipeline.tracking import ui
+from pipeline.tracking.local_server import free_port, stop
 from pipeline.tracking.store import experiment_id, newest_run, open_store
-
-
-def test_a_taken_port_is_passed_over() -> None:
-    with socket.socket() as taken:
-        taken.bind((ui.HOST, 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        assert ui.free_port(port) > port
 
 
 def test_it_serves_the_store_with_the_address_of_the_newest_run(in_empty_folder: Path) -> None:
     store = open_store(None)
     run = store.client.create_run(experiment_id(store, "ants"), run_name="a run")
-    port = ui.free_port(5600)
+    port = free_port(5600)
     process = ui.start(store, port)
     try:
         address = ui.address(port, newest_run(store))
@@ -32,5 +24,4 @@ def test_it_serves_the_store_with_the_address_of_the_newest_run(in_empty_folder:
         with urllib.request.urlopen(api) as answer:
             assert b"a run" in answer.read()
     finally:
-        process.terminate()
-        process.wait()
+        stop(process)
