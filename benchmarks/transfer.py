@@ -44,7 +44,7 @@ def peer(photographs: str, weights: str, epochs: int) -> dict[str, float]:
     x = keras.layers.RandomFlip("horizontal")(pixels)
     x = keras.applications.resnet.preprocess_input(x)
     x = keras.layers.GlobalAveragePooling2D()(base(x, training=False))
-    x = keras.layers.Dropout(0.5)(x)
+    x = keras.layers.Dropout(0.3)(x)
     output = keras.layers.Dense(2, activation="softmax", kernel_initializer="zeros")(x)
     model = keras.Model(pixels, output)
     rate = keras.optimizers.schedules.CosineDecay(1e-2, epochs * len(train))

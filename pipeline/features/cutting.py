@@ -61,14 +61,15 @@ def before_layer(model: keras.Model, first: int) -> Cut:
     tensors = list(crossing.values())
     base_rest = keras.Model(tensors, base.output, name=f"{base.name}_rest")
     inputs = [keras.Input(tensor.shape[1:]) for tensor in tensors]
-    x = base_rest(inputs if len(inputs) > 1 else inputs[0])
+    taken = inputs if len(inputs) > 1 else inputs[0]
+    x = base_rest(taken)
     for layer in _head_layers(model):
         x = layer(x)
     return Cut(
         prepare=_prepare(model),
         prefix=keras.Model(base.input, tensors, name=f"{base.name}_start"),
         pool=False,
-        rest=keras.Model(inputs, x, name="rest"),
+        rest=keras.Model(taken, x, name="rest"),
         place=first,
     )
 

@@ -96,7 +96,8 @@ def _transfer_fitting(
     devices: Devices,
     say: Callable[[str], None],
 ) -> TransferFitting:
-    from pipeline.features.fitting import Setting, TransferFitting
+    from pipeline.features.fitting import TransferFitting
+    from pipeline.features.shortcut import Setting
 
     setting = Setting(
         splits=splits,

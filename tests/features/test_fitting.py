@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
-from pipeline.features import fitting, kept
+from pipeline.features import kept, precision
+from pipeline.features.shortcut import Shortcut
 from pipeline.recipe.load import load
 from pipeline.run import Result, run
 
@@ -55,6 +57,18 @@ def test_the_second_run_starts_from_the_first_one_s_features(recipe: Path) -> No
     assert first.metrics["val_accuracy"] > 0.7
 
 
+def test_validation_by_epoch_is_that_of_the_model_that_is_logged(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "processor_has_bfloat16", lambda: True)
+    result, _ = run_of(recipe)
+    assert (result.features or {})["precision"] == "bfloat16"
+    client = MlflowClient(result.tracking_uri)
+    history = client.get_metric_history(result.run_id, "epoch/val_loss")
+    (loss,) = [row.value for row in history if row.step == result.best_epoch]
+    assert result.metrics["val_log_loss"] == pytest.approx(loss, abs=1e-6)
+
+
 def test_the_head_can_change_without_new_features(recipe: Path) -> None:
     run_of(recipe)
     before = {entry.key for entry in kept.entries()}
@@ -66,8 +80,8 @@ def test_outputs_that_the_whole_model_does_not_confirm_are_not_used(
     recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected, _ = run_of(recipe, "training.epochs=3")
-    real = fitting._outputs
-    monkeypatch.setattr(fitting, "_outputs", lambda cut, features: 1 - real(cut, features))
+    real = Shortcut._outputs
+    monkeypatch.setattr(Shortcut, "_outputs", lambda self, features: 1 - real(self, features))
     result, _ = run_of(recipe, "training.epochs=3")
     assert result.metrics["val_accuracy"] == expected.metrics["val_accuracy"]
 
@@ -93,6 +107,7 @@ def test_fine_tuning_starts_from_kept_activations(recipe: Path) -> None:
     result, said = run_of(recipe, fine_tune)
     assert sum(message.startswith("Sent 100 train images") for message in said) == 2
     assert result.epochs == 17
+    assert result.metrics["features/disagreements"] <= 1
     assert result.metrics["val_accuracy"] > 0.7
 
 

@@ -1,0 +1,231 @@
+"""What is kept of the images where a model is cut, and the model as seen from there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import tensorflow as tf
+
+from pipeline.data.batches import shuffled, steps_per_epoch, targets_for
+from pipeline.features import kept
+from pipeline.features.compiling import Precision
+from pipeline.features.cutting import Cut
+from pipeline.features.extraction import Extractor, Features, Views, batches_of
+from pipeline.features.precision import Choice, choose
+from pipeline.models import transfer
+from pipeline.training.phases import Batches
+
+if TYPE_CHECKING:
+    import keras
+
+    from pipeline.data.splits import Split, Splits
+    from pipeline.section import Output
+    from pipeline.training.devices import Devices
+    from pipeline.training.keys import Training
+    from pipeline.training.optimizers import OptimizerKeys
+
+SAMPLE = 16  # images that the compiled prefix is compared on with the stock one
+ASKED_AGAIN = 8  # images that the whole model is asked about, to check what was kept of its base
+_GIB = 2**30
+_AS_THEY_ARE = Views(1, (), None, 0)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the phases of a transfer model are made from.
+
+    Attributes:
+        splits: the images.
+        pixels: their batches as pixels, for what cannot be kept.
+        output: what the model ends in.
+        batch_size: images in a training batch.
+        augmentation: the entries of the recipe, which determine `layers`.
+        layers: Keras preprocessing layers.
+        seed: of the order of the images and of their views.
+        training: the section of the recipe.
+        optimizer: the section of the recipe.
+        devices: what is trained on.
+        precision: what the frozen part computes in if its features stay the same.
+        cache_gb: what kept features may take on the disk, in GiB.
+    """
+
+    splits: Splits
+    pixels: Batches
+    output: Output
+    batch_size: int | Literal["all"]
+    augmentation: Sequence[Any]
+    layers: Sequence[Any]
+    seed: int
+    training: Training
+    optimizer: OptimizerKeys
+    devices: Devices
+    precision: Precision
+    cache_gb: float
+
+
+class Shortcut:
+    """The training images as the compiled prefix gives them, the others as the stock one does.
+
+    Validation, by epoch and at the end, is thereby that of the model that is logged: its frozen
+    part is a constant of the images, in float32 and not compiled. The validation images go through
+    the compiled prefix as well, to see what it would have changed.
+    """
+
+    def __init__(
+        self, model: keras.Model, cut: Cut, setting: Setting, say: Callable[[str], None]
+    ) -> None:
+        self._model = model
+        self._cut = cut
+        self._setting = setting
+        self._say = say
+        self._base = transfer.base_of(model).name
+        train = setting.splits.train
+
+        def chosen() -> Choice:
+            spread = np.unique(np.linspace(0, len(train) - 1, SAMPLE).astype(int))
+            sample = np.asarray(cut.prepare(train.images.read(spread), training=False))
+            return choose(cut.prefix, sample, pool=cut.pool, wanted=setting.precision, say=say)
+
+        stock = Choice(cut.prefix, "stock", 0.0)
+        self._compiled = self._extractor(chosen, wanted=setting.precision, sample=train.digest)
+        self._exact = self._extractor(lambda: stock, wanted="stock", sample=None)
+
+    def bytes_needed(self) -> int:
+        """Return the most that has to be written to the disk."""
+        splits, views = self._setting.splits, self._views
+        if self._compiled.has(splits.train, views):
+            return 0
+        return (
+            self._compiled.bytes_for(len(splits.train), views.count)
+            + self._compiled.bytes_for(len(splits.validation), 1)
+            + self._exact.bytes_for(len(splits.validation), 1)
+        )
+
+    def bytes_allowed(self) -> int:
+        """Return the most that may be written to the disk."""
+        return int(min(kept.free_bytes() * 0.9, self._setting.cache_gb * _GIB))
+
+    def compute(self) -> None:
+        """Send the images through the prefix, or find what was kept.
+
+        Raises:
+            PipelineError: if the activations do not fit on the disk.
+        """
+        splits = self._setting.splits
+        self._train = self._features(self._compiled, splits.train, self._views, "train")
+        self._quick = self._features(self._compiled, splits.validation, _AS_THEY_ARE, "val")
+        self._validation = self._features(self._exact, splits.validation, _AS_THEY_ARE, "val")
+
+    def batches(self) -> Batches:
+        """Return the batches of activations of the training and of the validation images."""
+        setting, finish = self._setting, targets_for(self._setting.output)
+        train, validation = self._train, self._validation
+
+        def training(first_epoch: int, epochs: int) -> Any:
+            indices = shuffled(
+                len(train),
+                batch_size=setting.batch_size,
+                seed=setting.seed,
+                first_epoch=first_epoch,
+                epochs=epochs,
+            )
+            return batches_of(train, indices, finish)
+
+        first_view = tf.constant(0, tf.int64)
+        in_order = tf.data.Dataset.range(len(validation)).batch(256)
+        in_order = in_order.map(lambda numbers: (first_view, numbers))
+        return Batches(
+            training=training,
+            validation=batches_of(validation, in_order, finish),
+            steps_per_epoch=steps_per_epoch(setting.splits.train, setting.batch_size),
+        )
+
+    def report(self) -> dict[str, Any]:
+        """Return the precision of the training features, their error, and images per second."""
+        return {
+            "precision": self._train.precision,
+            "relative_error": self._train.relative_error,
+            "images_per_second": round(self._train.images_per_second, 1),
+        }
+
+    def outputs(self, split: Split, name: str) -> np.ndarray | None:
+        """Return what the whole stock model gives for the images of a split, (n, units).
+
+        It is asked itself for the first images, so that a mistake in what was kept of its base
+        cannot go unseen.
+
+        Args:
+            split: the images.
+            name: what the split is called.
+
+        Returns:
+            None where the answers differ: then the model has to be asked for all images.
+        """
+        outputs = self._outputs(self._features(self._exact, split, _AS_THEY_ARE, name))
+        first = split.images.read(np.arange(min(ASKED_AGAIN, len(split))))
+        whole = np.asarray(self._model(first, training=False))
+        return outputs if np.allclose(outputs[: len(first)], whole, atol=1e-3) else None
+
+    def disagreements(self, chosen: np.ndarray) -> int:
+        """Return how many validation images the compiled prefix would give another label.
+
+        Args:
+            chosen: int (n,), the labels that the whole stock model gives.
+        """
+        outputs = self._outputs(self._quick)
+        labels = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0.5
+        return int(np.sum(labels != chosen))
+
+    @property
+    def _views(self) -> Views:
+        setting = self._setting
+        settings = json.loads(json.dumps([e.model_dump(mode="json") for e in setting.augmentation]))
+        training = setting.training
+        epochs = training.epochs + (training.fine_tune.epochs if training.fine_tune else 0)
+        count = min(training.views, epochs) if setting.layers else 1
+        return Views(count, setting.layers, settings, setting.seed)
+
+    def _extractor(
+        self, choose: Callable[[], Choice], *, wanted: str, sample: str | None
+    ) -> Extractor:
+        return Extractor(
+            self._cut,
+            choose,
+            wanted=wanted,
+            sample=sample,
+            classes=len(self._setting.splits.class_names),
+            limit=int(self._setting.cache_gb * _GIB),
+            say=self._say,
+        )
+
+    def _features(self, extractor: Extractor, split: Split, views: Views, name: str) -> Features:
+        features = extractor.features(split, views, name=f"{self._base} {name}")
+        what = f"{len(split):,} {name} images in {views.count} view{'s' * (views.count > 1)}"
+        if features.images_per_second:
+            distinct = len(features.activations[0])
+            if distinct < len(split) * views.count:
+                what += f", {distinct:,} of them distinct,"
+            precision = {"stock": "float32, not compiled"}.get(
+                features.precision, features.precision
+            )
+            self._say(
+                f"Sent {what} through {self._base} in {precision}, "
+                f"{features.images_per_second:.0f} images a second"
+            )
+        elif extractor is self._compiled:
+            self._say(f"Features of {what} were kept from an earlier run")
+        return features
+
+    def _outputs(self, features: Features) -> np.ndarray:
+        """Return what the rest of the model makes of the images' first views, (n, units)."""
+        parts = []
+        for start in range(0, len(features), 1024):
+            numbers = np.arange(start, min(start + 1024, len(features)))
+            activations = features.of(numbers, 0)
+            single = activations[0] if len(activations) == 1 else activations
+            parts.append(np.asarray(self._cut.rest(single, training=False)))
+        return np.concatenate(parts)
