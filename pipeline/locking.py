@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 
 @contextlib.contextmanager
@@ -23,3 +24,22 @@ def locked(path: Path) -> Iterator[None]:
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def hold(path: Path) -> IO[str] | None:
+    """Lock a file for as long as what is returned stays open; the system frees it with the process.
+
+    Returns:
+        The open file; None where another process holds it, or there is no flock.
+    """
+    if os.name == "nt":
+        return None
+    import fcntl
+
+    lock = path.open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return None
+    return lock

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,22 +11,32 @@ from typing import TYPE_CHECKING, Any
 from pipeline import engines
 from pipeline.data.sources import SOURCES
 from pipeline.errors import DataError, PipelineError
+from pipeline.interruption import orderly
 from pipeline.recipe.load import LoadedRecipe
 from pipeline.stages.judge import judge
 from pipeline.stages.learn import learn
 from pipeline.stages.record import (
     record_data,
     record_failure,
+    record_interruption,
     record_judgement,
     record_model,
     record_recipe,
 )
+from pipeline.stages.resume import (
+    begin,
+    command,
+    refuse_another_recipe,
+    refuse_other_images,
+)
 from pipeline.stopwatch import Stopwatch
+from pipeline.training.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
     from pipeline.data.splits import Splits
     from pipeline.recipe.schema import Recipe
     from pipeline.tracking.recorder import Recorder
+    from pipeline.tracking.store import Store
 
 Say = Callable[[str], None]
 
@@ -66,12 +77,13 @@ class Result:
     undelivered: str | None
 
 
-def run(loaded: LoadedRecipe, *, say: Say) -> Result:
+def run(loaded: LoadedRecipe, *, say: Say, resume: str | None = None) -> Result:
     """Train, evaluate and log what a recipe describes.
 
     Args:
         loaded: the recipe, and what it was read from.
         say: tells a person what is going on.
+        resume: the id of a run that was interrupted, or `latest`, to go on with it.
 
     Raises:
         PipelineError: if the run fails; in MLflow it is FAILED, with the reason.
@@ -81,38 +93,53 @@ def run(loaded: LoadedRecipe, *, say: Say) -> Result:
     recipe = loaded.recipe
     with watch.stage("import"):
         engines.load()
-        from pipeline.tracking import recorder as recording
-        from pipeline.tracking.store import open_store
+        from pipeline.tracking.store import checkpoints_folder, open_store
     with watch.stage("store"):
-        experiment = recipe.tracking.experiment or recipe.name
         store = open_store(recipe.tracking.uri)
-        recorder = recording.start(
-            store,
-            experiment=experiment,
-            name=recipe.name,
-            description=recipe.description,
-            say=say,
-        )
-    try:
-        record_recipe(loaded, recorder)
-        with watch.stage("data"):
-            splits = SOURCES[recipe.data.source].load(recipe.data, say=say)
-        _refuse_other_classes(recipe, splits)
-        record_data(recipe, splits, recorder)
-        with watch.stage("train"):
-            trained = learn(recipe, splits, on_epoch=_recording_epochs(recorder), say=say)
-        with watch.stage("log"):  # before anything else can fail
-            record_model(recipe, splits, trained, recorder)
-        with watch.stage("evaluate"):
-            judgement = judge(recipe, splits, trained, say=say)
-            record_judgement(judgement, recorder)
-    except BaseException as raised:
-        error = _explained(raised)
-        record_failure(error, recorder)
-        raise error from None
-    with watch.stage("log"):
-        recorder.metrics({f"seconds/{stage}": value for stage, value in watch.seconds.items()})
-        undelivered = recorder.close("FINISHED")
+        recorder = _begun(loaded, store, resume, say)
+        folder = checkpoints_folder(recorder.run_id)
+        checkpoints = Checkpoints(folder, say)
+
+    def leave() -> None:
+        checkpoints.flush()
+        record_interruption(recorder)
+        say(_how_to_go_on(loaded, checkpoints, recorder))
+
+    with orderly(leave):
+        try:
+            if not resume:
+                begin(folder, loaded)
+            record_recipe(loaded, recorder)
+            with watch.stage("data"):
+                splits = SOURCES[recipe.data.source].load(recipe.data, say=say)
+            _refuse_other_classes(recipe, splits)
+            refuse_other_images(folder, splits.digest)
+            record_data(recipe, splits, recorder)
+            with watch.stage("train"):
+                trained = learn(
+                    recipe,
+                    splits,
+                    on_epoch=_recording_epochs(recorder),
+                    say=say,
+                    checkpoints=checkpoints,
+                )
+            with watch.stage("log"):  # before anything else can fail
+                record_model(recipe, splits, trained, recorder)
+            with watch.stage("evaluate"):
+                judgement = judge(recipe, splits, trained, say=say)
+                record_judgement(judgement, recorder)
+        except Exception as raised:
+            error = _explained(raised)
+            checkpoints.flush()
+            record_failure(error, recorder)
+            if checkpoints.last_epoch():
+                say(_how_to_go_on(loaded, checkpoints, recorder))
+            raise error from None
+        with watch.stage("log"):
+            spent = {f"seconds/{stage}": value for stage, value in watch.seconds.items()}
+            recorder.metrics(spent)
+            undelivered = recorder.close("FINISHED")
+            shutil.rmtree(folder, ignore_errors=True)
     return Result(
         run_id=recorder.run_id,
         name=recipe.name,
@@ -128,6 +155,33 @@ def run(loaded: LoadedRecipe, *, say: Say) -> Result:
         features=trained.fitting.report() if trained.fitting else None,
         undelivered=str(undelivered) if undelivered else None,
     )
+
+
+def _begun(loaded: LoadedRecipe, store: Store, resume: str | None, say: Say) -> Recorder:
+    """Return the record of a new run, or of the one that goes on."""
+    from pipeline.tracking import recorder as recording
+    from pipeline.tracking import unfinished
+    from pipeline.tracking.store import checkpoints_folder
+
+    recipe = loaded.recipe
+    experiment = recipe.tracking.experiment or recipe.name
+    if resume:
+        run_id = unfinished.find(store, resume, experiment=experiment)
+        refuse_another_recipe(checkpoints_folder(run_id), loaded, say=say)
+        return recording.reopen(store, run_id, say=say)
+    return recording.start(
+        store,
+        experiment=experiment,
+        name=recipe.name,
+        description=recipe.description,
+        say=say,
+    )
+
+
+def _how_to_go_on(loaded: LoadedRecipe, checkpoints: Checkpoints, recorder: Recorder) -> str:
+    epoch = checkpoints.last_epoch()
+    kept = f"What was trained up to epoch {epoch} is kept. " if epoch else ""
+    return f"{kept}Go on with: {command(loaded, recorder.run_id)}"
 
 
 def _recording_epochs(recorder: Recorder) -> Callable[[int, dict[str, float], float], None]:
@@ -152,7 +206,7 @@ def _refuse_other_classes(recipe: Recipe, splits: Splits) -> None:
         )
 
 
-def _explained(error: BaseException) -> BaseException:
+def _explained(error: Exception) -> Exception:
     """Return the error of our own that TensorFlow wrapped while it read images, if it did."""
     found = re.search(r"\bDataError: (.*)", str(error))
     if not isinstance(error, PipelineError) and found:

@@ -14,10 +14,19 @@ import pipeline
 PACKAGE = Path(pipeline.__file__).parent
 
 # A room may import from the rooms named after it, and from the foundations.
-FOUNDATIONS = {"errors", "section", "suggestions", "stopwatch", "engines", "locking"}
+FOUNDATIONS = {
+    "errors",
+    "section",
+    "suggestions",
+    "stopwatch",
+    "engines",
+    "locking",
+    "durable",
+    "interruption",
+}
 ARROWS: dict[str, set[str]] = {
     "cli": {"run", "tracking", "features", "recipe", "inference"},
-    "run": {"stages", "recipe", "data", "tracking"},
+    "run": {"stages", "recipe", "data", "training", "tracking"},
     "stages": {
         "recipe",
         "features",

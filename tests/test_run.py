@@ -283,8 +283,41 @@ def test_a_run_that_is_interrupted_is_killed(
 
     monkeypatch.setattr(ProgressDisplay, "on_epoch_end", interrupt)
     assert main(["run", str(written(DIGITS))]) == 130
+    run_id = newest_run(open_store(None)).info.run_id
     assert newest_run(open_store(None)).info.status == "KILLED"
-    assert capsys.readouterr().err.endswith("Interrupted.\n")
+    assert capsys.readouterr().err.endswith(
+        "What was trained up to epoch 1 is kept. Go on with: pipeline run recipe.yaml --resume "
+        f"{run_id}\n\nInterrupted.\n"
+    )
+
+
+def test_a_run_that_was_interrupted_goes_on_as_if_it_had_not_been(
+    finished: Any, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.training.progress import ProgressDisplay
+
+    def interrupt_after_three(display: Any, epoch: int, logs: Any = None) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ProgressDisplay, "on_epoch_end", interrupt_after_three)
+        with pytest.raises(KeyboardInterrupt):
+            run_of(DIGITS)
+    loaded = load(written(DIGITS))
+    result = run(loaded, say=lambda message: None, resume="latest")
+    assert result.metrics == finished[0].metrics
+    assert result.epochs == 8
+    client = open_store(None).client
+    tracked = client.get_run(result.run_id)
+    assert tracked.info.status == "FINISHED"
+    for name in tracked.data.metrics:
+        steps = [metric.step for metric in client.get_metric_history(result.run_id, name)]
+        assert steps == (list(range(1, 9)) if name.startswith("epoch/") else [0])
+    assert len(tracked.outputs.model_outputs) == 1
+    assert (
+        list(Path("mlruns/checkpoints").iterdir()) == list(Path("mlruns/running").iterdir()) == []
+    )
 
 
 def test_json_is_one_object_and_nothing_else(

@@ -13,9 +13,10 @@ from typing import Any
 import click
 
 import pipeline
+from pipeline import interruption
 from pipeline.errors import PipelineError, RecipeError
 
-INTERRUPTED = 130
+INTERRUPTED = interruption.EXIT_CODE
 
 
 def guarded(command: Callable[[], Any]) -> int:

@@ -21,8 +21,15 @@ if TYPE_CHECKING:
 @click.command("run")
 @recipe_argument
 @set_option
+@click.option(
+    "--resume",
+    metavar="RUN",
+    help="Go on with a run that was interrupted: its id, its name, or latest.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-def command(recipe: Path, substitutions: tuple[str, ...], as_json: bool) -> None:
+def command(
+    recipe: Path, substitutions: tuple[str, ...], resume: str | None, as_json: bool
+) -> None:
     """Train, evaluate and log a recipe."""
     from pipeline.recipe.load import load
     from pipeline.run import run
@@ -32,7 +39,7 @@ def command(recipe: Path, substitutions: tuple[str, ...], as_json: bool) -> None
         say(str(warning))
     signal.signal(signal.SIGTERM, _interrupt)  # what clusters send is an interruption too
     with contextlib.redirect_stdout(sys.stderr):  # what Keras prints is not the result
-        result = run(loaded, say=say)
+        result = run(loaded, say=say, resume=resume)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(result), ensure_ascii=False))
     else:

@@ -27,12 +27,14 @@ class LoadedRecipe:
     """A recipe that can be run.
 
     Attributes:
+        path: the file.
         recipe: with every default filled in.
         text: the file as written.
         substitutions: the `--set` arguments, in order.
         warnings: what is probably not meant.
     """
 
+    path: Path
     recipe: Recipe
     text: str
     substitutions: tuple[str, ...]
@@ -62,7 +64,7 @@ def load(
     values = assignments(substitutions, folder=Path.cwd(), environment=environment)
     document = substitute(document, values)
     recipe, warnings = check(document, name=path.stem)
-    return LoadedRecipe(recipe, text, substitutions, warnings)
+    return LoadedRecipe(path, recipe, text, substitutions, warnings)
 
 
 def check(document: Document, *, name: str) -> tuple[Recipe, tuple[Problem, ...]]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.features.compiling import Precision
     from pipeline.features.fitting import TransferFitting
     from pipeline.recipe.schema import Recipe
+    from pipeline.training.checkpoints import Checkpoints
     from pipeline.training.devices import Devices
     from pipeline.training.phases import Batches, History
 
@@ -37,6 +38,7 @@ def learn(
     *,
     on_epoch: Callable[[int, dict[str, float], float], None],
     say: Callable[[str], None],
+    checkpoints: Checkpoints | None = None,
 ) -> Trained:
     """Build and train the model of a recipe.
 
@@ -45,6 +47,7 @@ def learn(
         splits: the images.
         on_epoch: is called with each epoch's number, from 1, its metrics and its seconds.
         say: tells a person what is going on.
+        checkpoints: where to go on from, and what to keep.
 
     Raises:
         ModelError: if the model cannot be built.
@@ -83,6 +86,7 @@ def learn(
             label_smoothing=recipe.regularization.label_smoothing,
             devices=found,
             on_epoch=on_epoch,
+            checkpoints=checkpoints,
         )
     return Trained(model, history, found, fitting)
 

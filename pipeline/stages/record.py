@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pipeline.stages.learn import Trained
     from pipeline.tracking.recorder import Recorder
 
+_SECONDS_TO_SEND = 0.5
 _PACKAGES = ("tensorflow", "keras", "mlflow", "numpy", "pillow", "scikit-learn", "pydantic")
 
 
@@ -129,13 +130,15 @@ def record_judgement(judgement: Judgement, recorder: Recorder) -> None:
     recorder.artifacts(write)
 
 
-def record_failure(error: BaseException, recorder: Recorder) -> None:
-    """Record why a run ended, and end it: KILLED if it was interrupted, FAILED otherwise."""
-    if isinstance(error, KeyboardInterrupt):
-        reason = "interrupted"
-    elif isinstance(error, PipelineError):
-        reason = str(error)
-    else:
-        reason = f"{type(error).__name__}: {error}"
+def record_failure(error: Exception, recorder: Recorder) -> None:
+    """Record why a run failed, and end it."""
+    is_ours = isinstance(error, PipelineError)
+    reason = str(error) if is_ours else f"{type(error).__name__}: {error}"
     recorder.tags({"reason": reason[:5000]})
-    recorder.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+    recorder.close("FAILED")
+
+
+def record_interruption(recorder: Recorder) -> None:
+    """Record that a run was interrupted, and end it soon: what is not sent by then is kept."""
+    recorder.tags({"reason": "interrupted"})
+    recorder.close("KILLED", within=_SECONDS_TO_SEND)

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.durable import write_whole
+
 Kind = Literal["metrics", "parameters", "tags", "dataset", "artifacts", "model", "state"]
 
 _BATCH = 100  # the most parameters or tags that MLflow takes at once
@@ -82,7 +84,7 @@ def write(deliveries: list[Delivery], *, path: Path, run_id: str, uri: str) -> N
         "tracking_uri": uri,
         "deliveries": [asdict(delivery) for delivery in deliveries],
     }
-    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    write_whole(path, json.dumps(content, indent=1).encode())
 
 
 def read(path: Path) -> tuple[str, str, list[Delivery]]:
@@ -115,17 +117,31 @@ def _send_dataset(body: dict[str, Any], client: Any, run_id: str) -> None:
 
 
 def _send_model(folder: Path, client: Any, run_id: str) -> None:
-    from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
 
-    run = client.get_run(run_id)
-    logged = client.create_logged_model(
-        run.info.experiment_id, name="model", source_run_id=run_id, model_type="keras"
-    )
+    logged = _logged_model(client, run_id)
     described = Model.load(str(folder / "MLmodel"))
     described.run_id, described.model_id = run_id, logged.model_id
     described.model_uuid, described.artifact_path = logged.model_id, logged.artifact_location
     described.save(str(folder / "MLmodel"))
     client.log_model_artifacts(logged.model_id, str(folder))
-    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
     client.finalize_logged_model(logged.model_id, "READY")
+
+
+def _logged_model(client: Any, run_id: str) -> Any:
+    """Return the run's model: the one that an earlier try has made, if there was one."""
+    from mlflow.entities import LoggedModelOutput
+
+    run = client.get_run(run_id)
+    experiment = run.info.experiment_id
+    tried = client.search_logged_models([experiment], f"source_run_id = '{run_id}'", max_results=1)
+    logged = (
+        tried[0]
+        if tried
+        else client.create_logged_model(
+            experiment, name="model", source_run_id=run_id, model_type="keras"
+        )
+    )
+    if not run.outputs.model_outputs:
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    return logged

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import getpass
 import os
-import queue
 import shutil
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.errors import TrackingError
-from pipeline.tracking import deliveries
+from pipeline.errors import TrackingError, UsageError
+from pipeline.tracking import deliveries, presence
 from pipeline.tracking.deliveries import Delivery
-from pipeline.tracking.store import FOLDER, Store, experiment_id, first_line
+from pipeline.tracking.presence import Presence
+from pipeline.tracking.store import (
+    Store,
+    experiment_id,
+    first_line,
+    one_at_a_time,
+    running_folder,
+    undelivered_folder,
+)
 
 State = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -31,30 +39,52 @@ class Recorder:
     on; what is missing is sent when the store is back, or left in mlruns/undelivered/ at the end.
     """
 
-    def __init__(self, store: Store, run: Any, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        run: Any,
+        presence: Presence,
+        say: Callable[[str], None],
+        known: frozenset[tuple[str, int]] = frozenset(),
+    ) -> None:
+        """Begin to record.
+
+        Args:
+            store: where the run is.
+            run: the run, of MLflow.
+            presence: the sign that it is alive.
+            say: tells a person what is going on.
+            known: names and steps of metrics that the run has from before it was interrupted.
+        """
         self.run_id: str = run.info.run_id
         self.uri = store.uri
         self._client = store.client
         self._say = say
-        self._folder = Path(tempfile.mkdtemp(prefix="pipeline-"))
-        self._queue: queue.SimpleQueue[Delivery | None] = queue.SimpleQueue()
-        self._waiting: list[Delivery] = []
+        self._presence = presence
+        self._known = known
+        # What is not sent for certain, in order: nothing leaves before it is.
+        self._waiting: deque[Delivery] = deque()
+        self._changed = threading.Condition()
         self._closing = threading.Event()
-        self._is_away = False
+        self._is_given_up = False
         self._thread = threading.Thread(target=self._send_all, daemon=True, name="recorder")
         self._thread.start()
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Record metrics at a step."""
-        self._queue.put(deliveries.metrics(values, step))
+        """Record metrics at a step, those that the run does not have from before."""
+        delivery = deliveries.metrics(values, step)
+        named = delivery.body["values"]
+        new = {name: value for name, value in named.items() if (name, step) not in self._known}
+        if new:
+            self._put(Delivery("metrics", {**delivery.body, "values": new}))
 
     def parameters(self, values: Mapping[str, str]) -> None:
         """Record parameters."""
-        self._queue.put(Delivery("parameters", dict(values)))
+        self._put(Delivery("parameters", dict(values)))
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Record tags."""
-        self._queue.put(Delivery("tags", dict(values)))
+        self._put(Delivery("tags", dict(values)))
 
     def dataset(
         self,
@@ -73,7 +103,7 @@ class Recorder:
             "source": source,
             "profile": dict(counts),
         }
-        self._queue.put(Delivery("dataset", body))
+        self._put(Delivery("dataset", body))
 
     def artifacts(self, write: Callable[[Path], None]) -> None:
         """Record files: `write` is called with an empty folder to put them into."""
@@ -83,35 +113,49 @@ class Recorder:
         """Record an MLflow model: `write` is called with the folder to make it in."""
         self._files("model", write)
 
-    def close(self, state: State) -> Path | None:
+    def close(self, state: State, *, within: float | None = None) -> Path | None:
         """End the run, and wait until everything is sent or has been tried again.
 
-        An interrupt ends the waiting: what is not sent by then is kept, and the interrupt goes on.
+        A run that is ended already keeps its state.
+
+        Args:
+            state: how it ended.
+            within: seconds to wait at most.
 
         Returns:
             The folder with what could not be sent, None where everything was.
         """
-        end_time = int(time.time() * 1000)
-        self._queue.put(Delivery("state", {"status": state, "end_time": end_time}))
-        self._queue.put(None)
-        self._closing.set()
-        try:
-            self._thread.join()
-        except KeyboardInterrupt:
-            self._keep_undelivered()
-            raise
-        return self._keep_undelivered()
+        if not self._closing.is_set():
+            end_time = int(time.time() * 1000)
+            self._put(Delivery("state", {"status": state, "end_time": end_time}))
+            self._closing.set()
+            with self._changed:
+                self._changed.notify()
+        self._thread.join(within)
+        with self._changed:
+            self._is_given_up = True
+            return self._keep_undelivered()
 
     def _keep_undelivered(self) -> Path | None:
         if not self._waiting:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._presence.end()
             return None
-        kept = Path(FOLDER, "undelivered", self.run_id).absolute()
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(self._folder, kept)
-        shutil.rmtree(self._folder, ignore_errors=True)
-        path = kept / "deliveries.json"
-        deliveries.write(self._waiting, path=path, run_id=self.run_id, uri=self.uri)
+        kept = undelivered_folder(self.run_id)
+        try:
+            self._presence.copy(kept)
+            deliveries.write(
+                list(self._waiting),
+                path=kept / "deliveries.json",
+                run_id=self.run_id,
+                uri=self.uri,
+            )
+        except OSError as error:
+            self._say(
+                f"Not everything could be sent to {self.uri}, and it cannot be kept in {kept}: "
+                f"{error.strerror or error}. Its files are in {self._presence.folder}."
+            )
+            return self._presence.folder
+        self._presence.end()
         self._say(
             f"Not everything could be sent to {self.uri}. It is kept in {kept}; "
             f"send it with: pipeline deliver {kept}"
@@ -127,47 +171,64 @@ class Recorder:
             return f"runs:/{self.run_id}/model"
 
     def _files(self, kind: deliveries.Kind, write: Callable[[Path], None]) -> None:
-        folder = Path(tempfile.mkdtemp(dir=self._folder, prefix=f"{kind}-"))
+        folder = Path(tempfile.mkdtemp(dir=self._presence.folder, prefix=f"{kind}-"))
         write(folder)
-        self._queue.put(Delivery(kind, {"folder": folder.name}))
+        self._put(Delivery(kind, {"folder": folder.name}))
+
+    def _put(self, delivery: Delivery) -> None:
+        with self._changed:
+            self._waiting.append(delivery)
+            self._changed.notify()
 
     def _send_all(self) -> None:
-        while (delivery := self._queue.get()) is not None:
-            self._waiting.append(delivery)
-            if not self._closing.is_set():
-                self._send_waiting()
-        for _ in range(_LAST_TRIES):
-            if self._waiting:
-                self._send_waiting()
-
-    def _send_waiting(self) -> None:
         """Send what waits, in order; where that fails, come back later."""
-        was_away = self._is_away
-        while self._waiting:
+        is_away, tries = False, _LAST_TRIES
+        while (delivery := self._next()) is not None:
             try:
                 deliveries.send(
-                    self._waiting[0],
+                    delivery,
                     client=self._client,
                     run_id=self.run_id,
-                    folder=self._folder,
+                    folder=self._presence.folder,
                 )
             except Exception as error:  # the network, the server, the database or the disk
                 if getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE":
-                    what = self._waiting.pop(0).kind
-                    self._say(f"The store refuses some {what} of the run: {first_line(error)}")
+                    self._done()
+                    what = f"some {delivery.kind} of the run"
+                    self._say(f"The store refuses {what}: {first_line(error)}")
                     continue
-                if not was_away:
-                    self._is_away = True
+                if self._is_given_up:
+                    return
+                if not is_away:
+                    is_away = True
                     self._say(
                         f"The store {self.uri} does not take what the run records: "
                         f"{first_line(error)} The run goes on; it is kept and sent later."
                     )
+                tries -= self._closing.is_set()
+                if not tries:
+                    return
                 self._closing.wait(_RETRY_SECONDS)
-                return
-            self._waiting.pop(0)
-        if was_away:
-            self._is_away = False
-            self._say(f"The store {self.uri} is back; everything recorded so far is sent.")
+                continue
+            self._done()
+            self._presence.show()
+            if is_away and not self._waiting:
+                is_away = False
+                self._say(f"The store {self.uri} is back; everything recorded so far is sent.")
+
+    def _next(self) -> Delivery | None:
+        """Return what is to be sent now, waiting for it; None where nothing will come."""
+        with self._changed:
+            while not self._waiting and not self._closing.is_set():
+                self._changed.wait()
+            return self._waiting[0] if self._waiting and not self._is_given_up else None
+
+    def _done(self) -> None:
+        with self._changed:
+            if not self._is_given_up:
+                body = self._waiting.popleft().body
+                if "folder" in body:
+                    shutil.rmtree(self._presence.folder / body["folder"], ignore_errors=True)
 
 
 def start(
@@ -185,17 +246,65 @@ def start(
         TrackingError: if the store does not take it.
     """
     experiment_number = experiment_id(store, experiment)
+    present = _presence()
     tags = {
         "mlflow.source.name": "pipeline",
         "mlflow.user": _user(),
         "mlflow.note.content": description,
         **({"mlflow.parentRunId": parent} if parent else {}),
+        **present.tags(),
     }
     try:
         run = store.client.create_run(experiment_number, run_name=name, tags=tags)
     except Exception as error:
+        present.end()
         raise TrackingError(f"No run can be started in {store.uri}: {first_line(error)}") from None
-    return Recorder(store, run, say)
+    return Recorder(store, run, present, say)
+
+
+def reopen(store: Store, run_id: str, *, say: Callable[[str], None]) -> Recorder:
+    """Go on with a run that ended before it was finished: it is RUNNING again.
+
+    Raises:
+        UsageError: if it is running.
+        TrackingError: if the store does not take it.
+    """
+    client, present = store.client, _presence()
+    try:
+        with one_at_a_time(store.artifacts):
+            run = client.get_run(run_id)
+            if run.info.status == "RUNNING":
+                raise UsageError(f"Run {run_id} is still running.")
+            for name, value in present.tags().items():
+                client.set_tag(run_id, name, value)
+            client.update_run(run_id, status="RUNNING")
+        if "reason" in run.data.tags:
+            client.delete_tag(run_id, "reason")
+        known = frozenset(
+            (name, metric.step)
+            for name in run.data.metrics
+            for metric in client.get_metric_history(run_id, name)
+        )
+    except UsageError:
+        present.end()
+        raise
+    except Exception as error:
+        present.end()
+        raise TrackingError(
+            f"Run {run_id} cannot go on in {store.uri}: {first_line(error)}"
+        ) from None
+    return Recorder(store, run, present, say, known)
+
+
+def _presence() -> Presence:
+    parent = running_folder()
+    try:
+        return presence.begin(parent)
+    except OSError as error:
+        raise TrackingError(
+            f"{parent} cannot be written to: {error.strerror or error}. A run needs it: make room "
+            "or start it in a folder that is yours."
+        ) from None
 
 
 def _user() -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.errors import TrackingError
 from pipeline.locking import locked
+from pipeline.tracking.presence import settle
 
 FOLDER = "mlruns"
 
@@ -54,6 +55,8 @@ def locate(uri: str | None) -> str:
 def open_store(uri: str | None) -> Store:
     """Open the store, and create it if it is the local one and does not exist.
 
+    Runs whose process is gone are not left there as RUNNING.
+
     Raises:
         TrackingError: if it cannot be reached, created or read.
     """
@@ -67,12 +70,13 @@ def open_store(uri: str | None) -> Store:
     try:
         if artifacts:
             artifacts.mkdir(parents=True, exist_ok=True)
-        with _one_at_a_time(artifacts):
+        with one_at_a_time(artifacts):
             import mlflow
 
             logging.getLogger("mlflow").setLevel(logging.WARNING)  # its import sets the level
             client = mlflow.MlflowClient(tracking_uri=located)
             client.search_experiments(max_results=1)
+        settle(client)
     except Exception as error:  # MLflow raises what the database, the network or the disk do
         raise TrackingError(
             f"The store of runs {located} cannot be used: {first_line(error)} "
@@ -88,7 +92,7 @@ def experiment_id(store: Store, name: str) -> str:
         TrackingError: if it was deleted, or cannot be created.
     """
     try:
-        with _one_at_a_time(store.artifacts):
+        with one_at_a_time(store.artifacts):
             experiment = store.client.get_experiment_by_name(name)
             if experiment is None:
                 location = store.artifacts.as_uri() if store.artifacts else None
@@ -119,6 +123,26 @@ def newest_run(store: Store) -> Any:
     return runs[0] if runs else None
 
 
+def one_at_a_time(artifacts: Path | None) -> contextlib.AbstractContextManager[None]:
+    """Let one process at a time in here where the store is the local one, which has artifacts."""
+    return locked(artifacts.parent / ".lock") if artifacts else contextlib.nullcontext()
+
+
+def checkpoints_folder(run_id: str) -> Path:
+    """Return where a run keeps what it could go on from."""
+    return Path(FOLDER, "checkpoints", run_id).absolute()
+
+
+def undelivered_folder(run_id: str) -> Path:
+    """Return where a run leaves what its store did not take."""
+    return Path(FOLDER, "undelivered", run_id).absolute()
+
+
+def running_folder() -> Path:
+    """Return where each run has a folder while its process lives."""
+    return Path(FOLDER, "running").absolute()
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's text, ended with a full stop."""
     text = str(error).strip().partition("\n")[0][:300] or type(error).__name__
@@ -128,8 +152,3 @@ def first_line(error: BaseException) -> str:
 
 def _local_uri() -> str:
     return f"sqlite:///{Path(FOLDER, 'mlflow.db').absolute()}"
-
-
-def _one_at_a_time(artifacts: Path | None) -> contextlib.AbstractContextManager[None]:
-    """Let one process at a time create what it does not find in the local store."""
-    return locked(artifacts.parent / ".lock") if artifacts else contextlib.nullcontext()

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from pipeline.errors import TrainingError
+from pipeline.training import state
 
 Row = dict[str, float]
+
+# What Keras's callbacks count, each of those that has it. They forget it when a fit begins.
+_COUNTERS = (
+    "best",
+    "best_epoch",
+    "cooldown_counter",
+    "stopped_epoch",
+    "wait",
+    "_ema_weights_in_model",
+)
 
 
 class BestEpoch(keras.callbacks.Callback):
@@ -26,12 +38,17 @@ class BestEpoch(keras.callbacks.Callback):
         self.monitor = monitor
         self.value = math.nan
         self.epoch = 0
-        self._model: Any = None
-        self._weights: list[Any] = []
+        self.weights: Sequence[np.ndarray] = ()
+        self._variables: Sequence[Any] = ()
 
     def follow(self, model: keras.Model) -> None:
         """Keep the weights of another model from now on; it has the best ones at this time."""
-        self._model, self._weights = model, model.get_weights()
+        self._variables = state.weights(model)
+        self.weights = state.values(self._variables)
+
+    def recall(self, epoch: int, value: float, weights: Sequence[np.ndarray]) -> None:
+        """Take over what was the best so far before an interruption."""
+        self.epoch, self.value, self.weights = epoch, value, weights
 
     def on_epoch_end(self, epoch: int, logs: Row | None = None) -> None:
         value = (logs or {})[self.monitor]
@@ -42,11 +59,11 @@ class BestEpoch(keras.callbacks.Callback):
             )
         if not self.epoch or self._is_better(value):
             self.value, self.epoch = float(value), epoch + 1
-            self._weights = self._model.get_weights()
+            self.weights = state.values(self._variables)
 
     def restore(self) -> None:
         """Give the weights of the best epoch back to the model."""
-        self._model.set_weights(self._weights)
+        state.assign(self._variables, self.weights)
 
     def _is_better(self, value: float) -> bool:
         return value > self.value if self.monitor.endswith("accuracy") else value < self.value
@@ -88,3 +105,43 @@ class EachEpoch(keras.callbacks.Callback):
         seconds = time.perf_counter() - self._started
         metrics = {name: float(value) for name, value in (logs or {}).items()}
         self._function(epoch + 1, metrics, seconds)
+
+
+class EndStep(keras.callbacks.Callback):
+    """End the training after the step in which it was asked for."""
+
+    def __init__(self, is_asked_for: Callable[[], bool]) -> None:
+        super().__init__()
+        self._is_asked_for = is_asked_for
+
+    def on_train_batch_end(self, batch: int, logs: Row | None = None) -> None:
+        if self._is_asked_for():
+            raise KeyboardInterrupt
+
+    def on_test_batch_end(self, batch: int, logs: Row | None = None) -> None:
+        self.on_train_batch_end(batch)
+
+    def on_epoch_end(self, epoch: int, logs: Row | None = None) -> None:
+        self.on_train_batch_end(epoch)
+
+
+class Recall(keras.callbacks.Callback):
+    """Give callbacks their counters back when a training that was interrupted goes on.
+
+    It comes after them: they forget their counters when a fit begins.
+    """
+
+    def __init__(
+        self, callbacks: Sequence[keras.callbacks.Callback], counters: Sequence[dict[str, Any]]
+    ) -> None:
+        super().__init__()
+        self._callbacks, self._counters = callbacks, counters
+
+    def on_train_begin(self, logs: Row | None = None) -> None:
+        for callback, counters in zip(self._callbacks, self._counters, strict=True):
+            vars(callback).update(counters)
+
+
+def counters_of(callback: keras.callbacks.Callback) -> dict[str, Any]:
+    """Return what a callback of Keras counts, as JSON can hold it."""
+    return {name: value for name, value in vars(callback).items() if name in _COUNTERS}

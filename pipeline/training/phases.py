@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipeline.interruption import after_this_step
 from pipeline.training import optimizers, schedules
+from pipeline.training.checkpoints import Checkpoint, Checkpoints
 from pipeline.training.keys import FineTune, Training
 from pipeline.training.losses import loss_function, running_metrics
 from pipeline.training.optimizers import OptimizerKeys
@@ -77,46 +79,51 @@ def train(
     label_smoothing: float,
     devices: Devices,
     on_epoch: Callable[[int, Row, float], None],
+    checkpoints: Checkpoints | None = None,
 ) -> History:
     """Train in one phase after another, and leave the weights of the best epoch of all of them.
 
+    A training that was interrupted goes on from its newest checkpoint and ends as if it had not
+    been, to the last bit on a CPU, if the phases are the same: all that is random is a function of
+    the seed and the epoch, or has its state in the model.
+
     Args:
         phases: the models of later phases share weights with the first one's; each phase is asked
-            for when the one before has ended and its best weights are back in place.
+            for when the one before has ended and its best weights are back in place, or, where that
+            was before the checkpoint, are about to be replaced by those of a later phase.
         training: the section of the recipe.
         label_smoothing: share of a label given to all classes.
         devices: what is trained on.
-        on_epoch: is called with each epoch's number, from 1, its metrics and its seconds.
+        on_epoch: is called with each epoch's number, from 1, its metrics and its seconds, once its
+            checkpoint is kept; also for the epochs before the one that training goes on from.
+        checkpoints: where to go on from, and what to keep.
 
     Raises:
         TrainingError: if the loss is no longer a number.
     """
+    from pipeline.training import state
     from pipeline.training.callbacks import BestEpoch
 
+    before = checkpoints.newest() if checkpoints else None
     best = BestEpoch(training.monitor)
-    rows: list[Row] = []
-    starts: list[int] = []
-
-    def record(epoch: int, row: Row, spent: float) -> None:
-        rows.append(row)
-        on_epoch(epoch, row, spent)
-
-    for phase in phases:
-        starts.append(len(rows))
-        steps = phase.batches.steps_per_epoch
-        phase.model.compile(
-            optimizer=optimizers.build(phase.optimizer, steps_per_epoch=steps, epochs=phase.epochs),
-            loss=loss_function(training.loss, label_smoothing=label_smoothing),
-            metrics=running_metrics(training.loss, topk=training.topk),
-            # Several steps in one call fail in TensorFlow where several devices share them.
-            steps_per_execution=1 if devices.strategy else steps_a_call(steps),
-            # On CPUs XLA makes training two to twelve times slower.
-            jit_compile="auto" if devices.on_gpu else False,
-        )
+    course = _Course(best, checkpoints, on_epoch)
+    if before:
+        course.recall(before)
+    for number, phase in enumerate(phases):
+        if before and number < len(before.phases) - 1:
+            continue
+        resumed = before if before and number == len(before.phases) - 1 else None
         best.follow(phase.model)
-        _fit(phase, len(rows), best, _callbacks(phase.optimizer, training), record)
+        if resumed:
+            state.assign(state.variables(phase.model), resumed.model)
+            best.recall(resumed.best_epoch, resumed.best_value, resumed.best)
+        else:
+            course.starts.append(len(course.rows))
+        _compile(phase, training, label_smoothing, devices)
+        if not (resumed and resumed.is_phase_over):
+            _fit(phase, course, _callbacks(phase.optimizer, training), resumed)
         best.restore()
-    return History(tuple(rows), best.epoch, tuple(starts))
+    return History(tuple(course.rows), best.epoch, tuple(course.starts))
 
 
 def fine_tuning(optimizer: OptimizerKeys, fine_tune: FineTune) -> OptimizerKeys:
@@ -134,31 +141,118 @@ def steps_a_call(steps_per_epoch: int) -> int:
     return next(count for count in range(limit, 0, -1) if steps_per_epoch % count == 0)
 
 
+class _Course:
+    """The epochs so far; tells of each once it is kept."""
+
+    def __init__(
+        self,
+        best: BestEpoch,
+        checkpoints: Checkpoints | None,
+        on_epoch: Callable[[int, Row, float], None],
+    ) -> None:
+        self.best = best
+        self.rows: list[Row] = []
+        self.starts: list[int] = []
+        self._seconds: list[float] = []
+        self._told = 0
+        self._checkpoints = checkpoints
+        self._on_epoch = on_epoch
+
+    def recall(self, checkpoint: Checkpoint) -> None:
+        """Take over the epochs before an interruption."""
+        self.rows = list(checkpoint.rows)
+        self.starts = list(checkpoint.phases)
+        self._seconds = list(checkpoint.seconds)
+        self.tell()
+
+    def add(
+        self, row: Row, seconds: float, model: keras.Model, callbacks: Sequence[Any], end: int
+    ) -> None:
+        """Add an epoch of a phase that lasts until the epoch `end`, or until the model stops."""
+        from pipeline.training import state
+        from pipeline.training.callbacks import counters_of
+
+        self.rows.append(row)
+        self._seconds.append(seconds)
+        if self._checkpoints:
+            is_over = model.stop_training or len(self.rows) == end
+            checkpoint = Checkpoint(
+                rows=tuple(self.rows),
+                seconds=tuple(self._seconds),
+                phases=tuple(self.starts),
+                is_phase_over=is_over,
+                best_epoch=self.best.epoch,
+                best_value=self.best.value,
+                callbacks=[counters_of(callback) for callback in callbacks],
+                model=state.values(state.variables(model)),
+                optimizer=state.values(model.optimizer.variables),
+                best=self.best.weights,
+            )
+            if not self._checkpoints.keep(checkpoint, now=is_over):
+                return
+        self.tell()
+
+    def tell(self) -> None:
+        """Tell of the epochs that were not told of yet."""
+        while self._told < len(self.rows):
+            self._told += 1
+            number = self._told - 1
+            self._on_epoch(self._told, self.rows[number], self._seconds[number])
+
+
+def _compile(phase: Phase, training: Training, label_smoothing: float, devices: Devices) -> None:
+    steps = phase.batches.steps_per_epoch
+    phase.model.compile(
+        optimizer=optimizers.build(phase.optimizer, steps_per_epoch=steps, epochs=phase.epochs),
+        loss=loss_function(training.loss, label_smoothing=label_smoothing),
+        metrics=running_metrics(training.loss, topk=training.topk),
+        # Several steps in one call fail in TensorFlow where several devices share them.
+        steps_per_execution=1 if devices.strategy else steps_a_call(steps),
+        # On CPUs XLA makes training two to twelve times slower.
+        jit_compile="auto" if devices.on_gpu else False,
+    )
+
+
 def _fit(
-    phase: Phase,
-    first: int,
-    best: BestEpoch,
-    callbacks: Sequence[Any],
-    record: Callable[[int, Row, float], None],
+    phase: Phase, course: _Course, callbacks: Sequence[Any], resumed: Checkpoint | None
 ) -> None:
-    from pipeline.training.callbacks import EachEpoch, StopOnNaN
+    from pipeline.training import state
+    from pipeline.training.callbacks import EachEpoch, EndStep, Recall, StopOnNaN
     from pipeline.training.progress import ProgressDisplay
 
-    end = first + phase.epochs
-    display = ProgressDisplay(best, first_epoch=first, last_epoch=end)
-    try:
-        phase.model.fit(
-            phase.batches.training(first, end),
-            steps_per_epoch=phase.batches.steps_per_epoch,
-            initial_epoch=first,
-            epochs=end,
-            validation_data=phase.batches.validation,
-            callbacks=[*callbacks, StopOnNaN(), best, EachEpoch(record), display],
-            shuffle=False,
-            verbose=0,
-        )
-    finally:
-        display.close()
+    model, first = phase.model, len(course.rows)
+    end = course.starts[-1] + phase.epochs
+    if resumed:
+        model.optimizer.build(model.trainable_variables)
+        state.assign(model.optimizer.variables, resumed.optimizer)
+
+    def record(epoch: int, row: Row, seconds: float) -> None:
+        course.add(row, seconds, model, callbacks, end)
+
+    display = ProgressDisplay(course.best, first_epoch=first, last_epoch=end)
+    with after_this_step() as is_asked_for:
+        try:
+            model.fit(
+                phase.batches.training(first, end),
+                steps_per_epoch=phase.batches.steps_per_epoch,
+                initial_epoch=first,
+                epochs=end,
+                validation_data=phase.batches.validation,
+                callbacks=[
+                    *callbacks,
+                    *([Recall(callbacks, resumed.callbacks)] if resumed else []),
+                    StopOnNaN(),
+                    course.best,
+                    EachEpoch(record),
+                    display,
+                    EndStep(is_asked_for),
+                ],
+                shuffle=False,
+                verbose=0,
+            )
+        finally:
+            display.close()
+            course.tell()
 
 
 def _callbacks(optimizer: OptimizerKeys, training: Training) -> list[Any]:

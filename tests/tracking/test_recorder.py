@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.models import Model
 
 from pipeline.cli import main
 from pipeline.tracking import recorder as recording
@@ -148,3 +150,51 @@ def test_a_folder_without_deliveries_is_refused(
 ) -> None:
     assert main(["deliver", "nothing"]) == 2
     assert capsys.readouterr().err.startswith("Error: nothing holds nothing that a run left: ")
+
+
+def test_what_is_waiting_when_time_is_up_is_left_in_full(in_empty_folder: Path) -> None:
+    recorder, client = started([])
+    is_busy, may_go_on = threading.Event(), threading.Event()
+
+    def wait(*_: Any, **__: Any) -> None:
+        is_busy.set()
+        may_go_on.wait()
+
+    client.log_batch = wait  # type: ignore[attr-defined]
+    recorder.metrics({"epoch/loss": 0.5}, step=1)
+    recorder.metrics({"epoch/loss": 0.25}, step=2)
+    is_busy.wait()
+    recorder.artifacts(put_a_file)
+    kept = recorder.close("KILLED", within=0.0)
+    may_go_on.set()
+    assert kept
+    del client.log_batch  # type: ignore[attr-defined]
+    assert main(["deliver", str(kept)]) == 0
+    run = client.get_run(recorder.run_id)
+    assert (run.info.status, run.data.metrics) == ("KILLED", {"epoch/loss": 0.25})
+    assert [item.path for item in client.list_artifacts(recorder.run_id)] == ["names.txt"]
+
+
+def test_a_model_that_was_sent_in_part_is_sent_again_as_the_same_one(
+    in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder, client = started([])
+    send = client.log_model_artifacts
+    failures = iter([ConnectionError("the line broke")])
+
+    def break_once(*arguments: Any) -> None:
+        for failure in failures:
+            raise failure
+        send(*arguments)
+
+    client.log_model_artifacts = break_once  # type: ignore[attr-defined]
+
+    def write(folder: Path) -> None:
+        Model().save(str(folder / "MLmodel"))
+
+    recorder.model(write)
+    assert recorder.close("FINISHED") is None
+    run = client.get_run(recorder.run_id)
+    (logged,) = client.search_logged_models([run.info.experiment_id])
+    assert [output.model_id for output in run.outputs.model_outputs] == [logged.model_id]
+    assert str(logged.status) == "READY"

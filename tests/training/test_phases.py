@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -17,6 +18,8 @@ from pipeline.errors import TrainingError
 from pipeline.models import mlp
 from pipeline.models.regularization import Regularization
 from pipeline.training import devices, optimizers
+from pipeline.training.callbacks import Row
+from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.keys import EarlyStopping, FineTune, Runtime, Training
 from pipeline.training.phases import (
     Batches,
@@ -162,6 +165,76 @@ def test_a_second_phase_goes_on_where_the_best_of_the_first_was(splits: Splits) 
     assert history.best_epoch <= 2
     kept = model.evaluate(batches_of(splits).validation, verbose=0)[0]
     assert kept == pytest.approx(min(losses), rel=1e-5)
+
+
+def two_phases(
+    splits: Splits, folder: Path, *, until: int | None, **optimizer: Any
+) -> tuple[History | None, keras.Model, list[int]]:
+    """Train in two phases, interrupted after the epoch `until`; return the epochs told of too."""
+    keras.utils.set_random_seed(7)
+    model = mlp.build(
+        mlp.Keys(architecture="mlp", hidden=(32,)),
+        image_shape=(8, 8, 1),
+        classes=10,
+        output="softmax",
+        regularization=Regularization(dropout=0.3, batch_norm=True),
+    )
+    keys = TypeAdapter(optimizers.AnyOptimizer).validate_python(optimizer)
+    batches = batches_of(splits, 256)
+    checkpoints = Checkpoints(folder, lambda message: None)
+    told: list[int] = []
+
+    def on_epoch(epoch: int, row: Row, seconds: float) -> None:
+        told.append(epoch)
+        if epoch == until:
+            raise KeyboardInterrupt
+
+    stopping = EarlyStopping(monitor="val_loss", patience=2)
+    try:
+        history = train(
+            [Phase(model, batches, epochs, keys) for epochs in (3, 6)],
+            training=Training(epochs=3, early_stopping=stopping),
+            label_smoothing=0.0,
+            devices=devices.find(Runtime(devices="cpu")),
+            on_epoch=on_epoch,
+            checkpoints=checkpoints,
+        )
+    except KeyboardInterrupt:
+        checkpoints.flush()
+        return None, model, told
+    return history, model, told
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "interruptions"),
+    [
+        ({"learning_rate": 0.01, "schedule": {"cosine": {}}}, [1, 3]),
+        ({"name": "nadam", "learning_rate": 0.05, "schedule": {"plateau": {"patience": 1}}}, [5]),
+        ({"learning_rate": 0.01, "use_ema": True, "gradient_accumulation_steps": 2}, [4]),
+    ],
+)
+def test_what_was_interrupted_ends_as_if_it_had_not_been_to_the_last_bit(
+    splits: Splits, tmp_path: Path, optimizer: dict[str, Any], interruptions: list[int]
+) -> None:
+    expected, model, _ = two_phases(splits, tmp_path / "whole", until=None, **optimizer)
+    for epoch in interruptions:
+        assert two_phases(splits, tmp_path / "parts", until=epoch, **optimizer)[0] is None
+    history, resumed, told = two_phases(splits, tmp_path / "parts", until=None, **optimizer)
+    assert history == expected
+    assert expected
+    assert told == list(range(1, len(expected.rows) + 1))
+    for one, other in zip(resumed.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_what_was_interrupted_after_its_end_only_gets_its_best_weights_back(
+    splits: Splits, tmp_path: Path
+) -> None:
+    expected, model, _ = two_phases(splits, tmp_path, until=None, learning_rate=0.1)
+    history, resumed, _ = two_phases(splits, tmp_path, until=None, learning_rate=0.1)
+    assert history == expected
+    for one, other in zip(resumed.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,93 @@
+"""Which runs are alive: each holds a lock for as long as its process lives.
+
+The lock's place and the host are tags of the run, so that whoever sees the run can ask. Unlike the
+number of a process, a lock is not given to another one, and is seen from within a container.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from pipeline.locking import hold
+
+_HOST, _LOCK = "pipeline.host", "pipeline.lock"
+_FILE = "lock"
+GONE = "its process ended without a word: it was killed, or the machine went down"
+
+
+@dataclass(frozen=True)
+class Presence:
+    """The sign that the process of a run lives.
+
+    Attributes:
+        folder: the run's own while it lives, for what it has not sent yet.
+        lock: what is held.
+    """
+
+    folder: Path
+    lock: IO[str] | None
+
+    def tags(self) -> dict[str, str]:
+        """Return the tags that lead to this sign."""
+        return {_HOST: platform.node(), _LOCK: str(self.folder / _FILE)}
+
+    def show(self) -> None:
+        """Leave the time at which the run was alive for certain."""
+        with contextlib.suppress(OSError):
+            (self.folder / _FILE).touch()
+
+    def copy(self, to: Path) -> None:
+        """Copy what is in the folder, for when it has ended.
+
+        Raises:
+            OSError: if it cannot be copied.
+        """
+        left_out = shutil.ignore_patterns(_FILE)
+        shutil.copytree(self.folder, to, dirs_exist_ok=True, ignore=left_out)
+
+    def end(self) -> None:
+        """Take the sign and the folder away."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.lock:
+            self.lock.close()
+
+
+def begin(parent: Path) -> Presence:
+    """Begin to be present, in a new folder below `parent`.
+
+    Raises:
+        OSError: if it cannot be made.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=parent)).absolute()
+    return Presence(folder, hold(folder / _FILE))
+
+
+def settle(client: Any) -> None:
+    """Give the runs that stand there as RUNNING, and whose process is gone, the state KILLED.
+
+    Runs of other hosts, and those whose lock is out of sight, are left alone.
+    """
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    unfinished = client.search_runs(
+        experiments,
+        f"attributes.status = 'RUNNING' AND tags.`{_HOST}` = '{platform.node()}'",
+    )
+    for run in unfinished:
+        path = Path(run.data.tags.get(_LOCK, ""))
+        with contextlib.suppress(OSError):  # another command settles it, or it has just ended
+            last_seen = path.stat().st_mtime
+            lock = hold(path)
+            if lock is None:
+                continue
+            with lock:
+                path.stat()  # still there: it did not end between the search and the lock
+                client.set_tag(run.info.run_id, "reason", GONE)
+                client.set_terminated(run.info.run_id, "KILLED", int(last_seen * 1000))
+                shutil.rmtree(path.parent, ignore_errors=True)
