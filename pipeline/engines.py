@@ -18,7 +18,7 @@ def load() -> None:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if "keras" in sys.modules:
         return
-    with _native_lines_withheld():
+    with native_lines_withheld():
         import keras  # noqa: F401
         import tensorflow as tf
 
@@ -27,8 +27,8 @@ def load() -> None:
 
 
 @contextlib.contextmanager
-def _native_lines_withheld() -> Iterator[None]:
-    """Redirect file descriptor 2, which native code writes to past Python's sys.stderr."""
+def native_lines_withheld() -> Iterator[None]:
+    """Show what native code writes to standard error, past Python, only if something fails."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as withheld:
         stderr = os.dup(2)

@@ -25,7 +25,7 @@ FOUNDATIONS = {
     "interruption",
 }
 ARROWS: dict[str, set[str]] = {
-    "cli": {"run", "tracking", "features", "recipe", "inference"},
+    "cli": {"run", "tracking", "features", "recipe", "inference", "export"},
     "run": {"stages", "recipe", "data", "training", "tracking"},
     "stages": {
         "recipe",
@@ -40,6 +40,7 @@ ARROWS: dict[str, set[str]] = {
     "recipe": {"data", "models", "training"},
     "features": {"training", "models", "data"},
     "inference": {"data", "evaluation"},
+    "export": {"inference", "data", "evaluation"},
     "training": set(),
     "evaluation": set(),
     "tracking": set(),

@@ -122,6 +122,23 @@ def files_of(store: Store, model: StoredModel) -> Iterator[Path]:
         yield Path(path)
 
 
+@contextlib.contextmanager
+def recipe_of(store: Store, model: StoredModel) -> Iterator[Path]:
+    """Give the file of the resolved recipe that a model was made from.
+
+    Raises:
+        UsageError: if it cannot be had.
+    """
+    with tempfile.TemporaryDirectory(prefix="pipeline-recipe-") as folder:
+        try:
+            path = store.client.download_artifacts(model.run_id, "resolved.yaml", folder)
+        except Exception as error:
+            raise UsageError(
+                f"The run {model.run_name} ({model.run_id}) has no recipe: {first_line(error)}"
+            ) from None
+        yield Path(path)
+
+
 def _run(store: Store, run_id: str, called: str) -> Any:
     try:
         run = store.client.get_run(run_id)

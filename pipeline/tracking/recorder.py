@@ -307,6 +307,22 @@ def _presence() -> Presence:
         ) from None
 
 
+def add_metrics(store: Store, run_id: str, values: Mapping[str, float]) -> None:
+    """Record metrics of a run that has ended.
+
+    Raises:
+        TrackingError: if the store does not take them.
+    """
+    try:
+        deliveries.send(
+            deliveries.metrics(values, step=0), client=store.client, run_id=run_id, folder=Path()
+        )
+    except Exception as error:
+        raise TrackingError(
+            f"{store.uri} does not take metrics of the run {run_id}: {first_line(error)}"
+        ) from None
+
+
 def _user() -> str:
     try:
         return getpass.getuser()

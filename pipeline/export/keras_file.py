@@ -1,0 +1,25 @@
+"""Keras's own file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+FILE = "model.keras"
+NEEDS: dict[str, str] = {}
+
+
+def write(model: keras.Model, path: Path) -> None:
+    model.save(path, include_optimizer=False)
+
+
+def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    import keras
+
+    model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    return lambda pixels: model.predict_on_batch(pixels)

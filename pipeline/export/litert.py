@@ -1,0 +1,28 @@
+"""LiteRT, formerly TensorFlow Lite, for telephones and small devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+FILE = "model.tflite"
+NEEDS = {"ai_edge_litert": "ai-edge-litert"}
+
+
+def write(model: keras.Model, path: Path) -> None:
+    from pipeline.export.precision import in_float32
+
+    in_float32(model).export(path, format="litert", verbose=False)
+
+
+def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    runner = Interpreter(str(path)).get_signature_runner()
+    (name,) = runner.get_input_details()
+    return lambda pixels: next(iter(runner(**{name: pixels}).values()))

@@ -1,0 +1,29 @@
+"""OpenVINO, for Intel's processors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+FILE = "model.xml"  # the weights lie in model.bin
+NEEDS = {"openvino": "openvino"}
+
+
+def write(model: keras.Model, path: Path) -> None:
+    from pipeline.export.precision import in_float32
+
+    in_float32(model).export(str(path), format="openvino", verbose=False)
+
+
+def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    import openvino
+
+    # Left to itself it computes in bfloat16 where the processor can.
+    exact = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(path, "CPU", exact)
+    return lambda pixels: compiled(pixels)[0]
