@@ -13,6 +13,7 @@ from pipeline.data.sources import SOURCES
 from pipeline.errors import DataError, PipelineError
 from pipeline.interruption import orderly
 from pipeline.recipe.load import LoadedRecipe
+from pipeline.secrets import masked
 from pipeline.stages.judge import judge
 from pipeline.stages.learn import learn
 from pipeline.stages.record import (
@@ -90,7 +91,7 @@ def run(loaded: LoadedRecipe, *, say: Say, resume: str | None = None) -> Result:
         KeyboardInterrupt: if it is interrupted; in MLflow it is KILLED.
     """
     watch = Stopwatch()
-    recipe = loaded.recipe
+    recipe, say = loaded.recipe, _without_secrets(say, loaded)
     with watch.stage("import"):
         engines.load()
         from pipeline.tracking.store import checkpoints_folder, open_store
@@ -114,7 +115,7 @@ def run(loaded: LoadedRecipe, *, say: Say, resume: str | None = None) -> Result:
                 splits = SOURCES[recipe.data.source].load(recipe.data, say=say)
             _refuse_other_classes(recipe, splits)
             refuse_other_images(folder, splits.digest)
-            record_data(recipe, splits, recorder)
+            record_data(loaded, splits, recorder)
             with watch.stage("train"):
                 trained = learn(
                     recipe,
@@ -129,7 +130,7 @@ def run(loaded: LoadedRecipe, *, say: Say, resume: str | None = None) -> Result:
                 judgement = judge(recipe, splits, trained, say=say)
                 record_judgement(judgement, recorder)
         except Exception as raised:
-            error = _explained(raised)
+            error = _explained(raised, loaded)
             checkpoints.flush()
             record_failure(error, recorder)
             if checkpoints.last_epoch():
@@ -142,7 +143,7 @@ def run(loaded: LoadedRecipe, *, say: Say, resume: str | None = None) -> Result:
             shutil.rmtree(folder, ignore_errors=True)
     return Result(
         run_id=recorder.run_id,
-        name=recipe.name,
+        name=masked(recipe.name, loaded.secrets),
         status="FINISHED",
         metrics=judgement.metrics,
         seconds={stage: round(value, 3) for stage, value in watch.seconds.items()},
@@ -164,7 +165,7 @@ def _begun(loaded: LoadedRecipe, store: Store, resume: str | None, say: Say) -> 
     from pipeline.tracking.store import checkpoints_folder
 
     recipe = loaded.recipe
-    experiment = recipe.tracking.experiment or recipe.name
+    experiment = masked(recipe.tracking.experiment or recipe.name, loaded.secrets)
     if resume:
         run_id = unfinished.find(store, resume, experiment=experiment)
         refuse_another_recipe(checkpoints_folder(run_id), loaded, say=say)
@@ -172,8 +173,8 @@ def _begun(loaded: LoadedRecipe, store: Store, resume: str | None, say: Say) -> 
     return recording.start(
         store,
         experiment=experiment,
-        name=recipe.name,
-        description=recipe.description,
+        name=masked(recipe.name, loaded.secrets),
+        description=masked(recipe.description, loaded.secrets),
         say=say,
     )
 
@@ -206,9 +207,18 @@ def _refuse_other_classes(recipe: Recipe, splits: Splits) -> None:
         )
 
 
-def _explained(error: Exception) -> Exception:
-    """Return the error of our own that TensorFlow wrapped while it read images, if it did."""
+def _without_secrets(say: Say, loaded: LoadedRecipe) -> Say:
+    return lambda message: say(masked(message, loaded.secrets))
+
+
+def _explained(error: Exception, loaded: LoadedRecipe) -> Exception:
+    """Return the error of our own that TensorFlow wrapped while it read images, if it did.
+
+    It names no secret of the recipe.
+    """
     found = re.search(r"\bDataError: (.*)", str(error))
     if not isinstance(error, PipelineError) and found:
-        return DataError(found[1].strip())
+        error = DataError(found[1].strip())
+    if isinstance(error, PipelineError):
+        error.args = tuple(masked(str(part), loaded.secrets) for part in error.args)
     return error

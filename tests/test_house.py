@@ -23,6 +23,7 @@ FOUNDATIONS = {
     "locking",
     "durable",
     "interruption",
+    "secrets",
 }
 ARROWS: dict[str, set[str]] = {
     "cli": {"run", "tracking", "features", "recipe", "inference", "export"},

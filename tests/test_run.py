@@ -273,6 +273,23 @@ def test_a_run_that_fails_is_failed_with_its_reason(in_empty_folder: Path) -> No
     assert failed.data.tags["reason"].startswith("The loss became ")
 
 
+def test_a_secret_from_the_environment_is_nowhere(
+    in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    secret = "correct-horse"
+    monkeypatch.setenv("ZOO_TOKEN", secret)
+    text = DIGITS + "description: 'of ${ZOO_TOKEN}'\ntracking: {experiment: 'zoo ${ZOO_TOKEN}'}\n"
+    arguments = [str(written(text)), "--set", "name=${ZOO_TOKEN}", "--set", "training.epochs=1"]
+    assert main(["run", *arguments, "--json"]) == 0
+    assert main(["run", *arguments, "--set", "optimizer={name: sgd, learning_rate: 1e30}"]) == 1
+    told = capfd.readouterr()
+    assert json.loads(told.out)["name"] == "${ZOO_TOKEN}"
+    assert secret not in told.out + told.err
+    for path in Path("mlruns").rglob("*"):
+        assert secret not in path.name
+        assert path.is_dir() or secret.encode() not in path.read_bytes()
+
+
 def test_a_run_that_is_interrupted_is_killed(
     in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,6 +15,7 @@ import click
 import pipeline
 from pipeline import interruption
 from pipeline.errors import PipelineError, RecipeError
+from pipeline.secrets import without_credentials
 
 INTERRUPTED = interruption.EXIT_CODE
 
@@ -51,13 +52,14 @@ def guarded(command: Callable[[], Any]) -> int:
 
 
 def _unforeseen(error: Exception) -> str:
-    first = str(error).strip().partition("\n")[0][:300]
+    first = without_credentials(str(error).strip().partition("\n")[0][:300])
     with tempfile.NamedTemporaryFile(
         "w", prefix="pipeline-error-", suffix=".log", delete=False, encoding="utf-8"
     ) as file:
         file.write(f"pipeline {pipeline.__version__}, Python {platform.python_version()}, ")
-        file.write(f"{platform.platform()}\narguments: {sys.argv[1:]}\n\n")
-        file.write("".join(traceback.format_exception(error)))
+        file.write(f"{platform.platform()}\narguments: ")
+        file.write(without_credentials(f"{sys.argv[1:]}\n\n"))
+        file.write(without_credentials("".join(traceback.format_exception(error))))
     return (
         f"Error: {type(error).__name__}: {first}\nThis was not foreseen, so it is a fault of "
         f"pipeline. The details are in {Path(file.name)}; please report them."

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from pipeline.recipe.problems import place_of, problems_of
 from pipeline.recipe.schema import Recipe
 from pipeline.recipe.substitute import assignments, substitute
 from pipeline.recipe.text import Document, KeyPath, dotted, one_line, parse, resolve_scalar
+from pipeline.secrets import masked
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class LoadedRecipe:
         text: the file as written.
         substitutions: the `--set` arguments, in order.
         warnings: what is probably not meant.
+        secrets: what stands for each secret from the environment where it is shown, as `${NAME}`.
     """
 
     path: Path
@@ -39,6 +41,7 @@ class LoadedRecipe:
     text: str
     substitutions: tuple[str, ...]
     warnings: tuple[Problem, ...]
+    secrets: Mapping[str, str]
 
 
 def load(
@@ -64,7 +67,7 @@ def load(
     values = assignments(substitutions, folder=Path.cwd(), environment=environment)
     document = substitute(document, values)
     recipe, warnings = check(document, name=path.stem)
-    return LoadedRecipe(path, recipe, text, substitutions, warnings)
+    return LoadedRecipe(path, recipe, text, substitutions, warnings, document.secrets)
 
 
 def check(document: Document, *, name: str) -> tuple[Recipe, tuple[Problem, ...]]:
@@ -86,7 +89,7 @@ def check(document: Document, *, name: str) -> tuple[Recipe, tuple[Problem, ...]
         recipe = Recipe.model_validate(tree)
     except ValidationError as error:
         found = problems_of(error, document, Recipe)
-        problems.extend(found.values())
+        problems.extend(_without_secrets(found.values(), document))
         problem_paths.update(found)
         recipe = _without(tree, found)
     if recipe is None:
@@ -120,13 +123,17 @@ def read_text(path: Path) -> str:
         raise RecipeError([Problem(f"{path}:{line}:{column}", "", message)]) from None
 
 
-def dump(recipe: Recipe) -> str:
-    """Return the YAML of a recipe with every default filled in; it loads as the same recipe."""
+def dump(recipe: Recipe, secrets: Mapping[str, str]) -> str:
+    """Return the YAML of a recipe with every default filled in.
+
+    It loads as the same recipe; what a secret stood for is taken from the environment again.
+    """
     tree = recipe.model_dump(mode="json", by_alias=True)
     if isinstance(recipe.model, transfer.Keys) and not recipe.model.application:
         del tree["model"]["weights"]  # a file brings its own
+    escaped = {_escaped(value): name for value, name in secrets.items()}
     return yaml.dump(
-        tree,
+        _with_texts(tree, lambda text: masked(_escaped(text), escaped)),
         Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,
@@ -135,22 +142,42 @@ def dump(recipe: Recipe) -> str:
     )
 
 
+def _escaped(text: str) -> str:
+    return text.replace("${", "$${")
+
+
 class _Dumper(yaml.SafeDumper):
     """PyYAML's writer, for the reader in `pipeline.recipe.text`."""
 
     def text(self, text: str) -> yaml.ScalarNode:
+        has_variable = "${" in text.replace("$${", "")  # whose value may look like a number
         try:
-            style = None if isinstance(resolve_scalar(text), str) else "'"
+            style = None if isinstance(resolve_scalar(text), str) and not has_variable else "'"
         except ValueError:
             style = "'"
-        return self.represent_scalar("tag:yaml.org,2002:str", text.replace("${", "$${"), style)
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style)
 
 
 _Dumper.add_representer(str, _Dumper.text)
 
 
-def parameters(recipe: Recipe) -> dict[str, str]:
-    """Return the recipe as dotted paths with their values as text."""
+def shown(recipe: Recipe, secrets: Mapping[str, str]) -> dict[str, Any]:
+    """Return the recipe as JSON can hold it, with every default filled in and without secrets."""
+    tree = recipe.model_dump(mode="json", by_alias=True)
+    return dict(_with_texts(tree, lambda text: masked(text, secrets)))
+
+
+def _with_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """Return a tree with each text that is a value replaced by what `change` makes of it."""
+    if isinstance(value, dict):
+        return {key: _with_texts(inner, change) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_texts(inner, change) for inner in value]
+    return change(value) if isinstance(value, str) else value
+
+
+def parameters(recipe: Recipe, secrets: Mapping[str, str]) -> dict[str, str]:
+    """Return the recipe as dotted paths with their values as text, without secrets."""
     flat: dict[str, str] = {}
 
     def flatten(value: Any, path: KeyPath) -> None:
@@ -163,7 +190,7 @@ def parameters(recipe: Recipe) -> dict[str, str]:
         else:
             flat[dotted(path)] = value if isinstance(value, str) else json.dumps(value)
 
-    flatten(recipe.model_dump(mode="json", by_alias=True), ())
+    flatten(shown(recipe, secrets), ())
     return flat
 
 
@@ -201,9 +228,16 @@ def _depth_and_place(path: KeyPath) -> tuple[int, list[tuple[bool, str | int]]]:
 
 
 def _located(findings: Any, document: Document, *, is_warning: bool = False) -> list[Problem]:
-    return [
+    located = (
         Problem(place_of(document, path), dotted(path), one_line(message), is_warning)
         for path, message in findings
+    )
+    return _without_secrets(located, document)
+
+
+def _without_secrets(problems: Iterable[Problem], document: Document) -> list[Problem]:
+    return [
+        replace(problem, message=masked(problem.message, document.secrets)) for problem in problems
     ]
 
 

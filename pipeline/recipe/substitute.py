@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.errors import Problem, RecipeError
 from pipeline.recipe.text import MAX_DEPTH, Document, KeyPath, dotted, one_line, parse_value
+from pipeline.secrets import without_credentials
 
 
 def assignments(
@@ -31,7 +32,7 @@ def assignments(
     problems: list[Problem] = []
     found: dict[KeyPath, tuple[Any, Document]] = {}
     for argument in arguments:
-        where = f"--set {one_line(argument)}"
+        where = f"--set {without_credentials(one_line(argument))}"
         name, equals, text = argument.partition("=")
         parts = name.strip().split(".")
         if not equals or not all(parts):
@@ -42,21 +43,17 @@ def assignments(
             continue
         path: KeyPath = tuple(parts)
         try:
-            value, keys, values = parse_value(
-                text, name=where, folder=folder, environment=environment
-            )
+            value, parsed = parse_value(text, name=where, folder=folder, environment=environment)
         except RecipeError as error:
             problems.extend(error.problems)
             continue
         found.pop(path, None)  # so that the order is that of what counts
         prefix_keys = {path[:i]: where for i in range(1, len(path) + 1)}
+        known_keys = {(*path, *inner): place for inner, place in parsed.keys.items()}
+        known_values = {(*path, *inner): place for inner, place in parsed.values.items()}
         found[path] = (
             value,
-            Document(
-                {},
-                {**prefix_keys, **{(*path, *inner): place for inner, place in keys.items()}},
-                {**prefix_keys, **{(*path, *inner): place for inner, place in values.items()}},
-            ),
+            Document({}, prefix_keys | known_keys, prefix_keys | known_values, parsed.secrets),
         )
     if problems:
         raise RecipeError(problems)
@@ -73,8 +70,10 @@ def substitute(document: Document, values: Mapping[KeyPath, tuple[Any, Document]
     """
     tree = copy.deepcopy(document.tree)
     keys, places = dict(document.keys), dict(document.values)
+    secrets = dict(document.secrets)
     problems: list[Problem] = []
     for path, (value, origin) in values.items():
+        secrets |= origin.secrets
         actual, problem = _assign(tree, path, value)
         if problem:
             problems.append(Problem(origin.values[path], dotted(path), problem))
@@ -90,7 +89,7 @@ def substitute(document: Document, values: Mapping[KeyPath, tuple[Any, Document]
                     target.setdefault(actual[: len(known)], place)
     if problems:
         raise RecipeError(problems)
-    return Document(tree, keys, places)
+    return Document(tree, keys, places, secrets)
 
 
 def _assign(tree: Any, path: KeyPath, value: Any) -> tuple[KeyPath, str | None]:

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from pipeline.errors import Problem, RecipeError
+from pipeline.secrets import is_secret, masked
 from pipeline.section import LocatedText
 
 MAX_CHARACTERS = 200_000
@@ -49,11 +50,13 @@ class Document:
         tree: the mappings, lists and scalars of the text.
         keys: where each key of a mapping stands, as `file:line:column`, by its path.
         values: where each value stands, by its path.
+        secrets: what stands for each secret from the environment where it is shown, as `${NAME}`.
     """
 
     tree: dict[str, Any]
     keys: Mapping[KeyPath, str] = field(default_factory=dict)
     values: Mapping[KeyPath, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse(text: str, *, name: str, folder: Path, environment: Mapping[str, str]) -> Document:
@@ -77,13 +80,13 @@ def parse(text: str, *, name: str, folder: Path, environment: Mapping[str, str])
         )
     if reader.problems:
         raise RecipeError(reader.problems)
-    return Document(tree, reader.keys, reader.values)
+    return Document(tree, reader.keys, reader.values, reader.secrets)
 
 
 def parse_value(
     text: str, *, name: str, folder: Path, environment: Mapping[str, str]
-) -> tuple[Any, Mapping[KeyPath, str], Mapping[KeyPath, str]]:
-    """Read one value, as on the command line; return it with the places of its keys and values.
+) -> tuple[Any, Document]:
+    """Read one value, as on the command line; return it with a document that knows its places.
 
     Every place is `name`: within one argument a line and a column would only distract.
 
@@ -94,7 +97,7 @@ def parse_value(
     value = reader.read(text)
     if reader.problems:
         raise RecipeError(reader.problems)
-    return value, reader.keys, reader.values
+    return value, Document({}, reader.keys, reader.values, reader.secrets)
 
 
 def resolve_scalar(text: str) -> Any:
@@ -158,6 +161,7 @@ class _Reader:
         self.problems: list[Problem] = []
         self.keys: dict[KeyPath, str] = {}
         self.values: dict[KeyPath, str] = {}
+        self.secrets: dict[str, str] = {}
         self._count = 0
         self._is_too_deep = False
         self._open: set[int] = set()
@@ -274,6 +278,8 @@ class _Reader:
                     f"Set it, or write ${{{variable}:-default}}.",
                 )
                 return ""
+            if is_secret(variable, value):
+                self.secrets[value] = f"${{{variable}}}"
             return value
 
         return _VARIABLE.sub(replacement, node.value)
@@ -284,7 +290,8 @@ class _Reader:
         return f"{self.name}:{mark.line + 1}:{mark.column + 1}" if mark else f"{self.name}:1:1"
 
     def _refuse(self, mark: yaml.Mark | None, path: KeyPath, message: str) -> None:
-        self.problems.append(Problem(self._place(mark), dotted(path), message))
+        shown = masked(message, self.secrets)
+        self.problems.append(Problem(self._place(mark), dotted(path), shown))
 
 
 def dotted(path: KeyPath) -> str:

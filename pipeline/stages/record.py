@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pipeline
 from pipeline.errors import PipelineError
 from pipeline.recipe.load import LoadedRecipe, dump, parameters
+from pipeline.secrets import masked, without_credentials
 
 if TYPE_CHECKING:
     from pipeline.data.splits import Splits
@@ -28,7 +29,7 @@ _PACKAGES = ("tensorflow", "keras", "mlflow", "numpy", "pillow", "scikit-learn",
 def record_recipe(loaded: LoadedRecipe, recorder: Recorder) -> None:
     """Record the recipe, as written and as resolved, and what it is run with."""
     recipe = loaded.recipe
-    recorder.parameters(parameters(recipe))
+    recorder.parameters(parameters(recipe, loaded.secrets))
     environment = {
         "pipeline": pipeline.__version__,
         "python": platform.python_version(),
@@ -38,19 +39,22 @@ def record_recipe(loaded: LoadedRecipe, recorder: Recorder) -> None:
     recorder.tags({"seed": str(recipe.seed), "pipeline.version": pipeline.__version__})
 
     def write(folder: Path) -> None:
-        (folder / "recipe.yaml").write_text(loaded.text, "utf-8")
-        (folder / "resolved.yaml").write_text(dump(recipe), "utf-8")
+        (folder / "recipe.yaml").write_text(without_credentials(loaded.text), "utf-8")
+        (folder / "resolved.yaml").write_text(dump(recipe, loaded.secrets), "utf-8")
         (folder / "environment.json").write_text(json.dumps(environment, indent=1), "utf-8")
         if loaded.substitutions:
-            lines = [f"--set {argument}\n" for argument in loaded.substitutions]
+            lines = [
+                f"--set {without_credentials(argument)}\n" for argument in loaded.substitutions
+            ]
             (folder / "substitutions.txt").write_text("".join(lines), "utf-8")
 
     recorder.artifacts(write)
 
 
-def record_data(recipe: Recipe, splits: Splits, recorder: Recorder) -> None:
+def record_data(loaded: LoadedRecipe, splits: Splits, recorder: Recorder) -> None:
     """Record the images: their digest, their counts, their classes and what was left out."""
-    source = str(getattr(recipe.data, "path", None) or recipe.data.source)
+    data = loaded.recipe.data
+    source = masked(str(getattr(data, "path", None) or data.source), loaded.secrets)
     counts = {name: len(split) for name, split in splits.named().items()}
     recorder.dataset(
         name=Path(source).name,
@@ -134,6 +138,7 @@ def record_failure(error: Exception, recorder: Recorder) -> None:
     """Record why a run failed, and end it."""
     is_ours = isinstance(error, PipelineError)
     reason = str(error) if is_ours else f"{type(error).__name__}: {error}"
+    reason = without_credentials(reason)
     recorder.tags({"reason": reason[:5000]})
     recorder.close("FAILED")
 

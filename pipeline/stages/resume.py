@@ -25,7 +25,7 @@ def begin(folder: Path, loaded: LoadedRecipe) -> None:
         TrackingError: if it cannot be written.
     """
     versions = {name: version(name) for name in _ENGINES}
-    _write(folder, {"recipe": parameters(loaded.recipe), "versions": versions})
+    _write(folder, {"recipe": parameters(loaded.recipe, loaded.secrets), "versions": versions})
 
 
 def refuse_another_recipe(
@@ -37,7 +37,7 @@ def refuse_another_recipe(
         UsageError: if the recipe was changed; it names what changed.
     """
     origin = _read(folder)
-    before, now = origin["recipe"], parameters(loaded.recipe)
+    before, now = origin["recipe"], parameters(loaded.recipe, loaded.secrets)
     changed = [
         f"  {path}: {_shown(before, path)} then, {_shown(now, path)} now"
         for path in sorted(before.keys() | now.keys())

@@ -54,7 +54,9 @@ def start(arguments: Sequence[str], store: Store, port: int) -> subprocess.Popen
             **os.environ,
             "PATH": programs,
             "MLFLOW_DISABLE_TELEMETRY": "true",
-            "MLFLOW_TRACKING_URI": store.uri,
+            # Not as an argument, which every user of the machine could read.
+            "MLFLOW_TRACKING_URI": store.address,
+            "MLFLOW_BACKEND_STORE_URI": store.address,
         },
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -113,7 +113,7 @@ def files_of(store: Store, model: StoredModel) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="pipeline-model-") as fetched:
         try:
             path = mlflow.artifacts.download_artifacts(
-                artifact_uri=model.location, dst_path=fetched, tracking_uri=store.uri
+                artifact_uri=model.location, dst_path=fetched, tracking_uri=store.address
             )
         except Exception as error:  # the network, the server or the disk
             raise UsageError(

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.errors import TrackingError
 from pipeline.locking import locked
+from pipeline.secrets import MASK, without_credentials
 from pipeline.tracking.presence import settle
 
 FOLDER = "mlruns"
@@ -34,14 +35,19 @@ class Store:
     """An open store.
 
     Attributes:
-        uri: its MLflow tracking URI.
+        address: its MLflow tracking URI, with a password if there is one: for MLflow alone.
         client: an MlflowClient.
         artifacts: the folder of its artifacts where it is the one in the working folder.
     """
 
-    uri: str
+    address: str
     client: Any
     artifacts: Path | None
+
+    @property
+    def uri(self) -> str:
+        """The tracking URI as it may be shown and kept, with *** for a password."""
+        return without_credentials(self.address)
 
 
 def locate(uri: str | None) -> str:
@@ -80,10 +86,28 @@ def open_store(uri: str | None) -> Store:
         settle(client)
     except Exception as error:  # MLflow raises what the database, the network or the disk do
         raise TrackingError(
-            f"The store of runs {located} cannot be used: {first_line(error)} "
+            f"The store of runs {without_credentials(located)} cannot be used: "
+            f"{first_line(error)} "
             "Check tracking.uri and MLFLOW_TRACKING_URI, and that the place can be written to."
         ) from None
     return Store(located, client, artifacts)
+
+
+def with_credentials(uri: str) -> str:
+    """Return the tracking URI that a `Store.uri` was made from.
+
+    Raises:
+        TrackingError: if it had a password, and no environment variable has it.
+    """
+    if MASK not in uri:
+        return uri
+    address = locate(None)
+    if without_credentials(address) != uri:
+        raise TrackingError(
+            f"The password of {uri} was not kept. Name the whole address with --uri or in "
+            "MLFLOW_TRACKING_URI."
+        )
+    return address
 
 
 def experiment_id(store: Store, name: str) -> str:
@@ -148,6 +172,7 @@ def first_line(error: BaseException) -> str:
     """Return the first line of an error's text, ended with a full stop."""
     text = str(error).strip().partition("\n")[0][:300] or type(error).__name__
     text = text.partition(" with exception ")[0]  # what follows is the network library's inside
+    text = without_credentials(text)
     return text if text.endswith(".") else f"{text}."
 
 

@@ -21,7 +21,7 @@ def start(store: Store, port: int) -> subprocess.Popen[bytes]:
     Raises:
         TrackingError: if it does not come up.
     """
-    arguments = ["ui", "--backend-store-uri", store.uri, "--workers", "1"]
+    arguments = ["ui", "--workers", "1"]
     if store.artifacts:
         arguments += ["--default-artifact-root", store.artifacts.as_uri()]
     return local_server.start(arguments, store, port)

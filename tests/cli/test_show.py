@@ -22,8 +22,39 @@ def test_a_recipe_is_shown_with_its_defaults(
 ) -> None:
     assert main(["show", recipe]) == 0
     output = capsys.readouterr().out
-    assert output == dump(load(Path(recipe)).recipe)
+    assert output == dump(load(Path(recipe)).recipe, {})
     assert "seed: 42\n" in output
+
+
+def test_a_secret_is_shown_as_its_variable_and_read_from_it_again(
+    in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ZOO_PASSWORD", "00042")
+    monkeypatch.setenv("ZOO_SERVER", "https://me:hunter2@zoo")
+    Path("recipe.yaml").write_text(
+        f"{TEXT}description: '${{ZOO_PASSWORD}}'\ntracking: {{uri: '${{ZOO_SERVER}}'}}\n"
+    )
+    assert main(["show", "recipe.yaml"]) == 0
+    output = capsys.readouterr().out
+    assert "description: '${ZOO_PASSWORD}'\n" in output
+    assert "uri: '${ZOO_SERVER}'\n" in output
+    assert "00042" not in output
+    assert "hunter2" not in output
+    Path("shown.yaml").write_text(output)
+    assert load(Path("shown.yaml")).recipe == load(Path("recipe.yaml")).recipe.model_copy(
+        update={"name": "recipe"}
+    )
+    assert main(["show", "recipe.yaml", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["description"] == "${ZOO_PASSWORD}"
+    assert shown["tracking"]["uri"] == "${ZOO_SERVER}"
+
+
+def test_a_password_in_the_recipe_itself_is_not_shown(
+    recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", recipe, "--set", "tracking.uri=https://me:hunter2@zoo"]) == 0
+    assert "uri: https://me:***@zoo\n" in capsys.readouterr().out
 
 
 def test_what_is_shown_is_a_recipe(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import UsageError
+from pipeline.errors import RecipeError, UsageError
 from pipeline.recipe.load import LoadedRecipe, dump, load, parameters
 from pipeline.recipe.shipped import shipped
 
@@ -44,7 +44,42 @@ runtime: {devices: [cpu:0, cpu:1], precision: float32}
 
 
 def dumped_again(loaded: Loaded, text: str) -> LoadedRecipe:
-    return loaded(dump(loaded(text, environment={"USER": "me"}).recipe))
+    return loaded(dump(loaded(text, environment={"USER": "me"}).recipe, {}))
+
+
+SECRETS = {"ZOO_TOKEN": "hunter2", "ZOO_SERVER": "https://me:pass@zoo", "ZOO": "plain"}
+
+
+@pytest.mark.parametrize(
+    ("addition", "message"),
+    [
+        ("seed: ${ZOO_TOKEN}", "expected a whole number from 0 to 2147483647. Received"),
+        ("${X}: {a: '${ZOO_TOKEN}'}", "unknown key. Expected one of: name,"),
+        ("training: {loss: 'is ${ZOO_TOKEN}'}", "expected one of:"),
+        ("optimizer: {name: '${ZOO_TOKEN}'}", "expected one of:"),
+        ("runtime: '${ZOO_SERVER}'", "expected a section: keys with values. Received"),
+        ("description: '${ZOO_TOKEN} ${'", "Expected ${NAME} or ${NAME:-default}"),
+    ],
+)
+def test_no_problem_names_a_secret(loaded: Loaded, addition: str, message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        loaded(f"{SMALLEST}\n{addition}\n", environment=SECRETS)
+    assert message in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert "me:pass" not in str(caught.value)
+
+
+def test_a_secret_is_shown_as_its_variable_where_it_was_received(loaded: Loaded) -> None:
+    with pytest.raises(RecipeError) as caught:
+        loaded(f"{SMALLEST}\nseed: '${{ZOO_TOKEN}}'\n", environment=SECRETS)
+    assert str(caught.value).endswith("Received '${ZOO_TOKEN}'.")
+
+
+def test_a_secret_in_an_argument_is_one_too(loaded: Loaded) -> None:
+    recipe = loaded(SMALLEST, "description=${ZOO_TOKEN} ${ZOO}", environment=SECRETS)
+    assert recipe.recipe.description == "hunter2 plain"
+    assert recipe.secrets == {"hunter2": "${ZOO_TOKEN}"}
+    assert parameters(recipe.recipe, recipe.secrets)["description"] == "${ZOO_TOKEN} plain"
 
 
 def test_what_a_recipe_does_not_say_is_filled_in(loaded: Loaded) -> None:
@@ -149,7 +184,7 @@ def test_a_recipe_cannot_be_changed(loaded: Loaded) -> None:
 @pytest.mark.parametrize("name", shipped())
 def test_a_shipped_recipe_that_was_dumped_is_the_same(name: str, loaded: Loaded) -> None:
     recipe = load(shipped()[name], environment={}).recipe
-    assert loaded(dump(recipe)).recipe == recipe
+    assert loaded(dump(recipe, {})).recipe == recipe
 
 
 def test_a_recipe_with_much_in_it_that_was_dumped_is_the_same(loaded: Loaded) -> None:
@@ -168,7 +203,7 @@ def test_a_recipe_with_much_in_it_that_was_dumped_is_the_same(loaded: Loaded) ->
 )
 def test_a_text_that_was_dumped_is_the_same(loaded: Loaded, text: str) -> None:
     recipe = loaded(SMALLEST).recipe.model_copy(update={"description": text})
-    assert loaded(dump(recipe)).recipe.description == text
+    assert loaded(dump(recipe, {})).recipe.description == text
 
 
 @pytest.mark.parametrize("text", ["$${HOME}", "$$${HOME}", "a ${X:-$}"])
@@ -184,7 +219,7 @@ def test_a_base_from_a_file_that_was_dumped_is_the_same(loaded: Loaded, tmp_path
 
 
 def test_parameters_are_dotted_paths_with_text(loaded: Loaded) -> None:
-    flat = parameters(loaded(MUCH, environment={"USER": "me"}).recipe)
+    flat = parameters(loaded(MUCH, environment={"USER": "me"}).recipe, {})
     assert {
         key: flat[key]
         for key in (
@@ -216,6 +251,6 @@ def test_parameters_are_dotted_paths_with_text(loaded: Loaded) -> None:
 
 
 def test_an_absent_section_and_an_empty_list_are_one_parameter(loaded: Loaded) -> None:
-    flat = parameters(loaded(SMALLEST).recipe)
+    flat = parameters(loaded(SMALLEST).recipe, {})
     assert flat["training.fine_tune"] == "null"
     assert flat["data.augmentation"] == "[]"

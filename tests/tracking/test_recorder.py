@@ -124,6 +124,33 @@ def test_what_cannot_be_sent_is_left_in_a_folder_that_says_how_to(
     assert not kept.exists()
 
 
+def test_a_password_of_the_store_is_neither_said_nor_left_in_a_folder(
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    messages: list[str] = []
+    local = open_store(None)
+    client = Interruptible(local.client)
+    recorder = recording.start(
+        Store("https://me:hunter2@host", client, local.artifacts),
+        experiment="ants",
+        name="a run",
+        description="",
+        say=messages.append,
+    )
+    client.is_cut_off = True
+    recorder.metrics({"epoch/loss": 0.5}, step=1)
+    kept = recorder.close("FINISHED")
+    assert recorder.uri == "https://me:***@host"
+    assert "hunter2" not in "".join(messages)
+    assert "hunter2" not in (kept / "deliveries.json").read_text()
+    assert main(["deliver", str(kept)]) == 1
+    assert capsys.readouterr().err == (
+        "Error: The password of https://me:***@host was not kept. Name the whole address with "
+        "--uri or in MLFLOW_TRACKING_URI.\n"
+    )
+    assert main(["deliver", str(kept), "--uri", local.uri]) == 0
+
+
 def test_a_class_s_name_that_mlflow_does_not_take_is_written_with_underscores(
     in_empty_folder: Path,
 ) -> None:

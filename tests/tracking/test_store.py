@@ -69,6 +69,25 @@ def test_a_server_that_is_not_there_is_one_line(in_empty_folder: Path) -> None:
     assert "\n" not in message
 
 
+def test_a_server_s_password_is_not_told(in_empty_folder: Path) -> None:
+    with pytest.raises(TrackingError) as failed:
+        store.open_store("http://me:hunter2@127.0.0.1:9/")
+    assert str(failed.value).startswith(
+        "The store of runs http://me:***@127.0.0.1:9/ cannot be used: "
+    )
+    assert "hunter2" not in str(failed.value)
+
+
+def test_a_password_that_was_not_kept_comes_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:hunter2@host")
+    assert store.with_credentials("https://me:***@host") == "https://me:hunter2@host"
+    assert store.with_credentials("http://other") == "http://other"
+    with pytest.raises(TrackingError):
+        store.with_credentials("https://me:***@other")
+
+
 def test_several_processes_create_the_store_at_once(in_empty_folder: Path) -> None:
     code = (
         "from pipeline.tracking import store\n"
