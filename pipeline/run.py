@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import engines
 from pipeline.data.sources import SOURCES
-from pipeline.errors import DataError, PipelineError
+from pipeline.errors import DataError
 from pipeline.interruption import orderly
 from pipeline.recipe.load import LoadedRecipe
 from pipeline.secrets import masked
+from pipeline.stages.explain import explained
 from pipeline.stages.judge import judge
 from pipeline.stages.learn import learn
 from pipeline.stages.record import (
@@ -130,7 +130,7 @@ def run(loaded: LoadedRecipe, *, say: Say, resume: str | None = None) -> Result:
                 judgement = judge(recipe, splits, trained, say=say)
                 record_judgement(judgement, recorder)
         except Exception as raised:
-            error = _explained(raised, loaded)
+            error = explained(raised, loaded.secrets)
             checkpoints.flush()
             record_failure(error, recorder)
             if checkpoints.last_epoch():
@@ -209,16 +209,3 @@ def _refuse_other_classes(recipe: Recipe, splits: Splits) -> None:
 
 def _without_secrets(say: Say, loaded: LoadedRecipe) -> Say:
     return lambda message: say(masked(message, loaded.secrets))
-
-
-def _explained(error: Exception, loaded: LoadedRecipe) -> Exception:
-    """Return the error of our own that TensorFlow wrapped while it read images, if it did.
-
-    It names no secret of the recipe.
-    """
-    found = re.search(r"\bDataError: (.*)", str(error))
-    if not isinstance(error, PipelineError) and found:
-        error = DataError(found[1].strip())
-    if isinstance(error, PipelineError):
-        error.args = tuple(masked(str(part), loaded.secrets) for part in error.args)
-    return error

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -335,6 +337,56 @@ def test_a_run_that_was_interrupted_goes_on_as_if_it_had_not_been(
     assert (
         list(Path("mlruns/checkpoints").iterdir()) == list(Path("mlruns/running").iterdir()) == []
     )
+
+
+def test_a_run_that_fills_the_disk_fails_with_the_reason_and_goes_on_when_there_is_room(
+    finished: Any, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.tracking import model
+
+    def fill(*_: Any, **__: Any) -> None:
+        Path("/dev/full").write_text("as a full disk")
+
+    messages: list[str] = []
+    loaded = load(written(DIGITS))
+    with monkeypatch.context() as patch:
+        patch.setattr(model, "write_model", fill)
+        with pytest.raises(PipelineError) as failed:
+            run(loaded, say=messages.append)
+    assert str(failed.value).startswith("No space left on device. Make room: ")
+    tracked = newest_run(open_store(None))
+    assert tracked.info.status == "FAILED"
+    assert tracked.data.tags["reason"] == str(failed.value)
+    assert messages[-1] == (
+        "What was trained up to epoch 8 is kept. Go on with: pipeline run recipe.yaml --resume "
+        f"{tracked.info.run_id}"
+    )
+    result = run(loaded, say=lambda message: None, resume=tracked.info.run_id)
+    assert result.metrics == finished[0].metrics
+
+
+@pytest.mark.slow
+def test_eight_runs_at_once_in_one_store_all_finish_and_lose_nothing(in_empty_folder: Path) -> None:
+    path = written(DIGITS)
+    command = [sys.executable, "-m", "pipeline", "run", str(path), "--json", "--set"]
+    processes = [
+        subprocess.Popen(
+            [*command, f"seed={seed}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for seed in range(8)
+    ]
+    said = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0] * 8, said
+    client = open_store(None).client
+    for out, _ in said:
+        result = json.loads(out)
+        assert result["undelivered"] is None
+        tracked = client.get_run(result["run_id"])
+        assert tracked.info.status == "FINISHED"
+        assert result["metrics"].items() <= tracked.data.metrics.items()
+        for name in ("epoch/loss", "epoch/val_accuracy"):
+            history = client.get_metric_history(result["run_id"], name)
+            assert [metric.step for metric in history] == list(range(1, 9))
 
 
 def test_json_is_one_object_and_nothing_else(

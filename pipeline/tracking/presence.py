@@ -42,20 +42,22 @@ class Presence:
         with contextlib.suppress(OSError):
             (self.folder / _FILE).touch()
 
-    def copy(self, to: Path) -> None:
-        """Copy what is in the folder, for when it has ended.
+    def end(self, *, keep_as: Path | None = None) -> None:
+        """Take the sign away, and the folder too or, with what is in it, elsewhere.
 
         Raises:
-            OSError: if it cannot be copied.
+            OSError: if the folder cannot be moved there.
         """
-        left_out = shutil.ignore_patterns(_FILE)
-        shutil.copytree(self.folder, to, dirs_exist_ok=True, ignore=left_out)
-
-    def end(self) -> None:
-        """Take the sign and the folder away."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        if self.lock:
-            self.lock.close()
+        try:
+            if keep_as:
+                keep_as.parent.mkdir(parents=True, exist_ok=True)
+                self.folder.rename(keep_as)
+                (keep_as / _FILE).unlink()
+            else:
+                shutil.rmtree(self.folder, ignore_errors=True)
+        finally:
+            if self.lock:
+                self.lock.close()
 
 
 def begin(parent: Path) -> Presence:

@@ -142,7 +142,7 @@ class Recorder:
             return None
         kept = undelivered_folder(self.run_id)
         try:
-            self._presence.copy(kept)
+            self._presence.end(keep_as=kept)
             deliveries.write(
                 list(self._waiting),
                 path=kept / "deliveries.json",
@@ -152,10 +152,9 @@ class Recorder:
         except OSError as error:
             self._say(
                 f"Not everything could be sent to {self.uri}, and it cannot be kept in {kept}: "
-                f"{error.strerror or error}. Its files are in {self._presence.folder}."
+                f"{error.strerror or error}."
             )
-            return self._presence.folder
-        self._presence.end()
+            return kept
         self._say(
             f"Not everything could be sent to {self.uri}. It is kept in {kept}; "
             f"send it with: pipeline deliver {kept}"
@@ -172,7 +171,11 @@ class Recorder:
 
     def _files(self, kind: deliveries.Kind, write: Callable[[Path], None]) -> None:
         folder = Path(tempfile.mkdtemp(dir=self._presence.folder, prefix=f"{kind}-"))
-        write(folder)
+        try:
+            write(folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)  # it may be what fills the disk
+            raise
         self._put(Delivery(kind, {"folder": folder.name}))
 
     def _put(self, delivery: Delivery) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 from dataclasses import dataclass
@@ -74,6 +75,8 @@ def open_store(uri: str | None) -> Store:
         os.environ.setdefault(name, value)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    # It writes a traceback of what it also raises.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     try:
         if artifacts:
             artifacts.mkdir(parents=True, exist_ok=True)
@@ -87,8 +90,7 @@ def open_store(uri: str | None) -> Store:
     except Exception as error:  # MLflow raises what the database, the network or the disk do
         raise TrackingError(
             f"The store of runs {without_credentials(located)} cannot be used: "
-            f"{first_line(error)} "
-            "Check tracking.uri and MLFLOW_TRACKING_URI, and that the place can be written to."
+            f"{first_line(error)} {_advice(error)}"
         ) from None
     return Store(located, client, artifacts)
 
@@ -174,6 +176,14 @@ def first_line(error: BaseException) -> str:
     text = text.partition(" with exception ")[0]  # what follows is the network library's inside
     text = without_credentials(text)
     return text if text.endswith(".") else f"{text}."
+
+
+def _advice(error: BaseException) -> str:
+    if "database is locked" in str(error):
+        return "Another process has been writing to it for a while: wait for it, or end it."
+    if "disk is full" in str(error) or getattr(error, "errno", None) == errno.ENOSPC:
+        return "Make room on its disk."
+    return "Check tracking.uri and MLFLOW_TRACKING_URI, and that the place can be written to."
 
 
 def _local_uri() -> str:

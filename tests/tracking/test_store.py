@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -88,11 +89,32 @@ def test_a_password_that_was_not_kept_comes_from_the_environment(
         store.with_credentials("https://me:***@other")
 
 
-def test_several_processes_create_the_store_at_once(in_empty_folder: Path) -> None:
-    code = (
-        "from pipeline.tracking import store\n"
-        "print(store.experiment_id(store.open_store(None), 'ants'))"
+def test_a_database_that_is_locked_is_one_line(
+    in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    def refuse(**_: str) -> None:
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(mlflow, "MlflowClient", refuse)
+    with pytest.raises(TrackingError) as refused:
+        store.open_store(None)
+    assert str(refused.value) == (
+        f"The store of runs {store.locate(None)} cannot be used: database is locked. Another "
+        "process has been writing to it for a while: wait for it, or end it."
     )
+
+
+def test_several_processes_create_the_store_and_record_at_once(in_empty_folder: Path) -> None:
+    code = """
+from pipeline.tracking import recorder, store
+opened = store.open_store(None)
+record = recorder.start(opened, experiment='ants', name='run', description='', say=print)
+for step in range(30):
+    record.metrics({'loss': step / 3, 'accuracy': step / 7}, step=step)
+assert record.close('FINISHED') is None
+"""
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", code],
@@ -103,9 +125,17 @@ def test_several_processes_create_the_store_at_once(in_empty_folder: Path) -> No
         )
         for _ in range(3)
     ]
-    answers = [process.communicate() for process in processes]
-    assert {out for out, _ in answers} == {answers[0][0]}, answers
-    assert answers[0][0].strip().isdecimal()
+    said = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], said
+    client = store.open_store(None).client
+    (experiment,) = [e for e in client.search_experiments() if e.name == "ants"]
+    runs = client.search_runs([experiment.experiment_id])
+    assert [run.info.status for run in runs] == ["FINISHED"] * 3
+    for run in runs:
+        for name, divisor in (("loss", 3), ("accuracy", 7)):
+            history = client.get_metric_history(run.info.run_id, name)
+            values = [(metric.step, metric.value) for metric in history]
+            assert values == [(step, step / divisor) for step in range(30)]
 
 
 def test_the_newest_run_is_found(in_empty_folder: Path) -> None:
