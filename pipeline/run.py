@@ -24,6 +24,7 @@ from pipeline.stages.record import (
     record_model,
     record_recipe,
 )
+from pipeline.stages.reload import ReloadCheck, reload_check
 from pipeline.stages.resume import (
     begin,
     command,
@@ -90,6 +91,11 @@ def run(loaded: LoadedRecipe, *, say: Say, resume: str | None = None) -> Result:
         PipelineError: if the run fails; in MLflow it is FAILED, with the reason.
         KeyboardInterrupt: if it is interrupted; in MLflow it is KILLED.
     """
+    with reload_check(loaded.recipe) as check:
+        return _run(loaded, check, say=say, resume=resume)
+
+
+def _run(loaded: LoadedRecipe, check: ReloadCheck, *, say: Say, resume: str | None) -> Result:
     watch = Stopwatch()
     recipe, say = loaded.recipe, _without_secrets(say, loaded)
     with watch.stage("import"):
@@ -125,10 +131,13 @@ def run(loaded: LoadedRecipe, *, say: Say, resume: str | None = None) -> Result:
                     checkpoints=checkpoints,
                 )
             with watch.stage("log"):  # before anything else can fail
-                record_model(recipe, splits, trained, recorder)
+                check.ask(recipe, splits, record_model(recipe, splits, trained, recorder))
             with watch.stage("evaluate"):
                 judgement = judge(recipe, splits, trained, say=say)
                 record_judgement(judgement, recorder)
+            with watch.stage("verify"):
+                verified = check.metrics(judgement.predictions["val"], say=say)
+                recorder.metrics(verified)
         except Exception as raised:
             error = explained(raised, loaded.secrets)
             checkpoints.flush()
@@ -145,7 +154,7 @@ def run(loaded: LoadedRecipe, *, say: Say, resume: str | None = None) -> Result:
         run_id=recorder.run_id,
         name=masked(recipe.name, loaded.secrets),
         status="FINISHED",
-        metrics=judgement.metrics,
+        metrics=judgement.metrics | verified,
         seconds={stage: round(value, 3) for stage, value in watch.seconds.items()},
         model_uri=f"runs:/{recorder.run_id}/model" if undelivered else recorder.model_uri(),
         tracking_uri=recorder.uri,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,16 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cache"
     monkeypatch.setenv("PIPELINE_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def runs_are_not_verified() -> Iterator[None]:
+    """Spare runs the fresh process, which takes seconds, where a test does not ask for it."""
+    from pipeline.stages import reload
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reload, "FreshProcess", lambda: None)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from pipeline.data.sources import SOURCES
 from pipeline.models.architectures import ARCHITECTURES
 from pipeline.models.keys import ArchitectureKeys
 from pipeline.models.regularization import Regularization
-from pipeline.section import Choice, Section, Seed, Text
+from pipeline.section import Choice, Flag, Section, Seed, Text
 from pipeline.training import optimizers
 from pipeline.training.keys import Runtime, Training
 
@@ -29,6 +29,9 @@ class Tracking(Section):
     experiment: Text | None = Field(None, description="MLflow experiment; absent, the name.")
     uri: Text | None = Field(
         None, description="MLflow tracking server; absent, MLFLOW_TRACKING_URI or mlruns/mlflow.db."
+    )
+    verify_model: Flag = Field(
+        True, description="Load the logged model in a fresh process and compare its answers."
     )
 
 

@@ -85,11 +85,11 @@ def record_data(loaded: LoadedRecipe, splits: Splits, recorder: Recorder) -> Non
     recorder.artifacts(write)
 
 
-def record_model(recipe: Recipe, splits: Splits, trained: Trained, recorder: Recorder) -> None:
-    """Record the model, with what it takes and gives."""
+def record_model(recipe: Recipe, splits: Splits, trained: Trained, recorder: Recorder) -> Path:
+    """Record the model, with what it takes and gives; return the folder of its files."""
     from pipeline.inference import served
     from pipeline.inference.interface import Interface
-    from pipeline.tracking.model import write_model
+    from pipeline.tracking.model import DATA, write_model
 
     *size, channels = splits.image_shape
     interface = Interface(
@@ -110,11 +110,12 @@ def record_model(recipe: Recipe, splits: Splits, trained: Trained, recorder: Rec
             beside=interface.save,
         )
 
-    recorder.model(write)
+    folder = recorder.model(write)
     tags = {"devices": ", ".join(trained.devices.names), "precision": trained.devices.precision}
     if trained.fitting:
         tags["features.precision"] = str(trained.fitting.report()["precision"])
     recorder.tags(tags)
+    return folder / DATA
 
 
 def record_judgement(judgement: Judgement, recorder: Recorder) -> None:

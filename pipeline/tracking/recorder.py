@@ -109,9 +109,13 @@ class Recorder:
         """Record files: `write` is called with an empty folder to put them into."""
         self._files("artifacts", write)
 
-    def model(self, write: Callable[[Path], None]) -> None:
-        """Record an MLflow model: `write` is called with the folder to make it in."""
-        self._files("model", write)
+    def model(self, write: Callable[[Path], None]) -> Path:
+        """Record an MLflow model: `write` is called with the folder to make it in.
+
+        Returns:
+            The folder, which is there until the run is closed.
+        """
+        return self._files("model", write)
 
     def close(self, state: State, *, within: float | None = None) -> Path | None:
         """End the run, and wait until everything is sent or has been tried again.
@@ -169,7 +173,7 @@ class Recorder:
         except Exception:  # the store is away, or has no logged models
             return f"runs:/{self.run_id}/model"
 
-    def _files(self, kind: deliveries.Kind, write: Callable[[Path], None]) -> None:
+    def _files(self, kind: deliveries.Kind, write: Callable[[Path], None]) -> Path:
         folder = Path(tempfile.mkdtemp(dir=self._presence.folder, prefix=f"{kind}-"))
         try:
             write(folder)
@@ -177,6 +181,7 @@ class Recorder:
             shutil.rmtree(folder, ignore_errors=True)  # it may be what fills the disk
             raise
         self._put(Delivery(kind, {"folder": folder.name}))
+        return folder
 
     def _put(self, delivery: Delivery) -> None:
         with self._changed:
