@@ -69,6 +69,8 @@ def export(classifier: Classifier, name: str, folder: Path, images: np.ndarray) 
     chosen = FORMATS[name]
     path = folder / chosen.FILE
     folder.mkdir(parents=True, exist_ok=True)
+    # Before anything is written: Keras's converters take no model that was never called.
+    expected = of_outputs(_in_batches(classifier.model.predict_on_batch, images))
     try:
         with engines.native_lines_withheld():
             chosen.write(classifier.model, path)
@@ -80,7 +82,6 @@ def export(classifier: Classifier, name: str, folder: Path, images: np.ndarray) 
             f"The model cannot be exported as {name}: {type(error).__name__}: {first}"
         ) from None
     classifier.interface.save(folder)
-    expected = of_outputs(_in_batches(classifier.model.predict_on_batch, images))
     return Export(
         format=name,
         path=path,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 FILE = "model.onnx"
-NEEDS = {"tf2onnx": "tf2onnx", "onnxruntime": "onnxruntime"}
+NEEDS = {"tf2onnx": "tf2onnx", "onnx": "onnx", "onnxruntime": "onnxruntime"}
 
 
 def write(model: keras.Model, path: Path) -> None:
@@ -22,6 +22,7 @@ def write(model: keras.Model, path: Path) -> None:
         # Keras looks for np.object, which tf2onnx still expects, and NumPy warns of that.
         warnings.simplefilter("ignore", FutureWarning)
         in_float32(model).export(path, format="onnx", verbose=False)
+    _remove_unread_inputs(path)
 
 
 def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
@@ -30,3 +31,15 @@ def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (pixels_input,) = session.get_inputs()
     return lambda pixels: session.run(None, {pixels_input.name: pixels})[0]
+
+
+def _remove_unread_inputs(path: Path) -> None:
+    """Take out the inputs that tf2onnx leaves where it folded a constant into what follows."""
+    import onnx
+
+    model = onnx.load(path)
+    read = {name for node in model.graph.node for name in node.input}
+    for given in list(model.graph.input):
+        if given.name not in read:
+            model.graph.input.remove(given)
+    onnx.save(model, path)

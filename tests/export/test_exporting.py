@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ModelError
-from pipeline.export import saved_model
+from pipeline.export import onnx, saved_model
 from pipeline.export.exporting import export
 from pipeline.export.formats import FORMATS
 from pipeline.export.precision import in_float32
@@ -30,8 +30,9 @@ def images(classifier: Classifier, digit_files: Path) -> np.ndarray:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_digit_gets_the_class_that_keras_gives_it(
-    classifier: Classifier, images: np.ndarray, tmp_path: Path, name: str
+    digits_model: Path, images: np.ndarray, tmp_path: Path, name: str
 ) -> None:
+    classifier = classifiers.load(digits_model)  # one that was never called
     for module in FORMATS[name].NEEDS:
         pytest.importorskip(module)
     found = export(classifier, name, tmp_path, images)
@@ -40,6 +41,18 @@ def test_every_digit_gets_the_class_that_keras_gives_it(
     assert found.path.exists()
     assert found.size > 10_000
     assert load_interface(tmp_path) == classifier.interface
+
+
+def test_an_onnx_file_takes_pixels_and_nothing_else(tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pixels = keras.Input((16, 16, 3), name="pixels")
+    x = keras.layers.Conv2D(4, 3)(keras.applications.resnet.preprocess_input(pixels))
+    output = keras.layers.Softmax()(keras.layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(pixels, output)
+    model.predict_on_batch(np.zeros((1, 16, 16, 3)))
+    onnx.write(model, tmp_path / "model.onnx")
+    session = runtime.InferenceSession(tmp_path / "model.onnx")
+    assert [given.name for given in session.get_inputs()] == ["pixels"]
 
 
 def test_what_answers_otherwise_is_found_out(

@@ -16,6 +16,6 @@ def test_an_absent_package_is_named_with_the_extra_that_installs_it(
     with pytest.raises(UsageError) as refused:
         refuse_absent("onnx")
     assert str(refused.value) == (
-        "The format onnx needs what is not installed: tf2onnx, onnxruntime. Install the extra "
-        "'onnx' of this package: pip install -c constraints.txt -e '.[onnx]'"
+        "The format onnx needs what is not installed: tf2onnx, onnx, onnxruntime. Install "
+        "the extra 'onnx' of this package: pip install -c constraints.txt -e '.[onnx]'"
     )
