@@ -26,7 +26,18 @@ FOUNDATIONS = {
     "secrets",
 }
 ARROWS: dict[str, set[str]] = {
-    "cli": {"run", "tracking", "features", "recipe", "inference", "export"},
+    "cli": {"run", "tune", "tracking", "features", "recipe", "inference", "export"},
+    "tune": {"run", "search", "stages", "recipe", "tracking"},
+    "search": {
+        "stages",
+        "recipe",
+        "tuning",
+        "tracking",
+        "evaluation",
+        "features",
+        "data",
+        "models",
+    },
     "run": {"stages", "recipe", "data", "training", "tracking"},
     "stages": {
         "recipe",
@@ -38,7 +49,7 @@ ARROWS: dict[str, set[str]] = {
         "tracking",
         "inference",
     },
-    "recipe": {"data", "models", "training"},
+    "recipe": {"data", "models", "training", "tuning"},
     "features": {"training", "models", "data"},
     "inference": {"data", "evaluation"},
     "export": {"inference", "data", "evaluation"},
@@ -46,6 +57,7 @@ ARROWS: dict[str, set[str]] = {
     "evaluation": set(),
     "tracking": set(),
     "models": set(),
+    "tuning": set(),
     "data": set(),
 }
 SOLE_IMPORTERS = {"mlflow": "tracking", "keras_tuner": "tuning", "matplotlib": "evaluation"}

@@ -21,6 +21,7 @@ from pipeline.cli import (
     schema,
     serve,
     show,
+    tune,
     ui,
     validate,
 )
@@ -28,6 +29,7 @@ from pipeline.cli import list as list_
 
 COMMANDS: tuple[click.Command, ...] = (
     run.command,
+    tune.command,
     validate.command,
     predict.command,
     export.command,

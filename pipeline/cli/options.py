@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,3 +23,8 @@ uri_option = click.option("--uri", help="The store; unless given, the one that r
 def say(message: str) -> None:
     """Tell a person something, on standard error."""
     click.echo(message, err=True)
+
+
+def interrupt(*_: Any) -> None:
+    """Handle a signal as Ctrl-C is handled."""
+    raise KeyboardInterrupt

@@ -8,11 +8,11 @@ import json
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.options import recipe_argument, say, set_option
+from pipeline.cli.options import interrupt, recipe_argument, say, set_option
 
 if TYPE_CHECKING:
     from pipeline.run import Result
@@ -37,17 +37,13 @@ def command(
     loaded = load(recipe, substitutions)
     for warning in loaded.warnings:
         say(str(warning))
-    signal.signal(signal.SIGTERM, _interrupt)  # what clusters send is an interruption too
+    signal.signal(signal.SIGTERM, interrupt)  # what clusters send is an interruption too
     with contextlib.redirect_stdout(sys.stderr):  # what Keras prints is not the result
         result = run(loaded, say=say, resume=resume)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(result), ensure_ascii=False))
     else:
         click.echo(_summary(result))
-
-
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
 
 
 def _summary(result: Result) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.data.augmentation import augmenter
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def steps_per_epoch(split: Split, batch_size: int | Literal["all"]) -> int:
-    """Return the number of batches that `split` is cut into; the last one may be smaller."""
-    return math.ceil(len(split) / (len(split) if batch_size == "all" else batch_size))
+def steps_per_epoch(images: Sized, batch_size: int | Literal["all"]) -> int:
+    """Return the number of batches that images are cut into; the last one may be smaller."""
+    return math.ceil(len(images) / (len(images) if batch_size == "all" else batch_size))
 
 
 def training_batches(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pipeline.data.splits import Split
 
 BATCH = 32
+_MOST_IN_MEMORY = 256 * 2**20  # bytes of activations; more are read from where they are kept
 _FORMAT = 2  # of what is kept; another number makes everything be computed anew
 
 
@@ -287,19 +288,43 @@ def batches_of(
         finish: makes of the labels what the model's output needs.
     """
 
-    def read(epoch: int, numbers: np.ndarray) -> list[np.ndarray]:
-        view = int(epoch) % features.views
-        return [*features.of(numbers, view), features.labels[numbers, view]]
+    held = sum(array.nbytes for array in features.activations) <= _MOST_IN_MEMORY
+    read = _reading_memory(features) if held else _reading_files(features)
 
     def batch(epoch: Any, numbers: Any) -> Any:
-        types = [tf.float32] * (len(features.activations) + 1)
-        *activations, labels = tf.numpy_function(read, [epoch, numbers], types, stateful=False)
+        *activations, labels = read(epoch, numbers)
         for tensor, array in zip(activations, features.activations, strict=True):
             tensor.set_shape((None, *array.shape[1:]))
         labels.set_shape((None, features.labels.shape[-1]))
         return finish(activations[0] if len(activations) == 1 else tuple(activations), labels)
 
     return indices.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+
+def _reading_memory(features: Features) -> Callable[[Any, Any], list[Any]]:
+    """Return what reads activations and labels from tensors, without a step into Python."""
+    with tf.device("CPU:0"):
+        arrays = [tf.constant(array) for array in features.activations]
+        rows, labels = tf.constant(features.rows), tf.constant(features.labels)
+
+    def read(epoch: Any, numbers: Any) -> list[Any]:
+        view = epoch % features.views
+        chosen = tf.gather(tf.gather(rows, view, axis=1), numbers)
+        activations = [tf.cast(tf.gather(array, chosen), tf.float32) for array in arrays]
+        return [*activations, tf.gather(tf.gather(labels, view, axis=1), numbers)]
+
+    return read
+
+
+def _reading_files(features: Features) -> Callable[[Any, Any], list[Any]]:
+    """Return what reads activations from where they are kept, and labels."""
+
+    def of(epoch: int, numbers: np.ndarray) -> list[np.ndarray]:
+        view = int(epoch) % features.views
+        return [*features.of(numbers, view), features.labels[numbers, view]]
+
+    types = [tf.float32] * (len(features.activations) + 1)
+    return lambda epoch, numbers: tf.numpy_function(of, [epoch, numbers], types, stateful=False)
 
 
 def _digest(network: keras.Model) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pipeline.features import cutting
-from pipeline.features.shortcut import Setting, Shortcut
+from pipeline.features.shortcut import Activations, Setting, Shortcut
 from pipeline.models import transfer
 from pipeline.training.phases import Phase, fine_tuning
 
@@ -44,6 +44,13 @@ class TransferFitting:
         yield Phase(cut.rest, shortcut.batches(), training.epochs, optimizer)
         if training.fine_tune:
             yield self._fine_tuning(training.fine_tune)
+
+    def of_the_head(self) -> Activations:
+        """Return what any head on this base is trained on and judged by."""
+        cut = cutting.before_the_head(self._model)
+        shortcut = Shortcut(self._model, cut, self._setting, self._say)
+        shortcut.compute()
+        return shortcut.activations()
 
     def report(self) -> dict[str, Any]:
         """Return the precision of the head's features, their error, and images per second."""

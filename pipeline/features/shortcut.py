@@ -67,6 +67,19 @@ class Setting:
     cache_gb: float
 
 
+@dataclass(frozen=True)
+class Activations:
+    """What the rest of a model is trained on and judged by.
+
+    Attributes:
+        train: of the training images, in all views.
+        validation: of the validation images, from the stock model in float32.
+    """
+
+    train: Features
+    validation: Features
+
+
 class Shortcut:
     """The training images as the compiled prefix gives them, the others as the stock one does.
 
@@ -122,27 +135,17 @@ class Shortcut:
 
     def batches(self) -> Batches:
         """Return the batches of activations of the training and of the validation images."""
-        setting, finish = self._setting, targets_for(self._setting.output)
-        train, validation = self._train, self._validation
-
-        def training(first_epoch: int, epochs: int) -> Any:
-            indices = shuffled(
-                len(train),
-                batch_size=setting.batch_size,
-                seed=setting.seed,
-                first_epoch=first_epoch,
-                epochs=epochs,
-            )
-            return batches_of(train, indices, finish)
-
-        first_view = tf.constant(0, tf.int64)
-        in_order = tf.data.Dataset.range(len(validation)).batch(256)
-        in_order = in_order.map(lambda numbers: (first_view, numbers))
-        return Batches(
-            training=training,
-            validation=batches_of(validation, in_order, finish),
-            steps_per_epoch=steps_per_epoch(setting.splits.train, setting.batch_size),
+        setting = self._setting
+        return batches(
+            self.activations(),
+            output=setting.output,
+            batch_size=setting.batch_size,
+            seed=setting.seed,
         )
+
+    def activations(self) -> Activations:
+        """Return what was computed."""
+        return Activations(self._train, self._validation)
 
     def report(self) -> dict[str, Any]:
         """Return the precision of the training features, their error, and images per second."""
@@ -165,7 +168,7 @@ class Shortcut:
         Returns:
             None where the answers differ: then the model has to be asked for all images.
         """
-        outputs = self._outputs(self._features(self._exact, split, _AS_THEY_ARE, name))
+        outputs = outputs_of(self._cut.rest, self._features(self._exact, split, _AS_THEY_ARE, name))
         first = split.images.read(np.arange(min(ASKED_AGAIN, len(split))))
         whole = np.asarray(self._model(first, training=False))
         return outputs if np.allclose(outputs[: len(first)], whole, atol=1e-3) else None
@@ -176,7 +179,7 @@ class Shortcut:
         Args:
             chosen: int (n,), the labels that the whole stock model gives.
         """
-        outputs = self._outputs(self._quick)
+        outputs = outputs_of(self._cut.rest, self._quick)
         labels = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0.5
         return int(np.sum(labels != chosen))
 
@@ -220,12 +223,35 @@ class Shortcut:
             self._say(f"Features of {what} were kept from an earlier run")
         return features
 
-    def _outputs(self, features: Features) -> np.ndarray:
-        """Return what the rest of the model makes of the images' first views, (n, units)."""
-        parts = []
-        for start in range(0, len(features), 1024):
-            numbers = np.arange(start, min(start + 1024, len(features)))
-            activations = features.of(numbers, 0)
-            single = activations[0] if len(activations) == 1 else activations
-            parts.append(np.asarray(self._cut.rest(single, training=False)))
-        return np.concatenate(parts)
+
+def batches(
+    activations: Activations, *, output: Output, batch_size: int | Literal["all"], seed: int
+) -> Batches:
+    """Return the batches of activations of the training and of the validation images."""
+    train, validation, finish = activations.train, activations.validation, targets_for(output)
+
+    def training(first_epoch: int, epochs: int) -> Any:
+        indices = shuffled(
+            len(train), batch_size=batch_size, seed=seed, first_epoch=first_epoch, epochs=epochs
+        )
+        return batches_of(train, indices, finish)
+
+    first_view = tf.constant(0, tf.int64)
+    in_order = tf.data.Dataset.range(len(validation)).batch(256)
+    in_order = in_order.map(lambda numbers: (first_view, numbers))
+    return Batches(
+        training=training,
+        validation=batches_of(validation, in_order, finish),
+        steps_per_epoch=steps_per_epoch(train, batch_size),
+    )
+
+
+def outputs_of(rest: keras.Model, features: Features) -> np.ndarray:
+    """Return what the rest of a model makes of the images' first views, (n, units)."""
+    parts = []
+    for start in range(0, len(features), 1024):
+        numbers = np.arange(start, min(start + 1024, len(features)))
+        activations = features.of(numbers, 0)
+        single = activations[0] if len(activations) == 1 else activations
+        parts.append(np.asarray(rest(single, training=False)))
+    return np.concatenate(parts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,17 +75,14 @@ def build(
     """
     import keras
 
-    height, width, channels = image_shape
+    channels = image_shape[2]
     pixels = keras.Input(image_shape, name="pixels")
     x = keras.layers.Concatenate(name="rgb")([pixels] * 3) if channels == 1 else pixels
     if keys.application:
         module = getattr(keras.applications, APPLICATIONS[keys.application].module)
         x = module.preprocess_input(x)
-        base = _application(keys.application, keys.weights, (height, width, 3))
-    else:
-        base = _from_file(Path(keys.base), (height, width, 3))
-    base.trainable = False
-    _silence_noise(base)
+    with _unseen_by_what_follows():
+        base = _base(keys, image_shape)
     x = keras.layers.Identity(name=PREPARED)(x)
     x = base(x, training=False)
     if len(x.shape) == 4:
@@ -95,10 +94,58 @@ def build(
             f"model.base: expected a network that ends in a feature map (n, height, width, "
             f"channels) or in features (n, units). Received an output of shape {x.shape}."
         )
+    x = _head(x, keys, classes=classes, output=output, regularization=regularization)
+    return keras.Model(pixels, x, name="transfer")
+
+
+def build_head(
+    keys: Keys, *, features: int, classes: int, output: Output, regularization: Regularization
+) -> keras.Model:
+    """Return the head alone, with the weights that it has in what `build` returns.
+
+    Args:
+        keys: the section of the recipe.
+        features: units that the head takes.
+        classes: the number of classes.
+        output: what it ends in.
+        regularization: what the hidden layers are held back by.
+    """
+    import keras
+
+    x = keras.Input((features,), name=FEATURES)
+    y = _head(x, keys, classes=classes, output=output, regularization=regularization)
+    return keras.Model(x, y, name="head")
+
+
+def _head(
+    x: Any, keys: Keys, *, classes: int, output: Output, regularization: Regularization
+) -> Any:
     if not keys.hidden:
         x = dropped(x, regularization)
     x = dense_stack(x, keys.hidden, keys.activation, regularization)
-    return keras.Model(pixels, classifier(x, classes, output, regularization), name="transfer")
+    return classifier(x, classes, output, regularization)
+
+
+def _base(keys: Keys, image_shape: tuple[int, int, int]) -> keras.Model:
+    height, width, _ = image_shape
+    if keys.application:
+        base = _application(keys.application, keys.weights, (height, width, 3))
+    else:
+        base = _from_file(Path(keys.base), (height, width, 3))
+    base.trainable = False
+    _silence_noise(base)
+    return base
+
+
+@contextlib.contextmanager
+def _unseen_by_what_follows() -> Iterator[None]:
+    """Let a head start from the same weights whatever was drawn to make its base.
+
+    Keras takes the seed of each random layer and initializer from Python's own generator.
+    """
+    state = random.getstate()
+    yield
+    random.setstate(state)
 
 
 def base_of(model: keras.Model) -> keras.Model:

@@ -18,6 +18,11 @@ from pipeline.models import transfer
 from pipeline.recipe import contradictions
 from pipeline.recipe.problems import place_of, problems_of
 from pipeline.recipe.schema import Recipe
+from pipeline.recipe.space import (
+    problems_of_space,
+    substituted_by_values,
+    warnings_of_space,
+)
 from pipeline.recipe.substitute import assignments, substitute
 from pipeline.recipe.text import Document, KeyPath, dotted, one_line, parse, resolve_scalar
 from pipeline.secrets import masked
@@ -30,6 +35,7 @@ class LoadedRecipe:
     Attributes:
         path: the file.
         recipe: with every default filled in.
+        document: what it was checked from, with the place of every value.
         text: the file as written.
         substitutions: the `--set` arguments, in order.
         warnings: what is probably not meant.
@@ -38,6 +44,7 @@ class LoadedRecipe:
 
     path: Path
     recipe: Recipe
+    document: Document
     text: str
     substitutions: tuple[str, ...]
     warnings: tuple[Problem, ...]
@@ -67,7 +74,7 @@ def load(
     values = assignments(substitutions, folder=Path.cwd(), environment=environment)
     document = substitute(document, values)
     recipe, warnings = check(document, name=path.stem)
-    return LoadedRecipe(path, recipe, text, substitutions, warnings, document.secrets)
+    return LoadedRecipe(path, recipe, document, text, substitutions, warnings, document.secrets)
 
 
 def check(document: Document, *, name: str) -> tuple[Recipe, tuple[Problem, ...]]:
@@ -96,10 +103,33 @@ def check(document: Document, *, name: str) -> tuple[Recipe, tuple[Problem, ...]
         raise RecipeError(sorted(problems, key=_position))
     in_doubt = [key for key in contradictions.TRUSTED if _is_in_doubt(key, problem_paths, document)]
     problems.extend(_located(contradictions.errors_in(recipe, in_doubt), document))
+    if recipe.tuning and not problems:
+        problems += problems_of_space(
+            document, recipe.tuning, lambda substituted: check(substituted, name=name)
+        )
     if problems:
         raise RecipeError(sorted(problems, key=_position))
-    warned = tuple(_located(contradictions.warnings_in(recipe), document, is_warning=True))
-    return recipe, warned
+    warned = _located(contradictions.warnings_in(recipe), document, is_warning=True)
+    if recipe.tuning:
+        warned += warnings_of_space(document, recipe.tuning)
+    return recipe, tuple(warned)
+
+
+def with_values(loaded: LoadedRecipe, values: Mapping[str, Any]) -> LoadedRecipe:
+    """Return a recipe with other values, as a trial of a search runs it: without `tuning`.
+
+    Args:
+        loaded: the recipe.
+        values: by dotted path, whole sections before what is in them.
+
+    Raises:
+        RecipeError: if the values contradict each other or the rest.
+    """
+    document = substituted_by_values(loaded.document, dict(values))
+    recipe, warnings = check(document, name=loaded.recipe.name)
+    secrets = loaded.secrets
+    text = dump(recipe, secrets)
+    return LoadedRecipe(loaded.path, recipe, document, text, (), warnings, secrets)
 
 
 def read_text(path: Path) -> str:
@@ -129,6 +159,8 @@ def dump(recipe: Recipe, secrets: Mapping[str, str]) -> str:
     It loads as the same recipe; what a secret stood for is taken from the environment again.
     """
     tree = recipe.model_dump(mode="json", by_alias=True)
+    if recipe.tuning is None:
+        del tree["tuning"]
     if isinstance(recipe.model, transfer.Keys) and not recipe.model.application:
         del tree["model"]["weights"]  # a file brings its own
     escaped = {_escaped(value): name for value, name in secrets.items()}
@@ -177,7 +209,14 @@ def _with_texts(value: Any, change: Callable[[str], str]) -> Any:
 
 
 def parameters(recipe: Recipe, secrets: Mapping[str, str]) -> dict[str, str]:
-    """Return the recipe as dotted paths with their values as text, without secrets."""
+    """Return what a run depends on as dotted paths with their values as text, no secrets."""
+    tree = shown(recipe, secrets)
+    tree.pop("tuning", None)
+    return flattened(tree)
+
+
+def flattened(tree: Mapping[str, Any]) -> dict[str, str]:
+    """Return a recipe's values as text by dotted path."""
     flat: dict[str, str] = {}
 
     def flatten(value: Any, path: KeyPath) -> None:
@@ -190,7 +229,7 @@ def parameters(recipe: Recipe, secrets: Mapping[str, str]) -> dict[str, str]:
         else:
             flat[dotted(path)] = value if isinstance(value, str) else json.dumps(value)
 
-    flatten(shown(recipe, secrets), ())
+    flatten(tree, ())
     return flat
 
 

@@ -14,6 +14,7 @@ from pipeline.models.regularization import Regularization
 from pipeline.section import Choice, Flag, Section, Seed, Text
 from pipeline.training import optimizers
 from pipeline.training.keys import Runtime, Training
+from pipeline.tuning.keys import Tuning
 
 SCHEMA_FILE = "recipe.schema.json"
 
@@ -50,6 +51,7 @@ class Recipe(Section):
         default_factory=optimizers.default, description="How its weights change."
     )
     training: Training = Field(Training(), description="For how long, and towards what.")
+    tuning: Tuning | None = Field(None, description="What `pipeline tune` searches.")
     tracking: Tracking = Field(Tracking(), description="Where the run is logged.")
     runtime: Runtime = Field(Runtime(), description="What it trains on.")
 

@@ -12,7 +12,7 @@ from pipeline.stages.learn import EVALUATION_BATCH, Trained
 if TYPE_CHECKING:
     import numpy as np
 
-    from pipeline.data.splits import Splits
+    from pipeline.data.splits import Split, Splits
     from pipeline.evaluation.figures import Figure
     from pipeline.evaluation.predictions import Predictions
     from pipeline.features.fitting import TransferFitting
@@ -43,14 +43,8 @@ def judge(
 
     `val_*` is of the split that chose the epoch, `test_*` of the one that is looked at here only.
     """
-    from pipeline.data.batches import evaluation_batches
     from pipeline.evaluation import figures
-    from pipeline.evaluation.metrics import (
-        classification_metrics,
-        confusion_matrix,
-        of_outputs,
-        probabilities,
-    )
+    from pipeline.evaluation.metrics import classification_metrics, confusion_matrix
     from pipeline.evaluation.predictions import Predictions
 
     history = trained.history
@@ -62,29 +56,19 @@ def judge(
         )
     }
     metrics: dict[str, float] = {"best_epoch": float(history.best_epoch)}
-    predictions: dict[str, Predictions] = {}
+    kept: dict[str, Predictions] = {}
     for prefix, title, split in (
         ("val", "validation", splits.validation),
         ("test", "test", splits.test),
     ):
         if split is None:
             continue
-        batches = evaluation_batches(
-            split,
-            classes=len(splits.class_names),
-            output=recipe.output,
-            batch_size=EVALUATION_BATCH,
-        )
-        outputs = trained.fitting.outputs(split, prefix) if trained.fitting else None
-        if outputs is None:
-            predicted = probabilities(trained.model, batches)
-        else:
-            predicted = of_outputs(outputs)
+        predicted = predictions(recipe, splits, split, prefix, trained)
         values = classification_metrics(
             split.labels, predicted, class_names=splits.class_names, topk=recipe.training.topk
         )
         metrics |= {f"{prefix}_{name}": value for name, value in values.items()}
-        predictions[prefix] = Predictions(
+        kept[prefix] = Predictions(
             splits.class_names, split.names, split.image_digests, split.labels, predicted
         )
         is_right = predicted.argmax(axis=1) == split.labels
@@ -97,7 +81,26 @@ def judge(
             title=f"{title}, accuracy {values['accuracy']:.4f} of {len(split):,}",
         )
 
-    return Judgement(metrics, predictions, drawn)
+    return Judgement(metrics, kept, drawn)
+
+
+def predictions(
+    recipe: Recipe, splits: Splits, split: Split, prefix: str, trained: Trained
+) -> np.ndarray:
+    """Return the probabilities that a model gives the images of a split, (n, classes)."""
+    from pipeline.data.batches import evaluation_batches
+    from pipeline.evaluation.metrics import of_outputs, probabilities
+
+    outputs = trained.fitting.outputs(split, prefix) if trained.fitting else None
+    if outputs is not None:
+        return of_outputs(outputs)
+    batches = evaluation_batches(
+        split,
+        classes=len(splits.class_names),
+        output=recipe.output,
+        batch_size=EVALUATION_BATCH,
+    )
+    return probabilities(trained.model, batches)
 
 
 def _trust(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pipeline.data.splits import Splits
     from pipeline.features.compiling import Precision
     from pipeline.features.fitting import TransferFitting
+    from pipeline.features.shortcut import Activations
     from pipeline.recipe.schema import Recipe
     from pipeline.training.checkpoints import Checkpoints
     from pipeline.training.devices import Devices
@@ -39,6 +40,7 @@ def learn(
     on_epoch: Callable[[int, dict[str, float], float], None],
     say: Callable[[str], None],
     checkpoints: Checkpoints | None = None,
+    show_progress: bool = True,
 ) -> Trained:
     """Build and train the model of a recipe.
 
@@ -48,6 +50,7 @@ def learn(
         on_epoch: is called with each epoch's number, from 1, its metrics and its seconds.
         say: tells a person what is going on.
         checkpoints: where to go on from, and what to keep.
+        show_progress: whether to show each epoch on standard error.
 
     Raises:
         ModelError: if the model cannot be built.
@@ -68,13 +71,7 @@ def learn(
     batches = _pixel_batches(recipe, splits, layers)
     fitting = None
     with found.scope():
-        model = ARCHITECTURES[recipe.model.architecture].build(
-            recipe.model,
-            image_shape=shape,
-            classes=len(splits.class_names),
-            output=recipe.output,
-            regularization=recipe.regularization,
-        )
+        model = _model(recipe, splits)
         say(f"Built {model.name} with {model.count_params():,} weights for {shape} pixels")
         phases: Iterable[Phase] = [Phase(model, batches, recipe.training.epochs, recipe.optimizer)]
         if isinstance(recipe.model, transfer.Keys):
@@ -87,8 +84,99 @@ def learn(
             devices=found,
             on_epoch=on_epoch,
             checkpoints=checkpoints,
+            show_progress=show_progress,
         )
     return Trained(model, history, found, fitting)
+
+
+def learn_head(
+    recipe: Recipe,
+    splits: Splits,
+    activations: Activations,
+    *,
+    on_epoch: Callable[[int, dict[str, float], float], None],
+) -> tuple[keras.Model, History]:
+    """Train the head of a transfer recipe alone, as `learn` does, on features that are there.
+
+    Args:
+        recipe: a transfer recipe without fine-tuning.
+        splits: the images.
+        activations: what `activations_of_heads` returned for such a recipe.
+        on_epoch: is called with each epoch's number, from 1, its metrics and its seconds.
+
+    Returns:
+        The head, with the weights that the whole model's head would have; and what happened.
+
+    Raises:
+        TrainingError: if it cannot be trained.
+    """
+    import keras
+
+    from pipeline.data import augmentation
+    from pipeline.features.shortcut import batches
+    from pipeline.models import transfer
+    from pipeline.training import devices
+    from pipeline.training.phases import Phase, train
+
+    found = devices.find(recipe.runtime)
+    keras.utils.set_random_seed(recipe.seed)
+    augmentation.build(recipe.data.augmentation, image_size=splits.image_shape[:2])  # draws seeds
+    with found.scope():
+        head = transfer.build_head(
+            recipe.model,  # type: ignore[arg-type]
+            features=activations.train.activations[0].shape[-1],
+            classes=len(splits.class_names),
+            output=recipe.output,
+            regularization=recipe.regularization,
+        )
+        fitted_to = batches(
+            activations,
+            output=recipe.output,
+            batch_size=recipe.data.batch_size,
+            seed=recipe.seed,
+        )
+        history = train(
+            [Phase(head, fitted_to, recipe.training.epochs, recipe.optimizer)],
+            training=recipe.training,
+            label_smoothing=recipe.regularization.label_smoothing,
+            devices=found,
+            on_epoch=on_epoch,
+            show_progress=False,
+        )
+    return head, history
+
+
+def activations_of_heads(
+    recipe: Recipe, splits: Splits, *, say: Callable[[str], None]
+) -> Activations:
+    """Return what every head on the base of a transfer recipe is trained on and judged by.
+
+    Raises:
+        ModelError: if the model cannot be built.
+    """
+    import keras
+
+    from pipeline.data import augmentation
+    from pipeline.training import devices
+
+    found = devices.find(recipe.runtime)
+    keras.utils.set_random_seed(recipe.seed)
+    layers = augmentation.build(recipe.data.augmentation, image_size=splits.image_shape[:2])
+    batches = _pixel_batches(recipe, splits, layers)
+    with found.scope():
+        model = _model(recipe, splits)
+        fitting = _transfer_fitting(recipe, splits, model, batches, layers, found, say)
+        return fitting.of_the_head()
+
+
+def _model(recipe: Recipe, splits: Splits) -> keras.Model:
+    return ARCHITECTURES[recipe.model.architecture].build(
+        recipe.model,
+        image_shape=splits.image_shape,
+        classes=len(splits.class_names),
+        output=recipe.output,
+        regularization=recipe.regularization,
+    )
 
 
 def _transfer_fitting(

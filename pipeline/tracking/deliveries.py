@@ -33,11 +33,11 @@ class Delivery:
 def metrics(values: Mapping[str, float], step: int) -> Delivery:
     """Return metrics with the time at which they were true."""
     now = int(time.time() * 1000)
-    named = {_allowed(name): value for name, value in values.items()}
+    named = {allowed_name(name): value for name, value in values.items()}
     return Delivery("metrics", {"values": named, "step": step, "timestamp": now})
 
 
-def _allowed(name: str) -> str:
+def allowed_name(name: str) -> str:
     """Return a metric's name with _ for what MLflow does not take, as in a class called C++."""
     return re.sub(r"[^/\w.\- :]", "_", name)
 

@@ -80,6 +80,7 @@ def train(
     devices: Devices,
     on_epoch: Callable[[int, Row, float], None],
     checkpoints: Checkpoints | None = None,
+    show_progress: bool = True,
 ) -> History:
     """Train in one phase after another, and leave the weights of the best epoch of all of them.
 
@@ -97,6 +98,7 @@ def train(
         on_epoch: is called with each epoch's number, from 1, its metrics and its seconds, once its
             checkpoint is kept; also for the epochs before the one that training goes on from.
         checkpoints: where to go on from, and what to keep.
+        show_progress: whether to show each epoch on standard error.
 
     Raises:
         TrainingError: if the loss is no longer a number.
@@ -120,8 +122,9 @@ def train(
         else:
             course.starts.append(len(course.rows))
         _compile(phase, training, label_smoothing, devices)
+        callbacks = _callbacks(phase.optimizer, training)
         if not (resumed and resumed.is_phase_over):
-            _fit(phase, course, _callbacks(phase.optimizer, training), resumed)
+            _fit(phase, course, callbacks, resumed, show_progress=show_progress)
         best.restore()
     return History(tuple(course.rows), best.epoch, tuple(course.starts))
 
@@ -214,7 +217,12 @@ def _compile(phase: Phase, training: Training, label_smoothing: float, devices: 
 
 
 def _fit(
-    phase: Phase, course: _Course, callbacks: Sequence[Any], resumed: Checkpoint | None
+    phase: Phase,
+    course: _Course,
+    callbacks: Sequence[Any],
+    resumed: Checkpoint | None,
+    *,
+    show_progress: bool,
 ) -> None:
     from pipeline.training import state
     from pipeline.training.callbacks import EachEpoch, EndStep, Recall, StopOnNaN
@@ -229,7 +237,9 @@ def _fit(
     def record(epoch: int, row: Row, seconds: float) -> None:
         course.add(row, seconds, model, callbacks, end)
 
-    display = ProgressDisplay(course.best, first_epoch=first, last_epoch=end)
+    display = (
+        ProgressDisplay(course.best, first_epoch=first, last_epoch=end) if show_progress else None
+    )
     with after_this_step() as is_asked_for:
         try:
             model.fit(
@@ -244,14 +254,15 @@ def _fit(
                     StopOnNaN(),
                     course.best,
                     EachEpoch(record),
-                    display,
+                    *([display] if display else []),
                     EndStep(is_asked_for),
                 ],
                 shuffle=False,
                 verbose=0,
             )
         finally:
-            display.close()
+            if display:
+                display.close()
             course.tell()
 
 

@@ -52,7 +52,8 @@ def test_every_shipped_recipe_is_valid(capsys: pytest.CaptureFixture[str]) -> No
             "training:",
             "trainig:",
             "10:1: trainig: unknown key. Expected one of: name, description, seed, data, model, "
-            "regularization, optimizer, training, tracking, runtime. Did you mean 'training'?",
+            "regularization, optimizer, training, tuning, tracking, runtime. Did you mean "
+            "'training'?",
         ),
         (
             "source: digits",

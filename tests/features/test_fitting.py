@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from pipeline.features import kept, precision
-from pipeline.features.shortcut import Shortcut
+from pipeline.features import kept, precision, shortcut
 from pipeline.recipe.load import load
 from pipeline.run import Result, run
 
@@ -95,8 +94,8 @@ def test_outputs_that_the_whole_model_does_not_confirm_are_not_used(
     recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected, _ = run_of(recipe, "training.epochs=3")
-    real = Shortcut._outputs
-    monkeypatch.setattr(Shortcut, "_outputs", lambda self, features: 1 - real(self, features))
+    real = shortcut.outputs_of
+    monkeypatch.setattr(shortcut, "outputs_of", lambda rest, features: 1 - real(rest, features))
     result, _ = run_of(recipe, "training.epochs=3")
     assert result.metrics["val_accuracy"] == expected.metrics["val_accuracy"]
 

@@ -34,7 +34,8 @@ regularization: {dropuot: 0.5, dropout: 1}
 """
     assert problems(text) == [
         "recipe.yaml:1:1: traning: unknown key. Expected one of: name, description, seed, data, "
-        "model, regularization, optimizer, training, tracking, runtime. Did you mean 'training'?",
+        "model, regularization, optimizer, training, tuning, tracking, runtime. Did you mean "
+        "'training'?",
         "recipe.yaml:2:12: training.epochs: expected a whole number, 1 or more. Received 0.",
         "recipe.yaml:2:23: training.loss: expected one of: cross_entropy, binary_cross_entropy. "
         "Received 'crossentropy'. Did you mean 'cross_entropy'?",
@@ -299,7 +300,7 @@ def test_an_unknown_key_is_told_with_the_nearest(
     key = section.partition(":")[0]
     assert problems(f"{DATA}{MODEL}{section}\n") == [
         f"recipe.yaml:3:1: {key}: unknown key. Expected one of: name, description, seed, data, "
-        f"model, regularization, optimizer, training, tracking, runtime.{hint}"
+        f"model, regularization, optimizer, training, tuning, tracking, runtime.{hint}"
     ]
 
 

@@ -107,7 +107,7 @@ def test_a_value_that_was_wrong_can_be_replaced(loaded: Loaded) -> None:
         (
             "trainin.epochs=3",
             "--set trainin.epochs=3: trainin: unknown key. Expected one of: name, description, "
-            "seed, data, model, regularization, optimizer, training, tracking, runtime. "
+            "seed, data, model, regularization, optimizer, training, tuning, tracking, runtime. "
             "Did you mean 'training'?",
         ),
         (

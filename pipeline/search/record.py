@@ -1,0 +1,196 @@
+"""What a search leaves in the store: its trials, their table, the best recipe, pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.durable import write_whole
+from pipeline.recipe.load import LoadedRecipe, dump, parameters, with_values
+from pipeline.search.search import Done, Search
+from pipeline.secrets import masked, without_credentials
+from pipeline.tracking.children import Child
+
+if TYPE_CHECKING:
+    from pipeline.tracking.recorder import Recorder
+
+BEST = "best.yaml"
+
+
+def child_of(
+    done: Done, loaded: LoadedRecipe, *, objective: str, best_so_far: float | None
+) -> Child:
+    """Return a trial as a run of its own.
+
+    Args:
+        done: the trial.
+        loaded: its recipe.
+        objective: the name of the metric that counts.
+        best_so_far: the best score of it and of those before it, None if all failed.
+    """
+    outcome = done.outcome
+    end = outcome.times[-1] if outcome.times else time.time()
+    metrics = {**outcome.metrics, "seconds": outcome.seconds}
+    if outcome.score is not None:
+        metrics["objective"] = outcome.score
+    if best_so_far is not None:
+        metrics["best_so_far"] = best_so_far
+    if len(outcome.scores) > 1:
+        metrics["objective_spread"] = outcome.spread
+    secrets = loaded.secrets
+    tags = {"objective": objective}
+    if outcome.reason:
+        tags["reason"] = outcome.reason
+    if outcome.pruned_at:
+        tags["pruned_at"] = str(outcome.pruned_at)
+    tried = {f"tried.{path}": _text(value, secrets) for path, value in done.values.items()}
+    return Child(
+        number=done.number,
+        name=f"trial {done.number}",
+        state=outcome.state,
+        start=end - outcome.seconds,
+        end=end,
+        parameters=parameters(loaded.recipe, loaded.secrets),
+        tags=tags | tried,
+        metrics=metrics,
+        rows=outcome.rows,
+        times=outcome.times,
+        files={"resolved.yaml": dump(loaded.recipe, loaded.secrets)},
+    )
+
+
+def table_of(search: Search, secrets: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the trials as rows: number, score, state, seconds, and the values tried by path."""
+    paths = list(search.tuning.space)
+    rows = []
+    for done in search.done:
+        outcome = done.outcome
+        rows.append(
+            {
+                "trial": done.number,
+                "state": outcome.state,
+                search.tuning.objective: outcome.score,
+                "spread": outcome.spread if len(outcome.scores) > 1 else None,
+                "epochs": len(outcome.rows),
+                "pruned_at": outcome.pruned_at,
+                "seconds": round(outcome.seconds, 3),
+                "reason": outcome.reason,
+                **{
+                    path: _text(done.values[path], secrets) if path in done.values else ""
+                    for path in paths
+                },
+            }
+        )
+    return rows
+
+
+def write_best(search: Search, loaded: LoadedRecipe, folder: Path, recorder: Recorder) -> Path:
+    """Write the best recipe, which runs by itself, to a folder and to the store."""
+    best = search.best
+    assert best is not None
+    values = {path: value for path, value in best.values.items() if path in search.tuning.space}
+    recipe = with_values(loaded, values).recipe
+    tried = ", ".join(f"{path} {_text(value, loaded.secrets)}" for path, value in values.items())
+    text = (
+        f"# The best of {len(search.done)} trials of {recipe.name}: trial {best.number}, "
+        f"{search.tuning.objective} {best.outcome.score:.4f}.\n"
+        f"# {tried or 'The recipe as it stood.'}\n"
+        f"{dump(recipe, loaded.secrets)}"
+    )
+    write_whole(folder / BEST, text.encode())
+    recorder.artifacts(lambda scratch: _write(scratch / BEST, text))
+    return folder / BEST
+
+
+def record_search(search: Search, loaded: LoadedRecipe, recorder: Recorder) -> None:
+    """Record what is searched."""
+    tuning = search.tuning
+    described = tuning.model_dump(mode="json", exclude_none=True)
+    recorder.parameters(
+        {
+            **parameters(loaded.recipe, loaded.secrets),
+            **{
+                f"tuning.{key}": _text(value, loaded.secrets)
+                for key, value in described.items()
+                if key != "space"
+            },
+            **{
+                f"space.{path}": _text(keys, loaded.secrets)
+                for path, keys in described["space"].items()
+            },
+        }
+    )
+    recorder.tags(
+        {
+            "search": tuning.tuner,
+            "objective": f"{tuning.objective}, {tuning.direction}imum is best",
+        }
+    )
+
+    def write(folder: Path) -> None:
+        (folder / "recipe.yaml").write_text(without_credentials(loaded.text), "utf-8")
+        (folder / "resolved.yaml").write_text(dump(loaded.recipe, loaded.secrets), "utf-8")
+        (folder / "space.json").write_text(_text(described, loaded.secrets), "utf-8")
+
+    recorder.artifacts(write)
+
+
+def record_table(rows: Sequence[dict[str, Any]], recorder: Recorder) -> None:
+    """Record the table of trials, as CSV and as the table that MLflow shows."""
+
+    def write(folder: Path) -> None:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        (folder / "trials.csv").write_text(text.getvalue(), "utf-8")
+        split = {"columns": list(rows[0]), "data": [list(row.values()) for row in rows]}
+        (folder / "trials.json").write_text(json.dumps(split), "utf-8")
+
+    recorder.artifacts(write)
+    described = json.dumps([{"path": "trials.json", "type": "table"}])
+    recorder.tags({"mlflow.loggedArtifacts": described})
+
+
+def record_figures_of(search: Search, recorder: Recorder) -> None:
+    """Record pictures of a search."""
+
+
+def record_end(
+    search: Search, final_run_id: str, metrics: dict[str, float], recorder: Recorder
+) -> None:
+    """Record what the search found, beside what the run of its best recipe gave."""
+    best = search.best
+    assert best is not None
+    done = search.done
+    failed = sum(one.outcome.state == "FAILED" for one in done)
+    recorder.metrics(
+        {
+            "search/best": best.outcome.score or 0.0,
+            "search/best_trial": float(best.number),
+            "search/trials": float(len(done)),
+            "search/failed": float(failed),
+            "search/pruned": float(sum(one.outcome.pruned_at is not None for one in done)),
+            "search/seconds": search.seconds_of_trials,
+            **{
+                f"final/{name}": value
+                for name, value in metrics.items()
+                if name.startswith(("val_", "test_"))
+            },
+        }
+    )
+    recorder.tags({"final.run_id": final_run_id, "ended": search.ended})
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, "utf-8")
+
+
+def _text(value: Any, secrets: Mapping[str, str]) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return masked(text, secrets)

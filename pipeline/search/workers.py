@@ -1,0 +1,214 @@
+"""Trials in processes of their own, several at a time on one machine.
+
+The search stays in this process. A process that dies takes its trial with it, which fails; one that
+has grown is replaced, so that memory comes back. CPU threads are divided, GPUs handed out in turn.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import connection
+from typing import TYPE_CHECKING, Any
+
+from pipeline.recipe.text import Document
+from pipeline.search.pruning import StoppingRule
+from pipeline.search.search import Search, Task
+from pipeline.search.trial import Outcome
+
+if TYPE_CHECKING:
+    from pipeline.search.report import Reporter
+
+Say = Callable[[str], None]
+
+_MOST_GROWTH = 2**30  # bytes that a process may grow by before another takes its place
+
+
+@dataclass(frozen=True)
+class Order:
+    """A trial as another process is told of it: plain values, for a recipe cannot be pickled."""
+
+    document: Document
+    name: str
+    objective: str
+    executions: int
+    rule: StoppingRule
+
+
+class _Worker:
+    """A process that runs one trial after another."""
+
+    def __init__(self, place: int, workers: int) -> None:
+        self.place = place
+        self.task: Task | None = None
+        self._workers = workers
+        self._start()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(theirs,), daemon=True)
+        before = dict(os.environ)
+        os.environ.update(_environment(self.place, self._workers))
+        try:
+            self.process.start()  # takes the environment as it is now
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        theirs.close()
+
+    def give(self, task: Task, search: Search) -> None:
+        self.task = task
+        self.connection.send(
+            Order(
+                task.loaded.document,
+                task.loaded.recipe.name,
+                search.tuning.objective,
+                search.tuning.executions_per_trial,
+                search.stopping_rule(),
+            )
+        )
+
+    def restart(self) -> None:
+        self.stop()
+        self._start()
+
+    def stop(self) -> None:
+        self.connection.close()
+        self.process.kill()
+        self.process.join()
+
+
+def run_in_workers(search: Search, reporter: Reporter, *, workers: int, say: Say) -> None:
+    """Run the trials of a search until it ends, so many at a time.
+
+    Raises:
+        KeyboardInterrupt: if it is interrupted; the trials in progress count as never run.
+    """
+    pool = [_Worker(place, workers) for place in range(workers)]
+    say(f"Running {workers} trials at a time, {_threads(workers)} CPU threads each")
+    try:
+        while _hand_out(search, pool):
+            busy = {worker.connection: worker for worker in pool if worker.task}
+            for ready in connection.wait(list(busy)):
+                _hear(busy[ready], search, say)  # type: ignore[index]
+            reporter.update()
+    except KeyboardInterrupt:
+        for worker in pool:
+            if worker.task:
+                reporter.interrupted(worker.task)
+        raise
+    finally:
+        for worker in pool:
+            worker.stop()
+        reporter.update()
+
+
+def _hand_out(search: Search, pool: list[_Worker]) -> bool:
+    """Give trials to the processes that have none; return whether any has one now."""
+    for worker in pool:
+        if worker.task:
+            continue
+        task = search.next()
+        if task is None or task == "wait":
+            break
+        worker.give(task, search)
+    return any(worker.task for worker in pool)
+
+
+def _hear(worker: _Worker, search: Search, say: Say) -> None:
+    """Take what a process has to say: a message, or the outcome of its trial."""
+    assert worker.task is not None
+    try:
+        kind, content = worker.connection.recv()
+    except (EOFError, OSError):
+        worker.process.join()
+        search.finish(worker.task, _died(worker.process.exitcode))
+        worker.task = None
+        worker.restart()
+        return
+    if kind == "say":
+        say(content)
+        return
+    outcome, grown = content
+    search.finish(worker.task, outcome)
+    worker.task = None
+    if grown > _MOST_GROWTH:
+        worker.restart()
+
+
+def _died(code: int | None) -> Outcome:
+    if code == -signal.SIGKILL:
+        return Outcome(
+            "FAILED",
+            kind="memory",
+            reason="The process of the trial was killed, as the system does when memory runs out.",
+        )
+    return Outcome("FAILED", kind="died", reason=f"The process of the trial ended with {code}.")
+
+
+def _threads(workers: int) -> int:
+    return max(len(os.sched_getaffinity(0)) // workers, 1)
+
+
+def _environment(place: int, workers: int) -> dict[str, str]:
+    """Return the share of the machine that one of several processes gets."""
+    threads = str(_threads(workers))
+    found = {
+        "TF_NUM_INTRAOP_THREADS": threads,
+        "TF_NUM_INTEROP_THREADS": threads,
+        "OMP_NUM_THREADS": threads,
+    }
+    gpus = _gpus()
+    return {**found, "CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]} if gpus else found
+
+
+def _gpus() -> list[str]:
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [name for name in named.split(",") if name]
+    import tensorflow as tf
+
+    return [str(place) for place in range(len(tf.config.list_physical_devices("GPU")))]
+
+
+def _work(orders: Any) -> None:
+    """Run trials until the process that gives them is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gives them
+    from pipeline import engines
+    from pipeline.recipe.load import check
+    from pipeline.search.bench import Bench
+    from pipeline.search.trial import run_trial
+
+    engines.load()
+    bench = Bench()
+    first = 0
+    try:
+        while True:
+            order: Order = orders.recv()
+            recipe, _ = check(order.document, name=order.name)
+            outcome = run_trial(
+                recipe,
+                bench,
+                objective=order.objective,
+                executions=order.executions,
+                should_stop=order.rule,
+                say=lambda message: orders.send(("say", message)),
+            )
+            used = _memory()
+            first = first or used
+            orders.send(("outcome", (outcome, used - first)))
+    except (EOFError, OSError):
+        return
+
+
+def _memory() -> int:
+    """Return the memory in use, in bytes; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return 0
