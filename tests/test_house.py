@@ -24,6 +24,7 @@ FOUNDATIONS = {
     "durable",
     "interruption",
     "secrets",
+    "keras_files",
 }
 ARROWS: dict[str, set[str]] = {
     "cli": {"run", "tune", "tracking", "features", "recipe", "inference", "export"},

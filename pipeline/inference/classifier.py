@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import engines
+from pipeline import engines, keras_files
 from pipeline.errors import ModelError
 from pipeline.inference import interface as interfaces
 from pipeline.inference.interface import Interface
@@ -52,13 +52,7 @@ def load(folder: Path) -> Classifier:
     interface = interfaces.load(folder)
     path = folder / MODEL_FILE
     engines.load()
-    import keras
-
-    try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # whatever a file from elsewhere leads the loader to
-        first = str(error).strip().partition("\n")[0][:300]
-        raise ModelError(f"{path} cannot be loaded as a Keras model. {first}") from None
+    model = keras_files.load(path)
     expected = (interface.image_shape, len(interface.class_names))
     units = model.output_shape[-1]
     received = (tuple(model.input_shape[1:]), 2 if units == 1 else units)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from pipeline import keras_files
 from pipeline.errors import ModelError
 from pipeline.models.applications import APPLICATIONS
 from pipeline.models.keys import ArchitectureKeys
@@ -271,12 +272,9 @@ def _from_file(path: Path, input_shape: tuple[int, int, int]) -> keras.Model:
     import keras
 
     try:
-        # Safe mode refuses the layers that hold Python code.
-        base = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # whatever a file from elsewhere leads the loader to
-        raise ModelError(
-            f"model.base: {path} cannot be loaded as a Keras model. {_first_line(error)}"
-        ) from None
+        base = keras_files.load(path)
+    except ModelError as error:
+        raise ModelError(f"model.base: {error}") from None
     expected = tuple(base.input_shape[1:]) if isinstance(base.input_shape, tuple) else None
     fits = (
         expected is not None
