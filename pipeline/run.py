@@ -17,14 +17,17 @@ from pipeline.stages.explain import explained
 from pipeline.stages.judge import judge
 from pipeline.stages.learn import learn
 from pipeline.stages.record import (
+    environment,
     record_data,
     record_failure,
     record_interruption,
     record_judgement,
     record_model,
     record_recipe,
+    record_report,
 )
 from pipeline.stages.reload import ReloadCheck, reload_check
+from pipeline.stages.report import report
 from pipeline.stages.resume import (
     begin,
     command,
@@ -135,6 +138,17 @@ def _run(loaded: LoadedRecipe, check: ReloadCheck, *, say: Say, resume: str | No
             with watch.stage("evaluate"):
                 judgement = judge(recipe, splits, trained, say=say)
                 record_judgement(judgement, recorder)
+            with watch.stage("report"):
+                rendered = report(
+                    loaded,
+                    splits,
+                    trained,
+                    judgement,
+                    facts={"run": recorder.run_id},
+                    environment=environment(),
+                    seconds=watch.seconds,
+                )
+                record_report(rendered, recorder)
             with watch.stage("verify"):
                 verified = check.metrics(judgement.predictions["val"], say=say)
                 recorder.metrics(verified)

@@ -95,14 +95,34 @@ def test_the_run_holds_what_it_was_made_from(finished: Any) -> None:
         "figures",
         "predictions",
         "recipe.yaml",
+        "report.html",
         "resolved.yaml",
     }
     figures = {item.path for item in client.list_artifacts(result.run_id, "figures")}
     assert figures == {
-        "figures/learning_curves.png",
-        "figures/test_confusion_matrix.png",
-        "figures/val_confusion_matrix.png",
+        f"figures/{name}.png"
+        for name in (
+            "augmented",
+            "learning_curves",
+            "test_confusion_matrix",
+            "test_quality",
+            "val_confusion_matrix",
+            "val_least_certain",
+            "val_quality",
+            "val_worst_mistakes",
+        )
     }
+
+
+def test_the_report_tells_the_run_s_own_figures(finished: Any, tmp_path: Path) -> None:
+    result, client = finished
+    path = client.download_artifacts(result.run_id, "report.html", str(tmp_path))
+    page = Path(path).read_text("utf-8")
+    for name in ("val_accuracy", "test_accuracy", "val_log_loss", "test_ece"):
+        assert f"{result.metrics[name]:.4f}" in page
+    assert f"Epoch {result.best_epoch} of 8 was chosen." in page
+    assert "architecture: mlp" in page
+    assert "Grad-CAM" not in page  # there are no convolutions to look through
 
 
 def test_the_predictions_behind_the_metrics_are_kept(finished: Any, tmp_path: Path) -> None:

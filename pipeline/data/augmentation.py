@@ -167,7 +167,7 @@ def augmenter(layers: Sequence[Any], *, seed: int) -> Callable[[Any, Any, Any], 
     import tensorflow as tf
 
     def augment(images: Any, labels: Any, draw: Any) -> tuple[Any, Any]:
-        images = tf.cast(images, tf.float32)
+        images, labels = tf.cast(images, tf.float32), tf.convert_to_tensor(labels)
         for position, layer in enumerate(layers):
             for variable in layer.variables:  # the states of its random number generators
                 # They count up from here, so that draws next to each other must lie apart.

@@ -97,12 +97,21 @@ def expected_calibration_error(labels: np.ndarray, predicted: np.ndarray) -> flo
         labels: int (n,).
         predicted: probabilities (n, classes).
     """
+    counts, confidence, accuracy = calibration(labels, predicted)
+    return float(np.sum(counts * np.abs(accuracy - confidence)) / counts.sum())
+
+
+def calibration(
+    labels: np.ndarray, predicted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the images, the mean confidence and the accuracy in each of 15 bins of confidence."""
     confidence = predicted.max(axis=1)
     right = predicted.argmax(axis=1) == labels
     bins = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
     counts = np.bincount(bins, minlength=CALIBRATION_BINS)
-    gaps = np.bincount(bins, right - confidence, minlength=CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / counts.sum())
+    sums = [np.bincount(bins, values, CALIBRATION_BINS) for values in (confidence, right)]
+    mean_confidence, accuracy = (sum_ / counts.clip(1) for sum_ in sums)
+    return counts, mean_confidence, accuracy
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:

@@ -136,6 +136,26 @@ def difference(first: Predictions, second: Predictions) -> Difference:
     )
 
 
+def worst_mistakes(given: Predictions, most: int) -> np.ndarray:
+    """Return the places of the images whose own class was given least, at most so many.
+
+    The worst comes first; only images that were taken for another class are among them.
+    """
+    losses = log_losses(given.labels, given.probabilities)
+    order = np.argsort(-losses, kind="stable")
+    return order[~given.right[order]][:most]
+
+
+def least_certain(given: Predictions, most: int, *, besides: np.ndarray) -> np.ndarray:
+    """Return the places of the images whose two most probable classes are closest.
+
+    The closest comes first; the images at `besides` are left out.
+    """
+    second, first = np.partition(given.probabilities, -2, axis=1)[:, -2:].T
+    order = np.argsort(first - second, kind="stable")
+    return order[~np.isin(order, besides)][:most]
+
+
 def _paired(first: Predictions, second: Predictions) -> tuple[np.ndarray, np.ndarray]:
     """Return the order of the images of each that makes them the same, image by image."""
     known, others = _identities(first), _identities(second)

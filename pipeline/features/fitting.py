@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pipeline.features import cutting
+from pipeline.features.maps import feature_maps
 from pipeline.features.shortcut import Activations, Setting, Shortcut
 from pipeline.models import transfer
 from pipeline.training.phases import Phase, fine_tuning
@@ -63,6 +64,15 @@ class TransferFitting:
             None where nothing was kept that tells: then the model has to be asked.
         """
         return self._shortcut.outputs(split, name) if self._shortcut else None
+
+    def feature_maps(self, split: Split, numbers: np.ndarray) -> np.ndarray:
+        """Return what the stock base gives for some images of a split, before it is averaged.
+
+        Returns:
+            float32 (n, rows, columns, channels).
+        """
+        limit = int(self._setting.cache_gb * _GIB)
+        return feature_maps(self._model, split, numbers, limit=limit, say=self._say)
 
     def disagreements(self, chosen: np.ndarray) -> int | None:
         """Return how many validation images the compiled part would give another label.

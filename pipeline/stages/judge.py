@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pipeline.data.splits import Split, Splits
-    from pipeline.evaluation.figures import Figure
     from pipeline.evaluation.predictions import Predictions
     from pipeline.features.fitting import TransferFitting
     from pipeline.recipe.schema import Recipe
@@ -28,12 +27,10 @@ class Judgement:
     Attributes:
         metrics: by name, `val_*` and `test_*`.
         predictions: what the model gives the images of each split, by the prefix of its metrics.
-        figures: pictures by name.
     """
 
     metrics: dict[str, float]
     predictions: dict[str, Predictions]
-    figures: dict[str, Figure]
 
 
 def judge(
@@ -43,24 +40,12 @@ def judge(
 
     `val_*` is of the split that chose the epoch, `test_*` of the one that is looked at here only.
     """
-    from pipeline.evaluation import figures
-    from pipeline.evaluation.metrics import classification_metrics, confusion_matrix
+    from pipeline.evaluation.metrics import classification_metrics
     from pipeline.evaluation.predictions import Predictions
 
-    history = trained.history
-    drawn = {
-        "learning_curves": figures.learning_curves(
-            history.rows,
-            best_epoch=history.best_epoch,
-            fine_tuned_from=history.phases[1] if len(history.phases) > 1 else None,
-        )
-    }
-    metrics: dict[str, float] = {"best_epoch": float(history.best_epoch)}
+    metrics: dict[str, float] = {"best_epoch": float(trained.history.best_epoch)}
     kept: dict[str, Predictions] = {}
-    for prefix, title, split in (
-        ("val", "validation", splits.validation),
-        ("test", "test", splits.test),
-    ):
+    for prefix, split in (("val", splits.validation), ("test", splits.test)):
         if split is None:
             continue
         predicted = predictions(recipe, splits, split, prefix, trained)
@@ -75,13 +60,7 @@ def judge(
         metrics |= effect_of_leakage(splits, prefix, is_right, say=say)
         if prefix == "val" and trained.fitting:
             metrics |= _trust(trained.fitting, predicted.argmax(axis=1), say)
-        drawn[f"{prefix}_confusion_matrix"] = figures.confusion(
-            confusion_matrix(split.labels, predicted),
-            splits.class_names,
-            title=f"{title}, accuracy {values['accuracy']:.4f} of {len(split):,}",
-        )
-
-    return Judgement(metrics, kept, drawn)
+    return Judgement(metrics, kept)
 
 
 def predictions(

@@ -17,6 +17,7 @@ from pipeline.secrets import masked, without_credentials
 
 if TYPE_CHECKING:
     from pipeline.data.splits import Splits
+    from pipeline.evaluation.report import Rendered
     from pipeline.recipe.schema import Recipe
     from pipeline.stages.judge import Judgement
     from pipeline.stages.learn import Trained
@@ -26,22 +27,26 @@ _SECONDS_TO_SEND = 0.5
 _PACKAGES = ("tensorflow", "keras", "mlflow", "numpy", "pillow", "scikit-learn", "pydantic")
 
 
-def record_recipe(loaded: LoadedRecipe, recorder: Recorder) -> None:
-    """Record the recipe, as written and as resolved, and what it is run with."""
-    recipe = loaded.recipe
-    recorder.parameters(parameters(recipe, loaded.secrets))
-    environment = {
+def environment() -> dict[str, str]:
+    """Return what a run is made with: versions and the machine, by name."""
+    return {
         "pipeline": pipeline.__version__,
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
         **{name: version(name) for name in _PACKAGES},
     }
+
+
+def record_recipe(loaded: LoadedRecipe, recorder: Recorder) -> None:
+    """Record the recipe, as written and as resolved, and what it is run with."""
+    recipe = loaded.recipe
+    recorder.parameters(parameters(recipe, loaded.secrets))
     recorder.tags({"seed": str(recipe.seed), "pipeline.version": pipeline.__version__})
 
     def write(folder: Path) -> None:
         (folder / "recipe.yaml").write_text(without_credentials(loaded.text), "utf-8")
         (folder / "resolved.yaml").write_text(dump(recipe, loaded.secrets), "utf-8")
-        (folder / "environment.json").write_text(json.dumps(environment, indent=1), "utf-8")
+        (folder / "environment.json").write_text(json.dumps(environment(), indent=1), "utf-8")
         if loaded.substitutions:
             lines = [
                 f"--set {without_credentials(argument)}\n" for argument in loaded.substitutions
@@ -119,7 +124,7 @@ def record_model(recipe: Recipe, splits: Splits, trained: Trained, recorder: Rec
 
 
 def record_judgement(judgement: Judgement, recorder: Recorder) -> None:
-    """Record the metrics, the predictions behind them, and pictures of them."""
+    """Record the metrics, and the predictions behind them."""
     from pipeline.evaluation import predictions
 
     recorder.metrics(judgement.metrics)
@@ -128,9 +133,18 @@ def record_judgement(judgement: Judgement, recorder: Recorder) -> None:
         (folder / "predictions").mkdir()
         for prefix, given in judgement.predictions.items():
             predictions.write(given, folder / "predictions" / f"{prefix}.csv")
+
+    recorder.artifacts(write)
+
+
+def record_report(rendered: Rendered, recorder: Recorder) -> None:
+    """Record a report, and its pictures as files of their own."""
+
+    def write(folder: Path) -> None:
+        (folder / "report.html").write_text(rendered.html, "utf-8")
         (folder / "figures").mkdir()
-        for name, figure in judgement.figures.items():
-            figure.savefig(folder / "figures" / f"{name}.png", dpi=120)
+        for name, png in rendered.images.items():
+            (folder / "figures" / f"{name}.png").write_bytes(png)
 
     recorder.artifacts(write)
 

@@ -88,3 +88,14 @@ def test_other_images_are_not_paired(change: str) -> None:
         "among the 3 of the second, and 1 of those not among the first, such as 2.jpg. Figures "
         "of other images cannot be paired."
     )
+
+
+def test_the_worst_mistakes_are_those_whose_own_class_was_given_least() -> None:
+    found = predictions.worst_mistakes(given([0.6, 0.05, 0.9, 0.2, 0.7], [0, 1, 0, 0, 1]), most=2)
+    assert found.tolist() == [1, 2]
+
+
+def test_the_least_certain_have_their_two_classes_closest() -> None:
+    all_of = given([0.6, 0.45, 0.9, 0.2], [0, 0, 1, 1])
+    found = predictions.least_certain(all_of, most=2, besides=np.array([0]))
+    assert found.tolist() == [1, 3]

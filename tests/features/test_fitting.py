@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
 
+from pipeline.data import image_folder
+from pipeline.evaluation import grad_cam
 from pipeline.features import kept, precision, shortcut
 from pipeline.recipe.load import load
 from pipeline.run import Result, run
+from pipeline.stages.learn import learn
 
 RECIPE = """\
 data:
@@ -84,10 +88,13 @@ def test_validation_by_epoch_is_that_of_the_model_that_is_logged(
 
 
 def test_the_head_can_change_without_new_features(recipe: Path) -> None:
+    def features() -> set[str]:  # but for the maps of the images that this head is shown with
+        return {entry.key for entry in kept.entries() if " maps," not in entry.label}
+
     run_of(recipe)
-    before = {entry.key for entry in kept.entries()}
+    before = features()
     run_of(recipe, "model.hidden=[8]", "regularization.dropout=0.5", "training.epochs=4")
-    assert {entry.key for entry in kept.entries()} == before
+    assert features() == before
 
 
 def test_outputs_that_the_whole_model_does_not_confirm_are_not_used(
@@ -148,3 +155,16 @@ def test_a_shortcut_that_disagrees_is_said_loudly(
     assert result.metrics["features/disagreements"] == 2
     assert said[-1].startswith("WARNING: the model trained on features in ")
     assert "gives 2 of 40 validation images another label than the whole model does." in said[-1]
+
+
+def test_the_maps_of_some_images_are_what_the_stock_base_gives(recipe: Path) -> None:
+    chosen = load(recipe, ("training.epochs=1", "data.augmentation=[]")).recipe
+    splits = image_folder.load(chosen.data, say=print)
+    trained = learn(chosen, splits, on_epoch=lambda *_: None, say=print)
+    parts = grad_cam.parts_of(trained.model)
+    assert trained.fitting is not None
+    assert parts is not None
+    numbers = np.array([3, 1])
+    maps = trained.fitting.feature_maps(splits.validation, numbers)
+    images = splits.validation.images.read(numbers)
+    np.testing.assert_allclose(maps, parts.features(images), rtol=1e-3, atol=1e-3)

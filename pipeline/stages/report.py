@@ -1,0 +1,215 @@
+"""What a trained model gets wrong and where it looked, as a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.secrets import masked, without_credentials
+
+if TYPE_CHECKING:
+    from pipeline.data.splits import Split, Splits
+    from pipeline.evaluation.pictures import Picture
+    from pipeline.evaluation.predictions import Predictions
+    from pipeline.evaluation.report import Rendered, SplitReport
+    from pipeline.recipe.load import LoadedRecipe
+    from pipeline.recipe.schema import Recipe
+    from pipeline.stages.judge import Judgement
+    from pipeline.stages.learn import Trained
+
+_MOST_MISTAKES, _MOST_UNCERTAIN, _AUGMENTED = 12, 8, 12
+_MOST_AT_ONCE = 64  # images augmented for the report where a batch is all of them
+
+# (split, indices (n,), classes (n,)) → heat maps (n, height, width); None where there are none.
+HeatMaps = Callable[["Split", np.ndarray, np.ndarray], "np.ndarray | None"]
+
+
+def report(
+    loaded: LoadedRecipe,
+    splits: Splits,
+    trained: Trained,
+    judgement: Judgement,
+    *,
+    facts: Mapping[str, str],
+    environment: Mapping[str, str],
+    seconds: Mapping[str, float],
+) -> Rendered:
+    """Return the report on a run.
+
+    The photographs in it are of the validation images: whoever studies the mistakes on the test
+    images and changes the recipe has learnt from the test images.
+
+    Args:
+        loaded: the recipe.
+        splits: the images.
+        trained: the model.
+        judgement: how good it is.
+        facts: what identifies the run, by name.
+        environment: what it was made with.
+        seconds: the time of each stage so far.
+    """
+    from pipeline.evaluation.figures import Curves
+    from pipeline.evaluation.report import Report, SplitReport, render
+
+    history, classes = trained.history, len(splits.class_names)
+    reports = [
+        split_report(
+            splits.validation,
+            judgement.predictions["val"],
+            judgement.metrics,
+            prefix="val",
+            title="validation",
+            note="It chose the epoch, so that it is a little optimistic.",
+            heat_maps=_heat_maps(trained),
+        )
+    ]
+    if splits.test:
+        test = judgement.predictions["test"]
+        metrics = unprefixed(judgement.metrics, "test")
+        reports.append(SplitReport("test", "test", "It was looked at once.", test, metrics))
+    described = Report(
+        title=masked(loaded.recipe.name, loaded.secrets),
+        description=masked(loaded.recipe.description, loaded.secrets),
+        class_names=splits.class_names,
+        facts=facts,
+        splits=reports,
+        curves=Curves(
+            history.rows,
+            best_epoch=history.best_epoch,
+            fine_tuned_from=history.phases[1] if len(history.phases) > 1 else None,
+        ),
+        augmented=_augmented(loaded.recipe, splits),
+        counts={
+            name: np.bincount(split.labels, minlength=classes).tolist()
+            for name, split in splits.named().items()
+        },
+        quarantined=[(file.name, file.reason) for file in splits.quarantined],
+        recipe=without_credentials(
+            loaded.text.rstrip() + "".join(f"\n# --set {s}" for s in loaded.substitutions)
+        ),
+        environment=environment,
+        seconds=seconds,
+    )
+    return render(described)
+
+
+def split_report(
+    split: Split,
+    given: Predictions,
+    metrics: Mapping[str, float],
+    *,
+    prefix: str,
+    title: str,
+    note: str,
+    heat_maps: HeatMaps,
+) -> SplitReport:
+    """Return what a report says about a split, with the photographs that tell most.
+
+    Args:
+        split: the images.
+        given: what the model gives them.
+        metrics: those of the run; the ones that begin with `prefix` are the split's.
+        prefix: of the names of metrics and pictures.
+        title: what the split is called.
+        note: what part it played.
+        heat_maps: tells where the model looked.
+    """
+    from pipeline.evaluation import predictions
+    from pipeline.evaluation.report import SplitReport
+
+    mistakes = predictions.worst_mistakes(given, _MOST_MISTAKES)
+    uncertain = predictions.least_certain(given, _MOST_UNCERTAIN, besides=mistakes)
+    shown = np.concatenate([mistakes, uncertain])
+    pictures = _pictures(split, given, shown, heat_maps)
+    return SplitReport(
+        prefix=prefix,
+        title=title,
+        note=note,
+        predictions=given,
+        metrics=unprefixed(metrics, prefix),
+        mistakes=pictures[: len(mistakes)],
+        uncertain=pictures[len(mistakes) :],
+    )
+
+
+def unprefixed(metrics: Mapping[str, float], prefix: str) -> dict[str, float]:
+    """Return the metrics of one split, without the prefix of their names."""
+    start = f"{prefix}_"
+    return {
+        name.removeprefix(start): value for name, value in metrics.items() if name.startswith(start)
+    }
+
+
+def _pictures(
+    split: Split, given: Predictions, numbers: np.ndarray, heat_maps: HeatMaps
+) -> list[Picture]:
+    from pipeline.evaluation.pictures import Picture
+
+    images = split.images.read(numbers)
+    chosen = given.chosen[numbers]
+    heat = heat_maps(split, numbers, chosen) if len(numbers) else None
+    names, confidence = given.class_names, given.confidence[numbers]
+    pictures = []
+    for place, number in enumerate(numbers):
+        true, taken = names[given.labels[number]], names[chosen[place]]
+        is_wrong = given.labels[number] != chosen[place]
+        said = f"is {true} · taken for {taken}" if is_wrong else f"is {true}"
+        pictures.append(
+            Picture(
+                images[place],
+                given.names[number],
+                f"{said} · {confidence[place]:.1%} sure",
+                heat=None if heat is None else heat[place],
+            )
+        )
+    return pictures
+
+
+def _heat_maps(trained: Trained) -> HeatMaps:
+    from pipeline.evaluation import grad_cam
+
+    parts = grad_cam.parts_of(trained.model)
+
+    def heat_maps(split: Split, numbers: np.ndarray, classes: np.ndarray) -> np.ndarray | None:
+        if parts is None:
+            return None
+        if trained.fitting:
+            maps = trained.fitting.feature_maps(split, numbers)
+        else:
+            maps = np.asarray(parts.features(split.images.read(numbers), training=False))
+        return grad_cam.heat_maps(parts, maps, classes, image_size=split.images.shape[:2])
+
+    return heat_maps
+
+
+def _augmented(recipe: Recipe, splits: Splits) -> list[Picture]:
+    """Return images of the first batch of training, as they are after augmentation."""
+    from pipeline.data import augmentation
+    from pipeline.data.batches import shuffled
+    from pipeline.evaluation.pictures import Picture
+
+    split, size = splits.train, recipe.data.batch_size
+    batches = shuffled(len(split), batch_size=size, seed=recipe.seed, epochs=1)
+    numbers = next(iter(batches))[1].numpy()
+    if size == "all":
+        numbers = numbers[:_MOST_AT_ONCE]
+    images = split.images.read(numbers)
+    labels = np.eye(len(splits.class_names), dtype=np.float32)[split.labels[numbers]]
+    layers = augmentation.build(recipe.data.augmentation, image_size=splits.image_shape[:2])
+    if layers:
+        images, labels = augmentation.augmenter(layers, seed=recipe.seed)(images, labels, 0)
+        images, labels = np.asarray(images).round().astype(np.uint8), np.asarray(labels)
+    return [
+        Picture(image, split.names[number], _mixture(label, splits.class_names))
+        for number, image, label in zip(numbers[:_AUGMENTED], images, labels, strict=False)
+    ]
+
+
+def _mixture(shares: np.ndarray, class_names: tuple[str, ...]) -> str:
+    """Return a class, or the classes that augmentation mixed."""
+    present = np.flatnonzero(shares > 0.005)
+    if len(present) == 1:
+        return class_names[present[0]]
+    return " + ".join(f"{shares[label]:.0%} {class_names[label]}" for label in present)
