@@ -108,7 +108,7 @@ def tune(
                 rows = record.table_of(search, loaded.secrets)
                 record.record_table(rows, recorder)
                 place = record.write_best(search, loaded, journal.folder, recorder)
-                record.record_figures_of(search, recorder)
+                record.record_figures_of(search, loaded, recorder)
                 say(f"The search ended: {search.ended}. Training its best recipe, {place}")
                 final = run(load(place), say=say)
                 record.record_end(search, final.run_id, final.metrics, recorder)

@@ -19,7 +19,7 @@ class StoppingRule:
     """Says of a trial's epochs so far whether it cannot win any more.
 
     Attributes:
-        others: the metrics by epoch of trials that were trained to their end.
+        others: the metrics by epoch of earlier trials.
         metric: what is compared, None for a rule that never stops a trial.
         direction: whether larger or smaller is better.
     """
@@ -45,14 +45,15 @@ def is_behind(
 
     Args:
         rows: the metrics by epoch of the trial in question.
-        others: the same of trials that were trained to their end.
+        others: the same of earlier trials; those that came as far count.
         metric: what is compared.
         direction: whether larger or smaller is better.
     """
     count = len(rows)
-    if len(others) < _FEWEST_TRIALS or count < _FEWEST_EPOCHS:
+    as_far = [other[:count] for other in others if len(other) >= count]
+    if len(as_far) < _FEWEST_TRIALS or count < _FEWEST_EPOCHS:
         return False
     best = max if direction == "max" else min
-    reached = [best(row[metric] for row in other[:count]) for other in others]
+    reached = [best(row[metric] for row in other) for other in as_far]
     middle, here = statistics.median(reached), best(row[metric] for row in rows)
     return here < middle if direction == "max" else here > middle

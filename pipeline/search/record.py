@@ -157,8 +157,65 @@ def record_table(rows: Sequence[dict[str, Any]], recorder: Recorder) -> None:
     recorder.tags({"mlflow.loggedArtifacts": described})
 
 
-def record_figures_of(search: Search, recorder: Recorder) -> None:
-    """Record pictures of a search."""
+def record_figures_of(search: Search, loaded: LoadedRecipe, recorder: Recorder) -> None:
+    """Record pictures of a search, where there is more than one trial to show."""
+    from pipeline.evaluation import search_figures as figures
+
+    scored = [done for done in search.done if done.outcome.score is not None]
+    if len(scored) < 2:
+        return
+    tuning = search.tuning
+    scores = [done.outcome.score or 0.0 for done in scored]
+    columns = _columns(search, scored, loaded)
+    logarithmic = [path for path, keys in tuning.space.items() if keys.log]
+    drawn = {
+        "best_so_far": figures.best_so_far(
+            scores,
+            [search.ended_at(done.number) for done in scored],
+            pruned=[done.outcome.pruned_at is not None for done in scored],
+            objective=tuning.objective,
+            direction=tuning.direction,
+        ),
+        "each_parameter": figures.each_parameter(
+            columns, scores, logarithmic=logarithmic, objective=tuning.objective
+        ),
+        "importance": figures.importance(columns, scores, objective=tuning.objective),
+        "parallel_coordinates": figures.parallel_coordinates(
+            columns,
+            scores,
+            logarithmic=logarithmic,
+            objective=tuning.objective,
+            direction=tuning.direction,
+        ),
+    }
+
+    def write(folder: Path) -> None:
+        (folder / "figures").mkdir()
+        for name, figure in drawn.items():
+            if figure:
+                figure.savefig(folder / "figures" / f"{name}.png", dpi=120)
+
+    recorder.artifacts(write)
+
+
+def _columns(search: Search, scored: Sequence[Done], loaded: LoadedRecipe) -> dict[str, list[Any]]:
+    """Return the values of each parameter: numbers of a range, texts of a choice."""
+    columns: dict[str, list[Any]] = {}
+    for path, keys in search.tuning.space.items():
+        if keys.choice is None:
+            columns[path] = [search.value_at(done.number, path) for done in scored]
+        else:
+            columns[path] = [search.choice_at(done.number, path) for done in scored]
+            columns[path] = [
+                None if value is None else _label(value, loaded.secrets) for value in columns[path]
+            ]
+    return columns
+
+
+def _label(value: Any, secrets: Mapping[str, str]) -> str:
+    """Return a value of a choice, a section by its name."""
+    named = value.get("name") or value.get("architecture") if isinstance(value, dict) else None
+    return _text(named or value, secrets)
 
 
 def record_end(

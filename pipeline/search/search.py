@@ -71,6 +71,7 @@ class Search:
         self._proposals: dict[int, Proposal] = {}
         self._waiting: list[int] = []  # begun, and nobody runs them
         self._done: dict[int, Done] = {}
+        self._ended_at: dict[int, float] = {}
         self._before = 0.0  # seconds of earlier sessions
         self._until_last = 0.0
         self._started = time.monotonic()
@@ -103,6 +104,21 @@ class Search:
     def recipe_of(self, number: int) -> LoadedRecipe:
         """Return the recipe of a trial."""
         return self._tasks[number].loaded
+
+    def ended_at(self, number: int) -> float:
+        """Return the second of the search at which a trial ended."""
+        return self._ended_at[number]
+
+    def value_at(self, number: int, path: str) -> Any:
+        """Return the value of a trial's recipe at a path, None where it has none."""
+        tree = self.recipe_of(number).recipe.model_dump(mode="json", by_alias=True)
+        return _at(tree, path)
+
+    def choice_at(self, number: int, path: str) -> Any:
+        """Return which value of a choice a trial has, None where it has none of them."""
+        dimension = next(one for one in self._space if one.path == path)
+        place = dimension.number_of(self.value_at(number, path))
+        return None if place is None else dimension.value_of(place)
 
     @property
     def seconds_of_trials(self) -> float:
@@ -161,11 +177,7 @@ class Search:
         """Return what says of a trial's epochs so far whether it cannot win any more."""
         objective, tuning = self.tuning.objective, self.tuning
         applies = tuning.prune and tuning.tuner != "hyperband" and objective in BY_EPOCH
-        others = tuple(
-            done.outcome.rows
-            for done in self.done
-            if done.outcome.score is not None and done.outcome.pruned_at is None
-        )
+        others = tuple(done.outcome.rows for done in self.done if done.outcome.score is not None)
         return StoppingRule(others, objective if applies else None, tuning.direction)
 
     def _begin(self, number: int, proposal: Proposal | None) -> Task | None:
@@ -197,6 +209,7 @@ class Search:
         return values | ({"training.epochs": proposal.epochs} if proposal.epochs else {})
 
     def _take(self, task: Task, outcome: Outcome) -> Done:
+        self._ended_at[task.number] = self._until_last
         done = self._done[task.number] = Done(task.number, task.values, outcome)
         proposal = self._proposals.get(task.number)
         if proposal:

@@ -10,14 +10,12 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from multiprocessing import connection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pipeline.recipe.text import Document
-from pipeline.search.pruning import StoppingRule
 from pipeline.search.search import Search, Task
 from pipeline.search.trial import Outcome
+from pipeline.search.worker import Order, work
 
 if TYPE_CHECKING:
     from pipeline.search.report import Reporter
@@ -25,17 +23,6 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 _MOST_GROWTH = 2**30  # bytes that a process may grow by before another takes its place
-
-
-@dataclass(frozen=True)
-class Order:
-    """A trial as another process is told of it: plain values, for a recipe cannot be pickled."""
-
-    document: Document
-    name: str
-    objective: str
-    executions: int
-    rule: StoppingRule
 
 
 class _Worker:
@@ -50,7 +37,7 @@ class _Worker:
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs,), daemon=True)
+        self.process = context.Process(target=work, args=(theirs,), daemon=True)
         before = dict(os.environ)
         os.environ.update(_environment(self.place, self._workers))
         try:
@@ -61,6 +48,8 @@ class _Worker:
         theirs.close()
 
     def give(self, task: Task, search: Search) -> None:
+        if not self.process.is_alive():
+            self.restart()
         self.task = task
         self.connection.send(
             Order(
@@ -173,42 +162,3 @@ def _gpus() -> list[str]:
     import tensorflow as tf
 
     return [str(place) for place in range(len(tf.config.list_physical_devices("GPU")))]
-
-
-def _work(orders: Any) -> None:
-    """Run trials until the process that gives them is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gives them
-    from pipeline import engines
-    from pipeline.recipe.load import check
-    from pipeline.search.bench import Bench
-    from pipeline.search.trial import run_trial
-
-    engines.load()
-    bench = Bench()
-    first = 0
-    try:
-        while True:
-            order: Order = orders.recv()
-            recipe, _ = check(order.document, name=order.name)
-            outcome = run_trial(
-                recipe,
-                bench,
-                objective=order.objective,
-                executions=order.executions,
-                should_stop=order.rule,
-                say=lambda message: orders.send(("say", message)),
-            )
-            used = _memory()
-            first = first or used
-            orders.send(("outcome", (outcome, used - first)))
-    except (EOFError, OSError):
-        return
-
-
-def _memory() -> int:
-    """Return the memory in use, in bytes; 0 where the system does not say."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return 0

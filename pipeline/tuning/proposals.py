@@ -8,6 +8,7 @@ what comes next depends on the seed, the number of the trial and the finished re
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,6 +18,8 @@ import numpy as np
 from keras_tuner import oracles
 from keras_tuner.engine import trial as trials
 from scipy import optimize
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import kernels
 
 from pipeline.tuning.keys import Direction, Tuner
 from pipeline.tuning.space import Space
@@ -27,6 +30,7 @@ _OBJECTIVE = "objective"
 _EPOCHS = "tuner/epochs"
 _FACTOR = 3  # hyperband keeps one trial in three
 _RESTARTS = 4  # of the fit of the Gaussian process
+_LENGTHS = (0.1, 10.0)  # over which a score changes, as a share of a parameter's range
 _CANDIDATES = 2048
 _DESCENTS = 3
 _SEED_STRIDE = 100_003  # between the random numbers of one trial and of the next
@@ -200,14 +204,18 @@ class _Bayesian(_InMemory, oracles.BayesianOptimizationOracle):
     """
 
     def _make_gpr(self) -> Any:
-        return super()._make_gpr().set_params(n_restarts_optimizer=_RESTARTS)
+        # Noise could be explained by a length of nothing, and then nothing would be learnt.
+        kernel = kernels.Matern(nu=2.5, length_scale_bounds=_LENGTHS)
+        return super()._make_gpr().set_params(kernel=kernel, n_restarts_optimizer=_RESTARTS)
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         completed = [trial for trial in self.trials.values() if trial.status == "COMPLETED"]
         dimensions = len(self.hyperparameters.space)
         if len(completed) < 3 * dimensions:
             return self._random_populate_space()
-        self.gpr.fit(*self._vectorize_trials())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # at a bound, which is meant
+            self.gpr.fit(*self._vectorize_trials())
 
         def bound(points: np.ndarray) -> np.ndarray:
             mean, spread = self.gpr.predict(points, return_std=True)

@@ -32,5 +32,10 @@ def test_few_epochs_and_few_trials_say_nothing() -> None:
     assert not StoppingRule(OTHERS[:4], "val_accuracy", "max")(rows(0.0, 0.0, 0.0))
 
 
+def test_trials_that_did_not_come_as_far_are_not_compared_with() -> None:
+    short = [other[:2] for other in OTHERS]
+    assert not StoppingRule(tuple(short), "val_accuracy", "max")(rows(0.0, 0.0, 0.0))
+
+
 def test_a_rule_without_a_metric_ends_nothing() -> None:
     assert not StoppingRule(OTHERS, None, "max")(rows(0.0, 0.0, 0.0))
