@@ -27,7 +27,7 @@ FOUNDATIONS = {
     "keras_files",
 }
 ARROWS: dict[str, set[str]] = {
-    "cli": {"run", "tune", "tracking", "features", "recipe", "inference", "export"},
+    "cli": {"run", "tune", "evaluation", "tracking", "features", "recipe", "inference", "export"},
     "tune": {"run", "search", "stages", "recipe", "tracking"},
     "search": {
         "stages",

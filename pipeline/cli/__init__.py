@@ -12,6 +12,7 @@ import click
 import pipeline
 from pipeline.cli import (
     cache,
+    compare,
     copy,
     deliver,
     export,
@@ -32,6 +33,7 @@ COMMANDS: tuple[click.Command, ...] = (
     tune.command,
     validate.command,
     predict.command,
+    compare.command,
     export.command,
     serve.command,
     show.command,

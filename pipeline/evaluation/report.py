@@ -1,4 +1,4 @@
-"""A report on a classifier as one file: no script in it, nothing fetched from anywhere.
+"""A report on a classifier, as a page and as pictures.
 
 It is a function of plain data, of a run or of anything else that was predicted.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from pipeline.evaluation import figures, intervals, pictures
 from pipeline.evaluation.figures import Curves
 from pipeline.evaluation.intervals import Interval
 from pipeline.evaluation.metrics import confusion_matrix
+from pipeline.evaluation.pages import page
 from pipeline.evaluation.pictures import Picture
 from pipeline.evaluation.predictions import Predictions
 
@@ -121,8 +121,6 @@ class _ClassRow:
 
 def render(report: Report) -> Rendered:
     """Return the page of a report, and its pictures as files of their own."""
-    import jinja2
-
     images: dict[str, bytes] = {}
     charts: dict[str, Any] = {}
     if report.curves:
@@ -133,31 +131,17 @@ def render(report: Report) -> Rendered:
         images["augmented"] = pictures.sheet(report.augmented)
     for split in report.splits:
         _draw_split(split, charts, images)
-    here = Path(__file__).parent
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(here),
-        autoescape=True,  # the names of classes and files are anybody's
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "uri": pictures.data_uri,
-        "png_uri": pictures.png_uri,
-        "printable": pictures.printable,
+    values = {
+        "report": report,
+        "charts": charts,
+        "images": images,
+        "under_heat": pictures.under_heat,
+        "matrix_of": lambda split: _matrix(split.predictions),
+        "class_rows": lambda split: _class_rows(split.predictions),
+        "confusions_of": lambda split: _confusions(split.predictions),
+        "most_classes": _MOST_CLASSES,
     }
-    html = environment.get_template(_TEMPLATE).render(
-        report=report,
-        style=(here / "report.css").read_text("utf-8"),
-        charts=charts,
-        images=images,
-        under_heat=pictures.under_heat,
-        matrix_of=lambda split: _matrix(split.predictions),
-        class_rows=lambda split: _class_rows(split.predictions),
-        confusions_of=lambda split: _confusions(split.predictions),
-        most_classes=_MOST_CLASSES,
-    )
-    return Rendered(html.encode("utf-8", "replace").decode(), images)
+    return Rendered(page(_TEMPLATE, values), images)
 
 
 def _draw_split(split: SplitReport, charts: dict[str, Any], images: dict[str, bytes]) -> None:

@@ -139,6 +139,26 @@ def recipe_of(store: Store, model: StoredModel) -> Iterator[Path]:
         yield Path(path)
 
 
+@contextlib.contextmanager
+def artifacts_of(store: Store, run: Any, folder: str) -> Iterator[list[Path]]:
+    """Give the files in a folder of a run's artifacts, none where there is no such folder.
+
+    Raises:
+        UsageError: if they cannot be had.
+    """
+    run_id = run.info.run_id
+    with tempfile.TemporaryDirectory(prefix="pipeline-artifacts-") as fetched:
+        try:
+            names = [item.path for item in store.client.list_artifacts(run_id, folder)]
+            paths = [store.client.download_artifacts(run_id, name, fetched) for name in names]
+        except Exception as error:  # the network, the server or the disk
+            raise UsageError(
+                f"The {folder} of the run {run.info.run_name} ({run_id}) cannot be had: "
+                f"{first_line(error)}"
+            ) from None
+        yield [Path(path) for path in paths]
+
+
 def _run(store: Store, run_id: str, called: str) -> Any:
     try:
         run = store.client.get_run(run_id)
