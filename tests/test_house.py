@@ -27,7 +27,17 @@ FOUNDATIONS = {
     "keras_files",
 }
 ARROWS: dict[str, set[str]] = {
-    "cli": {"run", "tune", "evaluation", "tracking", "features", "recipe", "inference", "export"},
+    "cli": {
+        "run",
+        "tune",
+        "evaluation",
+        "tracking",
+        "features",
+        "recipe",
+        "inference",
+        "export",
+        "evaluate",
+    },
     "tune": {"run", "search", "stages", "recipe", "tracking"},
     "search": {
         "stages",
@@ -53,6 +63,7 @@ ARROWS: dict[str, set[str]] = {
     "recipe": {"data", "models", "training", "tuning"},
     "features": {"training", "models", "data"},
     "inference": {"data", "evaluation"},
+    "evaluate": {"inference", "evaluation", "data", "tracking"},
     "export": {"inference", "data", "evaluation"},
     "training": set(),
     "evaluation": set(),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.options import run_argument, say, uri_option
+from pipeline.cli.progress import shown
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def command(
         table.writerow(_header(top))
         started = time.monotonic()
         errors = 0
-        for prediction in _shown(predict(classifier, files, classifier.interface.read), len(files)):
+        for prediction in shown(predict(classifier, files, classifier.interface.read), len(files)):
             table.writerow(_row(prediction, names, top))
             errors += bool(prediction.error)
     seconds = time.monotonic() - started
@@ -87,13 +88,3 @@ def _row(prediction: Prediction[Path], names: Sequence[str], top: int) -> list[s
     shown = [text for name, value in ranked for text in (name, f"{value:.6f}")]
     empty = [""] * (2 * (top - len(ranked)))
     return [os.fspath(prediction.item), *shown, *empty, prediction.error]
-
-
-def _shown(predictions: Iterator[Prediction[Path]], total: int) -> Iterator[Prediction[Path]]:
-    """Show on a terminal how far it has come."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield from progress.track(predictions, total=total, description="predicting")

@@ -96,7 +96,7 @@ def class_names(keys: Keys) -> tuple[str, ...] | None:
     if not keys.path.is_dir():
         return None
     folders = split_folders(keys.path)
-    return tuple(_folders(folders.get("train", keys.path)))
+    return tuple(folders_in(folders.get("train", keys.path)))
 
 
 def load(keys: Keys, *, say: Callable[[str], None]) -> Splits:
@@ -235,14 +235,14 @@ def _split(
 def _files(keys: Keys) -> tuple[tuple[str, ...], dict[str, list[tuple[Path, int]]]]:
     """Return the classes, and each split's files with their labels."""
     folders = split_folders(keys.path)
-    names = tuple(_folders(folders.get("train", keys.path)))
+    names = tuple(folders_in(folders.get("train", keys.path)))
     if len(names) < 2:
         raise DataError(
             f"data.path: expected a folder for each of two classes or more in "
             f"{folders.get('train', keys.path)}. Received: {', '.join(names) or 'none'}."
         )
     for split, folder in folders.items():
-        _refuse_other_classes(split, tuple(_folders(folder)), names, folder)
+        _refuse_other_classes(split, tuple(folders_in(folder)), names, folder)
 
     files: dict[str, list[tuple[Path, int]]] = {split: [] for split in folders or ("train",)}
     for split, folder in (folders or {"train": keys.path}).items():
@@ -285,8 +285,8 @@ def _split_at(position: float, shares: Mapping[str, float]) -> str:
 
 def split_folders(path: Path) -> dict[str, Path]:
     """Return the folders of the splits, or nothing where there is a folder a class."""
-    named = [(name, _SPLIT_FOLDERS[name.lower()]) for name in _folders(path) if _is_split(name)]
-    others = len(_folders(path)) - len(named)
+    named = [(name, _SPLIT_FOLDERS[name.lower()]) for name in folders_in(path) if _is_split(name)]
+    others = len(folders_in(path)) - len(named)
     if "train" not in [split for _, split in named] or (len(named) == 1 and others):
         return {}
     found: dict[str, Path] = {}
@@ -304,7 +304,8 @@ def _is_split(name: str) -> bool:
     return name.lower() in _SPLIT_FOLDERS
 
 
-def _folders(path: Path) -> list[str]:
+def folders_in(path: Path) -> list[str]:
+    """Return the names of the folders in a folder, in order."""
     return sorted(entry.name for entry in path.iterdir() if _is_visible(entry) and entry.is_dir())
 
 

@@ -1,0 +1,141 @@
+"""`pipeline predict` against `model.predict` on a prepared tf.data set, on the same files.
+
+    python benchmarks/prediction.py --model FOLDER --photographs FOLDER
+
+FOLDER of the model holds `model.keras` and `interface.json`, as `pipeline export --format keras`
+writes them. The photographs are repeated under other names until there are `--images`. `files` is
+a tf.data set that reads and decodes them in parallel in TensorFlow, as its guides do. `decoded` is
+one of images that were decoded before: what no reader of files can reach. Times are from the first
+file to the last probability, with the model loaded and traced.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from interleaved import last_line, machine, spread
+
+JOBS = ("ours", "files", "decoded")
+DECODED = "decoded.npy"
+
+
+def repeat(photographs: Path, folder: Path, count: int) -> None:
+    """Fill a folder with `count` links to the photographs."""
+    sources = sorted(path for path in photographs.rglob("*.jpg") if path.is_file())
+    for number in range(count):
+        (folder / f"{number:06}.jpg").symlink_to(sources[number % len(sources)].absolute())
+
+
+def ours(classifier: Any, files: list[Path]) -> np.ndarray:
+    from pipeline.inference.prediction import predict
+
+    answers = predict(classifier, files, classifier.interface.read)
+    return np.stack([answer.probabilities for answer in answers])
+
+
+def prepared(classifier: Any, files: list[Path]) -> np.ndarray:
+    """Predict with a tf.data set that decodes files in parallel."""
+    import tensorflow as tf
+
+    size = classifier.interface.image_size
+
+    def read(path: Any) -> Any:
+        image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
+        return tf.image.resize(image, size)
+
+    images = tf.data.Dataset.from_tensor_slices([str(path) for path in files])
+    images = images.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(64)
+    return np.asarray(classifier.model.predict(images.prefetch(tf.data.AUTOTUNE), verbose=0))
+
+
+def decoded(classifier: Any, files: list[Path]) -> np.ndarray:
+    """Predict with a tf.data set of images that were decoded before."""
+    import tensorflow as tf
+
+    pixels = np.load(files[0].parent / DECODED, mmap_mode="r")
+    spec = tf.TensorSpec((None, *pixels.shape[1:]), tf.uint8)
+
+    def batches() -> Iterator[np.ndarray]:
+        return (pixels[start : start + 64] for start in range(0, len(pixels), 64))
+
+    images = tf.data.Dataset.from_generator(batches, output_signature=spec)
+    return np.asarray(classifier.model.predict(images.prefetch(tf.data.AUTOTUNE), verbose=0))
+
+
+def timed(job: str, model: Path, folder: Path) -> dict[str, float]:
+    """Return the seconds and the peak memory of one job."""
+    from pipeline.inference import classifier as classifiers
+
+    classifier = classifiers.load(model)
+    files = sorted(folder.glob("*.jpg"))
+    function = {"ours": ours, "files": prepared, "decoded": decoded}[job]
+    classifier.model.predict(np.zeros((128, *classifier.interface.image_shape)), 64, verbose=0)
+    start = time.perf_counter()
+    found = function(classifier, files)
+    seconds = time.perf_counter() - start
+    if len(found) != len(files):
+        sys.exit(f"{job}: {len(found)} answers to {len(files)} files")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": seconds, "peak_mib": peak}
+
+
+def decode_all(model: Path, folder: Path) -> None:
+    """Write the decoded images of a folder into it."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from pipeline.inference.interface import load
+
+    interface, files = load(model), sorted(folder.glob("*.jpg"))
+    shape = (len(files), *interface.image_shape)
+    pixels = np.lib.format.open_memmap(folder / DECODED, "w+", np.uint8, shape)
+    with ThreadPoolExecutor() as threads:
+        for place, image in enumerate(threads.map(interface.read, files)):
+            pixels[place] = image
+    pixels.flush()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--photographs", type=Path, required=True)
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--only", choices=JOBS, help="one job on the photographs, as JSON")
+    options = parser.parse_args()
+    if options.only:
+        print(json.dumps(timed(options.only, options.model, options.photographs)))
+        return
+    print(f"on {machine()}; {options.images:,} images, {options.pairs} times in turn", flush=True)
+    found: dict[str, list[dict[str, float]]] = {job: [] for job in JOBS}
+    with tempfile.TemporaryDirectory() as name:
+        repeat(options.photographs, Path(name), options.images)
+        decode_all(options.model, Path(name))
+        for _ in range(options.pairs):
+            for job, results in found.items():
+                command = [sys.executable, __file__, "--model", str(options.model)]
+                results.append(
+                    json.loads(last_line([*command, "--photographs", name, "--only", job]))
+                )
+                print(f"{job}: {results[-1]}", flush=True)
+    for job, results in found.items():
+        rate = spread([options.images / result["seconds"] for result in results], 0)
+        peak = spread([result["peak_mib"] for result in results], 0)
+        print(f"{job}: {rate} images a second, peak memory {peak} MiB")
+    for job in JOBS[1:]:
+        pairs = zip(found["ours"], found[job], strict=True)
+        print(
+            f"ours / {job}: {spread([a['seconds'] / b['seconds'] for a, b in pairs])} of the time"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""pipeline evaluate"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pipeline.cli.options import run_argument, say, uri_option
+from pipeline.cli.progress import shown
+
+
+@click.command("evaluate")
+@run_argument
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A folder with a folder a class, called as the model's classes are.",
+)
+@uri_option
+def command(run: str, data: Path, uri: str | None) -> None:
+    """Judge a run's model by other images.
+
+    The metrics, the predictions and the confusion matrix become a child run of it. A file that
+    cannot be read is left out, named and counted."""
+    from pipeline.evaluate import PREFIX, evaluate, record
+    from pipeline.inference import classifier as classifiers
+    from pipeline.tracking.lookup import files_of, find_model
+    from pipeline.tracking.model import DATA
+    from pipeline.tracking.store import open_store
+
+    store = open_store(uri)
+    model = find_model(store, run)
+    with files_of(store, model) as folder:
+        found = evaluate(classifiers.load(folder / DATA), data, shown=shown)
+    for name, reason in found.left_out.items():
+        say(f"Left out {name}: {reason}")
+    run_id = record(found, data, store=store, model=model, say=say)
+    values = {name.removeprefix(f"{PREFIX}_"): value for name, value in found.metrics.items()}
+    click.echo(
+        f"{model.run_name} on {data}: accuracy {values['accuracy']:.4f} "
+        f"({values['accuracy_low']:.3f} to {values['accuracy_high']:.3f})  "
+        f"f1_macro {values['f1_macro']:.4f}  log_loss {values['log_loss']:.4f}  "
+        f"of {len(found.predictions):,} images"
+    )
+    click.echo(f"  run {run_id} in {store.uri}")

@@ -1,0 +1,42 @@
+"""Files in a folder a class, matched by name with classes that are known already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.data.image_folder import folders_in, images_below, split_folders
+from pipeline.errors import DataError
+
+
+def labelled_files(folder: Path, class_names: Sequence[str]) -> tuple[list[Path], list[int]]:
+    """Return the images below a folder, and the place of each one's class in `class_names`.
+
+    Raises:
+        DataError: if there is no such folder, it holds several splits, its folders are not the
+            classes, or it holds no image.
+    """
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}.")
+    splits = split_folders(folder)
+    if splits:
+        named = " or ".join(str(path) for path in splits.values())
+        raise DataError(f"{folder} holds several splits. Name the one you mean: {named}.")
+    found = folders_in(folder)
+    missing = [name for name in class_names if name not in found]
+    extra = [name for name in found if name not in class_names]
+    if missing or extra:
+        lacks = f" It lacks {', '.join(missing)}." if missing else ""
+        has = f" It has {', '.join(extra)}, which the model does not know." if extra else ""
+        raise DataError(
+            f"{folder} has other classes than the model.{lacks}{has} "
+            f"Expected a folder for each of: {', '.join(class_names)}."
+        )
+    files, labels = [], []
+    for label, name in enumerate(class_names):
+        for path in images_below(folder / name):
+            files.append(path)
+            labels.append(label)
+    if not files:
+        raise DataError(f"The folders of the classes in {folder} hold no image.")
+    return files, labels

@@ -1,0 +1,155 @@
+"""From a trained model and a folder of other images to metrics: the story of `evaluate`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.data.labelled import labelled_files
+from pipeline.errors import DataError
+from pipeline.inference.classifier import Classifier
+from pipeline.inference.prediction import Prediction, predict
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pipeline.evaluation.predictions import Predictions
+    from pipeline.tracking.lookup import StoredModel
+    from pipeline.tracking.store import Store
+
+PREFIX = "eval"
+
+Shown = Callable[[Iterator[Prediction[Path]], int], Iterator[Prediction[Path]]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good a model is on other images.
+
+    Attributes:
+        metrics: by name, `eval_*`.
+        predictions: what the model gives each image.
+        left_out: the files that could not be read, with the reason.
+    """
+
+    metrics: dict[str, float]
+    predictions: Predictions
+    left_out: dict[str, str]
+
+
+def evaluate(classifier: Classifier, folder: Path, *, shown: Shown) -> Evaluation:
+    """Judge a model by the images in a folder, which has a folder a class.
+
+    Args:
+        classifier: the model.
+        folder: its classes are matched with the model's by name.
+        shown: passes predictions on, and shows how far they have come of so many.
+
+    Raises:
+        DataError: if the folder's classes are not the model's, or no file can be read.
+    """
+    import numpy as np
+
+    from pipeline.data.decode import read_file
+    from pipeline.evaluation.metrics import classification_metrics
+    from pipeline.evaluation.predictions import Predictions
+
+    names = classifier.interface.class_names
+    files, labels = labelled_files(folder, names)
+    digests: dict[Path, str] = {}
+
+    def read(path: Path) -> np.ndarray:
+        data = read_file(path)
+        digests[path] = hashlib.sha256(data).hexdigest()
+        return classifier.interface.decode(data)
+
+    answers = list(shown(predict(classifier, files, read), len(files)))
+    kept = [place for place, answer in enumerate(answers) if not answer.error]
+    left_out = {
+        str(answer.item.relative_to(folder)): answer.error for answer in answers if answer.error
+    }
+    if not kept:
+        first, reason = next(iter(left_out.items()))
+        raise DataError(f"No file in {folder} can be read. {first}: {reason}.")
+    predictions = Predictions(
+        class_names=names,
+        names=[str(files[place].relative_to(folder)) for place in kept],
+        digests=[digests[files[place]] for place in kept],
+        labels=np.array([labels[place] for place in kept], np.int64),
+        probabilities=np.array([answers[place].probabilities for place in kept]),
+    )
+    values = classification_metrics(
+        predictions.labels, predictions.probabilities, class_names=names
+    )
+    metrics = {f"{PREFIX}_{name}": value for name, value in values.items()}
+    return Evaluation(metrics, predictions, left_out)
+
+
+def record(
+    evaluation: Evaluation,
+    folder: Path,
+    *,
+    store: Store,
+    model: StoredModel,
+    say: Callable[[str], None],
+) -> str:
+    """Record an evaluation as a child of the run that logged the model; return its run id.
+
+    Raises:
+        TrackingError: if the store does not take it.
+    """
+    import json
+
+    from pipeline.evaluation import figures, predictions
+    from pipeline.evaluation.metrics import confusion_matrix
+    from pipeline.tracking import recorder as recording
+
+    given = evaluation.predictions
+    count, accuracy = len(given), evaluation.metrics[f"{PREFIX}_accuracy"]
+    figure = figures.confusion(
+        confusion_matrix(given.labels, given.probabilities),
+        given.class_names,
+        title=f"{folder.name}, accuracy {accuracy:.4f} of {count:,}",
+    )
+    recorder = recording.start(
+        store,
+        experiment=store.client.get_experiment(model.experiment_id).name,
+        name=f"{model.run_name} on {folder.name}",
+        description=f"The model {model.uri} on the images in {folder}.",
+        say=say,
+        parent=model.run_id,
+    )
+    recorder.tags({"evaluated_model": model.uri})
+    recorder.dataset(
+        name=folder.name,
+        digest=_digest(given),
+        source_type="local",
+        source=json.dumps({"uri": str(folder.absolute())}),
+        counts={PREFIX: count},
+    )
+    left_out = {f"images/{PREFIX}": count, "images/quarantined": len(evaluation.left_out)}
+    recorder.metrics(evaluation.metrics | {name: float(value) for name, value in left_out.items()})
+
+    def write(place: Path) -> None:
+        (place / "predictions").mkdir()
+        predictions.write(given, place / "predictions" / f"{PREFIX}.csv")
+        (place / "figures").mkdir()
+        figure.savefig(place / "figures" / f"{PREFIX}_confusion_matrix.png", dpi=120)
+        if evaluation.left_out:
+            listed = json.dumps(evaluation.left_out, ensure_ascii=False, indent=1)
+            (place / "quarantined.json").write_text(listed, "utf-8")
+
+    recorder.artifacts(write)
+    recorder.close("FINISHED")
+    return recorder.run_id
+
+
+def _digest(predictions: Predictions) -> str:
+    """Return the hexadecimal SHA-256 of the images and of their labels."""
+    digest = hashlib.sha256()
+    for image, label in zip(predictions.digests, predictions.labels, strict=True):
+        digest.update(f"{label}:{image}\n".encode())
+    return digest.hexdigest()
