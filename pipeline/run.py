@@ -82,23 +82,33 @@ class Result:
     undelivered: str | None
 
 
-def run(loaded: LoadedRecipe, *, say: Say, resume: str | None = None) -> Result:
+def run(
+    loaded: LoadedRecipe, *, say: Say, resume: str | None = None, parent: str | None = None
+) -> Result:
     """Train, evaluate and log what a recipe describes.
 
     Args:
         loaded: the recipe, and what it was read from.
         say: tells a person what is going on.
         resume: the id of a run that was interrupted, or `latest`, to go on with it.
+        parent: the id of the run that a new one is under, if any.
 
     Raises:
         PipelineError: if the run fails; in MLflow it is FAILED, with the reason.
         KeyboardInterrupt: if it is interrupted; in MLflow it is KILLED.
     """
     with reload_check(loaded.recipe) as check:
-        return _run(loaded, check, say=say, resume=resume)
+        return _run(loaded, check, say=say, resume=resume, parent=parent)
 
 
-def _run(loaded: LoadedRecipe, check: ReloadCheck, *, say: Say, resume: str | None) -> Result:
+def _run(
+    loaded: LoadedRecipe,
+    check: ReloadCheck,
+    *,
+    say: Say,
+    resume: str | None,
+    parent: str | None,
+) -> Result:
     watch = Stopwatch()
     recipe, say = loaded.recipe, _without_secrets(say, loaded)
     with watch.stage("import"):
@@ -106,7 +116,7 @@ def _run(loaded: LoadedRecipe, check: ReloadCheck, *, say: Say, resume: str | No
         from pipeline.tracking.store import checkpoints_folder, open_store
     with watch.stage("store"):
         store = open_store(recipe.tracking.uri)
-        recorder = _begun(loaded, store, resume, say)
+        recorder = _begun(loaded, store, resume, parent, say)
         folder = checkpoints_folder(recorder.run_id)
         checkpoints = Checkpoints(folder, say)
 
@@ -181,7 +191,9 @@ def _run(loaded: LoadedRecipe, check: ReloadCheck, *, say: Say, resume: str | No
     )
 
 
-def _begun(loaded: LoadedRecipe, store: Store, resume: str | None, say: Say) -> Recorder:
+def _begun(
+    loaded: LoadedRecipe, store: Store, resume: str | None, parent: str | None, say: Say
+) -> Recorder:
     """Return the record of a new run, or of the one that goes on."""
     from pipeline.tracking import recorder as recording
     from pipeline.tracking import unfinished
@@ -199,6 +211,7 @@ def _begun(loaded: LoadedRecipe, store: Store, resume: str | None, say: Say) -> 
         name=masked(recipe.name, loaded.secrets),
         description=masked(recipe.description, loaded.secrets),
         say=say,
+        parent=parent,
     )
 
 

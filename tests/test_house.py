@@ -29,6 +29,7 @@ FOUNDATIONS = {
 ARROWS: dict[str, set[str]] = {
     "cli": {
         "run",
+        "seeds",
         "tune",
         "evaluation",
         "tracking",
@@ -38,6 +39,7 @@ ARROWS: dict[str, set[str]] = {
         "export",
         "evaluate",
     },
+    "seeds": {"run", "stages", "evaluation", "recipe", "tracking"},
     "tune": {"run", "search", "stages", "recipe", "tracking"},
     "search": {
         "stages",

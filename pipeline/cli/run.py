@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.options import interrupt, recipe_argument, say, set_option
+from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from pipeline.run import Result
+    from pipeline.seeds import SeedsResult
 
 
 @click.command("run")
@@ -26,24 +28,46 @@ if TYPE_CHECKING:
     metavar="RUN",
     help="Go on with a run that was interrupted: its id, its name, or latest.",
 )
+@click.option(
+    "--seeds",
+    metavar="N",
+    type=click.IntRange(min=2),
+    help="Run it with N seeds, and tell the mean and the spread.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def command(
-    recipe: Path, substitutions: tuple[str, ...], resume: str | None, as_json: bool
+    recipe: Path,
+    substitutions: tuple[str, ...],
+    resume: str | None,
+    seeds: int | None,
+    as_json: bool,
 ) -> None:
-    """Train, evaluate and log a recipe."""
+    """Train, evaluate and log a recipe.
+
+    With --seeds, the seed of the recipe and those that follow it, each a run under one run."""
     from pipeline.recipe.load import load
     from pipeline.run import run
+    from pipeline.seeds import run_seeds
 
+    if seeds and resume:
+        raise UsageError(
+            "--seeds begins runs, --resume goes on with one. Give one of them; what a run with "
+            "--seeds left is gone on with by --set seed=SEED --resume RUN."
+        )
     loaded = load(recipe, substitutions)
     for warning in loaded.warnings:
         say(str(warning))
     signal.signal(signal.SIGTERM, interrupt)  # what clusters send is an interruption too
+    result: Result | SeedsResult
     with contextlib.redirect_stdout(sys.stderr):  # what Keras prints is not the result
-        result = run(loaded, say=say, resume=resume)
-    if as_json:
-        click.echo(json.dumps(dataclasses.asdict(result), ensure_ascii=False))
-    else:
-        click.echo(_summary(result))
+        if seeds:
+            result = several = run_seeds(recipe, substitutions, seeds, say=say)
+            summary = _summary_of_seeds(several)
+        else:
+            result = single = run(loaded, say=say, resume=resume)
+            summary = _summary(single)
+    as_object = json.dumps(dataclasses.asdict(result), ensure_ascii=False)
+    click.echo(as_object if as_json else summary)
 
 
 def _summary(result: Result) -> str:
@@ -65,6 +89,24 @@ def _summary(result: Result) -> str:
     lines.append(f"  run {result.run_id} in {result.tracking_uri}")
     lines.append(f"  model {result.model_uri}")
     lines.append("Look at it with: pipeline ui")
+    return "\n".join(lines)
+
+
+def _summary_of_seeds(result: SeedsResult) -> str:
+    lines = [f"{result.name}: {len(result.runs)} seeds"]
+    for name in ("accuracy", "f1_macro", "log_loss"):
+        for split in ("val", "test"):
+            spread = result.metrics.get(f"{split}_{name}")
+            if spread:
+                lines.append(
+                    f"  {f'{split}_{name}':<13} mean {spread.mean:.4f} ({spread.low:.3f} to "
+                    f"{spread.high:.3f}), standard deviation {spread.std:.4f}"
+                )
+    for single in result.runs:
+        accuracy = single.metrics["val_accuracy"]
+        lines.append(f"  run {single.run_id}  val_accuracy {accuracy:.4f}")
+    lines.append(f"  under {result.parent_run_id} in {result.tracking_uri}")
+    lines.append("Look at them with: pipeline ui")
     return "\n".join(lines)
 
 

@@ -41,6 +41,23 @@ class Interval:
     high: float
 
 
+@dataclass(frozen=True)
+class Spread:
+    """A figure of several runs.
+
+    Attributes:
+        mean: of the runs.
+        std: the standard deviation between the runs.
+        low: the lower bound of the 95 % interval of the mean.
+        high: the upper bound.
+    """
+
+    mean: float
+    std: float
+    low: float
+    high: float
+
+
 def of_share(count: int, total: int) -> Interval:
     """Return the interval of `count` images of `total`, as accuracy is.
 
@@ -97,3 +114,13 @@ def of_paired_shares(first: np.ndarray, second: np.ndarray) -> Interval:
 def of_paired_means(first: np.ndarray, second: np.ndarray) -> Interval:
     """Return the interval of the mean of `second - first`, numbers of the same images, (n,)."""
     return of_mean(second - first)
+
+
+def of_runs(values: np.ndarray) -> Spread:
+    """Return the spread of a figure between runs that differ in their seed, two or more, (n,).
+
+    The interval is Student's: runs are too few for the bootstrap.
+    """
+    mean, std = float(np.mean(values)), float(np.std(values, ddof=1))
+    reach = float(stats.t.ppf(_BOUNDS[1], len(values) - 1)) * std / len(values) ** 0.5
+    return Spread(mean, std, mean - reach, mean + reach)
