@@ -82,14 +82,19 @@ def settle(client: Any) -> None:
         f"attributes.status = 'RUNNING' AND tags.`{_HOST}` = '{platform.node()}'",
     )
     for run in unfinished:
-        path = Path(run.data.tags.get(_LOCK, ""))
-        with contextlib.suppress(OSError):  # another command settles it, or it has just ended
-            last_seen = path.stat().st_mtime
-            lock = hold(path)
-            if lock is None:
-                continue
-            with lock:
-                path.stat()  # still there: it did not end between the search and the lock
-                client.set_tag(run.info.run_id, "reason", GONE)
-                client.set_terminated(run.info.run_id, "KILLED", int(last_seen * 1000))
-                shutil.rmtree(path.parent, ignore_errors=True)
+        # What does not work is left to another command: the run has just ended, another command
+        # settles it, or the store can only be read.
+        with contextlib.suppress(Exception):
+            _settle(client, run.info.run_id, Path(run.data.tags[_LOCK]))
+
+
+def _settle(client: Any, run_id: str, path: Path) -> None:
+    last_seen = path.stat().st_mtime
+    lock = hold(path)
+    if lock is None:
+        return
+    with lock:
+        path.stat()  # still there: it did not end between the search and the lock
+        client.set_tag(run_id, "reason", GONE)
+        client.set_terminated(run_id, "KILLED", int(last_seen * 1000))
+        shutil.rmtree(path.parent, ignore_errors=True)

@@ -234,9 +234,9 @@ class Recorder:
     def _done(self) -> None:
         with self._changed:
             if not self._is_given_up:
-                body = self._waiting.popleft().body
-                if "folder" in body:
-                    shutil.rmtree(self._presence.folder / body["folder"], ignore_errors=True)
+                sent = self._waiting.popleft()
+                if sent.kind == "artifacts":  # a model's folder is still asked
+                    shutil.rmtree(self._presence.folder / sent.body["folder"], ignore_errors=True)
 
 
 def start(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
+from pipeline.tracking import presence
 from pipeline.tracking import recorder as recording
 from pipeline.tracking.presence import settle
 from pipeline.tracking.recorder import Recorder
@@ -77,14 +79,16 @@ def test_a_run_that_ends_while_it_is_looked_at_keeps_its_state(
     working_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorder = begun()
-    client = open_store(None).client
 
-    def end(*arguments: object) -> object:
-        found = search(*arguments)
+    def end_and_hold(path: Path) -> IO[str]:
+        lock = path.open("a")
         recorder.close("FINISHED")
-        return found
+        return lock
 
-    search = client.search_runs
-    monkeypatch.setattr(client, "search_runs", end)
+    client = open_store(None).client
+    monkeypatch.setattr(presence, "hold", end_and_hold)
     settle(client)
-    assert state_of(recorder) == "FINISHED"
+    monkeypatch.undo()
+    run = client.get_run(recorder.run_id)
+    assert run.info.status == "FINISHED"
+    assert "reason" not in run.data.tags

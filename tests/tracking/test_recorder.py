@@ -219,8 +219,12 @@ def test_a_model_that_was_sent_in_part_is_sent_again_as_the_same_one(
     def write(folder: Path) -> None:
         Model().save(str(folder / "MLmodel"))
 
-    recorder.model(write)
+    folder = recorder.model(write)
+    while recorder._waiting:
+        pass
+    assert folder.is_dir()  # until the run is closed
     assert recorder.close("FINISHED") is None
+    assert not folder.exists()
     run = client.get_run(recorder.run_id)
     (logged,) = client.search_logged_models([run.info.experiment_id])
     assert [output.model_id for output in run.outputs.model_outputs] == [logged.model_id]
