@@ -26,6 +26,7 @@ from pipeline.stages.record import (
     record_recipe,
     record_report,
 )
+from pipeline.stages.register import Registered, register
 from pipeline.stages.reload import ReloadCheck, reload_check
 from pipeline.stages.report import report
 from pipeline.stages.resume import (
@@ -65,6 +66,7 @@ class Result:
         quarantined: the files that were left out, with the reason.
         features: precision, error and speed of the frozen base's features, None without a base.
         undelivered: the folder of what the store did not take, None where it took everything.
+        registered: the model's version in the registry, None where it was not registered.
     """
 
     run_id: str
@@ -80,6 +82,7 @@ class Result:
     quarantined: dict[str, str]
     features: dict[str, Any] | None
     undelivered: str | None
+    registered: Registered | None
 
 
 def run(
@@ -175,6 +178,11 @@ def _run(
             recorder.metrics(spent)
             undelivered = recorder.close("FINISHED")
             shutil.rmtree(folder, ignore_errors=True)
+            registered = None
+            if not undelivered:
+                registered = register(
+                    recipe, recorder.run_id, splits, judgement.predictions, store=store, say=say
+                )
     return Result(
         run_id=recorder.run_id,
         name=masked(recipe.name, loaded.secrets),
@@ -189,6 +197,7 @@ def _run(
         quarantined={file.name: file.reason for file in splits.quarantined},
         features=trained.fitting.report() if trained.fitting else None,
         undelivered=str(undelivered) if undelivered else None,
+        registered=registered,
     )
 
 

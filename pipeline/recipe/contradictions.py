@@ -185,7 +185,13 @@ def _augmentation_changes_labels(recipe: Recipe) -> Iterator[Finding]:
 _IMAGE_SIZE: KeyPath = ("data", "image_size")
 _EPOCHS: KeyPath = ("training", "epochs")
 
+
 # Each check, with the key whose default it holds against other keys.
+def _only_a_registered_model_is_promoted(recipe: Recipe) -> Iterator[Finding]:
+    if recipe.tracking.promote and not recipe.tracking.register_as:
+        yield ("tracking", "promote"), "expected tracking.register to name the model too."
+
+
 _CHECKS: dict[Callable[[Recipe], Iterator[Finding]], KeyPath | None] = {
     _files_are_there: None,
     _classes_fit: None,
@@ -196,5 +202,6 @@ _CHECKS: dict[Callable[[Recipe], Iterator[Finding]], KeyPath | None] = {
     _a_file_brings_its_weights: None,
     _warmup_ends: _EPOCHS,
     _one_clipping_at_a_time: None,
+    _only_a_registered_model_is_promoted: None,
 }
 TRUSTED = (_IMAGE_SIZE, _EPOCHS)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, Strict
 
 from pipeline.data.keys import SourceKeys
 from pipeline.data.sources import SOURCES
 from pipeline.models.architectures import ARCHITECTURES
 from pipeline.models.keys import ArchitectureKeys
 from pipeline.models.regularization import Regularization
-from pipeline.section import Choice, Flag, Section, Seed, Text
+from pipeline.section import Choice, Flag, Section, Seed, Text, expecting
 from pipeline.training import optimizers
 from pipeline.training.keys import Runtime, Training
 from pipeline.tuning.keys import Tuning
@@ -24,6 +24,11 @@ _MODEL = Choice(
 )
 
 
+ModelName = Annotated[
+    str, Strict(), Field(pattern=r"^[^/:@]+$"), expecting("a name without /, : and @")
+]
+
+
 class Tracking(Section):
     """Where the run is logged."""
 
@@ -33,6 +38,14 @@ class Tracking(Section):
     )
     verify_model: Flag = Field(
         True, description="Load the logged model in a fresh process and compare its answers."
+    )
+    register_as: ModelName | None = Field(
+        None, alias="register", description="Register the model as the next version of this name."
+    )
+    promote: Literal["better"] | None = Field(
+        None,
+        description="better: the alias `champion` moves to the new version if it is better than "
+        "the champion on the same images, as far as the 95 % interval of the difference can tell.",
     )
 
 

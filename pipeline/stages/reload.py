@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pipeline.data.splits import Split, Splits
     from pipeline.evaluation.predictions import Predictions
+    from pipeline.inference.interface import Interface
     from pipeline.recipe.schema import Recipe
 
 IMAGES = 32  # validation images that the saved model is asked about
@@ -113,3 +114,26 @@ def _written(image: np.ndarray, path: Path) -> Path:
 
     Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(path)
     return path
+
+
+def image_reader(recipe: Recipe, split: Split, interface: Interface) -> Callable[[int], np.ndarray]:
+    """Return what reads an image of a split, by its place, as a model of some interface does.
+
+    It raises BadImageError, as `predict` wants it.
+    """
+    import numpy as np
+
+    from pipeline.data.decode import BadImageError
+
+    folder = getattr(recipe.data, "path", None)
+    if folder and folder.is_dir():
+        return lambda place: interface.read(folder / split.names[place])
+
+    def from_array(place: int) -> np.ndarray:
+        if split.images.shape != interface.image_shape:
+            raise BadImageError(
+                f"it takes images of {interface.image_shape}, and these are {split.images.shape}"
+            )
+        return split.images.read(np.array([place]))[0]
+
+    return from_array

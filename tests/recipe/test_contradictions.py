@@ -68,6 +68,10 @@ def class_folders(folder: Path, *names: str) -> None:
             "3:13: optimizer.global_clipnorm: Keras clips in one way at a time, "
             "and clipnorm is set.",
         ),
+        (
+            DATA + MODEL + "tracking: {promote: better}\n",
+            "3:12: tracking.promote: expected tracking.register to name the model too.",
+        ),
     ],
 )
 def test_sections_that_contradict_each_other_are_an_error(

@@ -1,0 +1,53 @@
+"""Registered models: their versions, and which of them is the champion."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from pipeline.errors import TrackingError, UsageError
+from pipeline.tracking.lookup import StoredModel, find_model
+from pipeline.tracking.store import Store, first_line
+
+CHAMPION = "champion"
+
+
+def register(store: Store, model: StoredModel, name: str) -> str:
+    """Register a logged model as the next version of `name`, and return the version.
+
+    Raises:
+        TrackingError: if the store does not take it.
+    """
+    try:
+        with contextlib.suppress(Exception):  # it exists already; if not, the next call tells
+            store.client.create_registered_model(name)
+        version = store.client.create_model_version(name, model.location, model.run_id)
+    except Exception as error:
+        raise TrackingError(
+            f"The model cannot be registered as {name} in {store.uri}: {first_line(error)}"
+        ) from None
+    return str(version.version)
+
+
+def champion(store: Store, name: str) -> StoredModel | None:
+    """Return the version of a registered model that is the champion, None if there is none yet."""
+    aliases: dict[str, Any] = store.client.get_registered_model(name).aliases
+    if CHAMPION not in aliases:
+        return None
+    with contextlib.suppress(UsageError):  # its run was deleted: it is there no more
+        return find_model(store, f"models:/{name}@{CHAMPION}")
+    return None
+
+
+def promote(store: Store, name: str, version: str) -> None:
+    """Make a version the champion.
+
+    Raises:
+        TrackingError: if the store does not take it.
+    """
+    try:
+        store.client.set_registered_model_alias(name, CHAMPION, version)
+    except Exception as error:
+        raise TrackingError(
+            f"Version {version} of {name} cannot be promoted in {store.uri}: {first_line(error)}"
+        ) from None
