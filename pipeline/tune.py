@@ -12,6 +12,8 @@ from pipeline.errors import TrainingError, UsageError
 from pipeline.interruption import orderly
 from pipeline.recipe.load import LoadedRecipe, load
 from pipeline.run import Result, run
+from pipeline.tuning.keys import Tuning
+from pipeline.tuning.place import Place
 
 Say = Callable[[str], None]
 
@@ -48,6 +50,7 @@ def tune(
     path: Path,
     *,
     workers: int = 1,
+    chief: Place | None = None,
     resume: str | None = None,
     anew: bool = False,
     say: Say,
@@ -60,6 +63,7 @@ def tune(
         loaded: the recipe.
         path: its file.
         workers: processes that run trials; 1 runs them in this one.
+        chief: where workers on other machines ask for trials; none are run here then.
         resume: the run of the search to go on with; unless given, the last one of this file that
             is not finished.
         anew: begin another search even so.
@@ -70,17 +74,15 @@ def tune(
         PipelineError: if the search fails; in MLflow it is FAILED, with the reason.
         KeyboardInterrupt: if it is interrupted; in MLflow it is KILLED.
     """
-    tuning = loaded.recipe.tuning
-    if tuning is None:
-        raise UsageError(
-            f"{path}: there is no section tuning, which says what to search, as in tuning: "
-            "{space: {optimizer.learning_rate: {log: [1e-4, 1e-1]}}}."
-        )
+    tuning = _tuning_of(loaded, path)
     engines.load()
     from pipeline.search import record
     from pipeline.search.bench import Bench
+    from pipeline.search.distributed import run_as_chief
+    from pipeline.search.runners import run_here
     from pipeline.search.search import Search
     from pipeline.search.session import images_are_the_same, session
+    from pipeline.search.workers import run_in_workers
     from pipeline.stages.record import record_data, record_failure, record_interruption
 
     with session(loaded, path, resume=resume, anew=anew, say=say) as opened:
@@ -101,7 +103,16 @@ def tune(
                 splits = bench.splits(loaded.recipe, say=say)
                 images_are_the_same(journal, splits.digest)
                 record_data(loaded, splits, recorder)
-                undelivered = _run_trials(search, bench, opened, workers, say)
+
+                def run_trials(reporter: Any, tell: Say) -> None:
+                    if chief:
+                        run_as_chief(search, reporter, chief, images=splits.digest, say=tell)
+                    elif workers > 1:
+                        run_in_workers(search, reporter, workers=workers, say=tell)
+                    else:
+                        run_here(search, bench, reporter, say=tell)
+
+                undelivered = _run_trials(search, opened, say, run_trials)
                 best = search.best
                 if best is None:
                     raise TrainingError(f"No trial came to its end: {search.ended}.")
@@ -135,12 +146,33 @@ def tune(
     )
 
 
-def _run_trials(search: Any, bench: Any, opened: Any, workers: int, say: Say) -> int:
+def work(loaded: LoadedRecipe, path: Path, place: Place, *, say: Say) -> int:
+    """Run trials for the chief of a search over several machines; return how many.
+
+    Raises:
+        UsageError: if the recipe has no space, or another one than the chief's.
+        PipelineError: if the images are others, or the chief does not answer.
+    """
+    _tuning_of(loaded, path)
+    engines.load()
+    from pipeline.search.distributed import work_for_chief
+
+    return work_for_chief(loaded, place, say=say)
+
+
+def _tuning_of(loaded: LoadedRecipe, path: Path) -> Tuning:
+    if loaded.recipe.tuning is None:
+        raise UsageError(
+            f"{path}: there is no section tuning, which says what to search, as in tuning: "
+            "{space: {optimizer.learning_rate: {log: [1e-4, 1e-1]}}}."
+        )
+    return loaded.recipe.tuning
+
+
+def _run_trials(search: Any, opened: Any, say: Say, run: Callable[[Any, Say], None]) -> int:
     """Run what is left of a search; return how many trials could not be written to the store."""
     from pipeline.search.progress import SearchDisplay
     from pipeline.search.report import Reporter
-    from pipeline.search.runners import run_here
-    from pipeline.search.workers import run_in_workers
     from pipeline.tracking.children import Children
 
     display = SearchDisplay(search)
@@ -149,10 +181,7 @@ def _run_trials(search: Any, bench: Any, opened: Any, workers: int, say: Say) ->
     finished = False
     try:
         reporter.update()
-        if workers == 1:
-            run_here(search, bench, reporter, say=display.say)
-        else:
-            run_in_workers(search, reporter, workers=workers, say=display.say)
+        run(reporter, display.say)
         finished = True
     finally:
         undelivered = children.close(within=None if finished else _SECONDS_TO_WRITE)

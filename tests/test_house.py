@@ -31,6 +31,7 @@ ARROWS: dict[str, set[str]] = {
         "run",
         "seeds",
         "tune",
+        "tuning",
         "evaluation",
         "tracking",
         "features",
@@ -40,7 +41,7 @@ ARROWS: dict[str, set[str]] = {
         "evaluate",
     },
     "seeds": {"run", "stages", "evaluation", "recipe", "tracking"},
-    "tune": {"run", "search", "stages", "recipe", "tracking"},
+    "tune": {"run", "search", "stages", "recipe", "tracking", "tuning"},
     "search": {
         "stages",
         "recipe",

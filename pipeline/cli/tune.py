@@ -43,17 +43,36 @@ def command(
 
     Every trial is logged as a run under the run of the search. A search that was interrupted or
     killed goes on where it was; no finished trial is run again.
+
+    Over several machines: set KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT to the chief's
+    address everywhere, KERASTUNER_TUNER_ID to chief on one machine and to a name of its own on each
+    other, and start the same command on all of them.
     """
     from pipeline.recipe.load import load
-    from pipeline.tune import tune
+    from pipeline.tune import tune, work
+    from pipeline.tuning.place import place
 
     loaded = load(recipe, substitutions)
     for warning in loaded.warnings:
         say(str(warning))
+    here = place()
     signal.signal(signal.SIGTERM, interrupt)  # what clusters send is an interruption too
     with contextlib.redirect_stdout(sys.stderr):  # what Keras prints is not the result
-        result = tune(loaded, recipe, workers=workers, resume=resume, anew=anew, say=say)
-    if as_json:
+        if here and not here.is_chief:
+            count = work(loaded, recipe, here, say=say)
+        else:
+            result = tune(
+                loaded,
+                recipe,
+                workers=workers,
+                chief=here,
+                resume=resume,
+                anew=anew,
+                say=say,
+            )
+    if here and not here.is_chief:
+        click.echo(json.dumps({"trials": count}) if as_json else f"{count} trials were run here")
+    elif as_json:
         final = dataclasses.asdict(result.final)
         searched = {
             field.name: getattr(result, field.name)

@@ -105,6 +105,11 @@ class Search:
         """Return the recipe of a trial."""
         return self._tasks[number].loaded
 
+    def proposal_of(self, number: int) -> dict[str, Any] | None:
+        """Return the tuner's numbers for a trial as JSON can hold them, None for the recipe's."""
+        proposal = self._proposals.get(number)
+        return asdict(proposal) if proposal else None
+
     def ended_at(self, number: int) -> float:
         """Return the second of the search at which a trial ended."""
         return self._ended_at[number]
