@@ -97,7 +97,7 @@ def _address(data: bytes, kind: str) -> str:
 def _tile(picture: Picture, font: ImageFont.FreeTypeFont) -> Image.Image:
     images = [image for image in (picture.image, under_heat(picture)) if image is not None]
     scaled = [_scaled(_opened(image).convert("RGB")) for image in images]
-    lines = [shortened(picture.name, 25), *printable(picture.caption).split(" · ")]
+    lines = [printable(picture.name), *printable(picture.caption).split(" · ")]
     height = sum(image.height + 2 for image in scaled)
     tile = Image.new("RGB", (_TILE, height + _LINE * len(lines) + 2), "white")
     y = 0
@@ -106,9 +106,17 @@ def _tile(picture: Picture, font: ImageFont.FreeTypeFont) -> Image.Image:
         y += image.height + 2
     draw = ImageDraw.Draw(tile)
     for line in lines:
-        draw.text((0, y), line, fill="black", font=font)
+        draw.text((0, y), _fitting(line, font), fill="black", font=font)
         y += _LINE
     return tile
+
+
+def _fitting(line: str, font: ImageFont.FreeTypeFont) -> str:
+    """Return the end of a line that is wider than a tile."""
+    most = len(line)
+    while font.getlength(shown := shortened(line, most)) > _TILE:
+        most -= 1
+    return shown
 
 
 def _scaled(image: Image.Image) -> Image.Image:

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from pipeline.data.splits import Split, Splits
     from pipeline.evaluation.pictures import Picture
     from pipeline.evaluation.predictions import Predictions
-    from pipeline.evaluation.report import Rendered, SplitReport
+    from pipeline.evaluation.report import DuplicateImages, Rendered, SplitReport
     from pipeline.recipe.load import LoadedRecipe
     from pipeline.recipe.schema import Recipe
     from pipeline.stages.judge import Judgement
     from pipeline.stages.learn import Trained
 
 _MOST_MISTAKES, _MOST_UNCERTAIN, _AUGMENTED = 12, 8, 12
+_MOST_DUPLICATES = 20  # pictures; each may be there several times
 _MOST_AT_ONCE = 64  # images augmented for the report where a batch is all of them
 
 # (split, indices (n,), classes (n,)) → heat maps (n, height, width); None where there are none.
@@ -85,6 +86,7 @@ def report(
             name: np.bincount(split.labels, minlength=classes).tolist()
             for name, split in splits.named().items()
         },
+        duplicates=_duplicates(splits) or None,
         quarantined=[(file.name, file.reason) for file in splits.quarantined],
         recipe=without_credentials(
             loaded.text.rstrip() + "".join(f"\n# --set {s}" for s in loaded.substitutions)
@@ -205,6 +207,29 @@ def _augmented(recipe: Recipe, splits: Splits) -> list[Picture]:
         Picture(image, split.names[number], _mixture(label, splits.class_names))
         for number, image, label in zip(numbers[:_AUGMENTED], images, labels, strict=False)
     ]
+
+
+def _duplicates(splits: Splits) -> list[DuplicateImages]:
+    """Return the pictures that are there more than once, those in several splits first."""
+    from pipeline.evaluation.pictures import Picture
+    from pipeline.evaluation.report import DuplicateImages
+
+    by_name = splits.named()
+    found = [
+        DuplicateImages(
+            [
+                Picture(
+                    by_name[copy.split].images.read(np.array([copy.index]))[0],
+                    copy.name,
+                    f"{splits.class_names[copy.label]} · {copy.split}",
+                )
+                for copy in copies
+            ],
+            is_leak=len({copy.split for copy in copies}) > 1,
+        )
+        for copies in splits.duplicates
+    ]
+    return sorted(found, key=lambda group: not group.is_leak)[:_MOST_DUPLICATES]
 
 
 def _mixture(shares: np.ndarray, class_names: tuple[str, ...]) -> str:

@@ -64,3 +64,11 @@ def test_what_cannot_be_printed_is_replaced(text: str, shown: str) -> None:
 
 def test_the_end_of_a_long_name_is_kept() -> None:
     assert pictures.shortened("train/bees/1234567.jpg", 12) == "…1234567.jpg"
+
+
+def test_a_line_that_is_wider_than_its_tile_keeps_its_end() -> None:
+    font = pictures._font()
+    shown = pictures._fitting("WWWWWWWWWWWWWWWWWWWWWWWWWWWW/photograph.jpg", font)
+    assert shown.startswith("…W")
+    assert shown.endswith("/photograph.jpg")
+    assert font.getlength(shown) <= 168

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from pipeline.data import augmentation, digits
 from pipeline.data.batches import training_batches
-from pipeline.data.splits import Splits
+from pipeline.data.splits import Copy, Splits
 from pipeline.evaluation.predictions import Predictions
 from pipeline.recipe.load import LoadedRecipe, load
 from pipeline.stages import report
@@ -58,6 +59,20 @@ def test_without_augmentation_the_images_are_shown_as_they_are(
         place = splits.train.names.index(picture.name)
         np.testing.assert_array_equal(picture.image, splits.train.images.read(np.array([place]))[0])
         assert picture.caption == str(splits.train.labels[place])
+
+
+def test_a_picture_that_is_in_two_splits_comes_first(splits: Splits) -> None:
+    def copy(split: str, index: int) -> Copy:
+        part = splits.named()[split]
+        return Copy(split, index, part.names[index], int(part.labels[index]), digest="")
+
+    groups = ((copy("train", 1), copy("train", 2)), (copy("train", 3), copy("val", 4)))
+    inside, across = report._duplicates(dataclasses.replace(splits, duplicates=groups))[::-1]
+    assert (across.is_leak, inside.is_leak) == (True, False)
+    label = splits.validation.labels[4]
+    assert across.pictures[1].caption == f"{label} · val"
+    image = splits.validation.images.read(np.array([4]))[0]
+    np.testing.assert_array_equal(across.pictures[1].image, image)
 
 
 def test_the_pictures_are_of_the_images_that_the_predictions_are_of(splits: Splits) -> None:
