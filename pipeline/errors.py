@@ -6,6 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 
+def one_line(text: str) -> str:
+    """Return `text` with escapes for line breaks and for all else that is not printable."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 class PipelineError(Exception):
     """Something went wrong that the message explains in full; the command ends with `exit_code`."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -219,6 +220,34 @@ def test_broken_files_are_left_out_and_named(photographs: Path, in_empty_folder:
     client = open_store(None).client
     assert client.get_run(result.run_id).data.metrics["images/quarantined"] == 1
     assert "quarantined.json" in {item.path for item in client.list_artifacts(result.run_id)}
+
+
+def test_files_and_classes_may_have_any_name(
+    photographs: Path, in_empty_folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    latin = os.fsdecode(b"f\xfcnf")  # not UTF-8
+    names = [f"{name}.jpg" for name in ("two words", "🐜", "two\nlines", latin, "\x1b[31mred")]
+    files = plant(photographs, {"train": 5, "val": 5}, ("red ants 🐜", latin))
+    for file, name in zip(files, 4 * names, strict=True):
+        file.rename(file.with_name(name))
+    Path("photographs/train", latin, f"bad {latin}.jpg").write_bytes(b"")
+    Path("photographs/train", latin, "bad\nline.jpg").write_text("no image")
+    twice = files[0].with_name("🐜.jpg")
+    shutil.copy(twice, twice.with_name(f"{latin}\n.jpg"))
+    text = (
+        "data: {source: image_folder, path: photographs, image_size: [32, 32]}\n"
+        "model: {architecture: mlp, hidden: [4]}\ntraining: {epochs: 1}\n"
+    )
+    assert main(["run", str(written(text)), "--json"]) == 0
+    told = capfd.readouterr()
+    assert set(json.loads(told.out)["quarantined"]) == {
+        f"train/{latin}/bad {latin}.jpg",
+        f"train/{latin}/bad\nline.jpg",
+    }
+    escaped = "f\\udcfcnf"
+    assert f"Left out train/{escaped}/bad\\nline.jpg: not a JPEG" in told.err
+    assert f"train/red ants 🐜/{escaped}\\n.jpg = train/red ants 🐜/🐜.jpg" in told.err
+    assert "\x1b" not in told.err
 
 
 def test_an_image_in_two_splits_is_named_and_its_effect_is_measured(

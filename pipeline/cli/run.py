@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.options import interrupt, recipe_argument, say, set_option
-from pipeline.errors import UsageError
+from pipeline.errors import UsageError, one_line
 
 if TYPE_CHECKING:
     from pipeline.run import Result
@@ -83,7 +83,9 @@ def _summary(result: Result) -> str:
             chose = "  (chose the epoch)" if split == "val" else "  (looked at once)"
             lines.append(f"  {split:<5} {'  '.join(shown)}  of {images:,} images{chose}")
     if result.quarantined:
-        lines.append(f"  {len(result.quarantined)} files left out: {', '.join(result.quarantined)}")
+        lines.append(
+            f"  {len(result.quarantined)} files left out: {one_line(', '.join(result.quarantined))}"
+        )
     spent = "  ".join(f"{stage} {seconds:.1f}" for stage, seconds in result.seconds.items())
     lines.append(f"  {sum(result.seconds.values()):.1f} seconds: {spent}")
     lines.append(f"  run {result.run_id} in {result.tracking_uri}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import stat
 from collections.abc import Callable
 from typing import Literal
 
@@ -14,6 +15,8 @@ from PIL import Image, ImageOps
 Resize = Literal["crop", "pad", "squash"]
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".png", ".webp"})
+
+MOST_BYTES = 2**29  # an uncompressed image of as many pixels as are trusted is not larger
 
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")  # JPEG opens MPO too, as some cameras write it
 _WIDE_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
@@ -64,13 +67,24 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     """Return the bytes of a file.
 
     Raises:
-        BadImageError: if it cannot be read.
+        BadImageError: if it cannot be read, is no file but a pipe or a device, which may never
+            end, or is larger than any photograph.
     """
     try:
-        with open(path, "rb") as file:  # noqa: PTH123, called once an image: Path costs more
+        # Called once an image: Path costs more.
+        with open(path, "rb", opener=_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise BadImageError("not a file but a pipe or a device")
+            if status.st_size > MOST_BYTES:
+                raise BadImageError(f"larger than {MOST_BYTES:,} bytes")
             return file.read()
     except OSError as error:
         raise BadImageError(error.strerror or str(error)) from None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe would wait for somebody to write
 
 
 def resize_all(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:

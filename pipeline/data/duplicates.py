@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.data.splits import Duplicates
+from pipeline.errors import one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -115,7 +116,7 @@ def _listed(groups: Sequence[Duplicates], most: int = 20) -> str:
     lines = []
     for copies in groups[:most]:
         kind = "the same file" if len({copy.digest for copy in copies}) == 1 else "the same picture"
-        lines.append(f"\n  {' = '.join(copy.name for copy in copies)} ({kind})")
+        lines.append(f"\n  {' = '.join(one_line(copy.name) for copy in copies)} ({kind})")
     more = f"\n  and {len(groups) - most:,} more" if len(groups) > most else ""
     return "".join(lines) + more
 

@@ -15,7 +15,7 @@ from pydantic import Field
 from pipeline.data.download import Download, fetch
 from pipeline.data.keys import SourceKeys
 from pipeline.data.splits import ArrayImages, BadFile, Copy, Duplicates, Images, Split, Splits
-from pipeline.errors import DataError
+from pipeline.errors import DataError, one_line
 from pipeline.section import FilePath, Fraction, OpenFraction, Share, Size
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class FileImages:
             try:
                 image[:] = decode(read_file(path), size=self.size, resize=self.resize)
             except BadImageError as error:
-                raise DataError(f"{path} changed during the run: {error}.") from None
+                raise DataError(f"{one_line(str(path))} changed during the run: {error}.") from None
         return images
 
 
@@ -122,7 +122,7 @@ def load(keys: Keys, *, say: Callable[[str], None]) -> Splits:
     )
     _refuse_too_many(bad, len(everything), keys)
     for file in bad:
-        say(f"Left out {file.name}: {file.reason}")
+        say(f"Left out {one_line(file.name)}: {file.reason}")
 
     splits: dict[str, Split] = {}
     places: dict[int, Copy] = {}
@@ -359,7 +359,7 @@ def _refuse_empty_classes(name: str, split: Split, names: Sequence[str], keys: K
 def _refuse_too_many(bad: Sequence[BadFile], count: int, keys: Keys) -> None:
     allowed = max(int(keys.max_bad * count), _FEWEST_BAD)
     if len(bad) > allowed:
-        listed = "\n".join(f"  {file.name}: {file.reason}" for file in bad[:50])
+        listed = "\n".join(f"  {one_line(file.name)}: {file.reason}" for file in bad[:50])
         more = f"\n  and {len(bad) - 50} more" if len(bad) > 50 else ""
         raise DataError(
             f"{len(bad)} of the {count} files in {keys.path} cannot be decoded; data.max_bad "

@@ -63,7 +63,7 @@ class Interface:
     def save(self, folder: Path) -> None:
         """Write it into the folder that the model lies in."""
         text = json.dumps(asdict(self), ensure_ascii=False, indent=1)
-        (folder / FILE).write_text(text, "utf-8")
+        (folder / FILE).write_text(text, "utf-8", "backslashreplace")
 
 
 def load(folder: Path) -> Interface:

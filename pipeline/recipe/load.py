@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from pipeline.errors import Problem, RecipeError, UsageError
+from pipeline.errors import Problem, RecipeError, UsageError, one_line
 from pipeline.models import transfer
 from pipeline.recipe import contradictions
 from pipeline.recipe.problems import place_of, problems_of
@@ -24,7 +24,7 @@ from pipeline.recipe.space import (
     warnings_of_space,
 )
 from pipeline.recipe.substitute import assignments, substitute
-from pipeline.recipe.text import Document, KeyPath, dotted, one_line, parse, resolve_scalar
+from pipeline.recipe.text import Document, KeyPath, dotted, parse, resolve_scalar
 from pipeline.secrets import masked
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.errors import Problem
-from pipeline.recipe.text import Document, KeyPath, dotted, one_line
+from pipeline.errors import Problem, one_line
+from pipeline.recipe.text import Document, KeyPath, dotted
 from pipeline.section import Choice, Section
 from pipeline.suggestions import did_you_mean
 

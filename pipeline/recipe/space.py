@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipeline.errors import Problem, RecipeError
+from pipeline.errors import Problem, RecipeError, one_line
 from pipeline.recipe.substitute import substitute
-from pipeline.recipe.text import Document, KeyPath, one_line
+from pipeline.recipe.text import Document, KeyPath
 from pipeline.tuning import space as spaces
 from pipeline.tuning.keys import Tuning
 from pipeline.tuning.space import Dimension, Place, Space, Values

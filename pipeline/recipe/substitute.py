@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import Problem, RecipeError
-from pipeline.recipe.text import MAX_DEPTH, Document, KeyPath, dotted, one_line, parse_value
+from pipeline.errors import Problem, RecipeError, one_line
+from pipeline.recipe.text import MAX_DEPTH, Document, KeyPath, dotted, parse_value
 from pipeline.secrets import without_credentials
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.errors import Problem, RecipeError
+from pipeline.errors import Problem, RecipeError, one_line
 from pipeline.secrets import is_secret, masked
 from pipeline.section import LocatedText
 
@@ -297,11 +297,6 @@ class _Reader:
 def dotted(path: KeyPath) -> str:
     """Return the path as it is written on the command line."""
     return one_line(".".join(str(part) for part in path))
-
-
-def one_line(text: str) -> str:
-    """Return `text` with escapes for line breaks and for all else that is not printable."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _kind(value: Any) -> str:

@@ -8,7 +8,7 @@ import platform
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pipeline
 from pipeline.errors import PipelineError
@@ -73,19 +73,16 @@ def record_data(loaded: LoadedRecipe, splits: Splits, recorder: Recorder) -> Non
     recorder.metrics({"images/duplicates": float(len(splits.duplicates))})
 
     def write(folder: Path) -> None:
-        names = json.dumps(splits.class_names, ensure_ascii=False, indent=1)
-        (folder / "class_names.json").write_text(names, "utf-8")
+        _write_json(folder / "class_names.json", splits.class_names)
         bad = {file.name: file.reason for file in splits.quarantined}
         if bad:
-            listed = json.dumps(bad, ensure_ascii=False, indent=1)
-            (folder / "quarantined.json").write_text(listed, "utf-8")
+            _write_json(folder / "quarantined.json", bad)
         if splits.duplicates:
             groups = [
                 [{"split": copy.split, "name": copy.name, "sha256": copy.digest} for copy in copies]
                 for copies in splits.duplicates
             ]
-            listed = json.dumps(groups, ensure_ascii=False, indent=1)
-            (folder / "duplicates.json").write_text(listed, "utf-8")
+            _write_json(folder / "duplicates.json", groups)
 
     recorder.artifacts(write)
 
@@ -141,7 +138,7 @@ def record_report(rendered: Rendered, recorder: Recorder) -> None:
     """Record a report, and its pictures as files of their own."""
 
     def write(folder: Path) -> None:
-        (folder / "report.html").write_text(rendered.html, "utf-8")
+        (folder / "report.html").write_text(rendered.html, "utf-8", "backslashreplace")
         (folder / "figures").mkdir()
         for name, png in rendered.images.items():
             (folder / "figures" / f"{name}.png").write_bytes(png)
@@ -162,3 +159,8 @@ def record_interruption(recorder: Recorder) -> None:
     """Record that a run was interrupted, and end it soon: what is not sent by then is kept."""
     recorder.tags({"reason": "interrupted"})
     recorder.close("KILLED", within=_SECONDS_TO_SEND)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    # A file's name that is not UTF-8 has half of a surrogate pair in it, which JSON can escape.
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8", "backslashreplace")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -262,6 +263,35 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, reason
     with pytest.raises(BadImageError) as caught:
         read_file(tmp_path / name)
     assert str(caught.value) == reason
+
+
+def test_a_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(BadImageError) as caught:
+        read_file(tmp_path / "pipe.jpg")
+    assert str(caught.value) == "not a file but a pipe or a device"
+
+
+def test_a_link_to_a_device_that_never_ends_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "zero.jpg").symlink_to("/dev/zero")
+    with pytest.raises(BadImageError) as caught:
+        read_file(tmp_path / "zero.jpg")
+    assert str(caught.value) == "not a file but a pipe or a device"
+
+
+def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    with pytest.raises(BadImageError) as caught:
+        read_file(tmp_path / "loop.jpg")
+    assert str(caught.value) == "Too many levels of symbolic links"
+
+
+def test_a_file_that_no_photograph_is_as_large_as_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "large.jpg").open("wb") as file:
+        file.truncate(2**29 + 1)  # sparse: it takes no room
+    with pytest.raises(BadImageError) as caught:
+        read_file(tmp_path / "large.jpg")
+    assert str(caught.value) == "larger than 536,870,912 bytes"
 
 
 def test_gray_images_of_the_right_size_are_left_alone(mnist_images: np.ndarray) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import RecipeError
-from pipeline.recipe.text import Document, dotted, one_line, parse, resolve_scalar
+from pipeline.errors import RecipeError, one_line
+from pipeline.recipe.text import Document, dotted, parse, resolve_scalar
 
 Problems = Callable[..., list[str]]
 
