@@ -156,7 +156,8 @@ def killed(folder: Path, times: int) -> dict[str, Any]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        time.sleep(generator.uniform(6, 18))
+        _wait_for_progress(folder, search)
+        time.sleep(generator.uniform(0, 4))
         if search.poll() is not None:
             print(f"the search had ended before kill {number + 1}")
             break
@@ -169,6 +170,17 @@ def killed(folder: Path, times: int) -> dict[str, Any]:
     if len(list(folder.glob("mlruns/searches/*"))) > 1:
         print("more than one search was begun: a kill came before the first was on the disk")
     return process(command(Path("digits.yaml")), folder)
+
+
+def _wait_for_progress(folder: Path, search: subprocess.Popen[bytes]) -> None:
+    """Wait until a search has written something, so that a slow start is not all that is killed."""
+
+    def written() -> int:
+        return sum(path.stat().st_size for path in folder.glob("mlruns/searches/*/journal.jsonl"))
+
+    before = written()
+    while written() == before and search.poll() is None:
+        time.sleep(0.05)
 
 
 def torture(times: int) -> None:
