@@ -178,8 +178,9 @@ def _run(
             recorder.metrics(spent)
             undelivered = recorder.close("FINISHED")
             shutil.rmtree(folder, ignore_errors=True)
-            registered = None
-            if not undelivered:
+        registered = None
+        if recipe.tracking.register_as and not undelivered:
+            with watch.stage("register"):
                 registered = register(
                     recipe, recorder.run_id, splits, judgement.predictions, store=store, say=say
                 )
