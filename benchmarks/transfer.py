@@ -44,13 +44,11 @@ def peer(photographs: str, weights: str, epochs: int) -> dict[str, float]:
     x = keras.layers.RandomFlip("horizontal")(pixels)
     x = keras.applications.resnet.preprocess_input(x)
     x = keras.layers.GlobalAveragePooling2D()(base(x, training=False))
-    x = keras.layers.Dropout(0.3)(x)
     output = keras.layers.Dense(2, activation="softmax", kernel_initializer="zeros")(x)
     model = keras.Model(pixels, output)
-    rate = keras.optimizers.schedules.CosineDecay(1e-2, epochs * len(train))
-    model.compile(
-        keras.optimizers.Adam(rate), loss="categorical_crossentropy", metrics=["accuracy"]
-    )
+    rate = keras.optimizers.schedules.CosineDecay(2e-2, epochs * len(train))
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=0.1)
+    model.compile(keras.optimizers.Adam(rate), loss=loss, metrics=["accuracy"])
     history = model.fit(
         train.prefetch(2), validation_data=validation.prefetch(2), epochs=epochs, verbose=0
     )
