@@ -25,6 +25,7 @@ from pipeline.stages.record import (
     record_model,
     record_recipe,
     record_report,
+    record_suspects,
 )
 from pipeline.stages.register import Registered, register
 from pipeline.stages.reload import ReloadCheck, reload_check
@@ -35,6 +36,7 @@ from pipeline.stages.resume import (
     refuse_another_recipe,
     refuse_other_images,
 )
+from pipeline.stages.suspect import suspect
 from pipeline.stopwatch import Stopwatch
 from pipeline.training.checkpoints import Checkpoints
 
@@ -151,12 +153,16 @@ def _run(
             with watch.stage("evaluate"):
                 judgement = judge(recipe, splits, trained, say=say)
                 record_judgement(judgement, recorder)
+                suspects = suspect(splits, trained, say=say)
+                if trained.fitting:
+                    record_suspects(suspects, recorder)
             with watch.stage("report"):
                 rendered = report(
                     loaded,
                     splits,
                     trained,
                     judgement,
+                    suspects,
                     facts={"run": recorder.run_id},
                     environment=environment(),
                     seconds=watch.seconds,

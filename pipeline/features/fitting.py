@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pipeline.features import cutting
 from pipeline.features.maps import feature_maps
 from pipeline.features.shortcut import Activations, Setting, Shortcut
@@ -13,9 +15,9 @@ from pipeline.training.phases import Phase, fine_tuning
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
     from pipeline.data.splits import Split
+    from pipeline.features.extraction import Features
     from pipeline.training.keys import FineTune
 
 _GIB = 2**30
@@ -33,6 +35,7 @@ class TransferFitting:
         self._setting = setting
         self._say = say
         self._shortcut: Shortcut | None = None
+        self._features: Features | None = None
         self._report: dict[str, Any] = {}
 
     def phases(self) -> Iterator[Phase]:
@@ -41,6 +44,7 @@ class TransferFitting:
         cut = cutting.before_the_head(self._model)
         shortcut = self._shortcut = Shortcut(self._model, cut, self._setting, self._say)
         shortcut.compute()
+        self._features = shortcut.activations().train
         self._report = shortcut.report()
         yield Phase(cut.rest, shortcut.batches(), training.epochs, optimizer)
         if training.fine_tune:
@@ -56,6 +60,16 @@ class TransferFitting:
     def report(self) -> dict[str, Any]:
         """Return the precision of the head's features, their error, and images per second."""
         return self._report
+
+    def training_features(self) -> np.ndarray:
+        """Return the frozen base's features of the training images, float32 (n, units).
+
+        They are the means of the first four views of each image.
+        """
+        assert self._features is not None
+        everything = np.arange(len(self._features))
+        views = range(min(self._features.views, 4))
+        return np.mean([self._features.of(everything, view)[0] for view in views], axis=0)
 
     def outputs(self, split: Split, name: str) -> np.ndarray | None:
         """Return what the whole stock model gives for the images of a split, (n, units).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pipeline.recipe.schema import Recipe
     from pipeline.stages.judge import Judgement
     from pipeline.stages.learn import Trained
+    from pipeline.stages.suspect import Suspect
     from pipeline.tracking.recorder import Recorder
 
 _SECONDS_TO_SEND = 0.5
@@ -159,6 +161,14 @@ def record_interruption(recorder: Recorder) -> None:
     """Record that a run was interrupted, and end it soon: what is not sent by then is kept."""
     recorder.tags({"reason": "interrupted"})
     recorder.close("KILLED", within=_SECONDS_TO_SEND)
+
+
+def record_suspects(suspects: Sequence[Suspect], recorder: Recorder) -> None:
+    """Record the training images whose labels are doubtful."""
+    recorder.metrics({"images/suspicious": float(len(suspects))})
+    if suspects:
+        listed = [asdict(suspect) for suspect in suspects]
+        recorder.artifacts(lambda folder: _write_json(folder / "suspicious_labels.json", listed))
 
 
 def _write_json(path: Path, value: Any) -> None:

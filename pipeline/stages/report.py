@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from pipeline.recipe.schema import Recipe
     from pipeline.stages.judge import Judgement
     from pipeline.stages.learn import Trained
+    from pipeline.stages.suspect import Suspect
 
-_MOST_MISTAKES, _MOST_UNCERTAIN, _AUGMENTED = 12, 8, 12
+_MOST_MISTAKES, _MOST_UNCERTAIN, _AUGMENTED, _MOST_SUSPECTS = 12, 8, 12, 24
 _MOST_DUPLICATES = 20  # pictures; each may be there several times
 _MOST_AT_ONCE = 64  # images augmented for the report where a batch is all of them
 
@@ -32,6 +33,7 @@ def report(
     splits: Splits,
     trained: Trained,
     judgement: Judgement,
+    suspects: Sequence[Suspect],
     *,
     facts: Mapping[str, str],
     environment: Mapping[str, str],
@@ -47,6 +49,7 @@ def report(
         splits: the images.
         trained: the model.
         judgement: how good it is.
+        suspects: training images whose labels are doubtful.
         facts: what identifies the run, by name.
         environment: what it was made with.
         seconds: the time of each stage so far.
@@ -87,6 +90,7 @@ def report(
             for name, split in splits.named().items()
         },
         duplicates=_duplicates(splits) or None,
+        suspicious=_suspects(splits.train, suspects) if trained.fitting else None,
         quarantined=[(file.name, file.reason) for file in splits.quarantined],
         recipe=without_credentials(
             loaded.text.rstrip() + "".join(f"\n# --set {s}" for s in loaded.substitutions)
@@ -167,6 +171,17 @@ def _pictures(
             )
         )
     return pictures
+
+
+def _suspects(split: Split, suspects: Sequence[Suspect]) -> list[Picture]:
+    from pipeline.evaluation.pictures import Picture
+
+    shown = suspects[:_MOST_SUSPECTS]
+    images = split.images.read(np.array([one.index for one in shown], np.int64))
+    return [
+        Picture(image, one.name, f"is {one.label} · {one.share:.0%} like it are {one.suggested}")
+        for image, one in zip(images, shown, strict=True)
+    ]
 
 
 def _heat_maps(trained: Trained) -> HeatMaps:
