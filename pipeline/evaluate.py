@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 from pipeline.data.labelled import labelled_files
 from pipeline.errors import DataError
 from pipeline.inference.classifier import Classifier
+from pipeline.inference.files import FileImages
 from pipeline.inference.prediction import Prediction, predict
+from pipeline.stages.record import record_report
 
 if TYPE_CHECKING:
     import numpy as np
 
     from pipeline.evaluation.predictions import Predictions
+    from pipeline.evaluation.report import Rendered
     from pipeline.tracking.lookup import StoredModel
     from pipeline.tracking.store import Store
 
@@ -33,11 +36,13 @@ class Evaluation:
         metrics: by name, `eval_*`.
         predictions: what the model gives each image.
         left_out: the files that could not be read, with the reason.
+        report: what it gets wrong, and where it looked.
     """
 
     metrics: dict[str, float]
     predictions: Predictions
     left_out: dict[str, str]
+    report: Rendered
 
 
 def evaluate(classifier: Classifier, folder: Path, *, shown: Shown) -> Evaluation:
@@ -85,7 +90,9 @@ def evaluate(classifier: Classifier, folder: Path, *, shown: Shown) -> Evaluatio
         predictions.labels, predictions.probabilities, class_names=names
     )
     metrics = {f"{PREFIX}_{name}": value for name, value in values.items()}
-    return Evaluation(metrics, predictions, left_out)
+    images = FileImages([files[place] for place in kept], classifier.interface)
+    report = _report(classifier, folder, images, predictions, metrics, left_out)
+    return Evaluation(metrics, predictions, left_out, report)
 
 
 def record(
@@ -103,17 +110,11 @@ def record(
     """
     import json
 
-    from pipeline.evaluation import figures, predictions
-    from pipeline.evaluation.metrics import confusion_matrix
+    from pipeline.evaluation import predictions
     from pipeline.tracking import recorder as recording
 
     given = evaluation.predictions
-    count, accuracy = len(given), evaluation.metrics[f"{PREFIX}_accuracy"]
-    figure = figures.confusion(
-        confusion_matrix(given.labels, given.probabilities),
-        given.class_names,
-        title=f"{folder.name}, accuracy {accuracy:.4f} of {count:,}",
-    )
+    count = len(given)
     recorder = recording.start(
         store,
         experiment=store.client.get_experiment(model.experiment_id).name,
@@ -136,15 +137,48 @@ def record(
     def write(place: Path) -> None:
         (place / "predictions").mkdir()
         predictions.write(given, place / "predictions" / f"{PREFIX}.csv")
-        (place / "figures").mkdir()
-        figure.savefig(place / "figures" / f"{PREFIX}_confusion_matrix.png", dpi=120)
         if evaluation.left_out:
             listed = json.dumps(evaluation.left_out, ensure_ascii=False, indent=1)
             (place / "quarantined.json").write_text(listed, "utf-8")
 
     recorder.artifacts(write)
+    record_report(evaluation.report, recorder)
     recorder.close("FINISHED")
     return recorder.run_id
+
+
+def _report(
+    classifier: Classifier,
+    folder: Path,
+    images: FileImages,
+    given: Predictions,
+    metrics: Mapping[str, float],
+    left_out: Mapping[str, str],
+) -> Rendered:
+    import numpy as np
+
+    from pipeline.evaluation.report import Report, render
+    from pipeline.stages.report import heat_maps_of, split_report
+
+    names = given.class_names
+    split = split_report(
+        images,
+        given,
+        metrics,
+        prefix=PREFIX,
+        title=folder.name,
+        note="The model has not been trained or chosen by it, unless its images were.",
+        heat_maps=heat_maps_of(classifier.model, images),
+    )
+    return render(
+        Report(
+            title=f"{classifier.model.name} on {folder.name}",
+            class_names=names,
+            splits=[split],
+            counts={PREFIX: np.bincount(given.labels, minlength=len(names)).tolist()},
+            quarantined=list(left_out.items()),
+        )
+    )
 
 
 def _digest(predictions: Predictions) -> str:

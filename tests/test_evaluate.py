@@ -54,6 +54,10 @@ def test_the_metrics_become_a_child_run(
     path = store.client.download_artifacts(run.info.run_id, "predictions/eval.csv", str(tmp_path))
     given = predictions.read(Path(path))
     assert given.right.mean() == metrics["eval_accuracy"]
+    page = store.client.download_artifacts(run.info.run_id, "report.html", str(tmp_path))
+    assert "7/broken.png" in Path(page).read_text("utf-8")
+    shown = {file.path for file in store.client.list_artifacts(run.info.run_id, "figures")}
+    assert {"figures/eval_confusion_matrix.png", "figures/eval_least_certain.png"} <= shown
     assert find_model(store, "latest").run_id == digits_run.run_id
 
 

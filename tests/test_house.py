@@ -66,7 +66,7 @@ ARROWS: dict[str, set[str]] = {
     "recipe": {"data", "models", "training", "tuning"},
     "features": {"training", "models", "data"},
     "inference": {"data", "evaluation"},
-    "evaluate": {"inference", "evaluation", "data", "tracking"},
+    "evaluate": {"stages", "inference", "evaluation", "data", "tracking"},
     "export": {"inference", "data", "evaluation"},
     "training": set(),
     "evaluation": set(),

@@ -22,7 +22,7 @@ from pipeline.cli.progress import shown
 def command(run: str, data: Path, uri: str | None) -> None:
     """Judge a run's model by other images.
 
-    The metrics, the predictions and the confusion matrix become a child run of it. A file that
+    The metrics, the predictions and the report become a child run of it. A file that
     cannot be read is left out, named and counted."""
     from pipeline.evaluate import PREFIX, evaluate, record
     from pipeline.inference import classifier as classifiers

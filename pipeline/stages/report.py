@@ -10,7 +10,9 @@ import numpy as np
 from pipeline.secrets import masked, without_credentials
 
 if TYPE_CHECKING:
-    from pipeline.data.splits import Split, Splits
+    import keras
+
+    from pipeline.data.splits import Images, Split, Splits
     from pipeline.evaluation.pictures import Picture
     from pipeline.evaluation.predictions import Predictions
     from pipeline.evaluation.report import DuplicateImages, Rendered, SplitReport
@@ -24,8 +26,8 @@ _MOST_MISTAKES, _MOST_UNCERTAIN, _AUGMENTED, _MOST_SUSPECTS = 12, 8, 12, 24
 _MOST_DUPLICATES = 20  # pictures; each may be there several times
 _MOST_AT_ONCE = 64  # images augmented for the report where a batch is all of them
 
-# (split, indices (n,), classes (n,)) → heat maps (n, height, width); None where there are none.
-HeatMaps = Callable[["Split", np.ndarray, np.ndarray], "np.ndarray | None"]
+# (indices (n,), classes (n,)) → heat maps (n, height, width); None where there are none.
+HeatMaps = Callable[[np.ndarray, np.ndarray], "np.ndarray | None"]
 
 
 def report(
@@ -58,15 +60,17 @@ def report(
     from pipeline.evaluation.report import Report, SplitReport, render
 
     history, classes = trained.history, len(splits.class_names)
+    validation, fitting = splits.validation, trained.fitting
+    kept = (lambda numbers: fitting.feature_maps(validation, numbers)) if fitting else None
     reports = [
         split_report(
-            splits.validation,
+            validation.images,
             judgement.predictions["val"],
             judgement.metrics,
             prefix="val",
             title="validation",
             note="It chose the epoch, so that it is a little optimistic.",
-            heat_maps=_heat_maps(trained),
+            heat_maps=heat_maps_of(trained.model, validation.images, kept),
         )
     ]
     if splits.test:
@@ -102,7 +106,7 @@ def report(
 
 
 def split_report(
-    split: Split,
+    images: Images,
     given: Predictions,
     metrics: Mapping[str, float],
     *,
@@ -114,7 +118,7 @@ def split_report(
     """Return what a report says about a split, with the photographs that tell most.
 
     Args:
-        split: the images.
+        images: the images.
         given: what the model gives them.
         metrics: those of the run; the ones that begin with `prefix` are the split's.
         prefix: of the names of metrics and pictures.
@@ -128,7 +132,7 @@ def split_report(
     mistakes = predictions.worst_mistakes(given, _MOST_MISTAKES)
     uncertain = predictions.least_certain(given, _MOST_UNCERTAIN, besides=mistakes)
     shown = np.concatenate([mistakes, uncertain])
-    pictures = _pictures(split, given, shown, heat_maps)
+    pictures = _pictures(images, given, shown, heat_maps)
     return SplitReport(
         prefix=prefix,
         title=title,
@@ -149,13 +153,13 @@ def unprefixed(metrics: Mapping[str, float], prefix: str) -> dict[str, float]:
 
 
 def _pictures(
-    split: Split, given: Predictions, numbers: np.ndarray, heat_maps: HeatMaps
+    images: Images, given: Predictions, numbers: np.ndarray, heat_maps: HeatMaps
 ) -> list[Picture]:
     from pipeline.evaluation.pictures import Picture
 
-    images = split.images.read(numbers)
+    pixels = images.read(numbers)
     chosen = given.chosen[numbers]
-    heat = heat_maps(split, numbers, chosen) if len(numbers) else None
+    heat = heat_maps(numbers, chosen) if len(numbers) else None
     names, confidence = given.class_names, given.confidence[numbers]
     pictures = []
     for place, number in enumerate(numbers):
@@ -164,7 +168,7 @@ def _pictures(
         said = f"is {true} · taken for {taken}" if is_wrong else f"is {true}"
         pictures.append(
             Picture(
-                images[place],
+                pixels[place],
                 given.names[number],
                 f"{said} · {confidence[place]:.1%} sure",
                 heat=None if heat is None else heat[place],
@@ -184,19 +188,28 @@ def _suspects(split: Split, suspects: Sequence[Suspect]) -> list[Picture]:
     ]
 
 
-def _heat_maps(trained: Trained) -> HeatMaps:
+def heat_maps_of(
+    model: keras.Model, images: Images, kept: Callable[[np.ndarray], np.ndarray] | None = None
+) -> HeatMaps:
+    """Return what tells where a model looked.
+
+    Args:
+        model: over probabilities.
+        images: what it looked at.
+        kept: returns the feature maps of images by their numbers, where they are kept.
+    """
     from pipeline.evaluation import grad_cam
 
-    parts = grad_cam.parts_of(trained.model)
+    parts = grad_cam.parts_of(model)
 
-    def heat_maps(split: Split, numbers: np.ndarray, classes: np.ndarray) -> np.ndarray | None:
+    def heat_maps(numbers: np.ndarray, classes: np.ndarray) -> np.ndarray | None:
         if parts is None:
             return None
-        if trained.fitting:
-            maps = trained.fitting.feature_maps(split, numbers)
+        if kept:
+            maps = kept(numbers)
         else:
-            maps = np.asarray(parts.features(split.images.read(numbers), training=False))
-        return grad_cam.heat_maps(parts, maps, classes, image_size=split.images.shape[:2])
+            maps = np.asarray(parts.features(images.read(numbers), training=False))
+        return grad_cam.heat_maps(parts, maps, classes, image_size=images.shape[:2])
 
     return heat_maps
 

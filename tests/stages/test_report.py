@@ -85,13 +85,13 @@ def test_the_pictures_are_of_the_images_that_the_predictions_are_of(splits: Spli
     given = Predictions(splits.class_names, split.names, split.image_digests, split.labels, shares)
     asked: list[list[int]] = []
 
-    def heat_maps(_: Any, numbers: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    def heat_maps(numbers: np.ndarray, classes: np.ndarray) -> np.ndarray:
         asked.append([*numbers])
         np.testing.assert_array_equal(classes, given.chosen[numbers])
         return np.zeros((len(numbers), 8, 8))
 
     found = report.split_report(
-        split,
+        split.images,
         given,
         {"val_accuracy": 0.9, "test_accuracy": 0.8},
         prefix="val",
