@@ -16,6 +16,7 @@ from pipeline.secrets import MASK, without_credentials
 from pipeline.tracking.presence import settle
 
 FOLDER = "mlruns"
+_DATABASE = "mlflow.db"
 
 # A run must not wait minutes for a server that is gone: what cannot be sent is kept and sent later.
 _MLFLOW_SETTINGS = {
@@ -84,6 +85,8 @@ def open_store(uri: str | None) -> Store:
             import mlflow
 
             logging.getLogger("mlflow").setLevel(logging.WARNING)  # its import sets the level
+            if artifacts:
+                _create(artifacts.parent / _DATABASE)
             client = mlflow.MlflowClient(tracking_uri=located)
             client.search_experiments(max_results=1)
         settle(client)
@@ -187,4 +190,16 @@ def _advice(error: BaseException) -> str:
 
 
 def _local_uri() -> str:
-    return f"sqlite:///{Path(FOLDER, 'mlflow.db').absolute()}"
+    return f"sqlite:///{Path(FOLDER, _DATABASE).absolute()}"
+
+
+def _create(path: Path) -> None:
+    """Create the local database whole or not at all: a kill may come between its tables."""
+    if path.exists():
+        return
+    import mlflow
+
+    scratch = path.with_name(f".new-{path.name}")
+    scratch.unlink(missing_ok=True)
+    mlflow.MlflowClient(tracking_uri=f"sqlite:///{scratch}").search_experiments(max_results=1)
+    scratch.replace(path)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from pipeline.errors import TrackingError
@@ -38,6 +40,29 @@ def test_the_local_store_is_made_with_its_artifacts(in_empty_folder: Path) -> No
     ]
     experiment = opened.client.get_experiment_by_name("ants")
     assert experiment.artifact_location == (in_empty_folder / "mlruns" / "artifacts").as_uri()
+
+
+def test_a_database_that_a_kill_left_half_made_is_made_anew(in_empty_folder: Path) -> None:
+    folder = in_empty_folder / "mlruns"
+    folder.mkdir()
+    with contextlib.closing(sqlite3.connect(folder / ".new-mlflow.db")) as half:
+        half.execute("CREATE TABLE logged_models (id INTEGER)")
+    opened = store.open_store(None)
+    assert store.experiment_id(opened, "ants")
+    assert not (folder / ".new-mlflow.db").exists()
+
+
+def test_the_database_is_not_there_before_it_is_whole(
+    in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(mlflow.MlflowClient, "search_experiments", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.open_store(None)
+    assert not (in_empty_folder / "mlruns" / "mlflow.db").exists()
 
 
 def test_an_experiment_is_made_once(in_empty_folder: Path) -> None:
