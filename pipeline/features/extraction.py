@@ -255,7 +255,9 @@ class Extractor:
         if views.layers:
             augment = augmenter(views.layers, seed=views.seed)
             numbered = numbered.map(lambda number, x, y: (number, *augment(x, y, number)))
-        return numbered.prefetch(2)
+        options = tf.data.Options()
+        options.autotune.enabled = False  # it kept the end of the iteration waiting for seconds
+        return numbered.prefetch(2).with_options(options)
 
     @functools.cached_property
     def _activations(self) -> Any:
