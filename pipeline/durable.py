@@ -26,13 +26,14 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
-    if os.name != "nt":  # Windows has no handle of a folder to flush
-        _flush_folder(path.parent)
+    flush(path.parent)  # so that the new name outlives a loss of power
 
 
-def _flush_folder(folder: Path) -> None:
-    """Make the new name outlive a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def flush(path: Path) -> None:
+    """Have the disk hold what was written to a file, or the names in a folder."""
+    if os.name == "nt":  # it has no handle of a folder to flush
+        return
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

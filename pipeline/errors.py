@@ -39,6 +39,11 @@ class UsageError(PipelineError):
     exit_code = 2
 
 
+def first_line_of(error: object, most: int = 300) -> str:
+    """Return the first line of an error's text, at most so many characters of it."""
+    return str(error).strip().partition("\n")[0][:most]
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing wrong with a recipe.

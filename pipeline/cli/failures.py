@@ -14,7 +14,7 @@ import click
 
 import pipeline
 from pipeline import interruption
-from pipeline.errors import PipelineError, RecipeError
+from pipeline.errors import PipelineError, RecipeError, first_line_of
 from pipeline.secrets import without_credentials
 
 INTERRUPTED = interruption.EXIT_CODE
@@ -52,7 +52,7 @@ def guarded(command: Callable[[], Any]) -> int:
 
 
 def _unforeseen(error: Exception) -> str:
-    first = without_credentials(str(error).strip().partition("\n")[0][:300])
+    first = without_credentials(first_line_of(error))
     with tempfile.NamedTemporaryFile(
         "w", prefix="pipeline-error-", suffix=".log", delete=False, encoding="utf-8"
     ) as file:

@@ -334,15 +334,27 @@ def _is_visible(entry: Path) -> bool:
 def _refuse_other_classes(
     split: str, received: Sequence[str], expected: Sequence[str], folder: Path
 ) -> None:
-    missing = [name for name in expected if name not in received]
-    extra = [name for name in received if name not in expected]
-    if missing or extra:
-        lacks = f" It lacks {', '.join(missing)}." if missing else ""
-        has = f" It has {', '.join(extra)}, which train does not." if extra else ""
+    differences = differences_of(received, expected, extra="which train does not")
+    if differences:
         raise DataError(
-            f"data.path: {folder} has other classes than train.{lacks}{has} "
+            f"data.path: {folder} has other classes than train.{differences} "
             f"Expected: {', '.join(expected)}."
         )
+
+
+def differences_of(received: Sequence[str], expected: Sequence[str], *, extra: str) -> str:
+    """Return which classes are missing and which are too many, in words; empty where none is.
+
+    Args:
+        received: the names of the classes.
+        expected: the names that they should have.
+        extra: what is wrong with a class that is too many.
+    """
+    missing = [name for name in expected if name not in received]
+    more = [name for name in received if name not in expected]
+    lacks = f" It lacks {', '.join(missing)}." if missing else ""
+    has = f" It has {', '.join(more)}, {extra}." if more else ""
+    return lacks + has
 
 
 def _refuse_empty_classes(name: str, split: Split, names: Sequence[str], keys: Keys) -> None:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.data.image_folder import folders_in, images_below, split_folders
+from pipeline.data.image_folder import (
+    differences_of,
+    folders_in,
+    images_below,
+    split_folders,
+)
 from pipeline.errors import DataError
 
 
@@ -23,13 +28,10 @@ def labelled_files(folder: Path, class_names: Sequence[str]) -> tuple[list[Path]
         named = " or ".join(str(path) for path in splits.values())
         raise DataError(f"{folder} holds several splits. Name the one you mean: {named}.")
     found = folders_in(folder)
-    missing = [name for name in class_names if name not in found]
-    extra = [name for name in found if name not in class_names]
-    if missing or extra:
-        lacks = f" It lacks {', '.join(missing)}." if missing else ""
-        has = f" It has {', '.join(extra)}, which the model does not know." if extra else ""
+    differences = differences_of(found, class_names, extra="which the model does not know")
+    if differences:
         raise DataError(
-            f"{folder} has other classes than the model.{lacks}{has} "
+            f"{folder} has other classes than the model.{differences} "
             f"Expected a folder for each of: {', '.join(class_names)}."
         )
     files, labels = [], []

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import engines
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, first_line_of
 from pipeline.export.formats import FORMATS
 from pipeline.inference.classifier import Classifier
 
@@ -77,7 +77,7 @@ def export(classifier: Classifier, name: str, folder: Path, images: np.ndarray) 
             model = chosen.load(path)
             found = of_outputs(_in_batches(model, images))
     except Exception as error:  # whatever a converter or a runtime does not support
-        first = str(error).strip().partition("\n")[0][:300]
+        first = first_line_of(error)
         raise ModelError(
             f"The model cannot be exported as {name}: {type(error).__name__}: {first}"
         ) from None

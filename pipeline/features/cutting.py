@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from pipeline.features.compiling import inputs_of
 from pipeline.models import transfer
@@ -28,6 +32,11 @@ class Cut:
     pool: bool
     rest: keras.Model
     place: int
+
+    @functools.cached_property
+    def prefix_digest(self) -> str:
+        """Digest of what the prefix computes, which is frozen."""
+        return digest_of(self.prefix)
 
 
 def before_the_head(model: keras.Model) -> Cut:
@@ -82,3 +91,29 @@ def _head_layers(model: keras.Model) -> list[keras.Layer]:
     """Return the layers after the base, which follow one another in a line."""
     names = [layer.name for layer in model.layers]
     return list(model.layers[names.index(transfer.FEATURES) :])
+
+
+def digest_of(network: keras.Model) -> str:
+    """Return a digest of what a network computes: its operations, their settings and weights.
+
+    Names are left out: they count up within a process.
+    """
+    digest = hashlib.sha256()
+    places = {operation.name: i for i, operation in enumerate(network.operations)}
+    for operation in network.operations:
+        settings = operation.get_config() if isinstance(operation, keras.Layer) else {}
+        sources = [places.get(x._keras_history.operation.name) for x in inputs_of(operation)]
+        described = [type(operation).__name__, _without_names(settings), sources]
+        digest.update(json.dumps(described, sort_keys=True, default=str).encode())
+        for weight in getattr(operation, "weights", ()):
+            digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()
+
+
+def _without_names(value: Any) -> Any:
+    if isinstance(value, dict):
+        dropped = ("name", "shared_object_id", "input_layers", "output_layers", "inbound_nodes")
+        return {key: _without_names(v) for key, v in value.items() if key not in dropped}
+    if isinstance(value, list | tuple):
+        return [_without_names(item) for item in value]
+    return value

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from pipeline.data.augmentation import augmenter
 from pipeline.data.batches import batches_at
 from pipeline.errors import PipelineError
 from pipeline.features import kept
-from pipeline.features.compiling import inputs_of
 from pipeline.features.cutting import Cut
 from pipeline.features.growing import growing
 from pipeline.features.precision import KEPT_AS, Choice
@@ -48,6 +46,9 @@ class Views:
     layers: Sequence[Any]
     settings: Any
     seed: int
+
+
+AS_THEY_ARE = Views(count=1, layers=(), settings=None, seed=0)
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class Extractor:
             "wanted": wanted,
             "sample": sample,
             "place": cut.place,
-            "weights": _digest(cut.prefix),
+            "weights": cut.prefix_digest,
             "input": [*cut.prepare.input_shape[1:]],
             "preparation": [type(operation).__name__ for operation in cut.prepare.operations],
         }
@@ -279,6 +280,17 @@ class Extractor:
         return (shape[-1],) if self._pool else tuple(shape[1:])
 
 
+def exact(cut: Cut, *, classes: int, limit: int, say: Callable[[str], None]) -> Extractor:
+    """Return what computes activations with the stock network, in float32 and not compiled.
+
+    The arguments are those of `Extractor`.
+    """
+    stock = Choice(cut.prefix, "stock", 0.0)
+    return Extractor(
+        cut, lambda: stock, wanted="stock", sample=None, classes=classes, limit=limit, say=say
+    )
+
+
 def batches_of(
     features: Features, indices: tf.data.Dataset, finish: Callable[[Any, Any], Any]
 ) -> tf.data.Dataset:
@@ -327,29 +339,3 @@ def _reading_files(features: Features) -> Callable[[Any, Any], list[Any]]:
 
     types = [tf.float32] * (len(features.activations) + 1)
     return lambda epoch, numbers: tf.numpy_function(of, [epoch, numbers], types, stateful=False)
-
-
-def _digest(network: keras.Model) -> str:
-    """Return a digest of what a network computes: its operations, their settings and weights.
-
-    Names are left out: they count up within a process.
-    """
-    digest = hashlib.sha256()
-    places = {operation.name: i for i, operation in enumerate(network.operations)}
-    for operation in network.operations:
-        settings = operation.get_config() if isinstance(operation, keras.Layer) else {}
-        sources = [places.get(x._keras_history.operation.name) for x in inputs_of(operation)]
-        described = [type(operation).__name__, _without_names(settings), sources]
-        digest.update(json.dumps(described, sort_keys=True, default=str).encode())
-        for weight in getattr(operation, "weights", ()):
-            digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()
-
-
-def _without_names(value: Any) -> Any:
-    if isinstance(value, dict):
-        dropped = ("name", "shared_object_id", "input_layers", "output_layers", "inbound_nodes")
-        return {key: _without_names(v) for key, v in value.items() if key not in dropped}
-    if isinstance(value, list | tuple):
-        return [_without_names(item) for item in value]
-    return value

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.durable import flush
 from pipeline.errors import PipelineError
 from pipeline.locking import locked
 
@@ -174,11 +175,11 @@ def _write(place: Path, make: Callable[[Path], Mapping[str, Any]], label: str) -
         }
         (scratch / _META).write_text(json.dumps(meta), encoding="utf-8")
         for file in (*files, scratch / _META, scratch):
-            _flush(file)
+            flush(file)
         if place.exists():  # without its meta file: not whole
             shutil.rmtree(place)
         scratch.rename(place)
-        _flush(place.parent)
+        flush(place.parent)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
@@ -217,11 +218,3 @@ def _prune(limit: int, *, keep: str) -> None:
         if total > limit and entry.key != keep:
             # A process that has it mapped keeps reading what it mapped.
             shutil.rmtree(folder() / entry.key, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,14 +11,12 @@ import numpy as np
 
 from pipeline.data.splits import ArrayImages, Split
 from pipeline.features import cutting
-from pipeline.features.extraction import Extractor, Views
-from pipeline.features.precision import Choice
+from pipeline.features.extraction import AS_THEY_ARE, exact
 from pipeline.models import transfer
 
 if TYPE_CHECKING:
     import keras
 
-_AS_THEY_ARE = Views(1, (), None, 0)
 _PLACE = -2  # before what `cutting.before_the_head` cuts at
 
 
@@ -43,16 +41,7 @@ def feature_maps(
         float32 (n, rows, columns, channels).
     """
     cut = dataclasses.replace(cutting.before_the_head(model), pool=False, place=_PLACE)
-    stock = Choice(cut.prefix, "stock", 0.0)
-    extractor = Extractor(
-        cut,
-        lambda: stock,
-        wanted="stock",
-        sample=None,
-        classes=model.output_shape[-1],
-        limit=limit,
-        say=say,
-    )
+    extractor = exact(cut, classes=model.output_shape[-1], limit=limit, say=say)
     some = Split(
         ArrayImages(split.images.read(numbers)),
         labels=np.zeros(len(numbers), np.int64),
@@ -61,5 +50,5 @@ def feature_maps(
         digest=hashlib.sha256(f"{split.digest} {numbers.tolist()}".encode()).hexdigest(),
     )
     name = f"{transfer.base_of(model).name} maps"
-    features = extractor.features(some, _AS_THEY_ARE, name=name)
+    features = extractor.features(some, AS_THEY_ARE, name=name)
     return features.of(np.arange(len(some)), 0)[0]

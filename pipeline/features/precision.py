@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from pipeline.errors import first_line_of
 from pipeline.features.compiling import Precision, compiled
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def choose(
             network = compiled(stock, precision)
             error = relative_error(_flat(network, sample, pool, precision), expected)
         except Exception as failure:  # a layer from elsewhere may raise anything
-            reason = str(failure).strip().partition("\n")[0][:200]
+            reason = first_line_of(failure, 200)
             say(f"{stock.name} cannot be compiled in {precision} ({reason})")
             continue
         if error <= MOST_ERROR[precision]:

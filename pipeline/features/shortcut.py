@@ -14,7 +14,14 @@ from pipeline.data.batches import shuffled, steps_per_epoch, targets_for
 from pipeline.features import kept
 from pipeline.features.compiling import Precision
 from pipeline.features.cutting import Cut
-from pipeline.features.extraction import Extractor, Features, Views, batches_of
+from pipeline.features.extraction import (
+    AS_THEY_ARE,
+    Extractor,
+    Features,
+    Views,
+    batches_of,
+    exact,
+)
 from pipeline.features.precision import Choice, choose
 from pipeline.models import transfer
 from pipeline.training.phases import Batches
@@ -31,7 +38,6 @@ if TYPE_CHECKING:
 SAMPLE = 16  # images that the compiled prefix is compared on with the stock one
 ASKED_AGAIN = 8  # images that the whole model is asked about, to check what was kept of its base
 _GIB = 2**30
-_AS_THEY_ARE = Views(1, (), None, 0)
 
 
 @dataclass(frozen=True)
@@ -103,9 +109,17 @@ class Shortcut:
             sample = np.asarray(cut.prepare(train.images.read(spread), training=False))
             return choose(cut.prefix, sample, pool=cut.pool, wanted=setting.precision, say=say)
 
-        stock = Choice(cut.prefix, "stock", 0.0)
-        self._compiled = self._extractor(chosen, wanted=setting.precision, sample=train.digest)
-        self._exact = self._extractor(lambda: stock, wanted="stock", sample=None)
+        classes, limit = len(setting.splits.class_names), int(setting.cache_gb * _GIB)
+        self._compiled = Extractor(
+            cut,
+            chosen,
+            wanted=setting.precision,
+            sample=train.digest,
+            classes=classes,
+            limit=limit,
+            say=say,
+        )
+        self._exact = exact(cut, classes=classes, limit=limit, say=say)
 
     def bytes_needed(self) -> int:
         """Return the most that has to be written to the disk."""
@@ -130,8 +144,8 @@ class Shortcut:
         """
         splits = self._setting.splits
         self._train = self._features(self._compiled, splits.train, self._views, "train")
-        self._quick = self._features(self._compiled, splits.validation, _AS_THEY_ARE, "val")
-        self._validation = self._features(self._exact, splits.validation, _AS_THEY_ARE, "val")
+        self._quick = self._features(self._compiled, splits.validation, AS_THEY_ARE, "val")
+        self._validation = self._features(self._exact, splits.validation, AS_THEY_ARE, "val")
 
     def batches(self) -> Batches:
         """Return the batches of activations of the training and of the validation images."""
@@ -168,7 +182,7 @@ class Shortcut:
         Returns:
             None where the answers differ: then the model has to be asked for all images.
         """
-        outputs = outputs_of(self._cut.rest, self._features(self._exact, split, _AS_THEY_ARE, name))
+        outputs = outputs_of(self._cut.rest, self._features(self._exact, split, AS_THEY_ARE, name))
         first = split.images.read(np.arange(min(ASKED_AGAIN, len(split))))
         whole = np.asarray(self._model(first, training=False))
         return outputs if np.allclose(outputs[: len(first)], whole, atol=1e-3) else None
@@ -191,19 +205,6 @@ class Shortcut:
         epochs = training.epochs + (training.fine_tune.epochs if training.fine_tune else 0)
         count = min(training.views, epochs) if setting.layers else 1
         return Views(count, setting.layers, settings, setting.seed)
-
-    def _extractor(
-        self, choose: Callable[[], Choice], *, wanted: str, sample: str | None
-    ) -> Extractor:
-        return Extractor(
-            self._cut,
-            choose,
-            wanted=wanted,
-            sample=sample,
-            classes=len(self._setting.splits.class_names),
-            limit=int(self._setting.cache_gb * _GIB),
-            say=self._say,
-        )
 
     def _features(self, extractor: Extractor, split: Split, views: Views, name: str) -> Features:
         features = extractor.features(split, views, name=f"{self._base} {name}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from pipeline import keras_files
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, first_line_of
 from pipeline.models.applications import APPLICATIONS
 from pipeline.models.keys import ArchitectureKeys
 from pipeline.models.layers import classifier, dense_stack, dropped
@@ -253,7 +253,7 @@ def _application(
         if weights == "imagenet":
             raise ModelError(no_official_weights(name, str(error))) from None
         raise ModelError(
-            f"model.weights: {weights} does not fit {name} without its top. {_first_line(error)}"
+            f"model.weights: {weights} does not fit {name} without its top. {first_line_of(error)}"
         ) from None
 
 
@@ -264,7 +264,7 @@ def no_official_weights(name: str, message: str) -> str:
     return (
         f"model.weights: the ImageNet weights of {name} could not be downloaded: the file "
         f"{address[1]} is missing. Either fetch {address[0].rstrip(':')} elsewhere and put it into "
-        f"~/.keras/models/, or give its path as model.weights. ({_first_line(message)})"
+        f"~/.keras/models/, or give its path as model.weights. ({first_line_of(message)})"
     )
 
 
@@ -293,7 +293,3 @@ def _from_file(path: Path, input_shape: tuple[int, int, int]) -> keras.Model:
     sized = keras.models.clone_model(functional, input_tensors=keras.Input(input_shape))
     sized.set_weights(base.get_weights())
     return sized
-
-
-def _first_line(error: Exception | str) -> str:
-    return str(error).strip().partition("\n")[0][:300]

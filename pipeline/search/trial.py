@@ -6,9 +6,9 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, first_line_of
 
 if TYPE_CHECKING:
     from pipeline.recipe.schema import Recipe
@@ -145,12 +145,8 @@ def _explained(error: Exception) -> tuple[str, str]:
     """Return the kind of a failure and its reason in words."""
     name = type(error).__name__
     if isinstance(error, MemoryError) or name == "ResourceExhaustedError":
-        return "memory", f"Out of memory: {_first_line(error)}"
+        return "memory", f"Out of memory: {first_line_of(error, 500)}"
     if isinstance(error, PipelineError):
         kind = "diverged" if "became" in str(error) else f"{name}: {str(error)[:40]}"
         return kind, str(error)
-    return name, f"{name}: {_first_line(error)}"
-
-
-def _first_line(error: Any) -> str:
-    return str(error).strip().partition("\n")[0][:500]
+    return name, f"{name}: {first_line_of(error, 500)}"

@@ -100,13 +100,19 @@ def _files(recipe: Recipe, split: Split, places: list[int], pictures: Path) -> l
     """Return the files of images; those that came as arrays are written as PNG files."""
     import numpy as np
 
-    folder = getattr(recipe.data, "path", None)
-    if folder and folder.is_dir():
+    folder = _folder_of(recipe)
+    if folder:
         return [Path(folder, split.names[place]) for place in places]
     return [
         _written(image, pictures / f"{place}.png")
         for place, image in zip(places, split.images.read(np.array(places)), strict=True)
     ]
+
+
+def _folder_of(recipe: Recipe) -> Path | None:
+    """Return the folder that the names of images start from, None where they came as arrays."""
+    folder: Path | None = getattr(recipe.data, "path", None)
+    return folder if folder and folder.is_dir() else None
 
 
 def _written(image: np.ndarray, path: Path) -> Path:
@@ -125,8 +131,8 @@ def image_reader(recipe: Recipe, split: Split, interface: Interface) -> Callable
 
     from pipeline.data.decode import BadImageError
 
-    folder = getattr(recipe.data, "path", None)
-    if folder and folder.is_dir():
+    folder = _folder_of(recipe)
+    if folder:
         return lambda place: interface.read(folder / split.names[place])
 
     def from_array(place: int) -> np.ndarray:

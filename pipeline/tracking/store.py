@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import TrackingError
+from pipeline.errors import TrackingError, first_line_of
 from pipeline.locking import locked
 from pipeline.secrets import MASK, without_credentials
 from pipeline.tracking.presence import settle
@@ -175,7 +175,7 @@ def running_folder() -> Path:
 
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's text, ended with a full stop."""
-    text = str(error).strip().partition("\n")[0][:300] or type(error).__name__
+    text = first_line_of(error) or type(error).__name__
     text = text.partition(" with exception ")[0]  # what follows is the network library's inside
     text = without_credentials(text)
     return text if text.endswith(".") else f"{text}."

@@ -13,7 +13,7 @@ import tensorflow as tf
 from pipeline.data.augmentation import augmenter
 from pipeline.data.splits import ArrayImages, Split
 from pipeline.errors import PipelineError
-from pipeline.features import cutting, extraction, kept
+from pipeline.features import cutting, kept
 from pipeline.features.extraction import BATCH, Extractor, Views, batches_of
 from pipeline.features.precision import Choice
 from pipeline.models import transfer
@@ -192,5 +192,5 @@ def test_settings_of_a_layer_determine_features_as_weights_do(split: Split) -> N
         return keras.Model(inputs, keras.layers.Conv2D(2, 3, kernel_initializer="ones")(x))
 
     one, same, other = network(1.0), network(1.0), network(0.5)
-    assert extraction._digest(one) == extraction._digest(same)
-    assert extraction._digest(one) != extraction._digest(other)
+    assert cutting.digest_of(one) == cutting.digest_of(same)
+    assert cutting.digest_of(one) != cutting.digest_of(other)
