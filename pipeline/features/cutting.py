@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from pipeline.features.compiling import inputs_of
+from pipeline.features.precision import Choice, as_it_is
 from pipeline.models import transfer
 
 
@@ -21,17 +22,22 @@ class Cut:
 
     Attributes:
         prepare: raw pixels → what the base takes.
-        prefix: what the base takes → the activations at the cut, all of it frozen.
+        stock: what the base takes → the activations at the cut, all of it frozen.
         pool: whether those activations are averaged over their places before they are kept.
         rest: the activations at the cut → probabilities.
         place: where the cut is, as a number that does not depend on the names of layers.
     """
 
     prepare: keras.Model
-    prefix: keras.Model
+    stock: Choice
     pool: bool
     rest: keras.Model
     place: int
+
+    @property
+    def prefix(self) -> keras.Model:
+        """The network that `stock` is."""
+        return self.stock.network
 
     @functools.cached_property
     def prefix_digest(self) -> str:
@@ -45,7 +51,7 @@ def before_the_head(model: keras.Model) -> Cut:
     features = model.get_layer(transfer.FEATURES)
     return Cut(
         prepare=_prepare(model),
-        prefix=base,
+        stock=as_it_is(base),
         pool=isinstance(features, keras.layers.GlobalAveragePooling2D),
         rest=keras.Model(features.output, model.output, name="head"),
         place=-1,
@@ -76,7 +82,7 @@ def before_layer(model: keras.Model, first: int) -> Cut:
         x = layer(x)
     return Cut(
         prepare=_prepare(model),
-        prefix=keras.Model(base.input, tensors, name=f"{base.name}_start"),
+        stock=as_it_is(keras.Model(base.input, tensors, name=f"{base.name}_start")),
         pool=False,
         rest=keras.Model(taken, x, name="rest"),
         place=first,

@@ -263,13 +263,12 @@ class Extractor:
     @functools.cached_property
     def _activations(self) -> Any:
         """The function of float32 images (n, height, width, channels) to their activations."""
-        network, dtype = self.choice.network, self._dtype
+        outputs_of, dtype = self.choice.outputs, self._dtype
 
         # Traced once, for batches of any size.
         @tf.function(input_signature=[tf.TensorSpec((None, *self._prepare.input_shape[1:]))])
         def activations(images: Any) -> list[Any]:
-            outputs = network(self._prepare(images, training=False), training=False)
-            outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
+            outputs = outputs_of(tf.cast(self._prepare(images, training=False), tf.float32))
             if self._pool:
                 outputs = [tf.reduce_mean(tf.cast(x, tf.float32), axis=(1, 2)) for x in outputs]
             return [tf.cast(output, dtype) for output in outputs]
@@ -285,9 +284,8 @@ def exact(cut: Cut, *, classes: int, limit: int, say: Callable[[str], None]) -> 
 
     The arguments are those of `Extractor`.
     """
-    stock = Choice(cut.prefix, "stock", 0.0)
     return Extractor(
-        cut, lambda: stock, wanted="stock", sample=None, classes=classes, limit=limit, say=say
+        cut, lambda: cut.stock, wanted="stock", sample=None, classes=classes, limit=limit, say=say
     )
 
 

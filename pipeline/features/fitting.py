@@ -32,6 +32,7 @@ class TransferFitting:
 
     def __init__(self, model: keras.Model, setting: Setting, say: Callable[[str], None]) -> None:
         self._model = model
+        self._cut = cutting.before_the_head(model)
         self._setting = setting
         self._say = say
         self._shortcut: Shortcut | None = None
@@ -41,19 +42,17 @@ class TransferFitting:
     def phases(self) -> Iterator[Phase]:
         """Yield the phase of the head and, if the recipe asks for it, the one of fine-tuning."""
         training, optimizer = self._setting.training, self._setting.optimizer
-        cut = cutting.before_the_head(self._model)
-        shortcut = self._shortcut = Shortcut(self._model, cut, self._setting, self._say)
+        shortcut = self._shortcut = Shortcut(self._model, self._cut, self._setting, self._say)
         shortcut.compute()
         self._features = shortcut.activations().train
         self._report = shortcut.report()
-        yield Phase(cut.rest, shortcut.batches(), training.epochs, optimizer)
+        yield Phase(self._cut.rest, shortcut.batches(), training.epochs, optimizer)
         if training.fine_tune:
             yield self._fine_tuning(training.fine_tune)
 
     def of_the_head(self) -> Activations:
         """Return what any head on this base is trained on and judged by."""
-        cut = cutting.before_the_head(self._model)
-        shortcut = Shortcut(self._model, cut, self._setting, self._say)
+        shortcut = Shortcut(self._model, self._cut, self._setting, self._say)
         shortcut.compute()
         return shortcut.activations()
 
@@ -86,7 +85,14 @@ class TransferFitting:
             float32 (n, rows, columns, channels).
         """
         limit = int(self._setting.cache_gb * _GIB)
-        return feature_maps(self._model, split, numbers, limit=limit, say=self._say)
+        return feature_maps(
+            self._cut,
+            split,
+            numbers,
+            classes=len(self._setting.splits.class_names),
+            limit=limit,
+            say=self._say,
+        )
 
     def disagreements(self, chosen: np.ndarray) -> int | None:
         """Return how many validation images the compiled part would give another label.

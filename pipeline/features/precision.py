@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import tensorflow as tf
 
 from pipeline.errors import first_line_of
 from pipeline.features.compiling import Precision, compiled
@@ -31,14 +32,35 @@ class Choice:
     """A network to compute features with.
 
     Attributes:
-        network: compiled, or the stock one where that could not be.
+        network: compiled, or the stock one.
+        outputs: what it computes, as `traced` returns it.
         precision: what it computes in; `stock` is float32 and not compiled.
         error: relative distance of its features from the stock network's on sample images.
     """
 
     network: keras.Model
+    outputs: Callable[[Any], list[Any]]
     precision: Literal["bfloat16", "float32", "stock"]
     error: float
+
+
+def traced(network: keras.Model) -> Callable[[Any], list[Any]]:
+    """Return the function of float32 images (n, height, width, channels) to a network's outputs.
+
+    It is traced once, for batches of any size: layer by layer, the first one takes seconds.
+    """
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *network.input_shape[1:]))])
+    def outputs(images: Any) -> list[Any]:
+        found = network(images, training=False)
+        return list(found) if isinstance(found, list | tuple) else [found]
+
+    return outputs
+
+
+def as_it_is(network: keras.Model) -> Choice:
+    """Return a network as it is."""
+    return Choice(network, traced(network), "stock", 0.0)
 
 
 def processor_has_bfloat16() -> bool:
@@ -52,7 +74,7 @@ def processor_has_bfloat16() -> bool:
 
 
 def choose(
-    stock: keras.Model,
+    stock: Choice,
     sample: np.ndarray,
     *,
     pool: bool,
@@ -62,29 +84,30 @@ def choose(
     """Return the fastest form of a network whose features on `sample` are the stock network's.
 
     Args:
-        stock: a functional model in float32 with one output or several.
+        stock: a functional model in float32 with one output or several, as it is.
         sample: real images as the network takes them (n, height, width, channels).
         pool: whether its features are the outputs' means over their places.
         wanted: the precision to try first; float32 and the stock network come after it.
         say: tells a person why something else was taken.
     """
-    expected = _flat(stock, sample, pool)
+    network, expected = stock.network, _flat(stock.outputs, sample, pool, "stock")
     order: tuple[Precision, ...] = ("bfloat16", "float32") if wanted == "bfloat16" else ("float32",)
     for precision in order:
         try:
-            network = compiled(stock, precision)
-            error = relative_error(_flat(network, sample, pool, precision), expected)
+            faster = compiled(network, precision)
+            outputs = traced(faster)
+            error = relative_error(_flat(outputs, sample, pool, precision), expected)
         except Exception as failure:  # a layer from elsewhere may raise anything
             reason = first_line_of(failure, 200)
-            say(f"{stock.name} cannot be compiled in {precision} ({reason})")
+            say(f"{network.name} cannot be compiled in {precision} ({reason})")
             continue
         if error <= MOST_ERROR[precision]:
-            return Choice(network, precision, error)
+            return Choice(faster, outputs, precision, error)
         say(
-            f"{stock.name} in {precision} gives features that are {error:.2g} off, more than "
+            f"{network.name} in {precision} gives features that are {error:.2g} off, more than "
             f"{MOST_ERROR[precision]:g}: not used"
         )
-    return Choice(stock, "stock", 0.0)
+    return stock
 
 
 def relative_error(received: np.ndarray, expected: np.ndarray) -> float:
@@ -99,11 +122,9 @@ def relative_error(received: np.ndarray, expected: np.ndarray) -> float:
 
 
 def _flat(
-    network: keras.Model, images: np.ndarray, pool: bool, precision: Precision | None = None
+    outputs: Callable[[Any], list[Any]], images: np.ndarray, pool: bool, precision: str
 ) -> np.ndarray:
-    outputs = network(images, training=False)
-    outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
-    arrays = [np.asarray(output, np.float32) for output in outputs]
+    arrays = [np.asarray(output, np.float32) for output in outputs(images)]
     flat = np.concatenate([(a.mean(axis=(1, 2)) if pool else a).ravel() for a in arrays])
     with np.errstate(over="ignore"):  # what is too large to be kept counts as infinitely far off
-        return flat.astype(KEPT_AS[precision]) if precision else flat
+        return flat.astype(KEPT_AS[precision])

@@ -22,7 +22,7 @@ from pipeline.features.extraction import (
     batches_of,
     exact,
 )
-from pipeline.features.precision import Choice, choose
+from pipeline.features.precision import Choice, choose, traced
 from pipeline.models import transfer
 from pipeline.training.phases import Batches
 
@@ -106,8 +106,8 @@ class Shortcut:
 
         def chosen() -> Choice:
             spread = np.unique(np.linspace(0, len(train) - 1, SAMPLE).astype(int))
-            sample = np.asarray(cut.prepare(train.images.read(spread), training=False))
-            return choose(cut.prefix, sample, pool=cut.pool, wanted=setting.precision, say=say)
+            sample = np.asarray(cut.prepare(train.images.read(spread), training=False), np.float32)
+            return choose(cut.stock, sample, pool=cut.pool, wanted=setting.precision, say=say)
 
         classes, limit = len(setting.splits.class_names), int(setting.cache_gb * _GIB)
         self._compiled = Extractor(
@@ -184,7 +184,7 @@ class Shortcut:
         """
         outputs = outputs_of(self._cut.rest, self._features(self._exact, split, AS_THEY_ARE, name))
         first = split.images.read(np.arange(min(ASKED_AGAIN, len(split))))
-        whole = np.asarray(self._model(first, training=False))
+        whole = traced(self._model)(first.astype(np.float32))[0].numpy()
         return outputs if np.allclose(outputs[: len(first)], whole, atol=1e-3) else None
 
     def disagreements(self, chosen: np.ndarray) -> int:

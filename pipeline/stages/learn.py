@@ -56,8 +56,6 @@ def learn(
         ModelError: if the model cannot be built.
         TrainingError: if it cannot be trained.
     """
-    import keras
-
     from pipeline.data import augmentation
     from pipeline.models import transfer
     from pipeline.training import devices
@@ -65,7 +63,6 @@ def learn(
 
     found = devices.find(recipe.runtime)
     say(found.description)
-    keras.utils.set_random_seed(recipe.seed)
     shape = splits.image_shape
     layers = augmentation.build(recipe.data.augmentation, image_size=shape[:2])
     batches = _pixel_batches(recipe, splits, layers)
@@ -112,16 +109,14 @@ def learn_head(
     """
     import keras
 
-    from pipeline.data import augmentation
     from pipeline.features.shortcut import batches
     from pipeline.models import transfer
     from pipeline.training import devices
     from pipeline.training.phases import Phase, train
 
     found = devices.find(recipe.runtime)
-    keras.utils.set_random_seed(recipe.seed)
-    augmentation.build(recipe.data.augmentation, image_size=splits.image_shape[:2])  # draws seeds
     with found.scope():
+        keras.utils.set_random_seed(recipe.seed)
         head = transfer.build_head(
             recipe.model,  # type: ignore[arg-type]
             features=activations.train.activations[0].shape[-1],
@@ -154,13 +149,10 @@ def activations_of_heads(
     Raises:
         ModelError: if the model cannot be built.
     """
-    import keras
-
     from pipeline.data import augmentation
     from pipeline.training import devices
 
     found = devices.find(recipe.runtime)
-    keras.utils.set_random_seed(recipe.seed)
     layers = augmentation.build(recipe.data.augmentation, image_size=splits.image_shape[:2])
     batches = _pixel_batches(recipe, splits, layers)
     with found.scope():
@@ -170,6 +162,10 @@ def activations_of_heads(
 
 
 def _model(recipe: Recipe, splits: Splits) -> keras.Model:
+    import keras
+
+    # Here, so that the augmentation does not change what a model starts from.
+    keras.utils.set_random_seed(recipe.seed)
     return ARCHITECTURES[recipe.model.architecture].build(
         recipe.model,
         image_shape=splits.image_shape,

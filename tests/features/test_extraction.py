@@ -15,7 +15,7 @@ from pipeline.data.splits import ArrayImages, Split
 from pipeline.errors import PipelineError
 from pipeline.features import cutting, kept
 from pipeline.features.extraction import BATCH, Extractor, Views, batches_of
-from pipeline.features.precision import Choice
+from pipeline.features.precision import Choice, traced
 from pipeline.models import transfer
 from pipeline.models.regularization import Regularization
 
@@ -42,7 +42,7 @@ def extractor(
     sample: str | None = None,
 ) -> Extractor:
     cut = cutting.before_layer(model, first) if first else cutting.before_the_head(model)
-    choice = Choice(cut.prefix, precision, 0.25)
+    choice = Choice(cut.prefix, traced(cut.prefix), precision, 0.25)
     return Extractor(
         cut, lambda: choice, wanted=precision, sample=sample, classes=2, limit=2**30, say=print
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.features import precision
-from pipeline.features.precision import choose, relative_error
+from pipeline.features.precision import as_it_is, choose, relative_error
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (4, 8, 8, 3)).astype(np.float32)
 
@@ -20,7 +20,7 @@ def network() -> keras.Model:
 
 def test_bfloat16_is_taken_where_it_agrees() -> None:
     said: list[str] = []
-    choice = choose(network(), IMAGES, pool=True, wanted="bfloat16", say=said.append)
+    choice = choose(as_it_is(network()), IMAGES, pool=True, wanted="bfloat16", say=said.append)
     assert (choice.precision, said) == ("bfloat16", [])
     assert 0 < choice.error < 0.05
 
@@ -28,7 +28,7 @@ def test_bfloat16_is_taken_where_it_agrees() -> None:
 def test_float32_is_taken_where_bfloat16_is_too_far_off(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setitem(precision.MOST_ERROR, "bfloat16", 1e-9)
-    choice = choose(network(), IMAGES, pool=True, wanted="bfloat16", say=said.append)
+    choice = choose(as_it_is(network()), IMAGES, pool=True, wanted="bfloat16", say=said.append)
     assert (choice.precision, len(said)) == ("float32", 1)
     assert said[0].startswith("net in bfloat16 gives features that are ")
     assert said[0].endswith(" off, more than 1e-09: not used")
@@ -46,7 +46,7 @@ def test_a_layer_that_cannot_be_made_again_means_the_stock_network() -> None:
     inputs = keras.Input((8, 8, 3))
     stock = keras.Model(inputs, Stubborn(1)(keras.layers.Conv2D(2, 3)(inputs)), name="net")
     said: list[str] = []
-    choice = choose(stock, IMAGES, pool=True, wanted="bfloat16", say=said.append)
+    choice = choose(as_it_is(stock), IMAGES, pool=True, wanted="bfloat16", say=said.append)
     assert choice.network is stock
     assert (choice.precision, choice.error) == ("stock", 0.0)
     assert [message.partition(" (")[0] for message in said] == [
