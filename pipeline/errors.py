@@ -29,6 +29,10 @@ class TrainingError(PipelineError):
     """Training cannot go on."""
 
 
+class DivergedError(TrainingError):
+    """The loss is no longer a number; trained again, it would not be one either."""
+
+
 class TrackingError(PipelineError):
     """The store of runs cannot be used."""
 

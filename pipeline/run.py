@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import engines
 from pipeline.data.sources import SOURCES
-from pipeline.errors import DataError, TrainingError
+from pipeline.errors import DataError, DivergedError
 from pipeline.interruption import orderly
 from pipeline.recipe.load import LoadedRecipe
 from pipeline.secrets import masked
@@ -175,8 +175,7 @@ def _run(
             error = explained(raised, loaded.secrets)
             checkpoints.flush()
             record_failure(error, recorder)
-            # A training that diverged diverges again.
-            if checkpoints.last_epoch() and not isinstance(error, TrainingError):
+            if checkpoints.last_epoch() and not isinstance(error, DivergedError):
                 say(_how_to_go_on(loaded, checkpoints, recorder))
             raise error from None
         with watch.stage("log"):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from pipeline.errors import PipelineError, first_line_of
+from pipeline.errors import DivergedError, PipelineError, first_line_of
 
 if TYPE_CHECKING:
     from pipeline.recipe.schema import Recipe
@@ -146,7 +146,8 @@ def _explained(error: Exception) -> tuple[str, str]:
     name = type(error).__name__
     if isinstance(error, MemoryError) or name == "ResourceExhaustedError":
         return "memory", f"Out of memory: {first_line_of(error, 500)}"
+    if isinstance(error, DivergedError):
+        return "diverged", str(error)
     if isinstance(error, PipelineError):
-        kind = "diverged" if "became" in str(error) else f"{name}: {str(error)[:40]}"
-        return kind, str(error)
+        return f"{name}: {str(error)[:40]}", str(error)
     return name, f"{name}: {first_line_of(error, 500)}"

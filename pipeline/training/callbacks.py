@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipeline.errors import TrainingError
+from pipeline.errors import DivergedError
 from pipeline.training import state
 
 Row = dict[str, float]
@@ -53,7 +53,7 @@ class BestEpoch(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Row | None = None) -> None:
         value = (logs or {})[self.monitor]
         if not math.isfinite(value):
-            raise TrainingError(
+            raise DivergedError(
                 f"{self.monitor} became {value} in epoch {epoch + 1}, although the training loss "
                 "did not. Lower optimizer.learning_rate, or set optimizer.global_clipnorm: 1.0."
             )
@@ -82,7 +82,7 @@ class StopOnNaN(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Row | None = None) -> None:
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
-            raise TrainingError(
+            raise DivergedError(
                 f"The loss became {loss} in epoch {self._epoch}. The usual causes: the learning "
                 "rate is too high (try a tenth of optimizer.learning_rate, or a warmup), gradients "
                 "explode (set optimizer.global_clipnorm: 1.0), or mixed_float16 overflows (set "

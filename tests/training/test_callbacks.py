@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline.errors import TrainingError
+from pipeline.errors import DivergedError
 from pipeline.training.callbacks import BestEpoch, EachEpoch, StopOnNaN
 
 
@@ -45,7 +45,7 @@ def test_the_model_gets_the_weights_of_the_best_epoch(
 def test_a_loss_that_is_no_number_ends_the_training_with_the_usual_causes() -> None:
     stop = StopOnNaN()
     stop.on_epoch_begin(4)
-    with pytest.raises(TrainingError) as ended:
+    with pytest.raises(DivergedError) as ended:
         stop.on_train_batch_end(0, {"loss": float("nan")})
     assert str(ended.value) == (
         "The loss became nan in epoch 5. The usual causes: the learning rate is too high (try a "
@@ -75,7 +75,7 @@ def test_the_best_of_several_models_is_kept() -> None:
 
 
 def test_a_validation_loss_that_is_no_number_ends_the_training() -> None:
-    with pytest.raises(TrainingError) as ended:
+    with pytest.raises(DivergedError) as ended:
         after_epochs("val_loss", [1.0, float("inf")])
     assert str(ended.value) == (
         "val_loss became inf in epoch 2, although the training loss did not. Lower "

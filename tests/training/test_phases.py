@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from pipeline.data import digits
 from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
 from pipeline.data.splits import Splits
-from pipeline.errors import TrainingError
+from pipeline.errors import DivergedError
 from pipeline.models import mlp
 from pipeline.models.regularization import Regularization
 from pipeline.training import checkpoints, devices, optimizers
@@ -141,7 +141,7 @@ def test_averaged_weights_are_what_is_evaluated_and_kept(splits: Splits) -> None
 
 
 def test_a_learning_rate_beyond_all_bounds_is_an_error(splits: Splits) -> None:
-    with pytest.raises(TrainingError, match=r"^The loss became (nan|inf) in epoch 1\. "):
+    with pytest.raises(DivergedError, match=r"^The loss became (nan|inf) in epoch 1\. "):
         trained(splits, name="sgd", learning_rate=1e30)
 
 
