@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from pipeline.data.download import Download, fetch
+from pipeline.data.folders import classes_in, images_below, split_folders
 from pipeline.data.keys import SourceKeys
 from pipeline.data.splits import ArrayImages, BadFile, Copy, Duplicates, Images, Split, Splits
 from pipeline.errors import DataError, one_line
@@ -28,9 +29,6 @@ ORIENTATION_MATTERS = False
 # Decoded images up to this much are kept in memory; more are decoded anew in every epoch.
 KEPT_BYTES = 128 * 2**20
 _FEWEST_BAD = 5
-_SPLIT_FOLDERS = {"train": "train", "test": "test"} | dict.fromkeys(
-    ("val", "valid", "validation"), "val"
-)
 
 
 class Keys(SourceKeys):
@@ -95,8 +93,7 @@ class FileImages:
 def class_names(keys: Keys) -> tuple[str, ...] | None:
     if not keys.path.is_dir():
         return None
-    folders = split_folders(keys.path)
-    return tuple(folders_in(folders.get("train", keys.path)))
+    return classes_in(keys.path)
 
 
 def load(keys: Keys, *, say: Callable[[str], None]) -> Splits:
@@ -234,16 +231,7 @@ def _split(
 
 def _files(keys: Keys) -> tuple[tuple[str, ...], dict[str, list[tuple[Path, int]]]]:
     """Return the classes, and each split's files with their labels."""
-    folders = split_folders(keys.path)
-    names = tuple(folders_in(folders.get("train", keys.path)))
-    if len(names) < 2:
-        raise DataError(
-            f"data.path: expected a folder for each of two classes or more in "
-            f"{folders.get('train', keys.path)}. Received: {', '.join(names) or 'none'}."
-        )
-    for split, folder in folders.items():
-        _refuse_other_classes(split, tuple(folders_in(folder)), names, folder)
-
+    folders, names = split_folders(keys.path), classes_in(keys.path)
     files: dict[str, list[tuple[Path, int]]] = {split: [] for split in folders or ("train",)}
     for split, folder in (folders or {"train": keys.path}).items():
         for label, name in enumerate(names):
@@ -281,80 +269,6 @@ def _split_at(position: float, shares: Mapping[str, float]) -> str:
             return split
         position -= share
     return "train"
-
-
-def split_folders(path: Path) -> dict[str, Path]:
-    """Return the folders of the splits, or nothing where there is a folder a class."""
-    named = [(name, _SPLIT_FOLDERS[name.lower()]) for name in folders_in(path) if _is_split(name)]
-    others = len(folders_in(path)) - len(named)
-    if "train" not in [split for _, split in named] or (len(named) == 1 and others):
-        return {}
-    found: dict[str, Path] = {}
-    for name, split in named:
-        if split in found:
-            raise DataError(
-                f"data.path: {found[split].name} and {name} in {path} are the same split. "
-                "Keep one of them."
-            )
-        found[split] = path / name
-    return found
-
-
-def _is_split(name: str) -> bool:
-    return name.lower() in _SPLIT_FOLDERS
-
-
-def folders_in(path: Path) -> list[str]:
-    """Return the names of the folders in a folder, in order."""
-    return sorted(entry.name for entry in path.iterdir() if _is_visible(entry) and entry.is_dir())
-
-
-def images_below(folder: Path) -> Iterator[Path]:
-    """Yield the images below `folder`, sorted; a folder that links lead to twice is read once."""
-    from pipeline.data.decode import SUFFIXES
-
-    # A link to a folder above would bring in the other classes' images.
-    seen = {str(above) for above in Path(os.path.realpath(folder)).parents}
-    for root, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(root)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:  # noqa: PTH122
-                yield Path(root, name)
-
-
-def _is_visible(entry: Path) -> bool:
-    return not entry.name.startswith((".", "__"))
-
-
-def _refuse_other_classes(
-    split: str, received: Sequence[str], expected: Sequence[str], folder: Path
-) -> None:
-    differences = differences_of(received, expected, extra="which train does not")
-    if differences:
-        raise DataError(
-            f"data.path: {folder} has other classes than train.{differences} "
-            f"Expected: {', '.join(expected)}."
-        )
-
-
-def differences_of(received: Sequence[str], expected: Sequence[str], *, extra: str) -> str:
-    """Return which classes are missing and which are too many, in words; empty where none is.
-
-    Args:
-        received: the names of the classes.
-        expected: the names that they should have.
-        extra: what is wrong with a class that is too many.
-    """
-    missing = [name for name in expected if name not in received]
-    more = [name for name in received if name not in expected]
-    lacks = f" It lacks {', '.join(missing)}." if missing else ""
-    has = f" It has {', '.join(more)}, {extra}." if more else ""
-    return lacks + has
 
 
 def _refuse_empty_classes(name: str, split: Split, names: Sequence[str], keys: Keys) -> None:

@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.data.image_folder import (
-    differences_of,
-    folders_in,
-    images_below,
-    split_folders,
-)
+from pipeline.data.folders import differences_of, folders_in, images_below, split_folders
 from pipeline.errors import DataError
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.data.image_folder import images_below
+from pipeline.data.folders import images_below
 from pipeline.errors import UsageError
 from pipeline.inference.interface import Interface
 

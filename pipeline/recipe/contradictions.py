@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from pipeline.data import augmentation, image_folder, mnist
+from pipeline.data.folders import split_folders
 from pipeline.data.sources import SOURCES
 from pipeline.errors import DataError
 from pipeline.models import lenet, transfer
@@ -14,6 +15,7 @@ from pipeline.recipe.schema import Recipe
 from pipeline.recipe.text import KeyPath
 from pipeline.section import only_section
 from pipeline.training import schedules
+from pipeline.training.keys import Training
 from pipeline.training.optimizers import schedule_of
 
 Finding = tuple[KeyPath, str]
@@ -35,6 +37,7 @@ def warnings_in(recipe: Recipe) -> Iterator[Finding]:
     """Yield the path and the wording of everything that is probably not meant."""
     yield from _augmentation_changes_labels(recipe)
     yield from _shares_are_of_no_use(recipe)
+    yield from _views_are_of_no_use(recipe)
 
 
 def _files_are_there(recipe: Recipe) -> Iterator[Finding]:
@@ -155,11 +158,20 @@ def _shares_are_of_no_use(recipe: Recipe) -> Iterator[Finding]:
     data = recipe.data
     if not isinstance(data, image_folder.Keys) or not _is_there(Path.is_dir, data.path):
         return
-    folders = image_folder.split_folders(data.path)
+    folders = split_folders(data.path)
     for key, split in (("validation", "val"), ("test", "test")):
         is_changed = getattr(data, key) != image_folder.Keys.model_fields[key].default
         if is_changed and (split in folders or (folders and key == "test")):
             yield ("data", key), f"{data.path} has folders for its splits: not used."
+
+
+def _views_are_of_no_use(recipe: Recipe) -> Iterator[Finding]:
+    is_changed = recipe.training.views != Training.model_fields["views"].default
+    if is_changed and not isinstance(recipe.model, transfer.Keys):
+        yield (
+            ("training", "views"),
+            f"{recipe.model.architecture} has no frozen base to keep views for: not used.",
+        )
 
 
 def _augmentation_changes_labels(recipe: Recipe) -> Iterator[Finding]:
@@ -182,16 +194,15 @@ def _augmentation_changes_labels(recipe: Recipe) -> Iterator[Finding]:
                 )
 
 
-_IMAGE_SIZE: KeyPath = ("data", "image_size")
-_EPOCHS: KeyPath = ("training", "epochs")
-
-
-# Each check, with the key whose default it holds against other keys.
 def _only_a_registered_model_is_promoted(recipe: Recipe) -> Iterator[Finding]:
     if recipe.tracking.promote and not recipe.tracking.register_as:
         yield ("tracking", "promote"), "expected tracking.register to name the model too."
 
 
+_IMAGE_SIZE: KeyPath = ("data", "image_size")
+_EPOCHS: KeyPath = ("training", "epochs")
+
+# Each check, with the key whose default it holds against other keys.
 _CHECKS: dict[Callable[[Recipe], Iterator[Finding]], KeyPath | None] = {
     _files_are_there: None,
     _classes_fit: None,

@@ -141,6 +141,11 @@ def read_text(path: Path) -> str:
     """
     try:
         data = path.read_bytes()
+    except FileNotFoundError:
+        raise UsageError(
+            f"{path}: there is no such file. `pipeline list` names the recipes that come with the "
+            "package, `pipeline copy NAME` fetches one."
+        ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"{path}: the recipe cannot be read: {reason}.") from None

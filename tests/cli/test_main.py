@@ -57,7 +57,8 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
         (["copy"], "Error: Missing argument 'NAME'."),
         (
             ["show", "a.yaml"],
-            "Error: a.yaml: the recipe cannot be read: No such file or directory.",
+            "Error: a.yaml: there is no such file. `pipeline list` names the recipes that come "
+            "with the package, `pipeline copy NAME` fetches one.",
         ),
     ],
 )

@@ -133,7 +133,8 @@ def test_every_recipe_is_checked_whatever_is_wrong_with_another(
     assert capsys.readouterr() == (
         "right.yaml: valid\n",
         "wrong.yaml:1:1: seed: expected a whole number from 0 to 2147483647. Received 'x'.\n"
-        "absent.yaml: the recipe cannot be read: No such file or directory.\n"
+        "absent.yaml: there is no such file. `pipeline list` names the recipes that come with the "
+        "package, `pipeline copy NAME` fetches one.\n"
         "empty.yaml:1:1: Expected the sections of a recipe. Received nothing.\n",
     )
 

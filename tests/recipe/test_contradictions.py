@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.errors import RecipeError
 from pipeline.recipe.load import LoadedRecipe, load
 
 Loaded = Callable[..., LoadedRecipe]
@@ -313,4 +314,36 @@ def test_a_share_to_hold_out_is_of_no_use_beside_folders_of_splits(
     assert [str(warning) for warning in load(path, environment={}).warnings] == [
         f"{path}:1:44: warning: data.{key}: {tmp_path / 'images'} has folders for its splits: "
         "not used."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "expected"),
+    [
+        ("mlp", ["training.views: mlp has no frozen base to keep views for: not used."]),
+        ("transfer, base: ResNet50", []),
+    ],
+)
+def test_views_without_a_base_are_of_no_use(
+    tmp_path: Path, architecture: str, expected: list[str]
+) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        f"data: {{source: digits, image_size: [32, 32]}}\nmodel: {{architecture: {architecture}}}\n"
+        "training: {views: 3}\n"
+    )
+    found = [f"{path}:3:12: warning: {text}" for text in expected]
+    assert [str(warning) for warning in load(path, environment={}).warnings] == found
+
+
+def test_splits_that_disagree_on_the_classes_are_found_at_a_glance(tmp_path: Path) -> None:
+    for name in ("train/ants", "train/bees", "val/ants", "val/bee"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+    path = tmp_path / "recipe.yaml"
+    path.write_text("data: {source: image_folder, path: images}\nmodel: {architecture: mlp}\n")
+    with pytest.raises(RecipeError) as error:
+        load(path, environment={})
+    assert [str(problem) for problem in error.value.problems] == [
+        f"{path}:1:30: data.path: {tmp_path / 'images' / 'val'} has other classes than train. "
+        "It lacks bees. It has bee, which train does not. Expected: ants, bees."
     ]

@@ -148,7 +148,8 @@ def test_a_path_starts_from_the_recipe_or_from_home(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for folder in ("home/images", "images", "elsewhere"):
-        (tmp_path / folder).mkdir(parents=True)
+        for name in ("ants", "bees"):
+            (tmp_path / folder / name).mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "elsewhere")
 
     def path_of(text: str) -> Path:
@@ -163,15 +164,19 @@ def test_a_path_starts_from_the_recipe_or_from_home(
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("absent.yaml", "No such file or directory"),
-        (".", "Is a directory"),
-        ("a\0b", "embedded null byte"),
+        (
+            "absent.yaml",
+            "there is no such file. `pipeline list` names the recipes that come with the package, "
+            "`pipeline copy NAME` fetches one.",
+        ),
+        (".", "the recipe cannot be read: Is a directory."),
+        ("a\0b", "the recipe cannot be read: embedded null byte."),
     ],
 )
 def test_a_file_that_cannot_be_read_is_told(in_empty_folder: Path, name: str, reason: str) -> None:
     with pytest.raises(UsageError) as error:
         load(Path(name))
-    assert str(error.value) == f"{name}: the recipe cannot be read: {reason}."
+    assert str(error.value) == f"{name}: {reason}"
 
 
 def test_a_recipe_cannot_be_changed(loaded: Loaded) -> None:

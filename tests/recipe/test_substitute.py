@@ -173,7 +173,8 @@ def test_a_path_in_a_recipe_starts_from_its_folder_and_one_in_an_argument_from_t
 ) -> None:
     working = tmp_path / "working"
     for folder in (tmp_path, working):
-        (folder / "photographs" / "a").mkdir(parents=True)
+        for name in ("ants", "bees"):
+            (folder / "photographs" / name).mkdir(parents=True)
     monkeypatch.chdir(working)
     text = "data: {source: image_folder, path: photographs}\nmodel: {architecture: mlp}\n"
     assert loaded(text).recipe.data.path == tmp_path / "photographs"
