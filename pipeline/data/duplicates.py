@@ -78,7 +78,7 @@ def groups_of(thumbnails: np.ndarray) -> list[list[int]]:
 
 def leakage_in(duplicates: Sequence[Duplicates]) -> str:
     """Return which pictures are in more than one split; an empty text where none is."""
-    leaks = [copies for copies in duplicates if _is_leak(copies)]
+    leaks = [copies for copies in duplicates if is_leak(copies)]
     if not leaks:
         return ""
     return (
@@ -95,12 +95,13 @@ def repetitions_in(duplicates: Sequence[Duplicates]) -> Iterator[str]:
             f"WARNING: {_pictures(at_odds)} in more than one class. At most one is right; keep the "
             f"image in it:{_listed(at_odds)}"
         )
-    repeated = [copies for copies in duplicates if not _is_leak(copies) and copies not in at_odds]
+    repeated = [copies for copies in duplicates if not is_leak(copies) and copies not in at_odds]
     if repeated:
         yield f"{_pictures(repeated)} more than once in a class:{_listed(repeated)}"
 
 
-def _is_leak(copies: Duplicates) -> bool:
+def is_leak(copies: Duplicates) -> bool:
+    """Return whether a picture is in more than one split."""
     return len({copy.split for copy in copies}) > 1
 
 

@@ -107,7 +107,7 @@ class Splits:
         validation: what epochs and settings are chosen by.
         test: what is looked at once, at the end; None where the data has none.
         quarantined: the files that could not be decoded; they are in no split.
-        duplicates: the pictures that are there more than once, where the source looks for them.
+        duplicates: the pictures that are there more than once; None where nobody looked for them.
     """
 
     class_names: tuple[str, ...]
@@ -115,7 +115,7 @@ class Splits:
     validation: Split
     test: Split | None
     quarantined: tuple[BadFile, ...]
-    duplicates: tuple[Duplicates, ...] = ()
+    duplicates: tuple[Duplicates, ...] | None = None
 
     @property
     def digest(self) -> str:
@@ -139,7 +139,7 @@ class Splits:
         """Return the places of the images of a split whose picture an earlier split has too."""
         return sorted(
             copy.index
-            for copies in self.duplicates
+            for copies in self.duplicates or ()
             for copy in copies
             if copy.split == name != copies[0].split
         )

@@ -72,7 +72,8 @@ def record_data(loaded: LoadedRecipe, splits: Splits, recorder: Recorder) -> Non
     )
     recorder.metrics({f"images/{name}": float(count) for name, count in counts.items()})
     recorder.metrics({"images/quarantined": float(len(splits.quarantined))})
-    recorder.metrics({"images/duplicates": float(len(splits.duplicates))})
+    if splits.duplicates is not None:
+        recorder.metrics({"images/duplicates": float(len(splits.duplicates))})
 
     def write(folder: Path) -> None:
         _write_json(folder / "class_names.json", splits.class_names)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.data.duplicates import is_leak
 from pipeline.secrets import masked, without_credentials
 
 if TYPE_CHECKING:
     import keras
 
-    from pipeline.data.splits import Images, Split, Splits
+    from pipeline.data.splits import Duplicates, Images, Split, Splits
     from pipeline.evaluation.pictures import Picture
     from pipeline.evaluation.predictions import Predictions
     from pipeline.evaluation.report import DuplicateImages, Rendered, SplitReport
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pipeline.stages.suspect import Suspect
 
 _MOST_MISTAKES, _MOST_UNCERTAIN, _AUGMENTED, _MOST_SUSPECTS = 12, 8, 12, 24
-_MOST_DUPLICATES = 20  # pictures; each may be there several times
+_MOST_DUPLICATES, _MOST_COPIES = 20, 4  # pictures; images of each in a split
 _MOST_AT_ONCE = 64  # images augmented for the report where a batch is all of them
 
 # (indices (n,), classes (n,)) → heat maps (n, height, width); None where there are none.
@@ -93,7 +94,7 @@ def report(
             name: np.bincount(split.labels, minlength=classes).tolist()
             for name, split in splits.named().items()
         },
-        duplicates=_duplicates(splits) or None,
+        duplicates=_duplicates(splits),
         suspicious=_suspects(splits.train, suspects) if trained.fitting else None,
         quarantined=[(file.name, file.reason) for file in splits.quarantined],
         recipe=without_credentials(
@@ -237,27 +238,25 @@ def _augmented(recipe: Recipe, splits: Splits) -> list[Picture]:
     ]
 
 
-def _duplicates(splits: Splits) -> list[DuplicateImages]:
+def _duplicates(splits: Splits) -> list[DuplicateImages] | None:
     """Return the pictures that are there more than once, those in several splits first."""
+    if splits.duplicates is None:
+        return None
+    in_order = sorted(splits.duplicates, key=lambda copies: not is_leak(copies))
+    return [_copies(splits, copies) for copies in in_order[:_MOST_DUPLICATES]]
+
+
+def _copies(splits: Splits, copies: Duplicates) -> DuplicateImages:
+    """Return images that show the same picture, the first few of each split."""
     from pipeline.evaluation.pictures import Picture
     from pipeline.evaluation.report import DuplicateImages
 
-    by_name = splits.named()
-    found = [
-        DuplicateImages(
-            [
-                Picture(
-                    by_name[copy.split].images.read(np.array([copy.index]))[0],
-                    copy.name,
-                    f"{splits.class_names[copy.label]} · {copy.split}",
-                )
-                for copy in copies
-            ],
-            is_leak=len({copy.split for copy in copies}) > 1,
-        )
-        for copies in splits.duplicates
-    ]
-    return sorted(found, key=lambda group: not group.is_leak)[:_MOST_DUPLICATES]
+    pictures = []
+    for name, split in splits.named().items():
+        for copy in [copy for copy in copies if copy.split == name][:_MOST_COPIES]:
+            image = split.images.read(np.array([copy.index]))[0]
+            pictures.append(Picture(image, copy.name, f"{splits.class_names[copy.label]} · {name}"))
+    return DuplicateImages(pictures, is_leak=is_leak(copies))
 
 
 def _mixture(shares: np.ndarray, class_names: tuple[str, ...]) -> str:

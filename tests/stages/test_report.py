@@ -67,12 +67,24 @@ def test_a_picture_that_is_in_two_splits_comes_first(splits: Splits) -> None:
         return Copy(split, index, part.names[index], int(part.labels[index]), digest="")
 
     groups = ((copy("train", 1), copy("train", 2)), (copy("train", 3), copy("val", 4)))
-    inside, across = report._duplicates(dataclasses.replace(splits, duplicates=groups))[::-1]
+    across, inside = report._duplicates(dataclasses.replace(splits, duplicates=groups)) or []
     assert (across.is_leak, inside.is_leak) == (True, False)
     label = splits.validation.labels[4]
     assert across.pictures[1].caption == f"{label} · val"
     image = splits.validation.images.read(np.array([4]))[0]
     np.testing.assert_array_equal(across.pictures[1].image, image)
+
+
+def test_of_many_copies_some_of_each_split_are_shown(splits: Splits) -> None:
+    copies = [Copy("train", i, splits.train.names[i], 0, digest="") for i in range(30)]
+    copies.append(Copy("val", 4, splits.validation.names[4], 0, digest=""))
+    found = report._duplicates(dataclasses.replace(splits, duplicates=(tuple(copies),))) or []
+    assert [picture.caption for picture in found[0].pictures] == [*["0 · train"] * 4, "0 · val"]
+
+
+def test_nothing_is_said_of_duplicates_that_nobody_looked_for(splits: Splits) -> None:
+    assert report._duplicates(splits) is None
+    assert report._duplicates(dataclasses.replace(splits, duplicates=())) == []
 
 
 def test_the_pictures_are_of_the_images_that_the_predictions_are_of(splits: Splits) -> None:
