@@ -274,6 +274,34 @@ def test_an_image_in_two_splits_is_named_and_its_effect_is_measured(
     assert [place["name"] for place in group] == pair.split(" = ")
 
 
+def test_training_images_in_the_folder_of_another_class_are_named(
+    photographs: Path, weights: Path, in_empty_folder: Path
+) -> None:
+    for split, count in {"train": 40, "val": 4}.items():
+        for name in ("ants", "bees"):
+            folder = Path("photographs", split, name)
+            folder.mkdir(parents=True)
+            for file in sorted((photographs / split / name).glob("*.jpg"))[:count]:
+                shutil.copy(file, folder)
+    strayed = sorted(Path("photographs/train/ants").iterdir())[:2]
+    for path in strayed:
+        path.rename(f"photographs/train/bees/{path.name}")
+    Path("recipe.yaml").write_text(
+        "data: {source: image_folder, path: photographs, image_size: [160, 160]}\n"
+        "model:\n  architecture: transfer\n  base: MobileNetV2\n"
+        f"  weights: {weights / 'mobilenet_v2_imagenet_notop.weights.h5'}\n"
+        "training: {epochs: 2}\n"
+    )
+    said: list[str] = []
+    result = run(load(Path("recipe.yaml")), say=said.append)
+    (line,) = [line for line in said if line.startswith("The labels of")]
+    kept = open_store(None).client.download_artifacts(result.run_id, "suspicious_labels.json")
+    suspects = {one["name"]: one["suggested"] for one in json.loads(Path(kept).read_text())}
+    for path in strayed:
+        assert f"train/bees/{path.name} (ants?)" in line
+        assert suspects[f"train/bees/{path.name}"] == "ants"
+
+
 def test_a_photograph_that_vanishes_during_the_run_is_named(
     photographs: Path, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
