@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline import keras_files
+
 if TYPE_CHECKING:
     import keras
     import numpy as np
@@ -19,7 +21,5 @@ def write(model: keras.Model, path: Path) -> None:
 
 
 def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    import keras
-
-    model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    model = keras_files.load(path)
     return lambda pixels: model.predict_on_batch(pixels)
