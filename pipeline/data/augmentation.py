@@ -33,6 +33,7 @@ FactorOrRange = Annotated[
 ShareOrRange = Annotated[
     Share | tuple[Share, Share], expecting("a number from 0 to 1, or [low, high] of two such")
 ]
+TwoShares = Annotated[tuple[Share, Share], expecting("[low, high], two numbers from 0 to 1")]
 ZoomOrRange = Annotated[
     Zoom | tuple[Zoom, Zoom], expecting("a number above -1 up to 1, or [low, high] of two such")
 ]
@@ -109,7 +110,7 @@ class RandomErasing(Section):
     """Blank a rectangle that covers between `scale[0]` and `scale[1]` of the image."""
 
     factor: Share = 1.0
-    scale: tuple[Share, Share] = (0.02, 0.33)
+    scale: TwoShares = (0.02, 0.33)
     fill_value: NaturalFloat | None = None
 
 
