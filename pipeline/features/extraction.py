@@ -6,7 +6,8 @@ import contextlib
 import functools
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -213,35 +214,46 @@ class Extractor:
                 for i, shape in enumerate(self._shapes)
             ]
 
-            def send(images: list[np.ndarray]) -> None:
-                outputs = self._activations(np.stack(images, dtype=np.float32))
-                for append, output in zip(appends, outputs, strict=True):
+            for images in ahead(self._distinct(split, views, order, rows, labels)):
+                for append, output in zip(appends, self._activations(images), strict=True):
                     append(output.numpy())
-
-            new: list[np.ndarray] = []
-            row_of: dict[bytes, int] = {}  # by the digest of a view, in all views of one batch
-            count = 0
-            for number, images, targets in self._batches(split, views, order):
-                batch, view = divmod(int(number), views.count)
-                places = order[batch * BATCH : (batch + 1) * BATCH]
-                labels[places, view] = targets
-                if view == 0:
-                    row_of.clear()
-                for place, image in zip(places, images.numpy(), strict=True):
-                    digest = hashlib.sha256(image).digest()
-                    if digest not in row_of:
-                        row_of[digest] = count
-                        new.append(image)
-                        count += 1
-                    rows[place, view] = row_of[digest]
-                while len(new) >= BATCH:
-                    send(new[:BATCH])
-                    del new[:BATCH]
-            if new:
-                send(new)
         np.save(folder / "rows.npy", rows)
         np.save(folder / "labels.npy", labels)
         return {"precision": self.choice.precision, "relative_error": self.choice.error}
+
+    def _distinct(
+        self, split: Split, views: Views, order: np.ndarray, rows: np.ndarray, labels: np.ndarray
+    ) -> Iterator[np.ndarray]:
+        """Yield the views that differ, float32 (n, height, width, channels).
+
+        Args:
+            split: the images.
+            views: how they are varied.
+            order: of the images.
+            rows: is filled with the place of each view of each image among those that differ.
+            labels: is filled with the labels of each view of each image.
+        """
+        new: list[np.ndarray] = []
+        row_of: dict[bytes, int] = {}  # by the digest of a view, in all views of one batch
+        count = 0
+        for number, images, targets in self._batches(split, views, order):
+            batch, view = divmod(int(number), views.count)
+            places = order[batch * BATCH : (batch + 1) * BATCH]
+            labels[places, view] = targets
+            if view == 0:
+                row_of.clear()
+            for place, image in zip(places, images.numpy(), strict=True):
+                digest = hashlib.sha256(image).digest()
+                if digest not in row_of:
+                    row_of[digest] = count
+                    new.append(image)
+                    count += 1
+                rows[place, view] = row_of[digest]
+            while len(new) >= BATCH:
+                yield np.stack(new[:BATCH], dtype=np.float32)
+                del new[:BATCH]
+        if new:
+            yield np.stack(new, dtype=np.float32)
 
     def _batches(self, split: Split, views: Views, order: np.ndarray) -> tf.data.Dataset:
         """Return (number, images, labels): all views of the first batch, then of the next."""
@@ -277,6 +289,15 @@ class Extractor:
 
     def _kept_shape(self, shape: Any) -> tuple[int, ...]:
         return (shape[-1],) if self._pool else tuple(shape[1:])
+
+
+def ahead(items: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield what an iterator gives, which works on the next item meanwhile, in a thread."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = thread.submit(next, items, None)
+            yield item
 
 
 def exact(cut: Cut, *, classes: int, limit: int, say: Callable[[str], None]) -> Extractor:

@@ -42,7 +42,7 @@ class TransferFitting:
     def phases(self) -> Iterator[Phase]:
         """Yield the phase of the head and, if the recipe asks for it, the one of fine-tuning."""
         training, optimizer = self._setting.training, self._setting.optimizer
-        shortcut = self._shortcut = Shortcut(self._model, self._cut, self._setting, self._say)
+        shortcut = self._shortcut = Shortcut(self._cut, self._setting, self._say)
         shortcut.compute()
         self._features = shortcut.activations().train
         self._report = shortcut.report()
@@ -52,7 +52,7 @@ class TransferFitting:
 
     def of_the_head(self) -> Activations:
         """Return what any head on this base is trained on and judged by."""
-        shortcut = Shortcut(self._model, self._cut, self._setting, self._say)
+        shortcut = Shortcut(self._cut, self._setting, self._say)
         shortcut.compute()
         return shortcut.activations()
 
@@ -112,7 +112,7 @@ class TransferFitting:
         self._say(f"Fine-tuning {learning:,} more weights from '{keys.start}' on")
         optimizer = fine_tuning(self._setting.optimizer, keys)
         cut = cutting.before_layer(self._model, first)
-        shortcut = Shortcut(self._model, cut, self._setting, self._say)
+        shortcut = Shortcut(cut, self._setting, self._say)
         needed, allowed = shortcut.bytes_needed(), shortcut.bytes_allowed()
         if needed > allowed:
             self._shortcut = None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.inference.interface import Interface
     from pipeline.recipe.schema import Recipe
 
-IMAGES = 16  # validation images that the saved model is asked about
+IMAGES = 8  # validation images that the saved model is asked about
 _LARGEST = 0.01  # difference of two probabilities that rounding can explain
 
 

@@ -11,10 +11,15 @@ from mlflow import MlflowClient
 
 from pipeline.data import image_folder
 from pipeline.evaluation import grad_cam
-from pipeline.features import kept, precision, shortcut
+from pipeline.features import kept, precision
+from pipeline.inference import classifier as classifiers
+from pipeline.inference.prediction import predict
 from pipeline.recipe.load import load
 from pipeline.run import Result, run
 from pipeline.stages.learn import learn
+from pipeline.tracking.lookup import files_of, find_model
+from pipeline.tracking.model import DATA
+from pipeline.tracking.store import open_store
 
 RECIPE = """\
 data:
@@ -97,14 +102,22 @@ def test_the_head_can_change_without_new_features(recipe: Path) -> None:
     assert features() == before
 
 
-def test_outputs_that_the_whole_model_does_not_confirm_are_not_used(
-    recipe: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("start", [None, 6])
+def test_the_metrics_are_those_of_the_logged_model_on_the_photographs(
+    recipe: Path, start: int | None
 ) -> None:
-    expected, _ = run_of(recipe, "training.epochs=3")
-    real = shortcut.outputs_of
-    monkeypatch.setattr(shortcut, "outputs_of", lambda rest, features: 1 - real(rest, features))
-    result, _ = run_of(recipe, "training.epochs=3")
-    assert result.metrics["val_accuracy"] == expected.metrics["val_accuracy"]
+    fine_tune = f"{{from: {start}, epochs: 1, learning_rate: 1e-3}}" if start else "null"
+    result, _ = run_of(recipe, "training.epochs=3", f"training.fine_tune={fine_tune}")
+    store = open_store(result.tracking_uri)
+    with files_of(store, find_model(store, result.run_id)) as folder:
+        classifier = classifiers.load(folder / DATA)
+    files = sorted(Path("photographs/val").rglob("*.jpg"))
+    answers = list(predict(classifier, files, classifier.interface.read))
+    true = [classifier.interface.class_names.index(path.parent.name) for path in files]
+    found = np.array([answer.probabilities for answer in answers])
+    log_loss = -np.mean(np.log(found[range(len(files)), true]))
+    assert np.mean(found.argmax(axis=1) == true) == result.metrics["val_accuracy"]
+    assert log_loss == pytest.approx(result.metrics["val_log_loss"], abs=1e-4)
 
 
 def test_without_augmentation_there_is_one_view(recipe: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_saved_model_that_answers_otherwise_is_told_loudly(
     difference = metrics["reload/difference"]
     assert difference > 0.9
     assert message == (
-        "WARNING: the saved model, loaded in a fresh process, gives 16 of 16 validation images "
+        "WARNING: the saved model, loaded in a fresh process, gives 8 of 8 validation images "
         "another label than the one that was judged, and probabilities that differ by up to "
         f"{difference:.2g}."
     )
