@@ -78,6 +78,11 @@ class Features:
         """The number of views of each image."""
         return int(self.labels.shape[1])
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the activations are so few that they may be held in memory."""
+        return sum(array.nbytes for array in self.activations) <= _MOST_IN_MEMORY
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -320,9 +325,7 @@ def batches_of(
         indices: (epoch, indices of images); an epoch takes one view of every image.
         finish: makes of the labels what the model's output needs.
     """
-
-    held = sum(array.nbytes for array in features.activations) <= _MOST_IN_MEMORY
-    read = _reading_memory(features) if held else _reading_files(features)
+    read = _reading_memory(features) if features.is_held else _reading_files(features)
 
     def batch(epoch: Any, numbers: Any) -> Any:
         *activations, labels = read(epoch, numbers)

@@ -226,9 +226,12 @@ def batches(
     first_view = tf.constant(0, tf.int64)
     in_order = tf.data.Dataset.range(len(validation)).batch(256)
     in_order = in_order.map(lambda numbers: (first_view, numbers))
+    validating = batches_of(validation, in_order, finish)
+    if validation.is_held:  # to start reading anew takes longer than a head takes to validate
+        validating = validating.cache()
     return Batches(
         training=training,
-        validation=batches_of(validation, in_order, finish),
+        validation=validating,
         steps_per_epoch=steps_per_epoch(train, batch_size),
     )
 
