@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 
 from pipeline.data import image_folder
 from pipeline.evaluation import grad_cam
-from pipeline.features import kept, precision
+from pipeline.features import extraction, kept, precision
 from pipeline.inference import classifier as classifiers
 from pipeline.inference.prediction import predict
 from pipeline.recipe.load import load
@@ -118,6 +118,16 @@ def test_the_metrics_are_those_of_the_logged_model_on_the_photographs(
     log_loss = -np.mean(np.log(found[range(len(files)), true]))
     assert np.mean(found.argmax(axis=1) == true) == result.metrics["val_accuracy"]
     assert log_loss == pytest.approx(result.metrics["val_log_loss"], abs=1e-4)
+
+
+def test_features_that_are_too_many_for_the_memory_are_read_from_their_files(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speed = "features/images_per_second"
+    held, _ = run_of(recipe, "training.epochs=3")
+    monkeypatch.setattr(extraction, "_MOST_IN_MEMORY", 0)
+    read, _ = run_of(recipe, "training.epochs=3")
+    assert {**read.metrics, speed: 0.0} == {**held.metrics, speed: 0.0}
 
 
 def test_without_augmentation_there_is_one_view(recipe: Path) -> None:
