@@ -61,8 +61,11 @@ def predict(
     shape = (min(BATCH, len(items)), *classifier.interface.image_shape)
     with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="read") as threads:
         for batch in _read_ahead(iter(items), read, shape[0], threads):
-            pixels = np.zeros(shape, np.float32)
-            errors = [_take(image, into) for (_, image), into in zip(batch, pixels, strict=False)]
+            images, errors = zip(*(_result_of(image) for _, image in batch), strict=True)
+            kind = np.result_type(*{image.dtype for image in images if image is not None}, np.uint8)
+            pixels = np.zeros(shape, kind)  # four times smaller where all of them come from files
+            for into, image in zip(pixels, images, strict=False):
+                into[:] = 0 if image is None else image
             found = classifier.probabilities(pixels)
             for (item, _), error, row in zip(batch, errors, found, strict=False):
                 yield Prediction(item, None if error else row, error)
@@ -82,12 +85,11 @@ def _read_ahead(
     yield from ahead
 
 
-def _take(image: Future[np.ndarray], into: np.ndarray) -> str:
-    """Copy an image once it is read; return why it could not be, empty where it could."""
+def _result_of(image: Future[np.ndarray]) -> tuple[np.ndarray | None, str]:
+    """Wait for an image; return None, and why, where it could not be read."""
     from pipeline.data.decode import BadImageError
 
     try:
-        into[:] = image.result()
+        return image.result(), ""
     except BadImageError as error:
-        return str(error)
-    return ""
+        return None, str(error)
