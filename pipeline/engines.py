@@ -8,6 +8,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from pipeline.interruption import at_once
+
 
 def load() -> None:
     """Import TensorFlow and Keras; later imports of them cost nothing.
@@ -18,7 +20,7 @@ def load() -> None:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if "keras" in sys.modules:
         return
-    with native_lines_withheld():
+    with at_once(), native_lines_withheld():
         import keras  # noqa: F401
         import tensorflow as tf
 

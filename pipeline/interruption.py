@@ -43,6 +43,29 @@ def orderly(leave: Callable[[], None]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def at_once() -> Iterator[None]:
+    """End the process where a signal comes in here: nothing is there to be saved yet.
+
+    A KeyboardInterrupt would be lost in some of the modules that are imported in here.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    stderr = os.dup(2)  # what is imported may be silenced
+
+    def leave(*_: object) -> None:
+        os.write(stderr, b"Interrupted.\n")
+        os._exit(EXIT_CODE)
+
+    try:
+        with _handled_by(leave):
+            yield
+    finally:
+        os.close(stderr)
+
+
+@contextlib.contextmanager
 def after_this_step() -> Iterator[Callable[[], bool]]:
     """Let a signal wait in here until it is asked for; a second one does not wait.
 
@@ -60,15 +83,22 @@ def after_this_step() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         asked = True
 
-    heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, note) for number in heeded}
-    try:
+    with _handled_by(note):
         yield lambda: asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     if asked:  # after the last time that it was asked for
         raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _handled_by(handler: Callable[..., None]) -> Iterator[None]:
+    """Have the signals that are not ignored handled by something else in here."""
+    heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in heeded}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 @contextlib.contextmanager

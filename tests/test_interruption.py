@@ -99,3 +99,20 @@ def test_a_step_is_finished_first(signalled: Callable) -> None:
 
 def test_what_ends_by_itself_is_not_interrupted(signalled: Callable) -> None:
     assert signalled(script(work="pass", leave=SAVE), []) == (0, ["ready", "done"])
+
+
+SWALLOWED = """
+import contextlib, time
+from pipeline.interruption import at_once
+
+with at_once():
+    with contextlib.suppress(BaseException):  # as modules do that try what they may import
+        print('ready', flush=True)
+        time.sleep(60)
+print('done')
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_modules_are_imported_is_not_lost(signalled: Callable, number: int) -> None:
+    assert signalled(SWALLOWED, [("ready", number)]) == (130, ["ready"])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import TrackingError, first_line_of
+from pipeline.interruption import at_once
 from pipeline.locking import locked
 from pipeline.secrets import MASK, without_credentials
 from pipeline.tracking.presence import settle
@@ -82,7 +83,8 @@ def open_store(uri: str | None) -> Store:
         if artifacts:
             artifacts.mkdir(parents=True, exist_ok=True)
         with one_at_a_time(artifacts):
-            import mlflow
+            with at_once():
+                import mlflow
 
             logging.getLogger("mlflow").setLevel(logging.WARNING)  # its import sets the level
             if artifacts:
