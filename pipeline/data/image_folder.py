@@ -29,6 +29,7 @@ ORIENTATION_MATTERS = False
 # Decoded images up to this much are kept in memory; more are decoded anew in every epoch.
 KEPT_BYTES = 128 * 2**20
 _FEWEST_BAD = 5
+_READ_AT_ONCE = 4096
 
 
 class Keys(SourceKeys):
@@ -185,8 +186,11 @@ def _read_all(paths: Sequence[Path], keys: Keys) -> _Read:
         thumbnails[number] = duplicates.thumbnail(image)
         return digest, ""
 
+    results: list[tuple[str, str]] = []
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        results = list(threads.map(read, range(len(paths))))
+        for start in range(0, len(paths), _READ_AT_ONCE):  # what is submitted takes memory
+            numbers = range(start, min(start + _READ_AT_ONCE, len(paths)))
+            results.extend(threads.map(read, numbers))
     digests, reasons = (list(column) for column in zip(*results, strict=True))
     return _Read(digests, reasons, pixels, thumbnails)
 

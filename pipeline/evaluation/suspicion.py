@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,33 +28,38 @@ class Suspicions:
     shares: np.ndarray
 
 
-def suspicions(features: np.ndarray, labels: np.ndarray) -> Suspicions:
+def suspicions(features: Callable[[np.ndarray], np.ndarray], labels: np.ndarray) -> Suspicions:
     """Return the images whose nearest neighbours by cosine mostly carry one other label.
 
     After Bahri, Jiang and Gupta, Deep k-NN for Noisy Labels, 2020. Where there are very many
     images, neighbours are looked for among 5,000 of them.
 
     Args:
-        features: float (n, units), from a network that did not learn these labels.
+        features: returns those of the images with some numbers, float (n, units), from a network
+            that did not learn these labels. It is asked for some at a time, so that the memory
+            does not grow with the images.
         labels: int (n,).
     """
-    directions = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     count = len(labels)
     references = np.unique(np.linspace(0, count - 1, min(count, _MOST_REFERENCES)).astype(int))
     # Of a class with few images, few can be among the neighbours.
     smallest = int(np.bincount(labels[references])[np.unique(labels)].min())
     nearest = max(min(NEIGHBOURS, smallest // 2), 1)
-    classes = int(labels.max()) + 1
-    shares = np.empty((count, classes))
+    classes = np.arange(int(labels.max()) + 1)
+    known = _directions(features(references))
+    suggested, most = np.empty(count, np.int64), np.empty(count)
     for start in range(0, count, _CHUNK):
         rows = np.arange(start, min(start + _CHUNK, count))
-        similarity = directions[rows] @ directions[references].T
+        similarity = _directions(features(rows)) @ known.T
         similarity[rows[:, np.newaxis] == references] = -np.inf  # nothing is its own neighbour
         found = np.argpartition(-similarity, nearest - 1, axis=1)[:, :nearest]
-        carried = labels[references[found]]
-        shares[rows] = (carried[..., np.newaxis] == np.arange(classes)).mean(axis=1)
-    shares[np.arange(count), labels] = 0
-    most = shares.max(axis=1)
+        shares = (labels[references[found]][..., np.newaxis] == classes).mean(axis=1)
+        shares[np.arange(len(rows)), labels[rows]] = 0
+        suggested[rows], most[rows] = shares.argmax(axis=1), shares.max(axis=1)
     doubtful = np.flatnonzero(most >= FEWEST_AGREEING)
     doubtful = doubtful[np.argsort(-most[doubtful], kind="stable")]
-    return Suspicions(doubtful, shares[doubtful].argmax(axis=1), most[doubtful])
+    return Suspicions(doubtful, suggested[doubtful], most[doubtful])
+
+
+def _directions(features: np.ndarray) -> np.ndarray:
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from pipeline.data.splits import Split
 
 BATCH = 32
-_MOST_IN_MEMORY = 256 * 2**20  # bytes of activations; more are read from where they are kept
+# Bytes of activations, of which TensorFlow makes several copies; more are read from their files.
+_MOST_IN_MEMORY = 32 * 2**20
 _FORMAT = 2  # of what is kept; another number makes everything be computed anew
 
 

@@ -60,15 +60,14 @@ class TransferFitting:
         """Return the precision of the head's features, their error, and images per second."""
         return self._report
 
-    def training_features(self) -> np.ndarray:
-        """Return the frozen base's features of the training images, float32 (n, units).
+    def training_features(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the frozen base's features of some training images, float32 (n, units).
 
         They are the means of the first four views of each image.
         """
         assert self._features is not None
-        everything = np.arange(len(self._features))
         views = range(min(self._features.views, 4))
-        return np.mean([self._features.of(everything, view)[0] for view in views], axis=0)
+        return np.mean([self._features.of(numbers, view)[0] for view in views], axis=0)
 
     def outputs(self, split: Split, name: str) -> np.ndarray | None:
         """Return what the whole stock model gives for the images of a split, (n, units).

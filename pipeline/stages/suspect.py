@@ -42,7 +42,7 @@ def suspect(splits: Splits, trained: Trained, *, say: Callable[[str], None]) -> 
     if not trained.fitting:
         return []
     split, names = splits.train, splits.class_names
-    found = suspicions(trained.fitting.training_features(), split.labels)
+    found = suspicions(trained.fitting.training_features, split.labels)
     suspects = [
         Suspect(
             int(index),

@@ -7,12 +7,16 @@ import pytest
 from sklearn.datasets import load_digits
 
 from pipeline.evaluation import suspicion
-from pipeline.evaluation.suspicion import suspicions
+from pipeline.evaluation.suspicion import Suspicions
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
     found = load_digits()
     return found.data.astype(np.float32), found.target.astype(np.int64)
+
+
+def suspicions(features: np.ndarray, labels: np.ndarray) -> Suspicions:
+    return suspicion.suspicions(lambda numbers: features[numbers], labels)
 
 
 def test_most_wrong_labels_are_found_and_few_others() -> None:
