@@ -354,6 +354,8 @@ def main() -> None:
     arguments.count = (
         arguments.count or {"kills": 20, "images": 200, "recipes": 1000}[arguments.what]
     )
+    # In the background of a shell it is ignored, which the runs would inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     chance = random.Random(arguments.seed)
     job = {"kills": kills, "images": images, "recipes": recipes}[arguments.what]
     sys.exit(0 if job(arguments, chance) else 1)
