@@ -12,6 +12,7 @@ from pipeline.evaluation.pages import page
 from pipeline.evaluation.predictions import Difference, Predictions, difference
 
 _TEMPLATE = "comparison.html.jinja"
+_COUNTS = ("best_epoch", "val_duplicates", "test_duplicates")
 
 
 @dataclass(frozen=True)
@@ -162,9 +163,15 @@ def _recipe_rows(comparison: Comparison) -> list[list[str]]:
 
 def _result_rows(comparison: Comparison) -> list[list[str]]:
     return [
-        [name, *("–" if value is None else f"{value:.4f}" for value in values)]
+        [name, *(_shown(name, value) for value in values)]
         for name, values in comparison.results.items()
     ]
+
+
+def _shown(name: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.0f}" if name in _COUNTS else f"{value:.4f}"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -83,6 +83,15 @@ def test_the_terminal_has_aligned_tables_and_a_sentence_for_each(compared: Compa
     assert "val: new against old, on the same 200 images: better\n  accuracy +0.2000 (" in text
 
 
+def test_what_is_counted_has_no_decimals() -> None:
+    counted = Comparison(("a", "b"), {}, {"best_epoch": [3.0, None], "val_ece": [1.0, 0.5]}, ())
+    lines = comparison.as_text(counted).splitlines()
+    assert [line.split() for line in lines if line.startswith(("best", "val"))] == [
+        ["best_epoch", "3", "–"],
+        ["val_ece", "1.0000", "0.5000"],
+    ]
+
+
 def test_as_csv_it_can_be_read_again(compared: Comparison) -> None:
     header, *rows = csv.reader(io.StringIO(comparison.as_csv(compared)))
     assert header[:2] == ["kind", "name"]
