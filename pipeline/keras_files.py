@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, first_line_of
 
 if TYPE_CHECKING:
     import keras
@@ -54,7 +54,7 @@ def load(path: Path) -> keras.Model:
     except Exception as error:  # whatever a file from elsewhere leads the loader to
         text = str(error).strip()
         found = re.search(r"Not allowed: .*", text)  # Keras puts what it is after a list
-        first = found[0] if found else text.partition("\n")[0]
+        first = found[0] if found else first_line_of(error)
         raise ModelError(f"{path} cannot be loaded as a Keras model. {first[:300]}") from None
     for warning in warned:
         if "freshly-initialized" in str(warning.message):

@@ -37,6 +37,7 @@ def feature_maps(
     Returns:
         float32 (n, rows, columns, channels).
     """
+    # A copy also has a digest of its own, of the weights that fine-tuning may have changed.
     unpooled = dataclasses.replace(cut, pool=False, place=_PLACE)
     extractor = exact(unpooled, classes=classes, limit=limit, say=say)
     some = Split(

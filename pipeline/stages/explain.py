@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.errors import DataError, PipelineError
+from pipeline.errors import DataError, PipelineError, first_line_of
 from pipeline.features import kept
 from pipeline.secrets import masked
 
@@ -43,7 +43,7 @@ def _explained(error: Exception) -> Exception:
         return DataError(wrapped[1].strip())
     # TensorFlow has a class of its own for it.
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-        first = message.partition("\n")[0][:200].rstrip(".") or "the system gave no more"
+        first = first_line_of(error, 200).rstrip(".") or "the system gave no more"
         return PipelineError(_OUT_OF_MEMORY.format(first))
     if isinstance(error, OSError) and error.errno in (*_FULL, *_FORBIDDEN):
         return PipelineError(_unwritable(error))
