@@ -25,13 +25,13 @@ def ours(mnist: str, epochs: int) -> dict[str, float]:
     """Return the seconds of an epoch and the test accuracy of a run of the recipe."""
     import mlflow
 
-    from pipeline.recipe.load import load
-    from pipeline.run import run
+    from pipeline.recipe.loader import load_recipe
+    from pipeline.workflows.single_run import run
 
     changes = (f"data.path={mnist}", "data.augmentation=[]", f"training.epochs={epochs}")
     with tempfile.TemporaryDirectory() as folder:
         store = f"tracking.uri=sqlite:///{folder}/mlflow.db"
-        result = run(load(RECIPE, (*changes, store)), say=lambda message: None)
+        result = run(load_recipe(RECIPE, (*changes, store)))
         client = mlflow.MlflowClient(result.tracking_uri)
         seconds = [m.value for m in client.get_metric_history(result.run_id, "epoch/seconds")]
     return {
@@ -49,8 +49,8 @@ def bare(mnist: str, epochs: int) -> dict[str, float]:
 
     from pipeline.data import mnist as source
 
-    keys = source.Keys(source="mnist", path=mnist)
-    splits = source.load(keys, say=lambda message: None)
+    keys = source.MnistConfig(source="mnist", path=mnist)
+    splits = source.load(keys)
     arrays = {
         name: (split.images.read(np.arange(len(split))), keras.utils.to_categorical(split.labels))
         for name, split in splits.named().items()

@@ -75,7 +75,7 @@ def timed(job: str, model: Path, folder: Path) -> dict[str, float]:
     """Return the seconds and the peak memory of one job."""
     from pipeline.inference import classifier as classifiers
 
-    classifier = classifiers.load(model)
+    classifier = classifiers.load_classifier(model)
     files = sorted(folder.glob("*.jpg"))
     function = {"ours": ours, "files": prepared, "decoded": decoded}[job]
     nothing = np.zeros((128, *classifier.interface.image_shape), np.float32)
@@ -94,9 +94,9 @@ def decode_all(model: Path, folder: Path) -> None:
     """Write the decoded images of a folder into it."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from pipeline.inference.interface import load
+    from pipeline.inference.model_interface import load_interface
 
-    interface, files = load(model), sorted(folder.glob("*.jpg"))
+    interface, files = load_interface(model), sorted(folder.glob("*.jpg"))
     shape = (len(files), *interface.image_shape)
     pixels = np.lib.format.open_memmap(folder / DECODED, "w+", np.uint8, shape)
     with ThreadPoolExecutor() as threads:

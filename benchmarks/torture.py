@@ -183,7 +183,7 @@ def images(arguments: argparse.Namespace, chance: random.Random) -> bool:
     import numpy as np
 
     from pipeline.data import image_folder
-    from pipeline.data.decode import BadImageError, decode
+    from pipeline.data.image_decoding import BadImageError, decode_image
 
     with tempfile.TemporaryDirectory() as folder:
         copied = Path(folder, "photographs")
@@ -202,17 +202,17 @@ def images(arguments: argparse.Namespace, chance: random.Random) -> bool:
             else:
                 content[place : place + 1000] = bytes(len(content[place : place + 1000]))
             path.write_bytes(content)
-        keys = image_folder.Keys(
+        keys = image_folder.ImageFolderConfig(
             source="image_folder", path=copied, image_size=(64, 64), max_bad=1.0
         )
-        splits = image_folder.load(keys, say=lambda message: None)
+        splits = image_folder.load(keys)
         left_out = {file.name for file in splits.quarantined}
         wrong = 0
         for split in splits.named().values():
             pixels = split.images.read(np.arange(len(split)))
             for name, image, label in zip(split.names, pixels, split.labels, strict=True):
                 try:
-                    own = decode((copied / name).read_bytes(), size=(64, 64), resize="crop")
+                    own = decode_image((copied / name).read_bytes(), size=(64, 64), resize="crop")
                 except BadImageError:
                     wrong += 1
                     continue
@@ -231,9 +231,9 @@ def images(arguments: argparse.Namespace, chance: random.Random) -> bool:
 def recipes(arguments: argparse.Namespace, chance: random.Random) -> bool:
     """Validate recipes changed at random; return whether each ended in 0 or 2 with no traceback."""
     from pipeline.cli import main
-    from pipeline.recipe.shipped import shipped
+    from pipeline.recipe.shipped import shipped_recipes
 
-    texts = [path.read_text(encoding="utf-8") for path in shipped().values()]
+    texts = [path.read_text(encoding="utf-8") for path in shipped_recipes().values()]
     ended: Counter[str] = Counter()
     broken, slowest = 0, 0.0
     with tempfile.TemporaryDirectory() as folder:

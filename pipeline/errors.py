@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 
-def one_line(text: str) -> str:
+def escape_unprintable(text: str) -> str:
     """Return `text` with escapes for line breaks and for all else that is not printable."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
@@ -43,13 +43,13 @@ class UsageError(PipelineError):
     exit_code = 2
 
 
-def first_line_of(error: object, most: int = 300) -> str:
+def first_line(error: object, most: int = 300) -> str:
     """Return the first line of an error's text, at most so many characters of it."""
     return str(error).strip().partition("\n")[0][:most]
 
 
 @dataclass(frozen=True)
-class Problem:
+class RecipeProblem:
     """One thing wrong with a recipe.
 
     Attributes:
@@ -74,6 +74,6 @@ class RecipeError(PipelineError):
 
     exit_code = 2
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[RecipeProblem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import ModelError, first_line_of
+from pipeline.errors import ModelError, first_line
 
 if TYPE_CHECKING:
     import keras
@@ -35,7 +35,7 @@ _PLAIN_VALUES = frozenset(
 _KEYS_OF_FILES = ("filepath", "idf_weights", "vocabulary")
 
 
-def load(path: Path) -> keras.Model:
+def load_keras_file(path: Path) -> keras.Model:
     """Return the model in a .keras file, not compiled.
 
     Raises:
@@ -54,7 +54,7 @@ def load(path: Path) -> keras.Model:
     except Exception as error:  # whatever a file from elsewhere leads the loader to
         text = str(error).strip()
         found = re.search(r"Not allowed: .*", text)  # Keras puts what it is after a list
-        first = found[0] if found else first_line_of(error)
+        first = found[0] if found else first_line(error)
         raise ModelError(f"{path} cannot be loaded as a Keras model. {first[:300]}") from None
     for warning in warned:
         if "freshly-initialized" in str(warning.message):

@@ -23,17 +23,17 @@ MASK = "***"
 def is_secret(name: str, value: str) -> bool:
     """Return whether an environment variable looks like a secret, by its name or its value."""
     words = re.split(r"[_\d]+", name.lower())
-    return any(map(_WORDS.fullmatch, words)) or without_credentials(value) != value
+    return any(map(_WORDS.fullmatch, words)) or mask_credentials(value) != value
 
 
-def without_credentials(text: str) -> str:
+def mask_credentials(text: str) -> str:
     """Return `text` with *** for the password, or the token, of each address in it."""
     text = _USER_AND_PASSWORD.sub(rf"\1\2:{MASK}@", text)
     text = _TOKEN_AS_USER.sub(rf"\1{MASK}@", text)
     return _QUERY.sub(rf"\1{MASK}", text)
 
 
-def masked(text: str, secrets: Mapping[str, str]) -> str:
+def mask_secrets(text: str, secrets: Mapping[str, str]) -> str:
     """Return `text` as it may be shown and kept.
 
     Args:
@@ -42,4 +42,4 @@ def masked(text: str, secrets: Mapping[str, str]) -> str:
     """
     for value in sorted(secrets, key=len, reverse=True):  # one may be part of another
         text = text.replace(value, secrets[value])
-    return without_credentials(text)
+    return mask_credentials(text)

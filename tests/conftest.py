@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pipeline.run import Result
+    from pipeline.workflows.single_run import RunResult
 
 ROOT = Path(__file__).parent.parent
 TEST_DATA = Path(os.environ.get("PIPELINE_TEST_DATA", ROOT.parent / "shared" / "data"))
@@ -48,6 +49,24 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def messages() -> Iterator[list[str]]:
+    """What the package logs from level INFO on, warnings with `WARNING: ` before them."""
+    found: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            prefix = "WARNING: " if record.levelno >= logging.WARNING else ""
+            found.append(f"{prefix}{record.getMessage()}")
+
+    logger, listener, level = logging.getLogger("pipeline"), Listener(), logging.root.level
+    logger.addHandler(listener)
+    logger.setLevel(logging.INFO)
+    yield found
+    logger.removeHandler(listener)
+    logger.setLevel(level)
+
+
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that features are kept in: one for each test."""
@@ -59,18 +78,18 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True, scope="session")
 def runs_are_not_verified() -> Iterator[None]:
     """Spare runs the fresh process, which takes seconds, where a test does not ask for it."""
-    from pipeline.stages import reload
+    from pipeline.stages import verify_model
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reload, "FreshProcess", lambda: None)
+        patch.setattr(verify_model, "FreshProcess", lambda: None)
         yield
 
 
 @pytest.fixture(scope="session")
-def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Result:
+def digits_run(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     """A run called `digits`, finished in a store of its own, which `tracking_uri` names."""
-    from pipeline.recipe.load import load
-    from pipeline.run import run
+    from pipeline.recipe.loader import load_recipe
+    from pipeline.workflows.single_run import run
 
     folder = tmp_path_factory.mktemp("digits")
     recipe = folder / "digits.yaml"
@@ -83,14 +102,14 @@ def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Result:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        return run(load(recipe), say=lambda message: None)
+        return run(load_recipe(recipe))
 
 
 @pytest.fixture(scope="session")
-def digits_model(digits_run: Result) -> Path:
+def digits_model(digits_run: RunResult) -> Path:
     """The folder of the files of the model that `digits_run` logged."""
     from pipeline.tracking.lookup import files_of, find_model
-    from pipeline.tracking.model import DATA
+    from pipeline.tracking.mlflow_model import DATA
     from pipeline.tracking.store import open_store
 
     store = open_store(digits_run.tracking_uri)

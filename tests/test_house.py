@@ -16,21 +16,20 @@ PACKAGE = Path(pipeline.__file__).parent
 # A room may import from the rooms named after it, and from the foundations.
 FOUNDATIONS = {
     "errors",
-    "section",
+    "config",
     "suggestions",
     "stopwatch",
-    "engines",
-    "locking",
-    "durable",
-    "interruption",
+    "backend",
+    "file_locks",
+    "atomic_files",
+    "shutdown",
     "secrets",
+    "console",
     "keras_files",
 }
 ARROWS: dict[str, set[str]] = {
     "cli": {
-        "run",
-        "seeds",
-        "tune",
+        "workflows",
         "tuning",
         "evaluation",
         "tracking",
@@ -38,11 +37,19 @@ ARROWS: dict[str, set[str]] = {
         "recipe",
         "inference",
         "export",
-        "evaluate",
     },
-    "seeds": {"run", "stages", "evaluation", "recipe", "tracking"},
-    "tune": {"run", "search", "stages", "recipe", "tracking", "tuning"},
-    "search": {
+    "workflows": {
+        "trials",
+        "stages",
+        "recipe",
+        "data",
+        "training",
+        "tracking",
+        "tuning",
+        "evaluation",
+        "inference",
+    },
+    "trials": {
         "stages",
         "recipe",
         "tuning",
@@ -52,7 +59,6 @@ ARROWS: dict[str, set[str]] = {
         "data",
         "models",
     },
-    "run": {"stages", "recipe", "data", "training", "tracking"},
     "stages": {
         "recipe",
         "features",
@@ -66,7 +72,6 @@ ARROWS: dict[str, set[str]] = {
     "recipe": {"data", "models", "training", "tuning"},
     "features": {"training", "models", "data"},
     "inference": {"data", "evaluation"},
-    "evaluate": {"stages", "inference", "evaluation", "data", "tracking"},
     "export": {"inference", "data", "evaluation"},
     "training": set(),
     "evaluation": set(),

@@ -73,20 +73,20 @@ def with_head(saved: Path, rewritten: Callable[..., Path]) -> Callable[[Callable
 
 def refusal_of(path: Path) -> str:
     with pytest.raises(ModelError) as refused:
-        keras_files.load(path)
+        keras_files.load_keras_file(path)
     return str(refused.value)
 
 
 def test_a_network_of_keras_s_own_layers_is_loaded(saved: Path) -> None:
     expected = keras.saving.load_model(saved, compile=False)(PIXELS)
-    np.testing.assert_array_equal(keras_files.load(saved)(PIXELS), expected)
+    np.testing.assert_array_equal(keras_files.load_keras_file(saved)(PIXELS), expected)
 
 
 def test_a_compiled_model_is_loaded_without_its_optimizer(tmp_path: Path) -> None:
     model = network()
     model.compile("adam", "mse", metrics=["accuracy"])
     model.save(tmp_path / "model.keras")
-    assert not keras_files.load(tmp_path / "model.keras").compiled
+    assert not keras_files.load_keras_file(tmp_path / "model.keras").compiled
 
 
 def test_a_lambda_layer_is_refused_and_not_run(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli import COMMANDS
-from pipeline.recipe.load import load
-from pipeline.recipe.shipped import description_of, shipped
+from pipeline.recipe.loader import load_recipe
+from pipeline.recipe.shipped import description_of, shipped_recipes
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -50,7 +50,7 @@ def test_every_shipped_recipe_stands_in_the_table_with_its_description() -> None
     table = {
         Path(key.strip("`")).stem: value for key, value in table_after("`pipeline list`").items()
     }
-    assert table == {name: description_of(path) for name, path in shipped().items()}
+    assert table == {name: description_of(path) for name, path in shipped_recipes().items()}
 
 
 def test_the_recipe_by_example_is_valid(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_the_recipe_by_example_is_valid(tmp_path: Path) -> None:
     (tmp_path / "recipes").mkdir()
     path = tmp_path / "recipes" / "flowers.yaml"
     path.write_text(text)
-    loaded = load(path, environment={})
+    loaded = load_recipe(path, environment={})
     assert loaded.recipe.name == "flowers"
     assert loaded.warnings == ()
 

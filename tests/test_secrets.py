@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.secrets import is_secret, masked, without_credentials
+from pipeline.secrets import is_secret, mask_credentials, mask_secrets
 
 
 @pytest.mark.parametrize(
@@ -22,10 +22,10 @@ from pipeline.secrets import is_secret, masked, without_credentials
     ],
 )
 def test_an_address_is_shown_without_its_password(address: str, shown: str) -> None:
-    assert without_credentials(address) == shown
+    assert mask_credentials(address) == shown
     message = f"Cannot reach {address} now. Try {address} again."
-    assert without_credentials(message) == f"Cannot reach {shown} now. Try {shown} again."
-    assert without_credentials(shown) == shown
+    assert mask_credentials(message) == f"Cannot reach {shown} now. Try {shown} again."
+    assert mask_credentials(shown) == shown
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_an_address_is_shown_without_its_password(address: str, shown: str) -> N
     ],
 )
 def test_what_has_no_password_stays(text: str) -> None:
-    assert without_credentials(text) == text
+    assert mask_credentials(text) == text
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,6 @@ def test_a_secret_is_known_by_its_name_or_its_value(name: str, value: str, is_on
 
 def test_a_secret_is_shown_as_its_variable_even_if_it_is_part_of_another() -> None:
     secrets = {"abc": "${A_TOKEN}", "abcdef": "${B_TOKEN}"}
-    assert masked("abcdef, abc and https://me:x@h", secrets) == (
+    assert mask_secrets("abcdef, abc and https://me:x@h", secrets) == (
         "${B_TOKEN}, ${A_TOKEN} and https://me:***@h"
     )

@@ -16,9 +16,9 @@ from pipeline.cli import (
     compare,
     copy,
     deliver,
+    error_reporting,
     evaluate,
     export,
-    failures,
     predict,
     run,
     schema,
@@ -29,6 +29,7 @@ from pipeline.cli import (
     validate,
 )
 from pipeline.cli import list as list_
+from pipeline.console import console_logging
 
 COMMANDS: tuple[click.Command, ...] = (
     run.command,
@@ -67,7 +68,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names need not be UTF-8
         sys.stdout.reconfigure(errors="backslashreplace")
-    return failures.guarded(lambda: cli.main(argv, "pipeline", standalone_mode=False))
+    with console_logging():
+        return error_reporting.run_guarded(
+            lambda: cli.main(argv, "pipeline", standalone_mode=False)
+        )
 
 
 def entry_point() -> None:

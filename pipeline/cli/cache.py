@@ -17,17 +17,19 @@ def command(clear: bool) -> None:
     What a frozen base computes is kept on the disk, so that a second run, a changed head and every
     trial start from it. PIPELINE_CACHE names the folder, runtime.cache_gb of a recipe its limit.
     """
-    from pipeline.features import kept
+    from pipeline.features import feature_cache
 
     if clear:
-        click.echo(f"{_size(kept.clear())} are free again in {kept.folder()}")
+        click.echo(
+            f"{_size(feature_cache.clear())} are free again in {feature_cache.cache_directory()}"
+        )
         return
-    entries = kept.entries()
+    entries = feature_cache.list_entries()
     for entry in entries:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
         click.echo(f"{entry.key[:12]}  {_size(entry.size):>10}  {used}  {entry.label}")
     total = _size(sum(entry.size for entry in entries))
-    click.echo(f"{total} in {len(entries)} entries in {kept.folder()}")
+    click.echo(f"{total} in {len(entries)} entries in {feature_cache.cache_directory()}")
 
 
 def _size(count: int) -> str:

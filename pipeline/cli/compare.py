@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.options import say, uri_option
+from pipeline.cli.options import uri_option
 from pipeline.errors import UsageError
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from pipeline.evaluation.comparison import Comparison, Contender
@@ -41,7 +44,7 @@ def command(runs: tuple[str, ...], output: Path | None, uri: str | None) -> None
             output.write_text(write(comparison), encoding="utf-8", errors="replace")
         except OSError as error:
             raise UsageError(f"{output} cannot be written: {error.strerror}.") from None
-        say(f"Written to {output}")
+        logger.info(f"Written to {output}")
 
 
 def _writer(output: Path | None) -> Callable[[Comparison], str] | None:
@@ -62,7 +65,9 @@ def _contender(store: Store, called: str) -> Contender:
 
     run = find_run(store, called)
     with artifacts_of(store, run, "predictions") as paths:
-        given = {path.stem: predictions.read(path) for path in sorted(paths, reverse=True)}
+        given = {
+            path.stem: predictions.read_predictions(path) for path in sorted(paths, reverse=True)
+        }
     if not given:
-        say(f"The run {run.info.run_name} ({run.info.run_id}) has no predictions to pair.")
+        logger.info(f"The run {run.info.run_name} ({run.info.run_id}) has no predictions to pair.")
     return Contender(run.info.run_name, run.info.run_id, run.data.params, run.data.metrics, given)

@@ -18,4 +18,4 @@ def command(name: str, destination: Path) -> None:
     """
     from pipeline.recipe import shipped
 
-    click.echo(shipped.copy(name, destination))
+    click.echo(shipped.copy_shipped(name, destination))

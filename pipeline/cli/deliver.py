@@ -16,14 +16,14 @@ def command(folder: Path, uri: str | None) -> None:
     """Send what a run could not send.
 
     A run whose store could not be reached leaves it in FOLDER."""
-    from pipeline.tracking import deliveries
-    from pipeline.tracking.recorder import deliver
-    from pipeline.tracking.store import open_store, with_credentials
+    from pipeline.tracking import outbox
+    from pipeline.tracking.run_logger import send_outbox
+    from pipeline.tracking.store import open_store, restore_credentials
 
     try:
-        run_id, run_uri, waiting = deliveries.read(folder / "deliveries.json")
+        run_id, run_uri, waiting = outbox.read_outbox(folder / "deliveries.json")
     except (OSError, ValueError) as error:
         raise UsageError(f"{folder} holds nothing that a run left: {error}.") from None
-    store = open_store(uri or with_credentials(run_uri))
-    deliver(folder, store.client, run_id, waiting)
+    store = open_store(uri or restore_credentials(run_uri))
+    send_outbox(folder, store.client, run_id, waiting)
     click.echo(f"{len(waiting)} parts of run {run_id} sent to {store.uri}")

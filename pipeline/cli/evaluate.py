@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import click
 
-from pipeline.cli.options import run_argument, say, uri_option
-from pipeline.cli.progress import shown
+from pipeline.cli.options import run_argument, uri_option
+from pipeline.cli.prediction_progress import show_progress
+
+logger = logging.getLogger(__name__)
 
 
 @click.command("evaluate")
@@ -24,19 +27,19 @@ def command(run: str, data: Path, uri: str | None) -> None:
 
     The metrics, the predictions and the report become a child run of it. A file that
     cannot be read is left out, named and counted."""
-    from pipeline.evaluate import PREFIX, evaluate, record
     from pipeline.inference import classifier as classifiers
     from pipeline.tracking.lookup import files_of, find_model
-    from pipeline.tracking.model import DATA
+    from pipeline.tracking.mlflow_model import DATA
     from pipeline.tracking.store import open_store
+    from pipeline.workflows.model_evaluation import PREFIX, evaluate, log_external_evaluation
 
     store = open_store(uri)
     model = find_model(store, run)
     with files_of(store, model) as folder:
-        found = evaluate(classifiers.load(folder / DATA), data, shown=shown)
+        found = evaluate(classifiers.load_classifier(folder / DATA), data, shown=show_progress)
     for name, reason in found.left_out.items():
-        say(f"Left out {name}: {reason}")
-    run_id = record(found, data, store=store, model=model, say=say)
+        logger.info(f"Left out {name}: {reason}")
+    run_id = log_external_evaluation(found, data, store=store, model=model)
     values = {name.removeprefix(f"{PREFIX}_"): value for name, value in found.metrics.items()}
     click.echo(
         f"{model.run_name} on {data}: accuracy {values['accuracy']:.4f} "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.options import run_argument, say, uri_option
+from pipeline.cli.options import run_argument, uri_option
 from pipeline.errors import ModelError
-from pipeline.export.formats import FORMATS, refuse_absent
+from pipeline.export.formats import FORMATS, check_installed
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    from pipeline.export.exporting import Export
+    from pipeline.export.exporter import Export
 
 
 @click.command("export")
@@ -51,37 +54,37 @@ def command(
     Each format goes to a folder of its own, with the names of the classes and how images are read
     beside the model. Each is loaded again and compared with the Keras model on real images, which
     becomes metrics of the run. The exit code is 1 if an image gets another class."""
-    from pipeline.export import images as comparing
-    from pipeline.export.exporting import export
+    from pipeline.export import comparison_images as comparing
+    from pipeline.export.exporter import export
     from pipeline.inference import classifier as classifiers
-    from pipeline.inference.files import find
-    from pipeline.recipe.load import load
+    from pipeline.inference.input_files import expand_paths
+    from pipeline.recipe.loader import load_recipe
     from pipeline.tracking.lookup import files_of, find_model, recipe_of
-    from pipeline.tracking.model import DATA
-    from pipeline.tracking.recorder import add_metrics
+    from pipeline.tracking.mlflow_model import DATA
+    from pipeline.tracking.run_logger import log_metrics_after_end
     from pipeline.tracking.store import open_store
 
     chosen = tuple(dict.fromkeys(formats))
     for name in chosen:
-        refuse_absent(name)
-    files = find(images)
+        check_installed(name)
+    files = expand_paths(images)
     store = open_store(uri)
     model = find_model(store, run)
     with files_of(store, model) as folder, contextlib.redirect_stdout(sys.stderr):
-        classifier = classifiers.load(folder / DATA)
+        classifier = classifiers.load_classifier(folder / DATA)
         if files:
-            pixels = comparing.of_files(files, classifier.interface)
+            pixels = comparing.images_from_files(files, classifier.interface)
         else:
             with recipe_of(store, model) as recipe:
-                pixels = comparing.held_out(load(recipe).recipe.data, say=say)
+                pixels = comparing.validation_images(load_recipe(recipe).recipe.data)
         exports = []
         for name in chosen:
-            say(f"Writing {name}")
+            logger.info(f"Writing {name}")
             try:
                 exports.append(export(classifier, name, output / model.run_name / name, pixels))
             except ModelError as error:  # the other formats may do
-                say(f"Error: {error}")
-    add_metrics(store, model.run_id, _metrics(exports))
+                logger.info(f"Error: {error}")
+    log_metrics_after_end(store, model.run_id, _metrics(exports))
     for line in _table(exports):
         click.echo(line)
     is_good = len(exports) == len(chosen) and all(exported.agrees for exported in exports)

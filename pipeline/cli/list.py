@@ -8,9 +8,9 @@ import click
 @click.command("list")
 def command() -> None:
     """List the shipped recipes."""
-    from pipeline.recipe.shipped import description_of, shipped
+    from pipeline.recipe.shipped import description_of, shipped_recipes
 
-    recipes = shipped()
+    recipes = shipped_recipes()
     width = max(map(len, recipes), default=0)
     for name, path in recipes.items():
         click.echo(f"{name:<{width}}  {description_of(path)}")

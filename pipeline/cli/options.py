@@ -10,7 +10,7 @@ import click
 recipe_argument = click.argument("recipe", type=click.Path(path_type=Path), metavar="RECIPE")
 set_option = click.option(
     "--set",
-    "substitutions",
+    "overrides",
     multiple=True,
     metavar="PATH=VALUE",
     help="Replace a value of the recipe, as in optimizer.learning_rate=3e-4. Repeatable.",
@@ -18,11 +18,6 @@ set_option = click.option(
 
 run_argument = click.argument("run", metavar="RUN")
 uri_option = click.option("--uri", help="The store; unless given, the one that runs here go to.")
-
-
-def say(message: str) -> None:
-    """Tell a person something, on standard error."""
-    click.echo(message, err=True)
 
 
 def interrupt(*_: Any) -> None:

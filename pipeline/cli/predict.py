@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import logging
 import os
 import sys
 import time
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.options import run_argument, say, uri_option
-from pipeline.cli.progress import shown
+from pipeline.cli.options import run_argument, uri_option
+from pipeline.cli.prediction_progress import show_progress
 from pipeline.errors import UsageError
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from pipeline.inference.prediction import Prediction
@@ -38,30 +41,32 @@ def command(
     file, on standard output unless a file is named for it. A file that cannot be read is a row with
     an error, and the exit code is 1 then."""
     from pipeline.inference import classifier as classifiers
-    from pipeline.inference.files import find
+    from pipeline.inference.input_files import expand_paths
     from pipeline.inference.prediction import predict
     from pipeline.tracking.lookup import files_of, find_model
-    from pipeline.tracking.model import DATA
+    from pipeline.tracking.mlflow_model import DATA
     from pipeline.tracking.store import open_store
 
-    files = find(paths)
+    files = expand_paths(paths)
     store = open_store(uri)
     model = find_model(store, run)
     with _opened(output) as table, files_of(store, model) as folder:
-        say(f"Using the model of {model.run_name} ({model.run_id})")
-        classifier = classifiers.load(folder / DATA)
+        logger.info(f"Using the model of {model.run_name} ({model.run_id})")
+        classifier = classifiers.load_classifier(folder / DATA)
         names = classifier.interface.class_names
         top = min(top, len(names))
         table.writerow(_header(top))
         started = time.monotonic()
         errors = 0
-        for prediction in shown(predict(classifier, files, classifier.interface.read), len(files)):
+        for prediction in show_progress(
+            predict(classifier, files, classifier.interface.read), len(files)
+        ):
             table.writerow(_row(prediction, names, top))
             errors += bool(prediction.error)
     seconds = time.monotonic() - started
-    say(f"{len(files):,} images in {seconds:.1f} s, {len(files) / seconds:,.0f} a second")
+    logger.info(f"{len(files):,} images in {seconds:.1f} s, {len(files) / seconds:,.0f} a second")
     if errors:
-        say(f"{errors:,} could not be read; the column `error` says why.")
+        logger.info(f"{errors:,} could not be read; the column `error` says why.")
     return 1 if errors else 0
 
 

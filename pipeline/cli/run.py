@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import logging
 import signal
 import sys
 from pathlib import Path
@@ -12,12 +13,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.options import interrupt, recipe_argument, say, set_option
-from pipeline.errors import UsageError, one_line
+from pipeline.cli.options import interrupt, recipe_argument, set_option
+from pipeline.errors import UsageError, escape_unprintable
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    from pipeline.run import Result
-    from pipeline.seeds import SeedsResult
+    from pipeline.workflows.multi_seed import SeedsResult
+    from pipeline.workflows.single_run import RunResult
 
 
 @click.command("run")
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def command(
     recipe: Path,
-    substitutions: tuple[str, ...],
+    overrides: tuple[str, ...],
     resume: str | None,
     seeds: int | None,
     as_json: bool,
@@ -45,32 +48,32 @@ def command(
     """Train, evaluate and log a recipe.
 
     With --seeds, the seed of the recipe and those that follow it, each a run under one run."""
-    from pipeline.recipe.load import load
-    from pipeline.run import run
-    from pipeline.seeds import run_seeds
+    from pipeline.recipe.loader import load_recipe
+    from pipeline.workflows.multi_seed import run_seeds
+    from pipeline.workflows.single_run import run
 
     if seeds and resume:
         raise UsageError(
             "--seeds begins runs, --resume goes on with one. Give one of them; what a run with "
             "--seeds left is gone on with by --set seed=SEED --resume RUN."
         )
-    loaded = load(recipe, substitutions)
+    loaded = load_recipe(recipe, overrides)
     for warning in loaded.warnings:
-        say(str(warning))
+        logger.info(str(warning))
     signal.signal(signal.SIGTERM, interrupt)  # what clusters send is an interruption too
-    result: Result | SeedsResult
+    result: RunResult | SeedsResult
     with contextlib.redirect_stdout(sys.stderr):  # what Keras prints is not the result
         if seeds:
-            result = several = run_seeds(recipe, substitutions, seeds, say=say)
+            result = several = run_seeds(recipe, overrides, seeds)
             summary = _summary_of_seeds(several)
         else:
-            result = single = run(loaded, say=say, resume=resume)
+            result = single = run(loaded, resume=resume)
             summary = _summary(single)
     as_object = json.dumps(dataclasses.asdict(result), ensure_ascii=False)
     click.echo(as_object if as_json else summary)
 
 
-def _summary(result: Result) -> str:
+def _summary(result: RunResult) -> str:
     """Return the result as lines for people: the figures that matter, and where the rest is."""
     lines = [f"{result.name}: best epoch {result.best_epoch} of {result.epochs}"]
     for split, images in result.images.items():
@@ -84,7 +87,7 @@ def _summary(result: Result) -> str:
             lines.append(f"  {split:<5} {'  '.join(shown)}  of {images:,} images{chose}")
     if result.quarantined:
         lines.append(
-            f"  {len(result.quarantined)} files left out: {one_line(', '.join(result.quarantined))}"
+            f"  {len(result.quarantined)} files left out: {escape_unprintable(', '.join(result.quarantined))}"
         )
     spent = "  ".join(f"{stage} {seconds:.1f}" for stage, seconds in result.seconds.items())
     lines.append(f"  {sum(result.seconds.values()):.1f} seconds: {spent}")

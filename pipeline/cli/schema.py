@@ -12,6 +12,6 @@ def command() -> None:
     """Print the JSON Schema of a recipe.
 
     Editors complete and check recipes by it."""
-    from pipeline.recipe.schema import json_schema
+    from pipeline.recipe.grammar import json_schema
 
     click.echo(json.dumps(json_schema(), indent=1))

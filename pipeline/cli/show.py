@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import click
 
-from pipeline.cli.options import recipe_argument, say, set_option
+from pipeline.cli.options import recipe_argument, set_option
+
+logger = logging.getLogger(__name__)
 
 
 @click.command("show")
 @recipe_argument
 @set_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(recipe: Path, substitutions: tuple[str, ...], as_json: bool) -> None:
+def command(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print a recipe with its defaults."""
-    from pipeline.recipe.load import dump, load, shown
+    from pipeline.recipe.loader import dump_recipe, load_recipe, masked_values
 
-    loaded = load(recipe, substitutions)
+    loaded = load_recipe(recipe, overrides)
     for warning in loaded.warnings:
-        say(str(warning))
+        logger.info(str(warning))
     if as_json:
-        click.echo(json.dumps(shown(loaded.recipe, loaded.secrets), ensure_ascii=False))
+        click.echo(json.dumps(masked_values(loaded.recipe, loaded.secrets), ensure_ascii=False))
     else:
-        click.echo(dump(loaded.recipe, loaded.secrets), nl=False)
+        click.echo(dump_recipe(loaded.recipe, loaded.secrets), nl=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import logging
 import signal
 import sys
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.options import interrupt, recipe_argument, say, set_option
+from pipeline.cli.options import interrupt, recipe_argument, set_option
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    from pipeline.tune import TuneResult
+    from pipeline.workflows.hyperparameter_search import TuneResult
 
 
 @click.command("tune")
@@ -33,10 +36,10 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def command(
     recipe: Path,
-    substitutions: tuple[str, ...],
+    overrides: tuple[str, ...],
     workers: int,
     resume: str | None,
-    anew: bool,
+    start_new: bool,
     as_json: bool,
 ) -> None:
     """Search a recipe's space and train the best.
@@ -48,18 +51,18 @@ def command(
     address everywhere, KERASTUNER_TUNER_ID to chief on one machine and to a name of its own on each
     other, and start the same command on all of them.
     """
-    from pipeline.recipe.load import load
-    from pipeline.tune import tune, work
-    from pipeline.tuning.place import place
+    from pipeline.recipe.loader import load_recipe
+    from pipeline.tuning.worker_role import worker_role
+    from pipeline.workflows.hyperparameter_search import tune, work
 
-    loaded = load(recipe, substitutions)
+    loaded = load_recipe(recipe, overrides)
     for warning in loaded.warnings:
-        say(str(warning))
-    here = place()
+        logger.info(str(warning))
+    here = worker_role()
     signal.signal(signal.SIGTERM, interrupt)  # what clusters send is an interruption too
     with contextlib.redirect_stdout(sys.stderr):  # what Keras prints is not the result
         if here and not here.is_chief:
-            count = work(loaded, recipe, here, say=say)
+            count = work(loaded, recipe, here)
         else:
             result = tune(
                 loaded,
@@ -67,8 +70,7 @@ def command(
                 workers=workers,
                 chief=here,
                 resume=resume,
-                anew=anew,
-                say=say,
+                start_new=start_new,
             )
     if here and not here.is_chief:
         click.echo(json.dumps({"trials": count}) if as_json else f"{count} trials were run here")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 import click
 
-from pipeline.cli.options import say, uri_option
+from pipeline.cli.options import uri_option
+
+logger = logging.getLogger(__name__)
 
 
 @click.command("ui")
@@ -14,16 +18,16 @@ def command(uri: str | None, port: int) -> None:
     """Start the MLflow UI.
 
     It shows the store in use, to this machine alone; the address of the newest run is printed."""
-    from pipeline.tracking import ui
-    from pipeline.tracking.local_server import free_port, stop
+    from pipeline.tracking import tracking_ui
+    from pipeline.tracking.mlflow_server import free_port, stop
     from pipeline.tracking.store import newest_run, open_store
 
     store = open_store(uri)
     run = newest_run(store)
     port = free_port(port)
-    process = ui.start(store, port)
-    click.echo(ui.address(port, run))
-    say("Ctrl-C ends it.")
+    process = tracking_ui.start(store, port)
+    click.echo(tracking_ui.address(port, run))
+    logger.info("Ctrl-C ends it.")
     try:
         process.wait()
     except KeyboardInterrupt:

@@ -11,16 +11,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pipeline.section import (
+from pipeline.config import (
+    Config,
     Factor,
-    NaturalFloat,
+    NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
-    Section,
     Share,
-    choice_of_only_key,
     expecting,
-    only_section,
+    single_key_union,
+    unwrap_single_key,
 )
 
 _NUMBERS_A_DRAW = 1024  # more than any layer takes
@@ -39,20 +39,20 @@ ZoomOrRange = Annotated[
 ]
 
 
-class RandomFlip(Section):
+class RandomFlip(Config):
     """Mirror half of the images."""
 
     mode: Literal["horizontal", "vertical", "horizontal_and_vertical"] = "horizontal"
 
 
-class RandomRotation(Section):
+class RandomRotation(Config):
     """Turn by up to `factor` of a full turn either way."""
 
     factor: FactorOrRange = 0.05
     fill_mode: FillMode = "reflect"
 
 
-class RandomTranslation(Section):
+class RandomTranslation(Config):
     """Shift by up to these shares of the height and of the width."""
 
     height_factor: FactorOrRange = 0.1
@@ -60,7 +60,7 @@ class RandomTranslation(Section):
     fill_mode: FillMode = "reflect"
 
 
-class RandomZoom(Section):
+class RandomZoom(Config):
     """Zoom out (above 0) or in (below 0) by up to these shares; the width follows the height."""
 
     height_factor: ZoomOrRange = 0.1
@@ -68,53 +68,53 @@ class RandomZoom(Section):
     fill_mode: FillMode = "reflect"
 
 
-class RandomCrop(Section):
+class RandomCrop(Config):
     """Cut out a window of `height` × `width` pixels and scale it back to the image's size."""
 
     height: PositiveInt
     width: PositiveInt
 
 
-class RandomContrast(Section):
+class RandomContrast(Config):
     """Change the contrast by up to this share."""
 
     factor: ShareOrRange = 0.2
 
 
-class RandomBrightness(Section):
+class RandomBrightness(Config):
     """Change the brightness by up to this share of the full range."""
 
     factor: FactorOrRange = 0.1
 
 
-class RandAugment(Section):
+class RandAugment(Config):
     """Apply `num_ops` random operations of strength `factor` (Cubuk et al., 2019)."""
 
     num_ops: PositiveInt = 2
     factor: Share = 0.5
 
 
-class MixUp(Section):
+class MixUp(Config):
     """Blend pairs of images and of their labels (Zhang et al., 2017)."""
 
     alpha: PositiveFloat = 0.2
 
 
-class CutMix(Section):
+class CutMix(Config):
     """Paste a window of one image, and its share of the label, into another (Yun et al., 2019)."""
 
     factor: Share = 1.0
 
 
-class RandomErasing(Section):
+class RandomErasing(Config):
     """Blank a rectangle that covers between `scale[0]` and `scale[1]` of the image."""
 
     factor: Share = 1.0
     scale: TwoShares = (0.02, 0.33)
-    fill_value: NaturalFloat | None = None
+    fill_value: NonNegativeFloat | None = None
 
 
-AUGMENTATIONS: dict[str, type[Section]] = {
+AUGMENTATIONS: dict[str, type[Config]] = {
     "random_flip": RandomFlip,
     "random_rotation": RandomRotation,
     "random_translation": RandomTranslation,
@@ -128,10 +128,10 @@ AUGMENTATIONS: dict[str, type[Section]] = {
     "random_erasing": RandomErasing,
 }
 
-Augmentation = tuple[Annotated[Section, choice_of_only_key(AUGMENTATIONS)], ...]
+Augmentation = tuple[Annotated[Config, single_key_union(AUGMENTATIONS)], ...]
 
 
-def build(entries: Sequence[Section], *, image_size: tuple[int, int]) -> list[Any]:
+def build_augmentation(entries: Sequence[Config], *, image_size: tuple[int, int]) -> list[Any]:
     """Return the Keras layers of the entries, in order.
 
     Args:
@@ -142,7 +142,7 @@ def build(entries: Sequence[Section], *, image_size: tuple[int, int]) -> list[An
 
     layers: list[Any] = []
     for entry in entries:
-        _, operation = only_section(entry)
+        _, operation = unwrap_single_key(entry)
         layer = getattr(keras.layers, type(operation).__name__)
         # Pixels stay float32 where the model computes in half the precision.
         layers.append(layer(**operation.model_dump(), dtype="float32"))

@@ -7,9 +7,9 @@ import os
 from collections.abc import Callable, Sequence, Sized
 from typing import TYPE_CHECKING, Any, Literal
 
+from pipeline.config import OutputActivation
 from pipeline.data.augmentation import augmenter
 from pipeline.data.splits import Images, Split
-from pipeline.section import Output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +25,7 @@ def training_batches(
     split: Split,
     *,
     classes: int,
-    output: Output,
+    output: OutputActivation,
     batch_size: int | Literal["all"],
     augmentation: Sequence[Any],
     seed: int,
@@ -100,7 +100,7 @@ def shuffled(
 
 
 def evaluation_batches(
-    split: Split, *, classes: int, output: Output, batch_size: int
+    split: Split, *, classes: int, output: OutputActivation, batch_size: int
 ) -> tf.data.Dataset:
     """Return the batches of one pass over `split` in its own order, as `training_batches` does."""
     import tensorflow as tf
@@ -109,7 +109,7 @@ def evaluation_batches(
     return batches_at(indices, split, classes).map(targets_for(output)).prefetch(2)
 
 
-def targets_for(output: Output) -> Callable[[Any, Any], tuple[Any, Any]]:
+def targets_for(output: OutputActivation) -> Callable[[Any, Any], tuple[Any, Any]]:
     """Return what makes one-hot labels (n, classes) into the targets of an output layer."""
     if output == "softmax":
         return lambda images, labels: (images, labels)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import logging
 import os
 import tarfile
 import tempfile
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
+from pipeline.config import Config, expecting
 from pipeline.errors import DataError
-from pipeline.section import Section, expecting
+
+logger = logging.getLogger(__name__)
 
 _CHUNK = 2**20
 _MOST_UNPACKED = 200 * 2**30  # a bomb's declared size ends here, before the disk is full
@@ -28,14 +30,14 @@ Sha256 = Annotated[
 ]
 
 
-class Download(Section):
+class DownloadConfig(Config):
     """An archive that is fetched when the data is absent."""
 
     url: Url = Field(description="Address of a .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz.")
     sha256: Sha256 = Field(description="SHA-256 of the archive; another one is refused.")
 
 
-def fetch(download: Download, folder: Path, *, say: Callable[[str], None]) -> None:
+def download_archive(download: DownloadConfig, folder: Path) -> None:
     """Make `folder` from an archive.
 
     The archive holds either `folder`'s content or one folder with it. `folder` appears whole or not
@@ -50,7 +52,7 @@ def fetch(download: Download, folder: Path, *, say: Callable[[str], None]) -> No
         parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=parent, prefix=".download-") as scratch:
             archive = Path(scratch, "archive")
-            _retrieve(download, archive, say)
+            _retrieve(download, archive)
             unpacked = Path(scratch, "unpacked")
             unpacked.mkdir()
             _unpack(archive, unpacked)
@@ -67,11 +69,11 @@ def fetch(download: Download, folder: Path, *, say: Callable[[str], None]) -> No
         ) from None
 
 
-def _retrieve(download: Download, archive: Path, say: Callable[[str], None]) -> None:
+def _retrieve(download: DownloadConfig, archive: Path) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    say(f"Downloading {download.url}")
+    logger.info(f"Downloading {download.url}")
     digest = hashlib.sha256()
     columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn())
     # Only http(s) and file pass the recipe's check of the address.

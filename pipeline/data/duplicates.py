@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.data.splits import Duplicates
-from pipeline.errors import one_line
+from pipeline.errors import escape_unprintable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,7 @@ SIDE = 16
 # Root mean square difference of two thumbnails, as a share of their contrast. Photographs encoded
 # anew at JPEG qualities from 30 on or scaled stay below it; the nearest two different ones
 # of ants and bees are at 0.45, and five pairs of MNIST's 70,000 digits, all ones, lie below it.
-MOST_DIFFERENCE = 0.1
+MAX_DIFFERENCE = 0.1
 
 _FREQUENCIES = 128  # bits of the hash
 _BANDS = 8
@@ -46,7 +46,7 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BOX))
 
 
-def groups_of(thumbnails: np.ndarray) -> list[list[int]]:
+def find_duplicate_groups(thumbnails: np.ndarray) -> list[list[int]]:
     """Return the images that show the same picture, as groups of two or more numbers in order.
 
     Among very many images that nearly agree, one may be missed; a copy of the same bytes never is.
@@ -76,7 +76,7 @@ def groups_of(thumbnails: np.ndarray) -> list[list[int]]:
     return list(members.values())
 
 
-def leakage_in(duplicates: Sequence[Duplicates]) -> str:
+def describe_leakage(duplicates: Sequence[Duplicates]) -> str:
     """Return which pictures are in more than one split; an empty text where none is."""
     leaks = [copies for copies in duplicates if is_leak(copies)]
     if not leaks:
@@ -87,7 +87,7 @@ def leakage_in(duplicates: Sequence[Duplicates]) -> str:
     )
 
 
-def repetitions_in(duplicates: Sequence[Duplicates]) -> Iterator[str]:
+def describe_repetitions(duplicates: Sequence[Duplicates]) -> Iterator[str]:
     """Yield which pictures are in more than one class, and which repeat in a class of a split."""
     at_odds = [copies for copies in duplicates if _is_at_odds(copies)]
     if at_odds:
@@ -117,7 +117,7 @@ def _listed(groups: Sequence[Duplicates], most: int = 20) -> str:
     lines = []
     for copies in groups[:most]:
         kind = "the same file" if len({copy.digest for copy in copies}) == 1 else "the same picture"
-        lines.append(f"\n  {' = '.join(one_line(copy.name) for copy in copies)} ({kind})")
+        lines.append(f"\n  {' = '.join(escape_unprintable(copy.name) for copy in copies)} ({kind})")
     more = f"\n  and {len(groups) - most:,} more" if len(groups) > most else ""
     return "".join(lines) + more
 
@@ -177,7 +177,7 @@ def _look_alike(thumbnails: np.ndarray, contrasts: np.ndarray, pairs: np.ndarray
     for start in range(0, len(differences), _CHUNK):
         one, other = thumbnails[pairs[:, start : start + _CHUNK]].astype(np.float32)
         differences[start : start + len(one)] = _root_mean_square(one - other)
-    return differences <= MOST_DIFFERENCE * contrasts[pairs].min(axis=0)
+    return differences <= MAX_DIFFERENCE * contrasts[pairs].min(axis=0)
 
 
 def _root_mean_square(pixels: np.ndarray) -> np.ndarray:

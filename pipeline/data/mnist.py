@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from pipeline.data.keys import SourceKeys
-from pipeline.data.splits import Splits, array_splits, held_out
+from pipeline.config import FilePath, ImageSize, OpenFraction
+from pipeline.data.source_config import SourceConfig
+from pipeline.data.splits import Splits, splits_from_arrays, stratified_split
 from pipeline.errors import DataError
-from pipeline.section import FilePath, OpenFraction, Size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,24 +19,29 @@ ORIENTATION_MATTERS = True
 _PARTS = ("x_train", "y_train", "x_test", "y_test")
 
 
-class Keys(SourceKeys):
+class MnistConfig(SourceConfig):
     """MNIST's 28×28 digits."""
 
     source: Literal["mnist"]
     path: FilePath | None = Field(
         None, description="An .npz in the layout of keras.datasets.mnist; absent, Keras downloads."
     )
-    image_size: Size = Field((28, 28), description="Height and width that images are scaled to.")
+    image_size: ImageSize = Field(
+        (28, 28), description="Height and width that images are scaled to."
+    )
     validation: OpenFraction = Field(
         0.1, description="Share of the training images held out to choose the best epoch."
     )
 
 
-def class_names(keys: Keys) -> tuple[str, ...]:
+CONFIG = MnistConfig
+
+
+def class_names(config: MnistConfig) -> tuple[str, ...]:
     return tuple("0123456789")
 
 
-def load(keys: Keys, *, say: Callable[[str], None]) -> Splits:
+def load(config: MnistConfig) -> Splits:
     """Return MNIST, its validation split taken from the training images.
 
     Raises:
@@ -45,14 +49,14 @@ def load(keys: Keys, *, say: Callable[[str], None]) -> Splits:
     """
     import numpy as np
 
-    arrays = _read(keys.path) if keys.path else _download()
+    arrays = _read(config.path) if config.path else _download()
     x, y, x_test, y_test = (arrays[part] for part in _PARTS)
-    parts = held_out(y, shares=(keys.validation,), seed=keys.split_seed)
-    return array_splits(
+    parts = stratified_split(y, shares=(config.validation,), seed=config.split_seed)
+    return splits_from_arrays(
         x[..., np.newaxis],
         y,
-        image_size=keys.image_size,
-        class_names=class_names(keys),
+        image_size=config.image_size,
+        class_names=class_names(config),
         parts=parts,
         test=(x_test[..., np.newaxis], y_test),
     )

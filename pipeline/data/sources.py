@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from pipeline.data import digits, image_folder, mnist
@@ -12,16 +11,16 @@ from pipeline.data.splits import Splits
 class Source(Protocol):
     """What a source's module holds."""
 
-    Keys: type[Any]
+    CONFIG: type[Any]
     """The section of the recipe, with `source` as its name."""
 
     ORIENTATION_MATTERS: bool
     """Whether a mirrored image may belong to another class, as a digit may."""
 
-    def class_names(self, keys: Any) -> tuple[str, ...] | None:
+    def class_names(self, config: Any) -> tuple[str, ...] | None:
         """Return the classes as far as a glance tells, without reading an image."""
 
-    def load(self, keys: Any, *, say: Callable[[str], None]) -> Splits:
+    def load(self, config: Any) -> Splits:
         """Return the images."""
 
 

@@ -68,7 +68,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class BadFile:
+class UnreadableFile:
     """An image that was left out, and why."""
 
     name: str
@@ -76,7 +76,7 @@ class BadFile:
 
 
 @dataclass(frozen=True)
-class Copy:
+class DuplicateImage:
     """One image among those that show the same picture.
 
     Attributes:
@@ -94,7 +94,9 @@ class Copy:
     digest: str
 
 
-Duplicates = tuple[Copy, ...]  # all that show one picture, two or more: first train, then val, test
+Duplicates = tuple[
+    DuplicateImage, ...
+]  # all that show one picture, two or more: first train, then val, test
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class Splits:
     train: Split
     validation: Split
     test: Split | None
-    quarantined: tuple[BadFile, ...]
+    quarantined: tuple[UnreadableFile, ...]
     duplicates: tuple[Duplicates, ...] | None = None
 
     @property
@@ -145,7 +147,7 @@ class Splits:
         )
 
 
-def held_out(labels: np.ndarray, *, shares: Sequence[float], seed: int) -> list[np.ndarray]:
+def stratified_split(labels: np.ndarray, *, shares: Sequence[float], seed: int) -> list[np.ndarray]:
     """Divide indices at random, with the same share of every class in each part.
 
     Args:
@@ -181,7 +183,7 @@ def held_out(labels: np.ndarray, *, shares: Sequence[float], seed: int) -> list[
     return divided
 
 
-def array_splits(
+def splits_from_arrays(
     images: np.ndarray,
     labels: np.ndarray,
     *,
@@ -203,10 +205,10 @@ def array_splits(
     """
     import numpy as np
 
-    from pipeline.data.decode import resize_all
+    from pipeline.data.image_decoding import resize_images
 
     def split(x: np.ndarray, y: np.ndarray, numbers: np.ndarray) -> Split:
-        labels, resized = y.astype(np.int64), resize_all(x, image_size)
+        labels, resized = y.astype(np.int64), resize_images(x, image_size)
         return Split(
             ArrayImages(resized),
             labels,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import DataError
-from pipeline.evaluation.pages import page
+from pipeline.evaluation.html_pages import page
 from pipeline.evaluation.predictions import Difference, Predictions, difference
 
 _TEMPLATE = "comparison.html.jinja"

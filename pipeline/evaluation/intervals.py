@@ -58,7 +58,7 @@ class Spread:
     high: float
 
 
-def of_share(count: int, total: int) -> Interval:
+def proportion_interval(count: int, total: int) -> Interval:
     """Return the interval of `count` images of `total`, as accuracy is.
 
     The images that a resample draws are binomially distributed, so that nothing has to be drawn.
@@ -71,7 +71,7 @@ def of_share(count: int, total: int) -> Interval:
     return Interval(share, float(low), float(high))
 
 
-def of_mean(values: np.ndarray) -> Interval:
+def mean_interval(values: np.ndarray) -> Interval:
     """Return the interval of the mean of one number an image, (n,), as log loss is."""
     value = float(np.mean(values))
     if len(values) < 2:
@@ -88,7 +88,7 @@ def of_mean(values: np.ndarray) -> Interval:
     return Interval(value, float(found.low), float(found.high))
 
 
-def of_paired_shares(first: np.ndarray, second: np.ndarray) -> Interval:
+def paired_difference_interval(first: np.ndarray, second: np.ndarray) -> Interval:
     """Return the interval of how much larger the share of the second is, on the same images.
 
     One model is better than another, as far as these images can tell, where 0 is outside.
@@ -111,12 +111,12 @@ def of_paired_shares(first: np.ndarray, second: np.ndarray) -> Interval:
     return Interval(value, float(low), float(high))
 
 
-def of_paired_means(first: np.ndarray, second: np.ndarray) -> Interval:
+def paired_mean_difference_interval(first: np.ndarray, second: np.ndarray) -> Interval:
     """Return the interval of the mean of `second - first`, numbers of the same images, (n,)."""
-    return of_mean(second - first)
+    return mean_interval(second - first)
 
 
-def of_runs(values: np.ndarray) -> Spread:
+def spread_over_runs(values: np.ndarray) -> Spread:
     """Return the spread of a figure between runs that differ in their seed, two or more, (n,).
 
     The interval is Student's: runs are too few for the bootstrap.

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 CALIBRATION_BINS = 15
 
 
-def probabilities(model: keras.Model, batches: tf.data.Dataset) -> np.ndarray:
+def predict_probabilities(model: keras.Model, batches: tf.data.Dataset) -> np.ndarray:
     """Return the model's probabilities, float64 (n, classes), rows summing to 1."""
-    return of_outputs(model.predict(batches, verbose=0))
+    return to_probabilities(model.predict(batches, verbose=0))
 
 
-def of_outputs(outputs: np.ndarray) -> np.ndarray:
+def to_probabilities(outputs: np.ndarray) -> np.ndarray:
     """Return what a model gave, (n, units), as probabilities, float64 (n, classes), that sum to 1.
 
     One sigmoid unit p becomes the two columns 1 - p and p.
@@ -38,7 +38,7 @@ def classification_metrics(
     predicted: np.ndarray,
     *,
     class_names: Sequence[str],
-    topk: int | None = None,
+    top_k: int | None = None,
 ) -> dict[str, float]:
     """Return the metrics of probabilities against the truth.
 
@@ -46,7 +46,7 @@ def classification_metrics(
         labels: int (n,).
         predicted: probabilities (n, classes).
         class_names: in the order of the labels.
-        topk: also the share of images whose class is among the k most probable.
+        top_k: also the share of images whose class is among the k most probable.
 
     Returns:
         `accuracy`, `log_loss`, `ece`, `roc_auc` (one against the rest, averaged over classes;
@@ -60,16 +60,16 @@ def classification_metrics(
     classes = np.arange(len(class_names))
     chosen = predicted.argmax(axis=1)
     bounded = {
-        "accuracy": intervals.of_share(int(np.sum(chosen == labels)), len(labels)),
-        "log_loss": intervals.of_mean(log_losses(labels, predicted)),
+        "accuracy": intervals.proportion_interval(int(np.sum(chosen == labels)), len(labels)),
+        "log_loss": intervals.mean_interval(log_losses(labels, predicted)),
     }
     found = {"ece": expected_calibration_error(labels, predicted)}
     if len(np.unique(labels)) == len(classes):
         found["roc_auc"] = _roc_auc(labels, predicted)
-    if topk:
+    if top_k:
         ranks = (predicted > predicted[np.arange(len(labels)), labels][:, None]).sum(axis=1)
-        among = int(np.sum(ranks < topk))
-        bounded[f"top_{topk}_accuracy"] = intervals.of_share(among, len(labels))
+        among = int(np.sum(ranks < top_k))
+        bounded[f"top_{top_k}_accuracy"] = intervals.proportion_interval(among, len(labels))
     options: dict[str, Any] = {"labels": classes, "zero_division": 0}
     for average in ("macro", "weighted"):
         values = metrics.precision_recall_fscore_support(labels, chosen, average=average, **options)

@@ -19,7 +19,7 @@ _HEAT = 0.6  # opacity of the hottest place
 
 
 @dataclass(frozen=True)
-class Picture:
+class CaptionedImage:
     """An image with what is to be said about it.
 
     Attributes:
@@ -50,7 +50,7 @@ def png_uri(png: bytes) -> str:
     return _address(png, "png")
 
 
-def under_heat(picture: Picture) -> np.ndarray | None:
+def under_heat(picture: CaptionedImage) -> np.ndarray | None:
     """Return the image under its heat map, uint8 (height, width, 3), None where there is none."""
     if picture.heat is None:
         return None
@@ -62,7 +62,7 @@ def under_heat(picture: Picture) -> np.ndarray | None:
     return mixed.round().astype(np.uint8)
 
 
-def sheet(pictures: Sequence[Picture]) -> bytes:
+def sheet(pictures: Sequence[CaptionedImage]) -> bytes:
     """Return a PNG of pictures side by side with their names and captions, six in a row."""
     font = _font()
     tiles = [_tile(picture, font) for picture in pictures]
@@ -94,7 +94,7 @@ def _address(data: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _tile(picture: Picture, font: ImageFont.FreeTypeFont) -> Image.Image:
+def _tile(picture: CaptionedImage, font: ImageFont.FreeTypeFont) -> Image.Image:
     images = [image for image in (picture.image, under_heat(picture)) if image is not None]
     scaled = [_scaled(_opened(image).convert("RGB")) for image in images]
     lines = [printable(picture.name), *printable(picture.caption).split(" · ")]

@@ -75,7 +75,7 @@ class Difference:
     log_loss: Interval
 
 
-def write(predictions: Predictions, path: Path) -> None:
+def write_predictions(predictions: Predictions, path: Path) -> None:
     """Write predictions to a CSV file, probabilities to nine digits: a float32 in full."""
     names = predictions.class_names
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
@@ -93,7 +93,7 @@ def write(predictions: Predictions, path: Path) -> None:
             writer.writerow([name, digest, names[label], names[chosen], *shares])
 
 
-def read(path: Path) -> Predictions:
+def read_predictions(path: Path) -> Predictions:
     """Return what `write` wrote.
 
     Raises:
@@ -131,8 +131,8 @@ def difference(first: Predictions, second: Predictions) -> Difference:
     ]
     return Difference(
         images=len(first),
-        accuracy=intervals.of_paired_shares(*rights),
-        log_loss=intervals.of_paired_means(*losses),
+        accuracy=intervals.paired_difference_interval(*rights),
+        log_loss=intervals.paired_mean_difference_interval(*losses),
     )
 
 

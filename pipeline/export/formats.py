@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline.errors import UsageError
-from pipeline.export import keras_file, litert, onnx, openvino, saved_model
+from pipeline.export import keras_format, litert, onnx, openvino, saved_model
 
 if TYPE_CHECKING:
     import keras
@@ -36,7 +36,7 @@ class Format(Protocol):
 
 
 FORMATS: Mapping[str, Format] = {
-    "keras": keras_file,
+    "keras": keras_format,
     "saved_model": saved_model,
     "onnx": onnx,
     "litert": litert,
@@ -44,7 +44,7 @@ FORMATS: Mapping[str, Format] = {
 }
 
 
-def refuse_absent(name: str) -> None:
+def check_installed(name: str) -> None:
     """Check that what a format needs is installed.
 
     Raises:

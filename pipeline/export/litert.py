@@ -15,9 +15,9 @@ NEEDS = {"ai_edge_litert": "ai-edge-litert"}
 
 
 def write(model: keras.Model, path: Path) -> None:
-    from pipeline.export.precision import in_float32
+    from pipeline.export.float32_clone import clone_in_float32
 
-    in_float32(model).export(path, format="litert", verbose=False)
+    clone_in_float32(model).export(path, format="litert", verbose=False)
 
 
 def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:

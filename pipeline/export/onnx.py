@@ -16,12 +16,12 @@ NEEDS = {"tf2onnx": "tf2onnx", "onnx": "onnx", "onnxruntime": "onnxruntime"}
 
 
 def write(model: keras.Model, path: Path) -> None:
-    from pipeline.export.precision import in_float32
+    from pipeline.export.float32_clone import clone_in_float32
 
     with warnings.catch_warnings():
         # Keras looks for np.object, which tf2onnx still expects, and NumPy warns of that.
         warnings.simplefilter("ignore", FutureWarning)
-        in_float32(model).export(path, format="onnx", verbose=False)
+        clone_in_float32(model).export(path, format="onnx", verbose=False)
     _remove_unread_inputs(path)
 
 

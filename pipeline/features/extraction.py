@@ -19,10 +19,10 @@ import tensorflow as tf
 from pipeline.data.augmentation import augmenter
 from pipeline.data.batches import batches_at
 from pipeline.errors import PipelineError
-from pipeline.features import kept
-from pipeline.features.cutting import Cut
-from pipeline.features.growing import growing
-from pipeline.features.precision import KEPT_AS, Choice
+from pipeline.features import feature_cache
+from pipeline.features.npy_writer import npy_writer
+from pipeline.features.precision_guard import CACHE_DTYPES, FrozenNetwork
+from pipeline.features.splitting import ModelSplit
 
 if TYPE_CHECKING:
     from pipeline.data.splits import Split
@@ -50,7 +50,7 @@ class Views:
     seed: int
 
 
-AS_THEY_ARE = Views(count=1, layers=(), settings=None, seed=0)
+UNAUGMENTED = Views(count=1, layers=(), settings=None, seed=0)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Features:
         return [array[rows].astype(np.float32) for array in self.activations]
 
 
-class Extractor:
+class FeatureExtractor:
     """Computes activations with a compiled prefix, and knows what determines them.
 
     The prefix is compiled and compared with the stock one only when there is something to compute.
@@ -101,14 +101,13 @@ class Extractor:
 
     def __init__(
         self,
-        cut: Cut,
-        choose: Callable[[], Choice],
+        cut: ModelSplit,
+        choose: Callable[[], FrozenNetwork],
         *,
         wanted: str,
         sample: str | None,
         classes: int,
         limit: int,
-        say: Callable[[str], None],
     ) -> None:
         """Prepare to compute.
 
@@ -119,12 +118,10 @@ class Extractor:
             sample: digest of the images that `choose` decides by.
             classes: the number of classes.
             limit: bytes that everything kept may take together.
-            say: tells a person what is going on.
         """
         self._choose = choose
         self._classes = classes
         self._limit = limit
-        self._say = say
         self._prepare = cut.prepare
         self._pool = cut.pool
         self._shapes = [self._kept_shape(tensor.shape) for tensor in cut.prefix.outputs]
@@ -140,7 +137,7 @@ class Extractor:
         }
 
     @functools.cached_property
-    def choice(self) -> Choice:
+    def choice(self) -> FrozenNetwork:
         """The network to compute with."""
         return self._choose()
 
@@ -156,15 +153,14 @@ class Extractor:
             PipelineError: if they do not fit on the disk.
         """
         key = self._key(split, views)
-        if not kept.has(key):
+        if not feature_cache.contains(key):
             self._refuse_what_does_not_fit(len(split), views.count)
         started = time.perf_counter()
-        found = kept.get(
+        found = feature_cache.get_or_compute(
             key,
             lambda folder: self._compute(split, views, folder),
             label=f"{name}, {len(split):,} images, {views.count} views",
             limit=self._limit,
-            say=self._say,
         )
         seconds = time.perf_counter() - started
         arrays = found.arrays
@@ -180,24 +176,24 @@ class Extractor:
 
     def has(self, split: Split, views: Views) -> bool:
         """Return whether the activations of a split are kept from an earlier run."""
-        return kept.has(self._key(split, views))
+        return feature_cache.contains(self._key(split, views))
 
     def _refuse_what_does_not_fit(self, images: int, views: int) -> None:
-        needed, free = self.bytes_for(images, views), kept.free_bytes()
+        needed, free = self.bytes_for(images, views), feature_cache.free_bytes()
         if needed > free:
             raise PipelineError(
                 f"The features of {images:,} images in {views} views take "
-                f"{needed / 2**30:.1f} GiB, and {kept.folder()} has {free / 2**30:.1f} GiB left. "
+                f"{needed / 2**30:.1f} GiB, and {feature_cache.cache_directory()} has {free / 2**30:.1f} GiB left. "
                 "Lower training.views, free some space (pipeline cache --clear), or name another "
                 "folder in PIPELINE_CACHE."
             )
 
     @property
     def _dtype(self) -> np.dtype[Any]:
-        return np.dtype(KEPT_AS[self.choice.precision])
+        return np.dtype(CACHE_DTYPES[self.choice.precision])
 
     def _key(self, split: Split, views: Views) -> str:
-        return kept.key_of(
+        return feature_cache.cache_key(
             {
                 **self._determined_by,
                 "images": split.digest,
@@ -216,11 +212,11 @@ class Extractor:
             order = np.random.default_rng(views.seed).permutation(len(split))
         with contextlib.ExitStack() as files:
             appends = [
-                files.enter_context(growing(folder / f"activations_{i}.npy", self._dtype, shape))
+                files.enter_context(npy_writer(folder / f"activations_{i}.npy", self._dtype, shape))
                 for i, shape in enumerate(self._shapes)
             ]
 
-            for images in ahead(self._distinct(split, views, order, rows, labels)):
+            for images in prefetch(self._distinct(split, views, order, rows, labels)):
                 for append, output in zip(appends, self._activations(images), strict=True):
                     append(output.numpy())
         np.save(folder / "rows.npy", rows)
@@ -297,7 +293,7 @@ class Extractor:
         return (shape[-1],) if self._pool else tuple(shape[1:])
 
 
-def ahead(items: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+def prefetch(items: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
     """Yield what an iterator gives, which works on the next item meanwhile, in a thread."""
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(next, items, None)
@@ -306,17 +302,17 @@ def ahead(items: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
             yield item
 
 
-def exact(cut: Cut, *, classes: int, limit: int, say: Callable[[str], None]) -> Extractor:
+def exact_extractor(cut: ModelSplit, *, classes: int, limit: int) -> FeatureExtractor:
     """Return what computes activations with the stock network, in float32 and not compiled.
 
     The arguments are those of `Extractor`.
     """
-    return Extractor(
-        cut, lambda: cut.stock, wanted="stock", sample=None, classes=classes, limit=limit, say=say
+    return FeatureExtractor(
+        cut, lambda: cut.stock, wanted="stock", sample=None, classes=classes, limit=limit
     )
 
 
-def batches_of(
+def feature_batches(
     features: Features, indices: tf.data.Dataset, finish: Callable[[Any, Any], Any]
 ) -> tf.data.Dataset:
     """Return batches of activations, float32, and labels.

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import engines, keras_files
+from pipeline import backend, keras_files
 from pipeline.errors import ModelError
-from pipeline.inference import interface as interfaces
-from pipeline.inference.interface import Interface
+from pipeline.inference import model_interface as interfaces
+from pipeline.inference.model_interface import ModelInterface
 
 if TYPE_CHECKING:
     import keras
@@ -29,7 +29,7 @@ class Classifier:
     """
 
     model: keras.Model
-    interface: Interface
+    interface: ModelInterface
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Return the probabilities of a batch, float64 (n, classes), rows summing to 1.
@@ -37,22 +37,22 @@ class Classifier:
         Args:
             pixels: (n, height, width, channels) in 0..255; the model is traced once for each n.
         """
-        from pipeline.evaluation.metrics import of_outputs
+        from pipeline.evaluation.metrics import to_probabilities
 
-        return of_outputs(self.model.predict_on_batch(pixels))
+        return to_probabilities(self.model.predict_on_batch(pixels))
 
 
-def load(folder: Path) -> Classifier:
+def load_classifier(folder: Path) -> Classifier:
     """Load the model and the interface that lie in a folder.
 
     Raises:
         ModelError: if they cannot be loaded, do not fit each other, or the model holds Python code,
             which is never run.
     """
-    interface = interfaces.load(folder)
+    interface = interfaces.load_interface(folder)
     path = folder / MODEL_FILE
-    engines.load()
-    model = keras_files.load(path)
+    backend.load_backend()
+    model = keras_files.load_keras_file(path)
     expected = (interface.image_shape, len(interface.class_names))
     units = model.output_shape[-1]
     received = (tuple(model.input_shape[1:]), 2 if units == 1 else units)

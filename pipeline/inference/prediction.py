@@ -87,7 +87,7 @@ def _read_ahead(
 
 def _result_of(image: Future[np.ndarray]) -> tuple[np.ndarray | None, str]:
     """Wait for an image; return None, and why, where it could not be read."""
-    from pipeline.data.decode import BadImageError
+    from pipeline.data.image_decoding import BadImageError
 
     try:
         return image.result(), ""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pipeline.config import OutputActivation
 from pipeline.models import lenet, mlp, transfer
-from pipeline.models.regularization import Regularization
-from pipeline.section import Output
+from pipeline.models.regularization import RegularizationConfig
 
 if TYPE_CHECKING:
     import keras
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
 class Architecture(Protocol):
     """What an architecture's module holds."""
 
-    Keys: type[Any]
+    CONFIG: type[Any]
     """The section of the recipe, with `architecture` as its name."""
 
     def build(
         self,
-        keys: Any,
+        config: Any,
         *,
         image_shape: tuple[int, int, int],
         classes: int,
-        output: Output,
-        regularization: Regularization,
+        output: OutputActivation,
+        regularization: RegularizationConfig,
     ) -> keras.Model:
         """Return the model.
 
         Args:
-            keys: the section of the recipe.
+            config: the section of the recipe.
             image_shape: height, width and channels of the raw pixels, 0..255, that it takes.
             classes: the number of classes.
             output: a probability a class, or one sigmoid unit for the second of two classes.
             regularization: what the hidden layers are held back by.
 
         Raises:
-            ModelError: if the keys cannot be made into a model for such images.
+            ModelError: if the section cannot be made into a model for such images.
         """
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.models.regularization import Regularization
-from pipeline.section import Output
+from pipeline.config import OutputActivation
+from pipeline.models.regularization import RegularizationConfig
 
 
-def hidden(
-    x: Any, layer: type[Any], arguments: dict[str, Any], activation: str, held: Regularization
+def hidden_block(
+    x: Any, layer: type[Any], arguments: dict[str, Any], activation: str, held: RegularizationConfig
 ) -> Any:
     """Apply a layer with weights, batch normalization if asked for, and an activation.
 
@@ -30,24 +30,24 @@ def hidden(
     return keras.layers.Activation(activation)(x)
 
 
-def dense_stack(x: Any, units: tuple[int, ...], activation: str, held: Regularization) -> Any:
+def dense_stack(x: Any, units: tuple[int, ...], activation: str, held: RegularizationConfig) -> Any:
     """Apply fully connected layers of so many units, with dropout after each."""
     import keras
 
     for count in units:
-        x = hidden(x, keras.layers.Dense, {"units": count}, activation, held)
-        x = dropped(x, held)
+        x = hidden_block(x, keras.layers.Dense, {"units": count}, activation, held)
+        x = dropout(x, held)
     return x
 
 
-def dropped(x: Any, held: Regularization) -> Any:
+def dropout(x: Any, held: RegularizationConfig) -> Any:
     """Apply dropout (Srivastava et al., 2014) if there is any."""
     import keras
 
     return keras.layers.Dropout(held.dropout)(x) if held.dropout else x
 
 
-def classifier(x: Any, classes: int, output: Output, held: Regularization) -> Any:
+def output_layer(x: Any, classes: int, output: OutputActivation, held: RegularizationConfig) -> Any:
     """Apply the output layer: float32 whatever the precision of the rest."""
     import keras
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from pipeline.config import Activation, OutputActivation
 from pipeline.errors import ModelError
-from pipeline.models.keys import ArchitectureKeys
-from pipeline.models.layers import classifier, dropped, hidden
-from pipeline.models.regularization import Regularization
-from pipeline.section import Activation, Output
+from pipeline.models.architecture_config import ArchitectureConfig
+from pipeline.models.layers import dropout, hidden_block, output_layer
+from pipeline.models.regularization import RegularizationConfig
 
 if TYPE_CHECKING:
     import keras
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SIDE = 32  # pixels of the square that LeNet looks at; smaller images are padded to it
 
 
-class Keys(ArchitectureKeys):
+class LeNetConfig(ArchitectureConfig):
     """LeNet-5: two convolutions with pooling, then three layers of 120, 84 and the classes."""
 
     architecture: Literal["lenet"]
@@ -26,13 +26,16 @@ class Keys(ArchitectureKeys):
     pooling: Literal["average", "max"] = Field("average", description="What S2 and S4 take.")
 
 
+CONFIG = LeNetConfig
+
+
 def build(
-    keys: Keys,
+    config: LeNetConfig,
     *,
     image_shape: tuple[int, int, int],
     classes: int,
-    output: Output,
-    regularization: Regularization,
+    output: OutputActivation,
+    regularization: RegularizationConfig,
 ) -> keras.Model:
     """Return LeNet-5; on 28×28 gray images and ten classes it has 61,706 parameters.
 
@@ -50,11 +53,11 @@ def build(
     pool = {
         "average": keras.layers.AveragePooling2D,
         "max": keras.layers.MaxPooling2D,
-    }[keys.pooling]
+    }[config.pooling]
 
     def convolution(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
         arguments = {"filters": filters, "kernel_size": 5, "name": name}
-        return hidden(x, keras.layers.Conv2D, arguments, keys.activation, regularization)
+        return hidden_block(x, keras.layers.Conv2D, arguments, config.activation, regularization)
 
     pixels = keras.Input(image_shape, name="pixels")
     x = keras.layers.Rescaling(1 / 255)(pixels)
@@ -68,8 +71,8 @@ def build(
     x = pool(2, name="S4")(x)
     x = convolution(x, 120, "C5")
     x = keras.layers.Flatten()(x)
-    x = dropped(x, regularization)
+    x = dropout(x, regularization)
     f6 = {"units": 84, "name": "F6"}
-    x = hidden(x, keras.layers.Dense, f6, keys.activation, regularization)
-    x = dropped(x, regularization)
-    return keras.Model(pixels, classifier(x, classes, output, regularization), name="lenet")
+    x = hidden_block(x, keras.layers.Dense, f6, config.activation, regularization)
+    x = dropout(x, regularization)
+    return keras.Model(pixels, output_layer(x, classes, output, regularization), name="lenet")

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from pipeline.models.keys import ArchitectureKeys
-from pipeline.models.layers import classifier, dense_stack
-from pipeline.models.regularization import Regularization
-from pipeline.section import Activation, Output, PositiveInt
+from pipeline.config import Activation, OutputActivation, PositiveInt
+from pipeline.models.architecture_config import ArchitectureConfig
+from pipeline.models.layers import dense_stack, output_layer
+from pipeline.models.regularization import RegularizationConfig
 
 if TYPE_CHECKING:
     import keras
 
 
-class Keys(ArchitectureKeys):
+class MLPConfig(ArchitectureConfig):
     """Fully connected layers on the pixels."""
 
     architecture: Literal["mlp"]
@@ -23,13 +23,16 @@ class Keys(ArchitectureKeys):
     activation: Activation = Field("relu", description="What follows each hidden layer.")
 
 
+CONFIG = MLPConfig
+
+
 def build(
-    keys: Keys,
+    config: MLPConfig,
     *,
     image_shape: tuple[int, int, int],
     classes: int,
-    output: Output,
-    regularization: Regularization,
+    output: OutputActivation,
+    regularization: RegularizationConfig,
 ) -> keras.Model:
     """Return pixels / 255 → hidden layers → classes."""
     import keras
@@ -37,5 +40,5 @@ def build(
     pixels = keras.Input(image_shape, name="pixels")
     x = keras.layers.Rescaling(1 / 255)(pixels)
     x = keras.layers.Flatten()(x)
-    x = dense_stack(x, keys.hidden, keys.activation, regularization)
-    return keras.Model(pixels, classifier(x, classes, output, regularization), name="mlp")
+    x = dense_stack(x, config.hidden, config.activation, regularization)
+    return keras.Model(pixels, output_layer(x, classes, output, regularization), name="mlp")

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from pipeline.section import Flag, Fraction, NaturalFloat, Section
+from pipeline.config import Bool, Config, Fraction, NonNegativeFloat
 
 Initializer = Literal[
     "auto",
@@ -25,13 +25,13 @@ Initializer = Literal[
 _RECTIFIERS = ("relu", "leaky_relu", "elu", "gelu", "silu")
 
 
-class Regularization(Section):
+class RegularizationConfig(Config):
     """What the layers with weights are held back by, and how their weights start."""
 
     dropout: Fraction = Field(0.0, description="Share of the hidden units left out in a step.")
-    l1: NaturalFloat = Field(0.0, description="Penalty on the weights' absolute values.")
-    l2: NaturalFloat = Field(0.0, description="Penalty on the weights' squares.")
-    batch_norm: Flag = Field(False, description="Batch normalization before each activation.")
+    l1: NonNegativeFloat = Field(0.0, description="Penalty on the weights' absolute values.")
+    l2: NonNegativeFloat = Field(0.0, description="Penalty on the weights' squares.")
+    batch_norm: Bool = Field(False, description="Batch normalization before each activation.")
     label_smoothing: Fraction = Field(0.0, description="Share of a label given to all classes.")
     initializer: Initializer = Field(
         "auto", description="How weights start; auto is He for rectifiers, Glorot otherwise."

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from pipeline import keras_files
-from pipeline.errors import ModelError, first_line_of
+from pipeline.config import Activation, FilePath, OutputActivation, PositiveInt, invalid_value
+from pipeline.errors import ModelError, first_line
 from pipeline.models.applications import APPLICATIONS
-from pipeline.models.keys import ArchitectureKeys
-from pipeline.models.layers import classifier, dense_stack, dropped
-from pipeline.models.regularization import Regularization
-from pipeline.section import Activation, FilePath, Output, PositiveInt, refusal
+from pipeline.models.architecture_config import ArchitectureConfig
+from pipeline.models.layers import dense_stack, dropout, output_layer
+from pipeline.models.regularization import RegularizationConfig
 from pipeline.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def _known_base(value: Any) -> Any:
     is_name = isinstance(value, str) and value in APPLICATIONS
     is_path = isinstance(value, Path) or (isinstance(value, str) and value.endswith(".keras"))
     if not is_name and not is_path:
-        raise refusal(
+        raise invalid_value(
             "a network of keras.applications or the path of a .keras file",
             did_you_mean(str(value), APPLICATIONS) or f" Available: {', '.join(APPLICATIONS)}.",
         )
@@ -44,7 +44,7 @@ else:  # the JSON Schema lists the names
     Base = Annotated[Literal[tuple(APPLICATIONS)] | FilePath, BeforeValidator(_known_base)]
 
 
-class Keys(ArchitectureKeys):
+class TransferConfig(ArchitectureConfig):
     """A frozen base network and a new head on its features."""
 
     architecture: Literal["transfer"]
@@ -61,13 +61,16 @@ class Keys(ArchitectureKeys):
         return self.base if isinstance(self.base, str) else None
 
 
+CONFIG = TransferConfig
+
+
 def build(
-    keys: Keys,
+    config: TransferConfig,
     *,
     image_shape: tuple[int, int, int],
     classes: int,
-    output: Output,
-    regularization: Regularization,
+    output: OutputActivation,
+    regularization: RegularizationConfig,
 ) -> keras.Model:
     """Return preprocessing → base, frozen and in inference mode → pooling → head.
 
@@ -79,11 +82,11 @@ def build(
     channels = image_shape[2]
     pixels = keras.Input(image_shape, name="pixels")
     x = keras.layers.Concatenate(name="rgb")([pixels] * 3) if channels == 1 else pixels
-    if keys.application:
-        module = getattr(keras.applications, APPLICATIONS[keys.application].module)
+    if config.application:
+        module = getattr(keras.applications, APPLICATIONS[config.application].module)
         x = module.preprocess_input(x)
-    with _unseen_by_what_follows():
-        base = _base(keys, image_shape)
+    with preserve_random_state():
+        base = _base(config, image_shape)
     x = keras.layers.Identity(name=PREPARED)(x)
     x = base(x, training=False)
     if len(x.shape) == 4:
@@ -95,17 +98,22 @@ def build(
             f"model.base: expected a network that ends in a feature map (n, height, width, "
             f"channels) or in features (n, units). Received an output of shape {x.shape}."
         )
-    x = _head(x, keys, classes=classes, output=output, regularization=regularization)
+    x = _head(x, config, classes=classes, output=output, regularization=regularization)
     return keras.Model(pixels, x, name="transfer")
 
 
 def build_head(
-    keys: Keys, *, features: int, classes: int, output: Output, regularization: Regularization
+    config: TransferConfig,
+    *,
+    features: int,
+    classes: int,
+    output: OutputActivation,
+    regularization: RegularizationConfig,
 ) -> keras.Model:
     """Return the head alone, with the weights that it has in what `build` returns.
 
     Args:
-        keys: the section of the recipe.
+        config: the section of the recipe.
         features: units that the head takes.
         classes: the number of classes.
         output: what it ends in.
@@ -114,32 +122,37 @@ def build_head(
     import keras
 
     x = keras.Input((features,), name=FEATURES)
-    y = _head(x, keys, classes=classes, output=output, regularization=regularization)
+    y = _head(x, config, classes=classes, output=output, regularization=regularization)
     return keras.Model(x, y, name="head")
 
 
 def _head(
-    x: Any, keys: Keys, *, classes: int, output: Output, regularization: Regularization
+    x: Any,
+    config: TransferConfig,
+    *,
+    classes: int,
+    output: OutputActivation,
+    regularization: RegularizationConfig,
 ) -> Any:
-    if not keys.hidden:
-        x = dropped(x, regularization)
-    x = dense_stack(x, keys.hidden, keys.activation, regularization)
-    return classifier(x, classes, output, regularization)
+    if not config.hidden:
+        x = dropout(x, regularization)
+    x = dense_stack(x, config.hidden, config.activation, regularization)
+    return output_layer(x, classes, output, regularization)
 
 
-def _base(keys: Keys, image_shape: tuple[int, int, int]) -> keras.Model:
+def _base(config: TransferConfig, image_shape: tuple[int, int, int]) -> keras.Model:
     height, width, _ = image_shape
-    if keys.application:
-        base = _application(keys.application, keys.weights, (height, width, 3))
+    if config.application:
+        base = _application(config.application, config.weights, (height, width, 3))
     else:
-        base = _from_file(Path(keys.base), (height, width, 3))
+        base = _from_file(Path(config.base), (height, width, 3))
     base.trainable = False
-    _silence_noise(base)
+    disable_dropout(base)
     return base
 
 
 @contextlib.contextmanager
-def _unseen_by_what_follows() -> Iterator[None]:
+def preserve_random_state() -> Iterator[None]:
     """Let a head start from the same weights whatever was drawn to make its base.
 
     Keras takes the seed of each random layer and initializer from Python's own generator.
@@ -156,7 +169,7 @@ def base_of(model: keras.Model) -> keras.Model:
     return next(layer for layer in model.layers if isinstance(layer, keras.Model))
 
 
-def place_of(model: keras.Model, start: str | int) -> int:
+def layer_index(model: keras.Model, start: str | int) -> int:
     """Return the place among the base's operations where fine-tuning starts.
 
     Args:
@@ -212,7 +225,7 @@ def _count(weights: list[Any]) -> int:
     return sum(weight.shape.num_elements() for weight in weights)
 
 
-def _silence_noise(base: keras.Model) -> None:
+def disable_dropout(base: keras.Model) -> None:
     """Take the dropout out of a base.
 
     A functional model hands `training=True` down to its layers even where `training=False` was
@@ -251,20 +264,20 @@ def _application(
         )
     except Exception as error:  # Keras raises bare Exception where a download fails
         if weights == "imagenet":
-            raise ModelError(no_official_weights(name, str(error))) from None
+            raise ModelError(missing_weights_message(name, str(error))) from None
         raise ModelError(
-            f"model.weights: {weights} does not fit {name} without its top. {first_line_of(error)}"
+            f"model.weights: {weights} does not fit {name} without its top. {first_line(error)}"
         ) from None
 
 
-def no_official_weights(name: str, message: str) -> str:
+def missing_weights_message(name: str, message: str) -> str:
     address = re.search(r"https?://\S+/([^\s/:]+)", message)
     if not address:
         return f"model.weights: the ImageNet weights of {name} cannot be used. {message}"
     return (
         f"model.weights: the ImageNet weights of {name} could not be downloaded: the file "
         f"{address[1]} is missing. Either fetch {address[0].rstrip(':')} elsewhere and put it into "
-        f"~/.keras/models/, or give its path as model.weights. ({first_line_of(message)})"
+        f"~/.keras/models/, or give its path as model.weights. ({first_line(message)})"
     )
 
 
@@ -272,7 +285,7 @@ def _from_file(path: Path, input_shape: tuple[int, int, int]) -> keras.Model:
     import keras
 
     try:
-        base = keras_files.load(path)
+        base = keras_files.load_keras_file(path)
     except ModelError as error:
         raise ModelError(f"model.base: {error}") from None
     expected = tuple(base.input_shape[1:]) if isinstance(base.input_shape, tuple) else None

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from pipeline.errors import UsageError
 from pipeline.suggestions import did_you_mean
-from pipeline.tracking.store import Store, first_line
+from pipeline.tracking.store import Store, error_summary
 
 EXPECTED = "Expected a run's id or name, models:/NAME@ALIAS, models:/NAME/VERSION, or latest."
 
@@ -117,7 +117,7 @@ def files_of(store: Store, model: StoredModel) -> Iterator[Path]:
             )
         except Exception as error:  # the network, the server or the disk
             raise UsageError(
-                f"The files of {model.uri} cannot be had from {model.location}: {first_line(error)}"
+                f"The files of {model.uri} cannot be had from {model.location}: {error_summary(error)}"
             ) from None
         yield Path(path)
 
@@ -134,7 +134,7 @@ def recipe_of(store: Store, model: StoredModel) -> Iterator[Path]:
             path = store.client.download_artifacts(model.run_id, "resolved.yaml", folder)
         except Exception as error:
             raise UsageError(
-                f"The run {model.run_name} ({model.run_id}) has no recipe: {first_line(error)}"
+                f"The run {model.run_name} ({model.run_id}) has no recipe: {error_summary(error)}"
             ) from None
         yield Path(path)
 
@@ -154,7 +154,7 @@ def artifacts_of(store: Store, run: Any, folder: str) -> Iterator[list[Path]]:
         except Exception as error:  # the network, the server or the disk
             raise UsageError(
                 f"The {folder} of the run {run.info.run_name} ({run_id}) cannot be had: "
-                f"{first_line(error)}"
+                f"{error_summary(error)}"
             ) from None
         yield [Path(path) for path in paths]
 
@@ -181,7 +181,9 @@ def _model_at(store: Store, uri: str) -> StoredModel:
             model = store.client.get_logged_model(uri.removeprefix("models:/"))
             run_id, location = model.source_run_id, model.artifact_location
     except Exception as error:  # MLflow has no error of its own for what is not there
-        raise UsageError(f"There is no model {uri} in {store.uri}: {first_line(error)}") from None
+        raise UsageError(
+            f"There is no model {uri} in {store.uri}: {error_summary(error)}"
+        ) from None
     run = _run(store, run_id, uri)
     return StoredModel(uri, run_id, run.info.run_name, run.info.experiment_id, location)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.errors import TrackingError, UsageError
 from pipeline.tracking.lookup import StoredModel, find_model
-from pipeline.tracking.store import Store, first_line
+from pipeline.tracking.store import Store, error_summary
 
 CHAMPION = "champion"
 
@@ -24,7 +24,7 @@ def register(store: Store, model: StoredModel, name: str) -> str:
         version = store.client.create_model_version(name, model.location, model.run_id)
     except Exception as error:
         raise TrackingError(
-            f"The model cannot be registered as {name} in {store.uri}: {first_line(error)}"
+            f"The model cannot be registered as {name} in {store.uri}: {error_summary(error)}"
         ) from None
     return str(version.version)
 
@@ -49,5 +49,5 @@ def promote(store: Store, name: str, version: str) -> None:
         store.client.set_registered_model_alias(name, CHAMPION, version)
     except Exception as error:
         raise TrackingError(
-            f"Version {version} of {name} cannot be promoted in {store.uri}: {first_line(error)}"
+            f"Version {version} of {name} cannot be promoted in {store.uri}: {error_summary(error)}"
         ) from None

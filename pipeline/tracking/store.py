@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import TrackingError, first_line_of
-from pipeline.interruption import at_once
-from pipeline.locking import locked
-from pipeline.secrets import MASK, without_credentials
-from pipeline.tracking.presence import settle
+from pipeline.errors import TrackingError, first_line
+from pipeline.file_locks import file_lock
+from pipeline.secrets import MASK, mask_credentials
+from pipeline.shutdown import exit_on_signal
+from pipeline.tracking.liveness import mark_dead_runs
 
 FOLDER = "mlruns"
 _DATABASE = "mlflow.db"
@@ -50,10 +50,10 @@ class Store:
     @property
     def uri(self) -> str:
         """The tracking URI as it may be shown and kept, with *** for a password."""
-        return without_credentials(self.address)
+        return mask_credentials(self.address)
 
 
-def locate(uri: str | None) -> str:
+def resolve_uri(uri: str | None) -> str:
     """Return the tracking URI in use.
 
     Args:
@@ -70,7 +70,7 @@ def open_store(uri: str | None) -> Store:
     Raises:
         TrackingError: if it cannot be reached, created or read.
     """
-    located = locate(uri)
+    located = resolve_uri(uri)
     is_local = located == _local_uri()
     artifacts = Path(FOLDER, "artifacts").absolute() if is_local else None
     for name, value in _MLFLOW_SETTINGS.items():
@@ -82,8 +82,8 @@ def open_store(uri: str | None) -> Store:
     try:
         if artifacts:
             artifacts.mkdir(parents=True, exist_ok=True)
-        with one_at_a_time(artifacts):
-            with at_once():
+        with store_lock(artifacts):
+            with exit_on_signal():
                 import mlflow
 
             logging.getLogger("mlflow").setLevel(logging.WARNING)  # its import sets the level
@@ -91,16 +91,16 @@ def open_store(uri: str | None) -> Store:
                 _create(artifacts.parent / _DATABASE)
             client = mlflow.MlflowClient(tracking_uri=located)
             client.search_experiments(max_results=1)
-        settle(client)
+        mark_dead_runs(client)
     except Exception as error:  # MLflow raises what the database, the network or the disk do
         raise TrackingError(
-            f"The store of runs {without_credentials(located)} cannot be used: "
-            f"{first_line(error)} {_advice(error)}"
+            f"The store of runs {mask_credentials(located)} cannot be used: "
+            f"{error_summary(error)} {_advice(error)}"
         ) from None
     return Store(located, client, artifacts)
 
 
-def with_credentials(uri: str) -> str:
+def restore_credentials(uri: str) -> str:
     """Return the tracking URI that a `Store.uri` was made from.
 
     Raises:
@@ -108,8 +108,8 @@ def with_credentials(uri: str) -> str:
     """
     if MASK not in uri:
         return uri
-    address = locate(None)
-    if without_credentials(address) != uri:
+    address = resolve_uri(None)
+    if mask_credentials(address) != uri:
         raise TrackingError(
             f"The password of {uri} was not kept. Name the whole address with --uri or in "
             "MLFLOW_TRACKING_URI."
@@ -124,7 +124,7 @@ def experiment_id(store: Store, name: str) -> str:
         TrackingError: if it was deleted, or cannot be created.
     """
     try:
-        with one_at_a_time(store.artifacts):
+        with store_lock(store.artifacts):
             experiment = store.client.get_experiment_by_name(name)
             if experiment is None:
                 location = store.artifacts.as_uri() if store.artifacts else None
@@ -135,7 +135,7 @@ def experiment_id(store: Store, name: str) -> str:
                 )
     except Exception as error:
         raise TrackingError(
-            f"The experiment '{name}' cannot be made in {store.uri}: {first_line(error)}"
+            f"The experiment '{name}' cannot be made in {store.uri}: {error_summary(error)}"
         ) from None
     if experiment.lifecycle_stage != "active":
         raise TrackingError(
@@ -155,31 +155,31 @@ def newest_run(store: Store) -> Any:
     return runs[0] if runs else None
 
 
-def one_at_a_time(artifacts: Path | None) -> contextlib.AbstractContextManager[None]:
+def store_lock(artifacts: Path | None) -> contextlib.AbstractContextManager[None]:
     """Let one process at a time in here where the store is the local one, which has artifacts."""
-    return locked(artifacts.parent / ".lock") if artifacts else contextlib.nullcontext()
+    return file_lock(artifacts.parent / ".lock") if artifacts else contextlib.nullcontext()
 
 
-def checkpoints_folder(run_id: str) -> Path:
+def checkpoint_directory(run_id: str) -> Path:
     """Return where a run keeps what it could go on from."""
     return Path(FOLDER, "checkpoints", run_id).absolute()
 
 
-def undelivered_folder(run_id: str) -> Path:
+def outbox_directory(run_id: str) -> Path:
     """Return where a run leaves what its store did not take."""
     return Path(FOLDER, "undelivered", run_id).absolute()
 
 
-def running_folder() -> Path:
+def liveness_directory() -> Path:
     """Return where each run has a folder while its process lives."""
     return Path(FOLDER, "running").absolute()
 
 
-def first_line(error: BaseException) -> str:
+def error_summary(error: BaseException) -> str:
     """Return the first line of an error's text, ended with a full stop."""
-    text = first_line_of(error) or type(error).__name__
+    text = first_line(error) or type(error).__name__
     text = text.partition(" with exception ")[0]  # what follows is the network library's inside
-    text = without_credentials(text)
+    text = mask_credentials(text)
     return text if text.endswith(".") else f"{text}."
 
 

@@ -11,9 +11,9 @@ import keras
 import numpy as np
 
 from pipeline.errors import DivergedError
-from pipeline.training import state
+from pipeline.training import model_state
 
-Row = dict[str, float]
+EpochMetrics = dict[str, float]
 
 # What Keras's callbacks count, each of those that has it. They forget it when a fit begins.
 _COUNTERS = (
@@ -43,14 +43,14 @@ class BestEpoch(keras.callbacks.Callback):
 
     def follow(self, model: keras.Model) -> None:
         """Keep the weights of another model from now on; it has the best ones at this time."""
-        self._variables = state.weights(model)
-        self.weights = state.values(self._variables)
+        self._variables = model_state.weights(model)
+        self.weights = model_state.values(self._variables)
 
     def recall(self, epoch: int, value: float, weights: Sequence[np.ndarray]) -> None:
         """Take over what was the best so far before an interruption."""
         self.epoch, self.value, self.weights = epoch, value, weights
 
-    def on_epoch_end(self, epoch: int, logs: Row | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: EpochMetrics | None = None) -> None:
         value = (logs or {})[self.monitor]
         if not math.isfinite(value):
             raise DivergedError(
@@ -59,11 +59,11 @@ class BestEpoch(keras.callbacks.Callback):
             )
         if not self.epoch or self._is_better(value):
             self.value, self.epoch = float(value), epoch + 1
-            self.weights = state.values(self._variables)
+            self.weights = model_state.values(self._variables)
 
     def restore(self) -> None:
         """Give the weights of the best epoch back to the model."""
-        state.assign(self._variables, self.weights)
+        model_state.assign(self._variables, self.weights)
 
     def _is_better(self, value: float) -> bool:
         return value > self.value if self.monitor.endswith("accuracy") else value < self.value
@@ -76,10 +76,10 @@ class StopOnNaN(keras.callbacks.Callback):
         super().__init__()
         self._epoch = 0
 
-    def on_epoch_begin(self, epoch: int, logs: Row | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: EpochMetrics | None = None) -> None:
         self._epoch = epoch + 1
 
-    def on_train_batch_end(self, batch: int, logs: Row | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: EpochMetrics | None = None) -> None:
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
             raise DivergedError(
@@ -90,42 +90,42 @@ class StopOnNaN(keras.callbacks.Callback):
             )
 
 
-class EachEpoch(keras.callbacks.Callback):
+class OnEpochEnd(keras.callbacks.Callback):
     """Hand each epoch to a function of (epoch, metrics, seconds), epochs counted from 1."""
 
-    def __init__(self, function: Callable[[int, Row, float], None]) -> None:
+    def __init__(self, function: Callable[[int, EpochMetrics, float], None]) -> None:
         super().__init__()
         self._function = function
         self._started = 0.0
 
-    def on_epoch_begin(self, epoch: int, logs: Row | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: EpochMetrics | None = None) -> None:
         self._started = time.perf_counter()
 
-    def on_epoch_end(self, epoch: int, logs: Row | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: EpochMetrics | None = None) -> None:
         seconds = time.perf_counter() - self._started
         metrics = {name: float(value) for name, value in (logs or {}).items()}
         self._function(epoch + 1, metrics, seconds)
 
 
-class EndStep(keras.callbacks.Callback):
+class StopOnSignal(keras.callbacks.Callback):
     """End the training after the step in which it was asked for."""
 
     def __init__(self, is_asked_for: Callable[[], bool]) -> None:
         super().__init__()
         self._is_asked_for = is_asked_for
 
-    def on_train_batch_end(self, batch: int, logs: Row | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: EpochMetrics | None = None) -> None:
         if self._is_asked_for():
             raise KeyboardInterrupt
 
-    def on_test_batch_end(self, batch: int, logs: Row | None = None) -> None:
+    def on_test_batch_end(self, batch: int, logs: EpochMetrics | None = None) -> None:
         self.on_train_batch_end(batch)
 
-    def on_epoch_end(self, epoch: int, logs: Row | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: EpochMetrics | None = None) -> None:
         self.on_train_batch_end(epoch)
 
 
-class Recall(keras.callbacks.Callback):
+class RestoreState(keras.callbacks.Callback):
     """Give callbacks their counters back when a training that was interrupted goes on.
 
     It comes after them: they forget their counters when a fit begins.
@@ -137,11 +137,11 @@ class Recall(keras.callbacks.Callback):
         super().__init__()
         self._callbacks, self._counters = callbacks, counters
 
-    def on_train_begin(self, logs: Row | None = None) -> None:
+    def on_train_begin(self, logs: EpochMetrics | None = None) -> None:
         for callback, counters in zip(self._callbacks, self._counters, strict=True):
             vars(callback).update(counters)
 
 
-def counters_of(callback: keras.callbacks.Callback) -> dict[str, Any]:
+def callback_state(callback: keras.callbacks.Callback) -> dict[str, Any]:
     """Return what a callback of Keras counts, as JSON can hold it."""
     return {name: value for name, value in vars(callback).items() if name in _COUNTERS}

@@ -9,14 +9,17 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.durable import write_whole
+from pipeline.atomic_files import atomic_write
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,9 +67,8 @@ class Checkpoints:
     newest checkpoint waits in memory for the next one that is due, or for `flush`.
     """
 
-    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._say = say
         self._waiting: Checkpoint | None = None
         self._lock = threading.Lock()  # `flush` may come from another thread
         self._next = 0.0
@@ -95,8 +97,8 @@ class Checkpoints:
                 self._write(checkpoint)
             except OSError as error:
                 if not self._is_failing:
-                    self._say(
-                        f"WARNING: no checkpoint can be written to {self.folder}: "
+                    logger.warning(
+                        f"no checkpoint can be written to {self.folder}: "
                         f"{error.strerror or error}. Training goes on; if it is interrupted, it "
                         "goes on from the one before."
                     )
@@ -112,9 +114,7 @@ class Checkpoints:
             content = path.read_bytes()
             if hashlib.sha256(content).hexdigest() == path.name.split(".")[1]:
                 return _from_bytes(content)
-            self._say(
-                f"WARNING: the checkpoint {path} is damaged and not used; the one before it is."
-            )
+            logger.warning(f"the checkpoint {path} is damaged and not used; the one before it is.")
         return None
 
     def last_epoch(self) -> int:
@@ -126,7 +126,7 @@ class Checkpoints:
         digest = hashlib.sha256(content).hexdigest()
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"epoch-{len(checkpoint.rows):06}.{digest}.npz"
-        write_whole(path, content)
+        atomic_write(path, content)
         for old in self._files()[_KEPT:]:
             old.unlink(missing_ok=True)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import TrainingError
-from pipeline.training.keys import Precision, Runtime
+from pipeline.training.training_config import DtypePolicy, RuntimeConfig
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Devices:
     """
 
     names: tuple[str, ...]
-    precision: Precision
+    precision: DtypePolicy
     strategy: Any
     on_gpu: bool
     description: str
@@ -38,7 +38,7 @@ class Devices:
             yield
 
 
-def find(runtime: Runtime) -> Devices:
+def find_devices(runtime: RuntimeConfig) -> Devices:
     """Return the devices that a recipe asks for.
 
     Raises:
@@ -53,7 +53,7 @@ def find(runtime: Runtime) -> Devices:
         names = ("CPU:0",)
     else:
         names = tuple(dict.fromkeys(name.upper() for name in runtime.devices))
-        _refuse_absent(names, len(gpus))
+        _check_available(names, len(gpus))
     on_gpu = names[0].startswith("GPU")
     used = [gpus[int(name[4:])] for name in names if on_gpu]
     with contextlib.suppress(RuntimeError):  # too late once a run has used the GPU: it is set then
@@ -78,7 +78,7 @@ def find(runtime: Runtime) -> Devices:
     )
 
 
-def _refuse_absent(names: tuple[str, ...], gpu_count: int) -> None:
+def _check_available(names: tuple[str, ...], gpu_count: int) -> None:
     kinds = {name[:3] for name in names}
     absent = [name for name in names if name[:3] == "GPU" and int(name[4:]) >= gpu_count]
     if absent or len(kinds) > 1:
@@ -109,7 +109,7 @@ def _split_cpu(names: tuple[str, ...]) -> None:
             ) from None
 
 
-def _precision(runtime: Runtime, gpus: list[Any]) -> tuple[Precision, str]:
+def _precision(runtime: RuntimeConfig, gpus: list[Any]) -> tuple[DtypePolicy, str]:
     if runtime.precision != "auto":
         return runtime.precision, " as the recipe says"
     # Tensor cores: bfloat16 from compute capability 8.0 on, float16 from 7.0 on.

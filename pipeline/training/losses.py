@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.training.keys import Loss
+from pipeline.training.training_config import Loss
 
 
 def loss_function(loss: Loss, *, label_smoothing: float) -> Any:
@@ -16,14 +16,14 @@ def loss_function(loss: Loss, *, label_smoothing: float) -> Any:
     return keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
 
 
-def running_metrics(loss: Loss, *, topk: int | None) -> list[Any]:
+def running_metrics(loss: Loss, *, top_k: int | None) -> list[Any]:
     """Return new Keras metrics: `accuracy` and, if asked for, `top_k_accuracy`."""
     import keras
 
     if loss == "binary_cross_entropy":
         return [keras.metrics.BinaryAccuracy(name="accuracy")]
     metrics: list[Any] = [keras.metrics.CategoricalAccuracy(name="accuracy")]
-    if topk:
-        name = f"top_{topk}_accuracy"
-        metrics.append(keras.metrics.TopKCategoricalAccuracy(topk, name=name))
+    if top_k:
+        name = f"top_{top_k}_accuracy"
+        metrics.append(keras.metrics.TopKCategoricalAccuracy(top_k, name=name))
     return metrics

@@ -10,38 +10,40 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, Strict, create_model
 
-from pipeline.section import (
-    AnyFloat,
-    Choice,
-    Flag,
+from pipeline.config import (
+    Bool,
+    Config,
+    FiniteFloat,
     Fraction,
-    NaturalFloat,
-    NaturalInt,
+    NonNegativeFloat,
+    NonNegativeInt,
     OpenFraction,
     PositiveFloat,
     PositiveInt,
-    Section,
+    TaggedUnion,
     expecting,
-    only_section,
+    unwrap_single_key,
 )
 from pipeline.training.schedules import Schedule, learning_rate
 
 SeveralSteps = Annotated[int, Strict(), Field(ge=2), expecting("a whole number, 2 or more")]
 
 
-class OptimizerKeys(Section):
+class OptimizerConfig(Config):
     """How the weights change: the keys that every optimizer has."""
 
     name: str
     learning_rate: PositiveFloat
     schedule: Schedule | None = Field(None, description="How the rate changes.")
-    weight_decay: NaturalFloat | None = Field(None, description="Decoupled decay of the weights.")
+    weight_decay: NonNegativeFloat | None = Field(
+        None, description="Decoupled decay of the weights."
+    )
     clipnorm: PositiveFloat | None = Field(None, description="Largest norm of a weight's gradient.")
     clipvalue: PositiveFloat | None = Field(None, description="Largest entry of a gradient.")
     global_clipnorm: PositiveFloat | None = Field(
         None, description="Largest norm of all gradients together."
     )
-    use_ema: Flag = Field(False, description="Evaluate and keep a moving average of the weights.")
+    use_ema: Bool = Field(False, description="Evaluate and keep a moving average of the weights.")
     ema_momentum: Fraction = Field(0.99, description="How slowly the average moves.")
     ema_overwrite_frequency: PositiveInt | None = Field(
         None, description="Steps after which the weights are set to their average."
@@ -51,7 +53,7 @@ class OptimizerKeys(Section):
     )
 
 
-class Optimizer(NamedTuple):
+class OptimizerSpec(NamedTuple):
     """An optimizer of Keras: the name of its class, and its own arguments with their defaults."""
 
     class_name: str
@@ -64,10 +66,10 @@ _ADAM = {
     "beta_2": (Fraction, 0.999),
     "epsilon": (PositiveFloat, 1e-7),
 }
-_AMSGRAD = {"amsgrad": (Flag, False)}
+_AMSGRAD = {"amsgrad": (Bool, False)}
 
-OPTIMIZERS: dict[str, Optimizer] = {
-    "adadelta": Optimizer(
+OPTIMIZERS: dict[str, OptimizerSpec] = {
+    "adadelta": OptimizerSpec(
         "Adadelta",
         {
             "learning_rate": (PositiveFloat, 1e-3),
@@ -75,44 +77,44 @@ OPTIMIZERS: dict[str, Optimizer] = {
             "epsilon": (PositiveFloat, 1e-7),
         },
     ),
-    "adafactor": Optimizer(
+    "adafactor": OptimizerSpec(
         "Adafactor",
         {
             "learning_rate": (PositiveFloat, 1e-3),
-            "beta_2_decay": (AnyFloat, -0.8),
+            "beta_2_decay": (FiniteFloat, -0.8),
             "epsilon_1": (PositiveFloat, 1e-30),
             "epsilon_2": (PositiveFloat, 1e-3),
             "clip_threshold": (PositiveFloat, 1.0),
-            "relative_step": (Flag, True),
+            "relative_step": (Bool, True),
         },
     ),
-    "adagrad": Optimizer(
+    "adagrad": OptimizerSpec(
         "Adagrad",
         {
             "learning_rate": (PositiveFloat, 1e-3),
-            "initial_accumulator_value": (NaturalFloat, 0.1),
+            "initial_accumulator_value": (NonNegativeFloat, 0.1),
             "epsilon": (PositiveFloat, 1e-7),
         },
     ),
-    "adam": Optimizer("Adam", {**_ADAM, **_AMSGRAD}),
-    "adamax": Optimizer("Adamax", _ADAM),
-    "adamw": Optimizer(
-        "AdamW", {**_ADAM, **_AMSGRAD, "weight_decay": (NaturalFloat | None, 0.004)}
+    "adam": OptimizerSpec("Adam", {**_ADAM, **_AMSGRAD}),
+    "adamax": OptimizerSpec("Adamax", _ADAM),
+    "adamw": OptimizerSpec(
+        "AdamW", {**_ADAM, **_AMSGRAD, "weight_decay": (NonNegativeFloat | None, 0.004)}
     ),
-    "ftrl": Optimizer(
+    "ftrl": OptimizerSpec(
         "Ftrl",
         {
             "learning_rate": (PositiveFloat, 1e-3),
-            "learning_rate_power": (AnyFloat, -0.5),
-            "initial_accumulator_value": (NaturalFloat, 0.1),
-            "l1_regularization_strength": (NaturalFloat, 0.0),
-            "l2_regularization_strength": (NaturalFloat, 0.0),
-            "l2_shrinkage_regularization_strength": (NaturalFloat, 0.0),
-            "beta": (NaturalFloat, 0.0),
+            "learning_rate_power": (FiniteFloat, -0.5),
+            "initial_accumulator_value": (NonNegativeFloat, 0.1),
+            "l1_regularization_strength": (NonNegativeFloat, 0.0),
+            "l2_regularization_strength": (NonNegativeFloat, 0.0),
+            "l2_shrinkage_regularization_strength": (NonNegativeFloat, 0.0),
+            "beta": (NonNegativeFloat, 0.0),
         },
     ),
-    "lamb": Optimizer("Lamb", _ADAM),
-    "lion": Optimizer(
+    "lamb": OptimizerSpec("Lamb", _ADAM),
+    "lion": OptimizerSpec(
         "Lion",
         {
             "learning_rate": (PositiveFloat, 1e-3),
@@ -120,63 +122,63 @@ OPTIMIZERS: dict[str, Optimizer] = {
             "beta_2": (Fraction, 0.99),
         },
     ),
-    "muon": Optimizer(
+    "muon": OptimizerSpec(
         "Muon",
         {
             "learning_rate": (PositiveFloat, 1e-3),
             "adam_beta_1": (Fraction, 0.9),
             "adam_beta_2": (Fraction, 0.999),
-            "adam_weight_decay": (NaturalFloat, 0.004),
+            "adam_weight_decay": (NonNegativeFloat, 0.004),
             "epsilon": (PositiveFloat, 1e-7),
-            "weight_decay": (NaturalFloat | None, 0.004),
-            "exclude_embeddings": (Flag, True),
-            "muon_a": (AnyFloat, 3.4445),
-            "muon_b": (AnyFloat, -4.775),
-            "muon_c": (AnyFloat, 2.0315),
+            "weight_decay": (NonNegativeFloat | None, 0.004),
+            "exclude_embeddings": (Bool, True),
+            "muon_a": (FiniteFloat, 3.4445),
+            "muon_b": (FiniteFloat, -4.775),
+            "muon_c": (FiniteFloat, 2.0315),
             "adam_lr_ratio": (PositiveFloat, 1.0),
             "momentum": (Fraction, 0.95),
             "ns_steps": (PositiveInt, 5),
-            "nesterov": (Flag, True),
+            "nesterov": (Bool, True),
             "rms_rate": (PositiveFloat, 0.2),
         },
     ),
-    "nadam": Optimizer("Nadam", _ADAM),
-    "rmsprop": Optimizer(
+    "nadam": OptimizerSpec("Nadam", _ADAM),
+    "rmsprop": OptimizerSpec(
         "RMSprop",
         {
             "learning_rate": (PositiveFloat, 1e-3),
             "rho": (Fraction, 0.9),
             "momentum": (Fraction, 0.0),
             "epsilon": (PositiveFloat, 1e-7),
-            "centered": (Flag, False),
+            "centered": (Bool, False),
         },
     ),
-    "schedule_free_adamw": Optimizer(
+    "schedule_free_adamw": OptimizerSpec(
         "ScheduleFreeAdamW",
         {
             "learning_rate": (PositiveFloat, 0.0025),
             "beta_1": (Fraction, 0.9),
             "beta_2": (Fraction, 0.999),
             "epsilon": (PositiveFloat, 1e-8),
-            "warmup_steps": (NaturalInt, 0),
+            "warmup_steps": (NonNegativeInt, 0),
         },
     ),
-    "sgd": Optimizer(
+    "sgd": OptimizerSpec(
         "SGD",
         {
             "learning_rate": (PositiveFloat, 0.01),
             "momentum": (Fraction, 0.0),
-            "nesterov": (Flag, False),
+            "nesterov": (Bool, False),
         },
     ),
 }
 
 DEFAULT = "adam"
 
-_SECTIONS: dict[str, type[OptimizerKeys]] = {
+_SECTIONS: dict[str, type[OptimizerConfig]] = {
     name: create_model(
-        f"{optimizer.class_name}Keys",
-        __base__=OptimizerKeys,
+        f"{optimizer.class_name}Config",
+        __base__=OptimizerConfig,
         **{  # type: ignore[call-overload]
             "name": (Literal[name], name),
             **optimizer.arguments,
@@ -185,20 +187,20 @@ _SECTIONS: dict[str, type[OptimizerKeys]] = {
     for name, optimizer in OPTIMIZERS.items()
 }
 
-AnyOptimizer = Annotated[OptimizerKeys, Choice(_SECTIONS, key="name", default=DEFAULT)]
+AnyOptimizer = Annotated[OptimizerConfig, TaggedUnion(_SECTIONS, key="name", default=DEFAULT)]
 
 
-def default() -> OptimizerKeys:
+def default_optimizer() -> OptimizerConfig:
     """Return the section of a recipe that names no optimizer."""
     return _SECTIONS[DEFAULT].model_validate({})
 
 
-def schedule_of(keys: OptimizerKeys) -> Section | None:
+def schedule_of(keys: OptimizerConfig) -> Config | None:
     """Return the section of the schedule that an `optimizer` section names, if it names one."""
-    return only_section(keys.schedule)[1] if keys.schedule else None
+    return unwrap_single_key(keys.schedule)[1] if keys.schedule else None
 
 
-def build(keys: OptimizerKeys, *, steps_per_epoch: int, epochs: int) -> Any:
+def build_optimizer(keys: OptimizerConfig, *, steps_per_epoch: int, epochs: int) -> Any:
     """Return a new Keras optimizer.
 
     Args:

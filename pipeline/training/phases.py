@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.interruption import after_this_step
+from pipeline.shutdown import deferred_signals
 from pipeline.training import optimizers, schedules
 from pipeline.training.checkpoints import Checkpoint, Checkpoints
-from pipeline.training.keys import FineTune, Training
 from pipeline.training.losses import loss_function, running_metrics
-from pipeline.training.optimizers import OptimizerKeys
+from pipeline.training.optimizers import OptimizerConfig
+from pipeline.training.training_config import FineTuneConfig, TrainingConfig
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from pipeline.training.callbacks import BestEpoch, Row
+    from pipeline.training.callbacks import BestEpoch, EpochMetrics
     from pipeline.training.devices import Devices
 
 # With this many steps in one call of the compiled function, its overhead no longer shows.
@@ -25,7 +25,7 @@ _MOST_STEPS_A_CALL = 32
 
 
 @dataclass(frozen=True)
-class Batches:
+class TrainingData:
     """The data as a model is fitted to it.
 
     Attributes:
@@ -52,9 +52,9 @@ class Phase:
     """
 
     model: keras.Model
-    batches: Batches
+    batches: TrainingData
     epochs: int
-    optimizer: OptimizerKeys
+    optimizer: OptimizerConfig
 
 
 @dataclass(frozen=True)
@@ -67,18 +67,18 @@ class History:
         phases: the number of epochs before each phase.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[EpochMetrics, ...]
     best_epoch: int
     phases: tuple[int, ...]
 
 
-def train(
+def fit_phases(
     phases: Iterable[Phase],
     *,
-    training: Training,
+    training: TrainingConfig,
     label_smoothing: float,
     devices: Devices,
-    on_epoch: Callable[[int, Row, float], None],
+    on_epoch: Callable[[int, EpochMetrics, float], None],
     checkpoints: Checkpoints | None = None,
     show_progress: bool = True,
 ) -> History:
@@ -103,12 +103,12 @@ def train(
     Raises:
         TrainingError: if the loss is no longer a number.
     """
-    from pipeline.training import state
+    from pipeline.training import model_state
     from pipeline.training.callbacks import BestEpoch
 
     before = checkpoints.newest() if checkpoints else None
     best = BestEpoch(training.monitor)
-    course = _Course(best, checkpoints, on_epoch)
+    course = _EpochLog(best, checkpoints, on_epoch)
     if before:
         course.recall(before)
     for number, phase in enumerate(phases):
@@ -117,7 +117,7 @@ def train(
         resumed = before if before and number == len(before.phases) - 1 else None
         best.follow(phase.model)
         if resumed:
-            state.assign(state.variables(phase.model), resumed.model)
+            model_state.assign(model_state.variables(phase.model), resumed.model)
             best.recall(resumed.best_epoch, resumed.best_value, resumed.best)
         else:
             course.starts.append(len(course.rows))
@@ -129,13 +129,13 @@ def train(
     return History(tuple(course.rows), best.epoch, tuple(course.starts))
 
 
-def fine_tuning(optimizer: OptimizerKeys, fine_tune: FineTune) -> OptimizerKeys:
+def fine_tuning_optimizer(optimizer: OptimizerConfig, fine_tune: FineTuneConfig) -> OptimizerConfig:
     """Return the optimizer of the fine-tuning phase: the same kind, at a slow constant rate."""
     changes = {"learning_rate": fine_tune.learning_rate, "schedule": None}
     return optimizer.model_copy(update=changes)
 
 
-def steps_a_call(steps_per_epoch: int) -> int:
+def steps_per_execution(steps_per_epoch: int) -> int:
     """Return how many training steps one call of the compiled function makes.
 
     It divides the epoch, because Keras runs the last call of an epoch in full.
@@ -144,17 +144,17 @@ def steps_a_call(steps_per_epoch: int) -> int:
     return next(count for count in range(limit, 0, -1) if steps_per_epoch % count == 0)
 
 
-class _Course:
+class _EpochLog:
     """The epochs so far; tells of each once it is kept."""
 
     def __init__(
         self,
         best: BestEpoch,
         checkpoints: Checkpoints | None,
-        on_epoch: Callable[[int, Row, float], None],
+        on_epoch: Callable[[int, EpochMetrics, float], None],
     ) -> None:
         self.best = best
-        self.rows: list[Row] = []
+        self.rows: list[EpochMetrics] = []
         self.starts: list[int] = []
         self._seconds: list[float] = []
         self._told = 0
@@ -169,11 +169,16 @@ class _Course:
         self.tell()
 
     def add(
-        self, row: Row, seconds: float, model: keras.Model, callbacks: Sequence[Any], end: int
+        self,
+        row: EpochMetrics,
+        seconds: float,
+        model: keras.Model,
+        callbacks: Sequence[Any],
+        end: int,
     ) -> None:
         """Add an epoch of a phase that lasts until the epoch `end`, or until the model stops."""
-        from pipeline.training import state
-        from pipeline.training.callbacks import counters_of
+        from pipeline.training import model_state
+        from pipeline.training.callbacks import callback_state
 
         self.rows.append(row)
         self._seconds.append(seconds)
@@ -186,9 +191,9 @@ class _Course:
                 is_phase_over=is_over,
                 best_epoch=self.best.epoch,
                 best_value=self.best.value,
-                callbacks=[counters_of(callback) for callback in callbacks],
-                model=state.values(state.variables(model)),
-                optimizer=state.values(model.optimizer.variables),
+                callbacks=[callback_state(callback) for callback in callbacks],
+                model=model_state.values(model_state.variables(model)),
+                optimizer=model_state.values(model.optimizer.variables),
                 best=self.best.weights,
             )
             if not self._checkpoints.keep(checkpoint, now=is_over):
@@ -203,14 +208,18 @@ class _Course:
             self._on_epoch(self._told, self.rows[number], self._seconds[number])
 
 
-def _compile(phase: Phase, training: Training, label_smoothing: float, devices: Devices) -> None:
+def _compile(
+    phase: Phase, training: TrainingConfig, label_smoothing: float, devices: Devices
+) -> None:
     steps = phase.batches.steps_per_epoch
     phase.model.compile(
-        optimizer=optimizers.build(phase.optimizer, steps_per_epoch=steps, epochs=phase.epochs),
+        optimizer=optimizers.build_optimizer(
+            phase.optimizer, steps_per_epoch=steps, epochs=phase.epochs
+        ),
         loss=loss_function(training.loss, label_smoothing=label_smoothing),
-        metrics=running_metrics(training.loss, topk=training.topk),
+        metrics=running_metrics(training.loss, top_k=training.top_k),
         # Several steps in one call fail in TensorFlow where several devices share them.
-        steps_per_execution=1 if devices.strategy else steps_a_call(steps),
+        steps_per_execution=1 if devices.strategy else steps_per_execution(steps),
         # On CPUs XLA makes training two to twelve times slower.
         jit_compile="auto" if devices.on_gpu else False,
     )
@@ -218,29 +227,29 @@ def _compile(phase: Phase, training: Training, label_smoothing: float, devices: 
 
 def _fit(
     phase: Phase,
-    course: _Course,
+    course: _EpochLog,
     callbacks: Sequence[Any],
     resumed: Checkpoint | None,
     *,
     show_progress: bool,
 ) -> None:
-    from pipeline.training import state
-    from pipeline.training.callbacks import EachEpoch, EndStep, Recall, StopOnNaN
-    from pipeline.training.progress import ProgressDisplay
+    from pipeline.training import model_state
+    from pipeline.training.callbacks import OnEpochEnd, RestoreState, StopOnNaN, StopOnSignal
+    from pipeline.training.progress_display import ProgressDisplay
 
     model, first = phase.model, len(course.rows)
     end = course.starts[-1] + phase.epochs
     if resumed:
         model.optimizer.build(model.trainable_variables)
-        state.assign(model.optimizer.variables, resumed.optimizer)
+        model_state.assign(model.optimizer.variables, resumed.optimizer)
 
-    def record(epoch: int, row: Row, seconds: float) -> None:
+    def record(epoch: int, row: EpochMetrics, seconds: float) -> None:
         course.add(row, seconds, model, callbacks, end)
 
     display = (
         ProgressDisplay(course.best, first_epoch=first, last_epoch=end) if show_progress else None
     )
-    with after_this_step() as is_asked_for:
+    with deferred_signals() as is_asked_for:
         try:
             model.fit(
                 phase.batches.training(first, end),
@@ -250,12 +259,12 @@ def _fit(
                 validation_data=phase.batches.validation,
                 callbacks=[
                     *callbacks,
-                    *([Recall(callbacks, resumed.callbacks)] if resumed else []),
+                    *([RestoreState(callbacks, resumed.callbacks)] if resumed else []),
                     StopOnNaN(),
                     course.best,
-                    EachEpoch(record),
+                    OnEpochEnd(record),
                     *([display] if display else []),
-                    EndStep(is_asked_for),
+                    StopOnSignal(is_asked_for),
                 ],
                 shuffle=False,
                 verbose=0,
@@ -266,7 +275,7 @@ def _fit(
             course.tell()
 
 
-def _callbacks(optimizer: OptimizerKeys, training: Training) -> list[Any]:
+def _callbacks(optimizer: OptimizerConfig, training: TrainingConfig) -> list[Any]:
     import keras
 
     found: list[Any] = []

@@ -6,78 +6,80 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from pipeline.section import (
-    Flag,
+from pipeline.config import (
+    Bool,
+    Config,
     Fraction,
-    NaturalFloat,
+    NonNegativeFloat,
     OpenFraction,
     PositiveFloat,
     PositiveInt,
-    Section,
     Share,
-    choice_of_only_key,
-    refusal,
+    invalid_value,
+    single_key_union,
 )
 
 
-class _WarmedUp(Section):
-    warmup: NaturalFloat = Field(0.0, description="Epochs of rising from 0 to the learning rate.")
+class _WarmedUp(Config):
+    warmup: NonNegativeFloat = Field(
+        0.0, description="Epochs of rising from 0 to the learning rate."
+    )
 
 
-class Constant(_WarmedUp):
+class ConstantSchedule(_WarmedUp):
     """The same rate throughout."""
 
 
-class Cosine(_WarmedUp):
+class CosineSchedule(_WarmedUp):
     """Fall along half a cosine (Loshchilov and Hutter, 2016)."""
 
     final: Share = Field(0.0, description="Share of the learning rate at the end.")
 
 
-class Exponential(_WarmedUp):
+class ExponentialSchedule(_WarmedUp):
     """Multiply by `rate` every epoch."""
 
     rate: OpenFraction = 0.95
-    staircase: Flag = Field(False, description="Change at the end of an epoch only.")
+    staircase: Bool = Field(False, description="Change at the end of an epoch only.")
 
 
-class Piecewise(_WarmedUp):
+class PiecewiseSchedule(_WarmedUp):
     """Multiply by one factor after another."""
 
     boundaries: tuple[PositiveFloat, ...] = Field(description="Epochs at which the factor changes.")
     factors: tuple[PositiveFloat, ...] = Field(description="The factor from each boundary on.")
 
     @model_validator(mode="after")
-    def _one_factor_a_boundary(self) -> Piecewise:
+    def _one_factor_a_boundary(self) -> PiecewiseSchedule:
         if len(self.boundaries) != len(self.factors) or list(self.boundaries) != sorted(
             set(self.boundaries)
         ):
-            raise refusal("rising boundaries, and a factor for each")
+            raise invalid_value("rising boundaries, and a factor for each")
         return self
 
 
-class Plateau(Section):
+class PlateauSchedule(Config):
     """Multiply by `factor` when `val_loss` has not improved for `patience` epochs."""
 
     factor: OpenFraction = 0.1
     patience: PositiveInt = 3
-    min_delta: NaturalFloat = 1e-4
+    min_delta: NonNegativeFloat = 1e-4
     floor: Fraction = Field(0.0, description="The rate that it stops at.")
 
 
-SCHEDULES: dict[str, type[Section]] = {
-    "constant": Constant,
-    "cosine": Cosine,
-    "exponential": Exponential,
-    "piecewise": Piecewise,
-    "plateau": Plateau,
+SCHEDULES: dict[str, type[Config]] = {
+    "constant": ConstantSchedule,
+    "cosine": CosineSchedule,
+    "exponential": ExponentialSchedule,
+    "piecewise": PiecewiseSchedule,
+    "plateau": PlateauSchedule,
 }
 
-Schedule = Annotated[Section, choice_of_only_key(SCHEDULES)]
+Schedule = Annotated[Config, single_key_union(SCHEDULES)]
 
 
 def learning_rate(
-    schedule: Section | None, peak: float, *, steps_per_epoch: int, epochs: int
+    schedule: Config | None, peak: float, *, steps_per_epoch: int, epochs: int
 ) -> Any:
     """Return what a Keras optimizer takes as its learning rate.
 
@@ -89,19 +91,19 @@ def learning_rate(
     """
     import keras
 
-    if schedule is None or isinstance(schedule, Plateau):
+    if schedule is None or isinstance(schedule, PlateauSchedule):
         return peak
     schedules = keras.optimizers.schedules
     warmup = round(getattr(schedule, "warmup", 0.0) * steps_per_epoch)
     total = max(epochs * steps_per_epoch - warmup, 1)
     rate: Any = peak
-    if isinstance(schedule, Cosine):
+    if isinstance(schedule, CosineSchedule):
         rate = schedules.CosineDecay(peak, total, alpha=schedule.final)
-    elif isinstance(schedule, Exponential):
+    elif isinstance(schedule, ExponentialSchedule):
         rate = schedules.ExponentialDecay(
             peak, steps_per_epoch, schedule.rate, staircase=schedule.staircase
         )
-    elif isinstance(schedule, Piecewise):
+    elif isinstance(schedule, PiecewiseSchedule):
         # Counted from the end of the warmup; Keras changes after the step that it is given.
         steps = (round(boundary * steps_per_epoch) for boundary in schedule.boundaries)
         boundaries = [max(step - warmup - 1, -1) for step in steps]
@@ -110,11 +112,11 @@ def learning_rate(
     return _warmed_up(rate, peak, warmup) if warmup else rate
 
 
-def callbacks(schedule: Section | None) -> list[Any]:
+def callbacks(schedule: Config | None) -> list[Any]:
     """Return the Keras callbacks that a schedule needs."""
     import keras
 
-    if not isinstance(schedule, Plateau):
+    if not isinstance(schedule, PlateauSchedule):
         return []
     return [
         keras.callbacks.ReduceLROnPlateau(

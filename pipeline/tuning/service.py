@@ -19,7 +19,7 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_chief, oracle_client
 
 from pipeline.errors import PipelineError
-from pipeline.tuning.place import Place
+from pipeline.tuning.worker_role import WorkerRole
 
 _SECONDS_TO_ANSWER = 60
 
@@ -69,7 +69,7 @@ def served(chief: Chief, address: str) -> Iterator[None]:
 class Worker:
     """Asks the chief for trials, by KerasTuner's own client."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: WorkerRole) -> None:
         self.place = place
         oracle_client.TIMEOUT = _SECONDS_TO_ANSWER  # KerasTuner waits an hour
         self._client = oracle_client.OracleClient(None)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.cli import main
-from pipeline.features import kept
+from pipeline.features import feature_cache
 
 
 def ones(folder: Path) -> dict[str, str]:
@@ -18,7 +18,7 @@ def ones(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def entry(cache: Path) -> None:
-    kept.get("a" * 40, ones, label="resnet50 train", limit=2**30, say=print)
+    feature_cache.get_or_compute("a" * 40, ones, label="resnet50 train", limit=2**30)
 
 
 def test_it_lists_what_is_kept_with_its_size(
@@ -35,4 +35,4 @@ def test_it_lists_what_is_kept_with_its_size(
 def test_it_clears(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cache", "--clear"]) == 0
     assert capsys.readouterr().out == f"7.9 KiB are free again in {cache}\n"
-    assert kept.entries() == []
+    assert feature_cache.list_entries() == []

@@ -11,7 +11,7 @@ import pytest
 from pipeline.cli import main
 from pipeline.evaluation import predictions
 from pipeline.evaluation.predictions import Predictions
-from pipeline.tracking import recorder as recording
+from pipeline.tracking import run_logger as recording
 from pipeline.tracking.store import open_store
 
 COUNT = 200
@@ -26,15 +26,13 @@ def record(name: str, *, right: int, first: int) -> None:
 
     def write(folder: Path) -> None:
         (folder / "predictions").mkdir()
-        predictions.write(given, folder / "predictions" / "val.csv")
+        predictions.write_predictions(given, folder / "predictions" / "val.csv")
 
-    recorder = recording.start(
-        open_store(None), experiment="ants", name=name, description="", say=print
-    )
-    recorder.parameters({"model.hidden": f"[{right}]", "seed": "42"})
-    recorder.metrics({"val_accuracy": right / COUNT})
-    recorder.artifacts(write)
-    recorder.close("FINISHED")
+    run_logger = recording.start_run(open_store(None), experiment="ants", name=name, description="")
+    run_logger.parameters({"model.hidden": f"[{right}]", "seed": "42"})
+    run_logger.metrics({"val_accuracy": right / COUNT})
+    run_logger.artifacts(write)
+    run_logger.close("FINISHED")
 
 
 @pytest.fixture(scope="module")

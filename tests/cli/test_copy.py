@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli import main
-from pipeline.recipe.schema import SCHEMA_FILE
-from pipeline.recipe.shipped import folder, shipped
+from pipeline.recipe.grammar import SCHEMA_FILE
+from pipeline.recipe.shipped import recipes_directory, shipped_recipes
 
-SOURCE = shipped()["digits_lenet"]
-SCHEMA = folder() / SCHEMA_FILE
+SOURCE = shipped_recipes()["digits_lenet"]
+SCHEMA = recipes_directory() / SCHEMA_FILE
 
 
 def test_a_recipe_is_copied_into_the_working_folder(
@@ -71,7 +71,7 @@ def test_an_unknown_recipe_is_told_with_the_nearest(
 ) -> None:
     assert main(["copy", "mnist_mpl"]) == 2
     assert capsys.readouterr().err == (
-        f"Error: There is no shipped recipe 'mnist_mpl'. Available: {', '.join(shipped())}. "
+        f"Error: There is no shipped recipe 'mnist_mpl'. Available: {', '.join(shipped_recipes())}. "
         "Did you mean 'mnist_mlp'?\n"
     )
     assert list(in_empty_folder.iterdir()) == []

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli import main
-from pipeline.run import Result
 from pipeline.tracking.store import open_store
+from pipeline.workflows.single_run import RunResult
 
 
 def test_each_format_is_written_compared_and_recorded(
-    digits_run: Result, in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+    digits_run: RunResult, in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["export", "latest", "--format", "keras", "--format", "saved_model"]
     assert main([*arguments, "--uri", digits_run.tracking_uri]) == 0
@@ -28,7 +28,7 @@ def test_each_format_is_written_compared_and_recorded(
 
 
 def test_it_compares_on_the_files_that_are_named(
-    digits_run: Result,
+    digits_run: RunResult,
     digit_files: Path,
     in_empty_folder: Path,
     capsys: pytest.CaptureFixture[str],

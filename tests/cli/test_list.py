@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.cli import main
-from pipeline.recipe.shipped import description_of, shipped
+from pipeline.recipe.shipped import description_of, shipped_recipes
 
 
 def test_every_shipped_recipe_is_listed_with_its_description(
@@ -12,7 +12,7 @@ def test_every_shipped_recipe_is_listed_with_its_description(
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [tuple(line.split(maxsplit=1)) for line in lines] == [
-        (name, description_of(path)) for name, path in shipped().items()
+        (name, description_of(path)) for name, path in shipped_recipes().items()
     ]
 
 
@@ -21,6 +21,6 @@ def test_descriptions_stand_in_one_column(capsys: pytest.CaptureFixture[str]) ->
     lines = capsys.readouterr().out.splitlines()
     starts = {
         line.index(description_of(path))
-        for line, path in zip(lines, shipped().values(), strict=True)
+        for line, path in zip(lines, shipped_recipes().values(), strict=True)
     }
     assert len(starts) == 1

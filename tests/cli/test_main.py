@@ -9,7 +9,7 @@ import pytest
 
 import pipeline
 from pipeline.cli import COMMANDS, main
-from pipeline.recipe.shipped import shipped
+from pipeline.recipe.shipped import shipped_recipes
 
 HEAVY = ("keras", "matplotlib", "mlflow", "numpy", "sklearn", "tensorflow")
 
@@ -87,8 +87,8 @@ def test_no_command_at_all_shows_the_help_and_ends_with_2(
         ["--help"],
         ["list"],
         ["schema"],
-        ["show", str(shipped()["ants_bees"])],
-        ["validate", *map(str, shipped().values())],
+        ["show", str(shipped_recipes()["ants_bees"])],
+        ["validate", *map(str, shipped_recipes().values())],
     ],
     ids=["help", "list", "schema", "show", "validate"],
 )

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli import main
-from pipeline.run import Result
+from pipeline.workflows.single_run import RunResult
 
 
 def test_the_table_has_a_row_a_file(
-    digits_run: Result, digit_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    digits_run: RunResult, digit_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = tmp_path / "predictions.csv"
     arguments = ["predict", "digits", str(digit_files), "--top", "2", "-o", str(table)]
@@ -27,7 +27,7 @@ def test_the_table_has_a_row_a_file(
 
 
 def test_a_broken_file_is_a_row_with_an_error_and_the_exit_code_is_1(
-    digits_run: Result, digit_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    digits_run: RunResult, digit_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good, broken = tmp_path / "good.png", tmp_path / "broken.png"
     shutil.copy(digit_files / "000_0.png", good)

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from pipeline.cli import main
-from pipeline.recipe.schema import SCHEMA_FILE, json_schema
-from pipeline.recipe.shipped import folder
+from pipeline.recipe.grammar import SCHEMA_FILE, json_schema
+from pipeline.recipe.shipped import recipes_directory
 
 
 def test_the_schema_is_printed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -18,5 +18,5 @@ def test_the_schema_that_is_shipped_is_what_is_printed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     main(["schema"])
-    shipped = (folder() / SCHEMA_FILE).read_text(encoding="utf-8")
+    shipped = (recipes_directory() / SCHEMA_FILE).read_text(encoding="utf-8")
     assert capsys.readouterr().out == shipped

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli import main
-from pipeline.recipe.load import dump, load
+from pipeline.recipe.loader import dump_recipe, load_recipe
 
 TEXT = "data: {source: digits}\nmodel: {architecture: mlp}\n"
 
@@ -22,7 +22,7 @@ def test_a_recipe_is_shown_with_its_defaults(
 ) -> None:
     assert main(["show", recipe]) == 0
     output = capsys.readouterr().out
-    assert output == dump(load(Path(recipe)).recipe, {})
+    assert output == dump_recipe(load_recipe(Path(recipe)).recipe, {})
     assert "seed: 42\n" in output
 
 
@@ -41,9 +41,9 @@ def test_a_secret_is_shown_as_its_variable_and_read_from_it_again(
     assert "00042" not in output
     assert "hunter2" not in output
     Path("shown.yaml").write_text(output)
-    assert load(Path("shown.yaml")).recipe == load(Path("recipe.yaml")).recipe.model_copy(
-        update={"name": "recipe"}
-    )
+    assert load_recipe(Path("shown.yaml")).recipe == load_recipe(
+        Path("recipe.yaml")
+    ).recipe.model_copy(update={"name": "recipe"})
     assert main(["show", "recipe.yaml", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["description"] == "${ZOO_PASSWORD}"
@@ -60,8 +60,8 @@ def test_a_password_in_the_recipe_itself_is_not_shown(
 def test_what_is_shown_is_a_recipe(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
     main(["show", recipe, "--set", "seed=7"])
     Path("shown.yaml").write_text(capsys.readouterr().out)
-    expected = load(Path(recipe), ("seed=7",)).recipe
-    assert load(Path("shown.yaml")).recipe == expected
+    expected = load_recipe(Path(recipe), ("seed=7",)).recipe
+    assert load_recipe(Path("shown.yaml")).recipe == expected
     assert expected.seed == 7
 
 
@@ -71,7 +71,9 @@ def test_a_recipe_is_shown_as_json(recipe: str, capsys: pytest.CaptureFixture[st
     (line,) = capsys.readouterr().out.splitlines()
     shown = json.loads(line)
     assert shown["seed"] == 7
-    assert shown == load(Path(recipe), ("seed=7",)).recipe.model_dump(mode="json", by_alias=True)
+    assert shown == load_recipe(Path(recipe), ("seed=7",)).recipe.model_dump(
+        mode="json", by_alias=True
+    )
 
 
 def test_json_names_keys_as_a_recipe_writes_them(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli import main
-from pipeline.recipe.shipped import shipped
+from pipeline.recipe.shipped import shipped_recipes
 
 VALID = """\
 data:
@@ -40,7 +40,7 @@ def test_a_valid_recipe_is_said_to_be_valid(
 
 
 def test_every_shipped_recipe_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
-    paths = [str(path) for path in shipped().values()]
+    paths = [str(path) for path in shipped_recipes().values()]
     assert main(["validate", *paths]) == 0
     assert capsys.readouterr() == ("".join(f"{path}: valid\n" for path in paths), "")
 

@@ -14,10 +14,10 @@ import pytest
 import tensorflow as tf
 from pydantic import TypeAdapter, ValidationError
 
+from pipeline.config import Config
 from pipeline.data import augmentation
 from pipeline.data.augmentation import AUGMENTATIONS, Augmentation, augmenter
-from pipeline.data.decode import decode
-from pipeline.section import Section
+from pipeline.data.image_decoding import decode_image
 
 SIZE = (32, 40)
 NEEDED: dict[str, dict[str, Any]] = {"random_crop": {"height": 24, "width": 24}}
@@ -32,7 +32,7 @@ def images(photographs: Path) -> np.ndarray:
     """Eight photographs, of ants and bees in turn."""
     folders = [sorted((photographs / "val" / name).glob("*.jpg"))[:4] for name in ("ants", "bees")]
     paths = [path for pair in zip(*folders, strict=True) for path in pair]
-    return np.stack([decode(path.read_bytes(), size=SIZE, resize="crop") for path in paths])
+    return np.stack([decode_image(path.read_bytes(), size=SIZE, resize="crop") for path in paths])
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def labels() -> np.ndarray:
 
 def layers_of(*entries: dict[str, dict[str, Any]]) -> list[Any]:
     sections = TypeAdapter(Augmentation).validate_python(entries)
-    return augmentation.build(sections, image_size=SIZE)
+    return augmentation.build_augmentation(sections, image_size=SIZE)
 
 
 def augment_by(*entries: dict[str, dict[str, Any]], seed: int = 3) -> Augment:
@@ -239,7 +239,7 @@ def test_pixels_and_labels_keep_their_precision_whatever_the_model_s(
 
 
 @pytest.mark.parametrize("section", AUGMENTATIONS.values())
-def test_a_section_has_the_arguments_of_its_keras_layer(section: type[Section]) -> None:
+def test_a_section_has_the_arguments_of_its_keras_layer(section: type[Config]) -> None:
     layer = getattr(keras.layers, section.__name__)
     assert set(section.model_fields) <= set(inspect.signature(layer.__init__).parameters)
 

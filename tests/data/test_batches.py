@@ -27,7 +27,7 @@ CHANGES = (
 @pytest.fixture(scope="module")
 def split() -> Split:
     """Fifty digits."""
-    everything = digits.load(digits.Keys(source="digits"), say=print).train
+    everything = digits.load(digits.DigitsConfig(source="digits")).train
     return Split(
         ArrayImages(everything.images.read(np.arange(COUNT))),
         everything.labels[:COUNT],
@@ -39,7 +39,7 @@ def split() -> Split:
 
 @pytest.fixture(scope="module")
 def zeros_and_ones(split: Split) -> Split:
-    everything = digits.load(digits.Keys(source="digits"), say=print).train
+    everything = digits.load(digits.DigitsConfig(source="digits")).train
     numbers = np.flatnonzero(everything.labels < 2)[:COUNT]
     return Split(
         ArrayImages(everything.images.read(numbers)),
@@ -52,7 +52,7 @@ def zeros_and_ones(split: Split) -> Split:
 
 def layers() -> list[Any]:
     sections = TypeAdapter(Augmentation).validate_python(CHANGES)
-    return augmentation.build(sections, image_size=(8, 8))
+    return augmentation.build_augmentation(sections, image_size=(8, 8))
 
 
 def train(
@@ -246,12 +246,12 @@ def test_evaluation_has_sigmoid_targets_too(zeros_and_ones: Split) -> None:
 def test_photographs_that_are_read_anew_make_the_same_batches(
     photographs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = image_folder.Keys(
+    keys = image_folder.ImageFolderConfig(
         source="image_folder", path=str(photographs), image_size=(16, 16), batch_size=64
     )
-    kept = image_folder.load(keys, say=print)
+    kept = image_folder.load(keys)
     monkeypatch.setattr(image_folder, "KEPT_BYTES", 0)
-    anew = image_folder.load(keys, say=print)
+    anew = image_folder.load(keys)
     for one, again in zip(
         train(kept.validation, classes=2, batch_size=64),
         train(anew.validation, classes=2, batch_size=64),

@@ -14,14 +14,14 @@ from pipeline.data.splits import Splits
 
 
 def load(**keys: Any) -> Splits:
-    return digits.load(digits.Keys(source="digits", **keys), say=print)
+    return digits.load(digits.DigitsConfig(source="digits", **keys))
 
 
 def test_there_are_1797_of_ten_classes() -> None:
     splits = load()
     assert sum(len(split) for split in splits.named().values()) == 1797
     assert splits.class_names == tuple("0123456789")
-    assert splits.class_names == digits.class_names(digits.Keys(source="digits"))
+    assert splits.class_names == digits.class_names(digits.DigitsConfig(source="digits"))
 
 
 def test_no_digit_is_in_two_splits() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pipeline.data.download import Download, fetch
+from pipeline.data.download import DownloadConfig, download_archive
 from pipeline.errors import DataError
 
 Pack = Callable[[Path, Mapping[str, bytes]], None]
@@ -61,9 +61,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "data" / "photos"
 
 
-def offer(archive: Path) -> Download:
+def offer(archive: Path) -> DownloadConfig:
     """Return the download of an archive, with its right SHA-256."""
-    return Download(
+    return DownloadConfig(
         url=archive.as_uri(), sha256=hashlib.sha256(archive.read_bytes()).hexdigest().upper()
     )
 
@@ -86,7 +86,7 @@ def test_an_archive_becomes_the_folder(
     tmp_path: Path, folder: Path, content: dict[str, bytes], name: str
 ) -> None:
     PACKERS[name](tmp_path / name, content)
-    fetch(offer(tmp_path / name), folder, say=print)
+    download_archive(offer(tmp_path / name), folder)
     assert files_below(folder) == content
     assert list(folder.parent.iterdir()) == [folder]
 
@@ -97,7 +97,7 @@ def test_one_folder_at_the_top_is_taken_off(
     tmp_path: Path, folder: Path, content: dict[str, bytes], name: str, top: str
 ) -> None:
     PACKERS[name](tmp_path / name, {f"{top}/{path}": data for path, data in content.items()})
-    fetch(offer(tmp_path / name), folder, say=print)
+    download_archive(offer(tmp_path / name), folder)
     assert files_below(folder) == content
     assert list(folder.parent.iterdir()) == [folder]
 
@@ -107,7 +107,7 @@ def test_what_a_mac_adds_is_no_second_folder(
 ) -> None:
     packed = {f"photos/{path}": data for path, data in content.items()}
     pack_zip(tmp_path / "photos.zip", {**packed, "__MACOSX/photos/._a.jpg": b"resources"})
-    fetch(offer(tmp_path / "photos.zip"), folder, say=print)
+    download_archive(offer(tmp_path / "photos.zip"), folder)
     assert files_below(folder) == content
 
 
@@ -115,7 +115,7 @@ def test_neither_the_address_nor_the_kind_of_archive_hangs_on_a_suffix(
     tmp_path: Path, folder: Path, content: dict[str, bytes]
 ) -> None:
     PACKERS["photos.tar.gz"](tmp_path / "42", content)
-    fetch(offer(tmp_path / "42"), folder, say=print)
+    download_archive(offer(tmp_path / "42"), folder)
     assert files_below(folder) == content
 
 
@@ -125,14 +125,14 @@ def test_a_tar_that_ends_in_a_zip_is_a_tar(
     pack_zip(tmp_path / "inner.zip", {"inner.txt": b"inner"})
     content["train/inner.zip"] = (tmp_path / "inner.zip").read_bytes()
     PACKERS["photos.tar"](tmp_path / "photos.tar", content)
-    fetch(offer(tmp_path / "photos.tar"), folder, say=print)
+    download_archive(offer(tmp_path / "photos.tar"), folder)
     assert files_below(folder) == content
 
 
 def test_the_address_is_said(tmp_path: Path, folder: Path, content: dict[str, bytes]) -> None:
     said: list[str] = []
     pack_zip(tmp_path / "photos.zip", content)
-    fetch(offer(tmp_path / "photos.zip"), folder, say=said.append)
+    download_archive(offer(tmp_path / "photos.zip"), folder, say=said.append)
     assert said == [f"Downloading file://{tmp_path}/photos.zip"]
 
 
@@ -143,7 +143,7 @@ def test_nothing_is_printed_to_standard_output(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     pack_zip(tmp_path / "photos.zip", content)
-    fetch(offer(tmp_path / "photos.zip"), folder, say=lambda line: None)
+    download_archive(offer(tmp_path / "photos.zip"), folder)
     assert capsys.readouterr().out == ""
 
 
@@ -166,7 +166,7 @@ def test_an_archive_comes_over_http(
 ) -> None:
     PACKERS[name](tmp_path / name, content)
     sha256 = offer(tmp_path / name).sha256
-    fetch(Download(url=f"{server}/{name}?download=1", sha256=sha256), folder, say=print)
+    download_archive(DownloadConfig(url=f"{server}/{name}?download=1", sha256=sha256), folder)
     assert files_below(folder) == content
 
 
@@ -174,7 +174,7 @@ def test_an_address_the_server_does_not_know_is_an_error(
     tmp_path: Path, folder: Path, server: str
 ) -> None:
     with pytest.raises(DataError) as caught:
-        fetch(Download(url=f"{server}/absent.zip", sha256="0" * 64), folder, say=print)
+        download_archive(DownloadConfig(url=f"{server}/absent.zip", sha256="0" * 64), folder)
     assert str(caught.value) == (
         f"data.download: {server}/absent.zip could not be fetched into {folder.parent} "
         "(HTTP Error 404: File not found). Download it yourself and unpack it as "
@@ -205,7 +205,7 @@ def test_an_address_that_cannot_be_reached_is_an_error(
 ) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with pytest.raises(DataError) as caught:
-        fetch(Download(url=url, sha256="0" * 64), folder, say=print)
+        download_archive(DownloadConfig(url=url, sha256="0" * 64), folder)
     assert str(caught.value) == (
         f"data.download: {url} could not be fetched into {folder.parent} ({reason}). "
         f"Download it yourself and unpack it as {folder}."
@@ -221,7 +221,7 @@ def test_another_archive_than_expected_is_refused(
     PACKERS[name](archive, content)
     received = hashlib.sha256(archive.read_bytes()).hexdigest()
     with pytest.raises(DataError) as caught:
-        fetch(Download(url=archive.as_uri(), sha256="AB" * 32), folder, say=print)
+        download_archive(DownloadConfig(url=archive.as_uri(), sha256="AB" * 32), folder)
     assert str(caught.value) == (
         f"data.download: file://{archive} is not the expected archive. "
         f"Expected SHA-256 {'ab' * 32}. Received {received}. Nothing was unpacked."
@@ -237,7 +237,7 @@ def test_a_member_that_climbs_out_is_refused(
     archive = tmp_path / name
     PACKERS[name](archive, {**content, evil: b"evil"})
     with pytest.raises(DataError) as caught:
-        fetch(offer(archive), folder, say=print)
+        download_archive(offer(archive), folder)
     assert str(caught.value) == (
         f"data.download: the archive is refused: {evil!r} would be written outside its folder."
     )
@@ -250,7 +250,7 @@ def test_an_absolute_path_in_a_zip_is_refused(
     archive, evil = tmp_path / "photos.zip", str(tmp_path / "evil.txt")
     pack_zip(archive, {**content, evil: b"evil"})
     with pytest.raises(DataError) as caught:
-        fetch(offer(archive), folder, say=print)
+        download_archive(offer(archive), folder)
     assert str(caught.value) == (
         f"data.download: the archive is refused: {evil!r} would be written outside its folder."
     )
@@ -262,7 +262,7 @@ def test_an_absolute_path_in_a_tar_stays_within_the_folder(
 ) -> None:
     evil = tmp_path / "evil.txt"
     PACKERS["photos.tar"](tmp_path / "photos.tar", {**content, str(evil): b"evil"})
-    fetch(offer(tmp_path / "photos.tar"), folder, say=print)
+    download_archive(offer(tmp_path / "photos.tar"), folder)
     assert not evil.exists()
     assert files_below(folder) == {**content, str(evil).lstrip("/"): b"evil"}
 
@@ -277,7 +277,7 @@ def test_a_link_in_a_zip_is_refused(
     with zipfile.ZipFile(archive, "a") as file:
         file.writestr(link, str(tmp_path))
     with pytest.raises(DataError) as caught:
-        fetch(offer(archive), folder, say=print)
+        download_archive(offer(archive), folder)
     assert str(caught.value) == (
         "data.download: the archive is refused: 'train/link' would be written outside its folder."
     )
@@ -302,7 +302,7 @@ def test_a_link_out_of_a_tar_is_refused(
     with tarfile.open(archive, "w") as file:
         file.addfile(link)
     with pytest.raises(DataError) as caught:
-        fetch(offer(archive), folder, say=print)
+        download_archive(offer(archive), folder)
     assert str(caught.value) == (
         "data.download: the archive is refused: 'train/link' would be written outside its folder."
     )
@@ -316,7 +316,7 @@ def test_a_device_in_a_tar_is_refused(tmp_path: Path, folder: Path) -> None:
     with tarfile.open(archive, "w") as file:
         file.addfile(device)
     with pytest.raises(DataError) as caught:
-        fetch(offer(archive), folder, say=print)
+        download_archive(offer(archive), folder)
     assert str(caught.value) == ("data.download: the archive is refused: 'train/disk' is a device.")
     assert_nothing_was_left(tmp_path, archive)
 
@@ -326,7 +326,7 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, folder: Path, name: str) 
     archive = tmp_path / name
     archive.write_bytes(b"<html>Please sign in</html>")
     with pytest.raises(DataError) as caught:
-        fetch(offer(archive), folder, say=print)
+        download_archive(offer(archive), folder)
     assert str(caught.value) == (
         "data.download: the archive cannot be unpacked: File is not a zip file."
     )
@@ -341,14 +341,14 @@ def test_a_truncated_archive_is_refused(
     PACKERS[name](archive, content)
     archive.write_bytes(archive.read_bytes()[:-3000])
     with pytest.raises(DataError):
-        fetch(offer(archive), folder, say=print)
+        download_archive(offer(archive), folder)
     assert_nothing_was_left(tmp_path, archive)
 
 
 @pytest.mark.parametrize("url", ["ftp://host/a.zip", "photos.zip", "https://host/a b.zip", ""])
 def test_an_address_of_another_form_is_refused(url: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        Download(url=url, sha256="0" * 64)
+        DownloadConfig(url=url, sha256="0" * 64)
     (problem,) = caught.value.errors()
     assert (problem["loc"], problem["ctx"]["wording"]) == (("url",), "an address, https://…")
 
@@ -356,7 +356,7 @@ def test_an_address_of_another_form_is_refused(url: str) -> None:
 @pytest.mark.parametrize("sha256", ["", "0" * 63, "g" * 64])
 def test_a_sha256_of_another_form_is_refused(sha256: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        Download(url="https://host/a.zip", sha256=sha256)
+        DownloadConfig(url="https://host/a.zip", sha256=sha256)
     (problem,) = caught.value.errors()
     assert (problem["loc"], problem["ctx"]["wording"]) == (
         ("sha256",),

@@ -11,9 +11,14 @@ import pytest
 from PIL import Image
 
 from pipeline.data import duplicates
-from pipeline.data.decode import decode
-from pipeline.data.duplicates import groups_of, leakage_in, repetitions_in, thumbnail
-from pipeline.data.splits import Copy
+from pipeline.data.duplicates import (
+    describe_leakage,
+    describe_repetitions,
+    find_duplicate_groups,
+    thumbnail,
+)
+from pipeline.data.image_decoding import decode_image
+from pipeline.data.splits import DuplicateImage
 
 COUNT = 24
 
@@ -30,7 +35,7 @@ def scaled(image: Image.Image, factor: float) -> Image.Image:
 
 
 def thumbnail_of(data: bytes) -> np.ndarray:
-    return thumbnail(decode(data, size=(128, 128), resize="crop"))
+    return thumbnail(decode_image(data, size=(128, 128), resize="crop"))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +67,7 @@ def test_a_copy_is_found_and_nothing_else(
     originals: list[Image.Image], thumbnails: np.ndarray, again: Callable[[Image.Image], bytes]
 ) -> None:
     copies = np.stack([thumbnail_of(again(image)) for image in originals])
-    found = groups_of(np.concatenate([thumbnails, copies]))
+    found = find_duplicate_groups(np.concatenate([thumbnails, copies]))
     assert found == [[number, COUNT + number] for number in range(COUNT)]
 
 
@@ -70,60 +75,60 @@ def test_digits_that_look_alike_are_not_the_same_picture(mnist_file: Path) -> No
     with np.load(mnist_file) as archive:
         digits = archive["x_train"][:3000]
     gray = np.stack([thumbnail(np.repeat(digit[..., np.newaxis], 3, -1)) for digit in digits])
-    assert groups_of(gray) == []
+    assert find_duplicate_groups(gray) == []
 
 
 def test_more_copies_than_an_image_is_compared_with_are_one_group(thumbnails: np.ndarray) -> None:
     count = 3 * duplicates._MOST_NEIGHBOURS
     many = np.concatenate([thumbnails[:2], np.repeat(thumbnails[2:3], count, axis=0)])
-    assert groups_of(many) == [list(range(2, count + 2))]
+    assert find_duplicate_groups(many) == [list(range(2, count + 2))]
 
 
 def test_a_copy_is_found_among_many_of_the_same_hash(
     thumbnails: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     darker = [(thumbnails[0] * share).astype(np.uint8) for share in np.linspace(0.3, 1, 5)]
-    assert groups_of(np.stack([*darker, darker[2]])) == [[2, 5]]
+    assert find_duplicate_groups(np.stack([*darker, darker[2]])) == [[2, 5]]
 
 
 def test_the_same_shape_in_another_colour_is_another_picture(thumbnails: np.ndarray) -> None:
     tinted = (thumbnails * (1, 0.7, 0.7)).astype(np.uint8)
-    assert groups_of(np.concatenate([thumbnails, tinted])) == []
+    assert find_duplicate_groups(np.concatenate([thumbnails, tinted])) == []
 
 
 def test_flat_images_are_the_same_only_if_they_are_equal() -> None:
     flat = np.full((4, 16, 16, 3), 128, np.uint8)
     flat[1] += 1
     flat[3, 0, 0] += 1
-    assert groups_of(flat) == [[0, 2]]
+    assert find_duplicate_groups(flat) == [[0, 2]]
 
 
 def test_the_colour_of_a_ground_is_no_likeness() -> None:
     ground = np.full((16, 16, 3), (160, 110, 40), np.uint8)
     slope = np.arange(16, dtype=np.uint8)[:, np.newaxis, np.newaxis]
-    assert groups_of(np.stack([ground + slope // 4, ground + slope // 2])) == []
+    assert find_duplicate_groups(np.stack([ground + slope // 4, ground + slope // 2])) == []
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_one_image_has_no_copy(thumbnails: np.ndarray, count: int) -> None:
-    assert groups_of(thumbnails[:count]) == []
+    assert find_duplicate_groups(thumbnails[:count]) == []
 
 
 # What is said
 
 
-def copies(*places: str, digests: str = "aaaaaa") -> tuple[Copy, ...]:
+def copies(*places: str, digests: str = "aaaaaa") -> tuple[DuplicateImage, ...]:
     """Return copies at paths such as train/ants/1.jpg."""
     classes = ("ants", "bees")
     parts = [place.split("/") for place in places]
     return tuple(
-        Copy(split, 0, place, classes.index(name), digest)
+        DuplicateImage(split, 0, place, classes.index(name), digest)
         for place, (split, name, _), digest in zip(places, parts, digests, strict=False)
     )
 
 
 def test_nothing_is_said_of_no_duplicates() -> None:
-    assert (leakage_in([]), list(repetitions_in([]))) == ("", [])
+    assert (describe_leakage([]), list(describe_repetitions([]))) == ("", [])
 
 
 def test_a_picture_in_two_splits_is_leakage() -> None:
@@ -131,19 +136,19 @@ def test_a_picture_in_two_splits_is_leakage() -> None:
         copies("train/ants/1.jpg", "val/ants/2.jpg"),
         copies("train/ants/3.jpg", "train/ants/4.jpg", "test/ants/5.jpg", digests="aab"),
     ]
-    assert leakage_in(found) == (
+    assert describe_leakage(found) == (
         "2 pictures are in more than one split, which flatters the metrics. "
         "Keep one image of each:\n"
         "  train/ants/1.jpg = val/ants/2.jpg (the same file)\n"
         "  train/ants/3.jpg = train/ants/4.jpg = test/ants/5.jpg (the same picture)"
     )
-    assert list(repetitions_in(found)) == []
+    assert list(describe_repetitions(found)) == []
 
 
 def test_a_picture_in_two_classes_is_a_warning() -> None:
     found = [copies("train/ants/1.jpg", "train/bees/1.jpg")]
-    assert leakage_in(found) == ""
-    assert list(repetitions_in(found)) == [
+    assert describe_leakage(found) == ""
+    assert list(describe_repetitions(found)) == [
         "WARNING: 1 picture is in more than one class. At most one is right; keep the image in it:"
         "\n  train/ants/1.jpg = train/bees/1.jpg (the same file)"
     ]
@@ -151,14 +156,16 @@ def test_a_picture_in_two_classes_is_a_warning() -> None:
 
 def test_a_picture_in_two_classes_and_two_splits_is_both() -> None:
     found = [copies("train/ants/1.jpg", "val/bees/1.jpg")]
-    assert leakage_in(found).startswith("1 picture is in more than one split")
-    assert [text[:40] for text in repetitions_in(found)] == [
+    assert describe_leakage(found).startswith("1 picture is in more than one split")
+    assert [text[:40] for text in describe_repetitions(found)] == [
         "WARNING: 1 picture is in more than one c"
     ]
 
 
 def test_a_repetition_within_a_class_is_a_note() -> None:
-    assert list(repetitions_in([copies("val/bees/1.jpg", "val/bees/2.jpg", digests="ab")])) == [
+    assert list(
+        describe_repetitions([copies("val/bees/1.jpg", "val/bees/2.jpg", digests="ab")])
+    ) == [
         "1 picture is more than once in a class:"
         "\n  val/bees/1.jpg = val/bees/2.jpg (the same picture)"
     ]
@@ -166,6 +173,6 @@ def test_a_repetition_within_a_class_is_a_note() -> None:
 
 def test_a_long_list_ends_after_twenty() -> None:
     found = [copies(f"train/ants/{i}.jpg", f"val/ants/{i}.jpg") for i in range(23)]
-    lines = leakage_in(found).splitlines()
+    lines = describe_leakage(found).splitlines()
     assert len(lines) == 22
     assert lines[-1] == "  and 3 more"

@@ -15,23 +15,23 @@ import pytest
 from PIL import Image
 
 from pipeline.data import image_folder
-from pipeline.data.decode import decode
+from pipeline.data.image_decoding import decode_image
 from pipeline.data.image_folder import FileImages
-from pipeline.data.splits import ArrayImages, BadFile, Splits
+from pipeline.data.splits import ArrayImages, Splits, UnreadableFile
 from pipeline.errors import DataError
 
 Plant = Callable[[Path, Mapping[str, int]], Path]
 TWO_SPLITS = {"train/ants": 4, "train/bees": 3, "val/ants": 2, "val/bees": 1}
 
 
-def keys_of(path: Path, **keys: Any) -> image_folder.Keys:
-    return image_folder.Keys(
+def keys_of(path: Path, **keys: Any) -> image_folder.ImageFolderConfig:
+    return image_folder.ImageFolderConfig(
         **{"source": "image_folder", "path": str(path), "image_size": (16, 16), **keys}
     )
 
 
 def load(path: Path, **keys: Any) -> Splits:
-    return image_folder.load(keys_of(path, **keys), say=lambda line: None)
+    return image_folder.load(keys_of(path, **keys))
 
 
 def refusal_of(path: Path, **keys: Any) -> str:
@@ -176,7 +176,7 @@ def test_every_path_has_the_label_of_its_folder_and_its_own_pixels(
         for name, label, image in zip(split.names, split.labels, pixels, strict=True):
             assert name.split("/")[0] == splits.class_names[label]
             data = (tmp_path / name).read_bytes()
-            np.testing.assert_array_equal(image, decode(data, size=(16, 16), resize="crop"))
+            np.testing.assert_array_equal(image, decode_image(data, size=(16, 16), resize="crop"))
 
 
 def test_a_glance_tells_the_classes(tmp_path: Path, plant: Plant) -> None:
@@ -348,9 +348,9 @@ def broken(tmp_path: Path, plant: Plant) -> Path:
 
 def test_broken_files_are_named_with_the_reason(broken: Path) -> None:
     assert load(broken).quarantined == (
-        BadFile("train/ants/a_empty.jpg", "the file is empty"),
-        BadFile("train/ants/z_text.jpg", "not a JPEG, PNG, BMP, GIF or WebP image"),
-        BadFile("train/bees/gone.jpg", "No such file or directory"),
+        UnreadableFile("train/ants/a_empty.jpg", "the file is empty"),
+        UnreadableFile("train/ants/z_text.jpg", "not a JPEG, PNG, BMP, GIF or WebP image"),
+        UnreadableFile("train/bees/gone.jpg", "No such file or directory"),
     )
 
 
@@ -368,7 +368,7 @@ def test_the_images_beside_broken_ones_keep_their_labels_and_pixels(
     monkeypatch.setattr(image_folder, "KEPT_BYTES", kept)
     train = load(broken).train
     for number, name in enumerate(train.names):
-        expected = decode((broken / name).read_bytes(), size=(16, 16), resize="crop")
+        expected = decode_image((broken / name).read_bytes(), size=(16, 16), resize="crop")
         np.testing.assert_array_equal(train.images.read(np.array([number]))[0], expected)
         assert ("ants", "bees")[train.labels[number]] in name
 
@@ -577,5 +577,5 @@ def test_the_names_of_splits_may_be_capitalized(
             folder = tmp_path / split / name
             folder.mkdir(parents=True)
             (folder / files[0][0]).write_bytes(files[0][1])
-    keys = image_folder.Keys(source="image_folder", path=tmp_path, image_size=(16, 16))
-    assert image_folder.load(keys, say=print).class_names == ("ants", "bees")
+    keys = image_folder.ImageFolderConfig(source="image_folder", path=tmp_path, image_size=(16, 16))
+    assert image_folder.load(keys).class_names == ("ants", "bees")

@@ -17,7 +17,7 @@ from pipeline.errors import DataError
 
 
 def load(path: Path, **keys: Any) -> Splits:
-    return mnist.load(mnist.Keys(source="mnist", path=str(path), **keys), say=print)
+    return mnist.load(mnist.MnistConfig(source="mnist", path=str(path), **keys))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from pipeline.data.keys import SourceKeys
+from pipeline.data.source_config import SourceConfig
 from pipeline.data.sources import SOURCES
 
 EVERY_SOURCE = pytest.mark.parametrize("name", SOURCES)
@@ -14,13 +14,13 @@ EVERY_SOURCE = pytest.mark.parametrize("name", SOURCES)
 
 @EVERY_SOURCE
 def test_a_source_is_found_under_its_name(name: str) -> None:
-    assert get_args(SOURCES[name].Keys.model_fields["source"].annotation) == (name,)
+    assert get_args(SOURCES[name].CONFIG.model_fields["source"].annotation) == (name,)
 
 
 @EVERY_SOURCE
 def test_a_source_has_the_keys_that_every_source_has(name: str) -> None:
-    keys = SOURCES[name].Keys
-    assert issubclass(keys, SourceKeys)
+    keys = SOURCES[name].CONFIG
+    assert issubclass(keys, SourceConfig)
     assert {"image_size", "validation"} <= set(keys.model_fields)
 
 
@@ -34,6 +34,6 @@ def test_a_source_holds_what_is_asked_of_one(name: str) -> None:
 
 @EVERY_SOURCE
 def test_every_key_is_described_or_inherited(name: str) -> None:
-    keys = SOURCES[name].Keys
+    keys = SOURCES[name].CONFIG
     described = {key for key, field in keys.model_fields.items() if field.description}
     assert set(keys.model_fields) - described <= {"source", "augmentation", "batch_size"}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from pipeline.data.splits import ArrayImages, array_splits, held_out
+from pipeline.data.splits import ArrayImages, splits_from_arrays, stratified_split
 from pipeline.errors import DataError
 
 CLASSES = tuple("0123456789")
@@ -25,30 +25,36 @@ def images() -> np.ndarray:
 
 
 def test_every_image_is_in_one_part(labels: np.ndarray) -> None:
-    parts = held_out(labels, shares=(0.2, 0.1), seed=0)
+    parts = stratified_split(labels, shares=(0.2, 0.1), seed=0)
     assert np.sort(np.concatenate(parts)).tolist() == list(range(len(labels)))
 
 
 def test_every_part_has_its_share_of_every_class(labels: np.ndarray) -> None:
     counts = np.bincount(labels)
-    parts = held_out(labels, shares=(0.2, 0.1), seed=0)
+    parts = stratified_split(labels, shares=(0.2, 0.1), seed=0)
     for part, share in zip(parts, (0.7, 0.2, 0.1), strict=True):
         np.testing.assert_allclose(np.bincount(labels[part]), counts * share, atol=1)
 
 
 def test_parts_are_sorted(labels: np.ndarray) -> None:
-    for part in held_out(labels, shares=(0.2, 0.1), seed=0):
+    for part in stratified_split(labels, shares=(0.2, 0.1), seed=0):
         assert (np.diff(part) > 0).all()
 
 
 def test_the_seed_decides_the_parts(labels: np.ndarray) -> None:
-    first, again, other = (held_out(labels, shares=(0.2,), seed=seed)[1] for seed in (0, 0, 1))
+    first, again, other = (
+        stratified_split(labels, shares=(0.2,), seed=seed)[1] for seed in (0, 0, 1)
+    )
     assert first.tolist() == again.tolist()
     assert first.tolist() != other.tolist()
 
 
 def test_a_share_of_zero_gives_an_empty_part(labels: np.ndarray) -> None:
-    assert [len(part) for part in held_out(labels, shares=(0.2, 0.0), seed=0)] == [1438, 359, 0]
+    assert [len(part) for part in stratified_split(labels, shares=(0.2, 0.0), seed=0)] == [
+        1438,
+        359,
+        0,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +64,7 @@ def test_shares_that_leave_a_split_empty_are_an_error(
     labels: np.ndarray, shares: tuple[float, ...], counts: str
 ) -> None:
     with pytest.raises(DataError) as caught:
-        held_out(labels, shares=shares, seed=0)
+        stratified_split(labels, shares=shares, seed=0)
     assert str(caught.value) == (
         f"data.validation: the 1,797 images would be divided into splits of {counts}. "
         "Choose shares that leave none of them empty."
@@ -71,7 +77,7 @@ def splits_of(images: np.ndarray, labels: np.ndarray, **changes: Any) -> Any:
         "class_names": CLASSES,
         "parts": [np.arange(100), np.arange(100, 150), np.arange(150, 200)],
     }
-    return array_splits(images, labels, **{**arguments, **changes})
+    return splits_from_arrays(images, labels, **{**arguments, **changes})
 
 
 def test_a_split_holds_the_images_and_labels_of_its_part(

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.evaluation import grad_cam
 from pipeline.models import lenet, mlp
-from pipeline.models.regularization import Regularization
+from pipeline.models.regularization import RegularizationConfig
 
 SIZE = (16, 16)
 
@@ -63,8 +63,8 @@ def test_a_certain_answer_is_explained_too(model: keras.Model) -> None:
 
 def built(module: Any, shape: tuple[int, int, int], **keys: Any) -> keras.Model:
     name = module.__name__.rpartition(".")[2]
-    arguments = {"classes": 10, "output": "softmax", "regularization": Regularization()}
-    return module.build(module.Keys(architecture=name, **keys), image_shape=shape, **arguments)
+    arguments = {"classes": 10, "output": "softmax", "regularization": RegularizationConfig()}
+    return module.build(module.CONFIG(architecture=name, **keys), image_shape=shape, **arguments)
 
 
 def test_the_border_that_lenet_adds_is_not_part_of_the_map() -> None:

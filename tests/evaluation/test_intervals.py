@@ -17,30 +17,30 @@ def test_the_interval_of_a_share_is_what_drawing_its_images_again_gives() -> Non
     right = np.arange(153) < 120
     draws = np.random.default_rng(1).integers(0, 153, (20_000, 153))
     drawn = np.quantile(right[draws].mean(axis=1), (0.025, 0.975))
-    interval = intervals.of_share(120, 153)
+    interval = intervals.proportion_interval(120, 153)
     assert interval.value == 120 / 153
     assert (interval.low, interval.high) == pytest.approx(drawn, abs=1 / 153)
 
 
 def test_a_model_without_mistakes_is_not_certain_to_make_none() -> None:
     # Wilson's lower bound is n / (n + z²) where all of n are right.
-    interval = intervals.of_share(153, 153)
+    interval = intervals.proportion_interval(153, 153)
     assert (interval.value, interval.high) == (1.0, 1.0)
     assert interval.low == pytest.approx(153 / (153 + 1.959964**2))
-    assert intervals.of_share(0, 153).high == pytest.approx(1 - interval.low)
+    assert intervals.proportion_interval(0, 153).high == pytest.approx(1 - interval.low)
 
 
 def test_the_interval_holds_the_truth_in_about_95_of_100_samples() -> None:
     for truth, total in ((0.9, 200), (0.985, 150), (0.6, 100)):
         counts = np.random.default_rng(0).binomial(total, truth, 1000)
-        found = {count: intervals.of_share(int(count), total) for count in set(counts)}
+        found = {count: intervals.proportion_interval(int(count), total) for count in set(counts)}
         held = np.mean([found[count].low <= truth <= found[count].high for count in counts])
         assert 0.92 < held < 0.98
 
 
 def test_the_interval_of_a_mean_is_that_of_the_normal_distribution_where_images_are_many() -> None:
     values = np.random.default_rng(2).exponential(size=5000)
-    interval = intervals.of_mean(values)
+    interval = intervals.mean_interval(values)
     reach = 1.96 * values.std() / np.sqrt(5000)
     assert interval.value == values.mean()
     assert interval.high - interval.value == pytest.approx(reach, rel=0.1)
@@ -49,24 +49,24 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_distribution_where_images_
 
 def test_the_same_predictions_give_the_same_interval() -> None:
     values = np.random.default_rng(4).random(50)
-    assert intervals.of_mean(values) == intervals.of_mean(values)
+    assert intervals.mean_interval(values) == intervals.mean_interval(values)
 
 
 def test_pairing_sees_what_two_intervals_do_not() -> None:
     # Both models are right about the same 700 of 1,000 images; the second about 25 more.
     first = np.arange(1000) < 700
     second = np.arange(1000) < 725
-    apart = intervals.of_share(700, 1000), intervals.of_share(725, 1000)
+    apart = intervals.proportion_interval(700, 1000), intervals.proportion_interval(725, 1000)
     assert apart[1].low < apart[0].high
-    interval = intervals.of_paired_shares(first, second)
+    interval = intervals.paired_difference_interval(first, second)
     assert interval.value == pytest.approx(0.025)
     assert bounds(interval) == pytest.approx((0.016, 0.035), abs=0.002)
-    assert intervals.of_paired_shares(second, first).value == pytest.approx(-0.025)
+    assert intervals.paired_difference_interval(second, first).value == pytest.approx(-0.025)
 
 
 def test_models_that_never_differ_may_differ_on_other_images() -> None:
     right = np.arange(153) < 150
-    interval = intervals.of_paired_shares(right, right)
+    interval = intervals.paired_difference_interval(right, right)
     assert interval.value == 0
     # Agresti and Min with no discordant pair: 1.96 / (n + 2) either way.
     assert bounds(interval) == (-0.0126, 0.0126)
@@ -79,12 +79,12 @@ def test_the_paired_interval_holds_the_truth_in_about_95_of_100_samples() -> Non
         for draws in generator.multinomial(total, [won, lost, 1 - won - lost], 400):
             first = np.repeat([False, True, True], draws)
             second = np.repeat([True, False, True], draws)
-            interval = intervals.of_paired_shares(first, second)
+            interval = intervals.paired_difference_interval(first, second)
             held.append(interval.low <= won - lost <= interval.high)
         assert 0.92 < np.mean(held) <= 0.99
 
 
 def test_the_difference_of_means_is_of_the_second_less_the_first() -> None:
     first = np.random.default_rng(6).random(200)
-    interval = intervals.of_paired_means(first, first + 0.5)
+    interval = intervals.paired_mean_difference_interval(first, first + 0.5)
     assert (interval.value, *bounds(interval)) == (pytest.approx(0.5), 0.5, 0.5)

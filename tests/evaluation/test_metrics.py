@@ -27,7 +27,7 @@ NAMES = ("ant", "bee", "wasp")
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, float]:
-    return classification_metrics(LABELS, PREDICTED, class_names=NAMES, topk=2)
+    return classification_metrics(LABELS, PREDICTED, class_names=NAMES, top_k=2)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline.evaluation import pictures
-from pipeline.evaluation.pictures import Picture
+from pipeline.evaluation.pictures import CaptionedImage
 
 
 def decoded(uri: str) -> tuple[str, np.ndarray]:
@@ -35,18 +35,20 @@ def test_a_large_photograph_is_made_smaller() -> None:
 def test_heat_colors_the_places_where_it_is_and_no_others() -> None:
     image, heat = np.full((4, 4, 1), 100, np.uint8), np.zeros((4, 4))
     heat[0, 0] = 1
-    hot = pictures.under_heat(Picture(image, "", "", heat))
+    hot = pictures.under_heat(CaptionedImage(image, "", "", heat))
     assert hot is not None
     assert (hot[1:] == 100).all()
     assert abs(int(hot[0, 0, 0]) - int(hot[0, 0, 2])) > 10
-    assert pictures.under_heat(Picture(image, "", "")) is None
+    assert pictures.under_heat(CaptionedImage(image, "", "")) is None
 
 
 def test_a_sheet_has_six_pictures_in_a_row() -> None:
     image = np.zeros((32, 32, 3), np.uint8)
 
     def sheet_of(count: int) -> tuple[int, int]:
-        png = pictures.sheet([Picture(image, "name.jpg", "is ants · taken for bees")] * count)
+        png = pictures.sheet(
+            [CaptionedImage(image, "name.jpg", "is ants · taken for bees")] * count
+        )
         with Image.open(io.BytesIO(png)) as opened:
             return opened.size
 

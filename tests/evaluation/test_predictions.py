@@ -36,8 +36,8 @@ def test_what_is_written_is_read_again_whatever_the_files_are_called(tmp_path: P
         labels=np.array([2, 0, 1]),
         probabilities=shares.astype(np.float64),
     )
-    predictions.write(written, tmp_path / "val.csv")
-    read = predictions.read(tmp_path / "val.csv")
+    predictions.write_predictions(written, tmp_path / "val.csv")
+    read = predictions.read_predictions(tmp_path / "val.csv")
     assert (read.class_names, read.names, read.digests) == (
         written.class_names,
         written.names,
@@ -48,7 +48,7 @@ def test_what_is_written_is_read_again_whatever_the_files_are_called(tmp_path: P
 
 
 def test_a_row_says_what_an_image_is_and_what_it_was_taken_for(tmp_path: Path) -> None:
-    predictions.write(given([0.75, 0.25], [0, 0]), tmp_path / "val.csv")
+    predictions.write_predictions(given([0.75, 0.25], [0, 0]), tmp_path / "val.csv")
     header, first, _ = (tmp_path / "val.csv").read_text().splitlines()
     assert header == "name,digest,class,predicted,probability/ants,probability/bees"
     assert first == f"0.jpg,{'0' * 64},ants,bees,0.25,0.75"
@@ -58,7 +58,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "val.csv"
     path.write_text("epoch,loss\n1,0.5\n")
     with pytest.raises(DataError) as caught:
-        predictions.read(path)
+        predictions.read_predictions(path)
     assert str(caught.value) == f"{path} does not hold predictions: its columns are epoch, loss."
 
 

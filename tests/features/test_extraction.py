@@ -13,11 +13,11 @@ import tensorflow as tf
 from pipeline.data.augmentation import augmenter
 from pipeline.data.splits import ArrayImages, Split
 from pipeline.errors import PipelineError
-from pipeline.features import cutting, kept
-from pipeline.features.extraction import BATCH, Extractor, Views, batches_of
-from pipeline.features.precision import Choice, traced
+from pipeline.features import feature_cache, splitting
+from pipeline.features.extraction import BATCH, FeatureExtractor, Views, feature_batches
+from pipeline.features.precision_guard import FrozenNetwork, traced_outputs
 from pipeline.models import transfer
-from pipeline.models.regularization import Regularization
+from pipeline.models.regularization import RegularizationConfig
 
 COUNT = 40
 PLAIN = Views(1, (), None, 0)
@@ -26,11 +26,11 @@ PLAIN = Views(1, (), None, 0)
 def small_model(seed: int = 0) -> keras.Model:
     keras.utils.set_random_seed(seed)
     return transfer.build(
-        transfer.Keys(architecture="transfer", base="MobileNetV2", weights=None),
+        transfer.TransferConfig(architecture="transfer", base="MobileNetV2", weights=None),
         image_shape=(32, 32, 3),
         classes=2,
         output="softmax",
-        regularization=Regularization(),
+        regularization=RegularizationConfig(),
     )
 
 
@@ -40,11 +40,13 @@ def extractor(
     precision: Any = "float32",
     first: int | None = None,
     sample: str | None = None,
-) -> Extractor:
-    cut = cutting.before_layer(model, first) if first else cutting.before_the_head(model)
-    choice = Choice(cut.prefix, traced(cut.prefix), precision, 0.25)
-    return Extractor(
-        cut, lambda: choice, wanted=precision, sample=sample, classes=2, limit=2**30, say=print
+) -> FeatureExtractor:
+    cut = (
+        splitting.split_before_layer(model, first) if first else splitting.split_before_head(model)
+    )
+    choice = FrozenNetwork(cut.prefix, traced_outputs(cut.prefix), precision, 0.25)
+    return FeatureExtractor(
+        cut, lambda: choice, wanted=precision, sample=sample, classes=2, limit=2**30
     )
 
 
@@ -79,7 +81,7 @@ def test_views_differ_and_are_the_same_when_computed_again(
 ) -> None:
     numbers = np.arange(COUNT)
     first = extractor(model).features(split, flipped(3), name="train")
-    kept.clear()
+    feature_cache.clear()
     again = extractor(model).features(split, flipped(3), name="train")
     np.testing.assert_array_equal(first.of(numbers, 0), again.of(numbers, 0))
     assert not np.array_equal(first.of(numbers, 0), first.of(numbers, 1))
@@ -134,7 +136,7 @@ def test_whatever_determines_them_makes_them_be_computed_anew(
     elif what == "sample":
         other = extractor(model, sample="other images")
     elif what == "place":
-        other = extractor(model, first=transfer.place_of(model, "block_16"))
+        other = extractor(model, first=transfer.layer_index(model, "block_16"))
     elif what == "views":
         views = flipped(3)
     elif what == "augmentation":
@@ -142,7 +144,7 @@ def test_whatever_determines_them_makes_them_be_computed_anew(
     else:
         views = flipped(2, seed=1)
     assert other.features(other_split, views, name="train").images_per_second > 0
-    assert len(kept.entries()) == 2
+    assert len(feature_cache.list_entries()) == 2
 
 
 def test_the_seed_does_not_matter_without_augmentation(model: keras.Model, split: Split) -> None:
@@ -157,7 +159,7 @@ def test_each_epoch_takes_the_next_view_of_the_images_asked_for(
     found = extractor(model).features(split, flipped(3), name="train")
     numbers = np.array([5, 1, 7])
     indices = tf.data.Dataset.from_tensors((tf.constant(4, tf.int64), tf.constant(numbers)))
-    ((activations, labels),) = batches_of(found, indices, lambda x, y: (x, y))
+    ((activations, labels),) = feature_batches(found, indices, lambda x, y: (x, y))
     np.testing.assert_array_equal(activations, *found.of(numbers, 4 % 3))
     np.testing.assert_array_equal(labels, found.labels[numbers, 4 % 3])
 
@@ -165,7 +167,7 @@ def test_each_epoch_takes_the_next_view_of_the_images_asked_for(
 def test_what_does_not_fit_on_the_disk_is_an_error_before_the_start(
     model: keras.Model, split: Split, monkeypatch: pytest.MonkeyPatch, cache: Any
 ) -> None:
-    monkeypatch.setattr(kept, "free_bytes", lambda: 1000)
+    monkeypatch.setattr(feature_cache, "free_bytes", lambda: 1000)
     with pytest.raises(PipelineError) as refused:
         extractor(model).features(split, flipped(10), name="train")
     assert str(refused.value) == (
@@ -192,5 +194,5 @@ def test_settings_of_a_layer_determine_features_as_weights_do(split: Split) -> N
         return keras.Model(inputs, keras.layers.Conv2D(2, 3, kernel_initializer="ones")(x))
 
     one, same, other = network(1.0), network(1.0), network(0.5)
-    assert cutting.digest_of(one) == cutting.digest_of(same)
-    assert cutting.digest_of(one) != cutting.digest_of(other)
+    assert splitting.network_digest(one) == splitting.network_digest(same)
+    assert splitting.network_digest(one) != splitting.network_digest(other)

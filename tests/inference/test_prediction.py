@@ -15,7 +15,7 @@ from pipeline.inference.prediction import predict
 
 @pytest.fixture(scope="module")
 def classifier(digits_model: Path) -> Classifier:
-    return classifiers.load(digits_model)
+    return classifiers.load_classifier(digits_model)
 
 
 def test_digits_are_recognized_from_their_files(classifier: Classifier, digit_files: Path) -> None:

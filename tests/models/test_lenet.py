@@ -7,16 +7,16 @@ import pytest
 
 from pipeline.errors import ModelError
 from pipeline.models import lenet
-from pipeline.models.regularization import Regularization
+from pipeline.models.regularization import RegularizationConfig
 
 
 def built(image_shape: tuple[int, int, int] = (28, 28, 1), **regularization: object):
     return lenet.build(
-        lenet.Keys(architecture="lenet"),
+        lenet.LeNetConfig(architecture="lenet"),
         image_shape=image_shape,
         classes=10,
         output="softmax",
-        regularization=Regularization(**regularization),
+        regularization=RegularizationConfig(**regularization),
     )
 
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from pipeline.models import mlp
-from pipeline.models.regularization import Regularization
+from pipeline.models.regularization import RegularizationConfig
 
 
 def built(hidden: tuple[int, ...] = (32,), output: str = "softmax", **regularization: object):
     return mlp.build(
-        mlp.Keys(architecture="mlp", hidden=hidden, activation="relu"),
+        mlp.MLPConfig(architecture="mlp", hidden=hidden, activation="relu"),
         image_shape=(8, 8, 1),
         classes=10 if output == "softmax" else 2,
         output=output,
-        regularization=Regularization(**regularization),
+        regularization=RegularizationConfig(**regularization),
     )
 
 
@@ -62,5 +62,5 @@ def test_penalties_are_on_the_weights(l1: float, l2: float) -> None:
 def test_weights_start_as_their_activation_needs(
     activation: str, initializer: str, expected: str
 ) -> None:
-    held = Regularization(initializer=initializer)
+    held = RegularizationConfig(initializer=initializer)
     assert held.kernel_arguments(activation)["kernel_initializer"] == expected

@@ -8,21 +8,21 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline.data.decode import decode
+from pipeline.data.image_decoding import decode_image
 from pipeline.errors import ModelError
 from pipeline.models import transfer
-from pipeline.models.regularization import Regularization
+from pipeline.models.regularization import RegularizationConfig
 
 SIZE = (96, 96)
 
 
 def built(base: object = "MobileNetV2", weights: object = None, **keys: object) -> keras.Model:
     return transfer.build(
-        transfer.Keys(architecture="transfer", base=base, weights=weights, **keys),
+        transfer.TransferConfig(architecture="transfer", base=base, weights=weights, **keys),
         image_shape=(*SIZE, 3),
         classes=2,
         output="softmax",
-        regularization=Regularization(dropout=0.3),
+        regularization=RegularizationConfig(dropout=0.3),
     )
 
 
@@ -34,7 +34,7 @@ def with_mobilenet(weights: Path) -> keras.Model:
 @pytest.fixture
 def photograph(photographs: Path) -> np.ndarray:
     file = photographs / "val" / "bees" / "1032546534_06907fe3b3.jpg"
-    return decode(file.read_bytes(), size=SIZE, resize="crop")[np.newaxis]
+    return decode_image(file.read_bytes(), size=SIZE, resize="crop")[np.newaxis]
 
 
 def test_preprocessing_is_the_family_s_own(
@@ -80,11 +80,11 @@ def test_hidden_layers_come_before_the_output() -> None:
 
 def test_gray_images_are_made_rgb() -> None:
     model = transfer.build(
-        transfer.Keys(architecture="transfer", base="MobileNetV2", weights=None),
+        transfer.TransferConfig(architecture="transfer", base="MobileNetV2", weights=None),
         image_shape=(32, 32, 1),
         classes=10,
         output="softmax",
-        regularization=Regularization(),
+        regularization=RegularizationConfig(),
     )
     assert model(np.zeros((1, 32, 32, 1))).shape == (1, 10)
 
@@ -95,7 +95,7 @@ def test_gray_images_are_made_rgb() -> None:
 )
 def test_the_base_learns_from_the_named_place_on(start: str | int, first: str) -> None:
     model = built()
-    learning = transfer.unfreeze(model, transfer.place_of(model, start))
+    learning = transfer.unfreeze(model, transfer.layer_index(model, start))
     base = transfer.base_of(model)
     assert next(layer.name for layer in base.layers if layer.trainable) == first
     assert learning == sum(int(np.prod(weight.shape)) for weight in base.trainable_variables)
@@ -105,7 +105,7 @@ def test_batch_normalization_stays_in_inference_mode_while_it_learns(
     photograph: np.ndarray,
 ) -> None:
     model = built()
-    transfer.unfreeze(model, transfer.place_of(model, "block_16"))
+    transfer.unfreeze(model, transfer.layer_index(model, "block_16"))
     norm = transfer.base_of(model).get_layer("block_16_project_BN")
     before = np.asarray(norm.moving_mean)
     model(photograph, training=True)
@@ -125,7 +125,7 @@ def test_a_frozen_base_gives_the_same_features_while_the_head_trains(
 
 def test_a_place_that_is_not_there_is_refused_with_the_nearest() -> None:
     with pytest.raises(ModelError) as refused:
-        transfer.place_of(built(), "block_16_projct")
+        transfer.layer_index(built(), "block_16_projct")
     assert str(refused.value) == (
         "training.fine_tune.from: mobilenetv2_1.00_96 has no layer or stage 'block_16_projct'. "
         "Did you mean 'block_16_project'? Its last layers with weights: "
@@ -175,7 +175,7 @@ def test_a_base_for_other_images_is_refused(tmp_path: Path) -> None:
 
 def test_a_failed_download_names_the_file_and_the_two_ways_to_give_it() -> None:
     address = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/weights.h5"
-    message = transfer.no_official_weights("ResNet50", f"URL fetch failure on {address}: None")
+    message = transfer.missing_weights_message("ResNet50", f"URL fetch failure on {address}: None")
     assert message == (
         "model.weights: the ImageNet weights of ResNet50 could not be downloaded: the file "
         f"weights.h5 is missing. Either fetch {address} elsewhere and put it into "

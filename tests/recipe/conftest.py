@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import RecipeError
-from pipeline.recipe.load import LoadedRecipe, load
+from pipeline.recipe.loader import LoadedRecipe, load_recipe
 
 
 @pytest.fixture
@@ -16,11 +16,11 @@ def loaded(tmp_path: Path) -> Callable[..., LoadedRecipe]:
     """Load a recipe from its text, as `recipe.yaml` in an empty folder."""
 
     def load_text(
-        text: str | bytes, *substitutions: str, environment: Mapping[str, str] | None = None
+        text: str | bytes, *overrides: str, environment: Mapping[str, str] | None = None
     ) -> LoadedRecipe:
         path = tmp_path / "recipe.yaml"
         path.write_bytes(text.encode() if isinstance(text, str) else text)
-        return load(path, substitutions, environment=environment or {})
+        return load_recipe(path, overrides, environment=environment or {})
 
     return load_text
 
@@ -30,10 +30,10 @@ def problems(loaded: Callable[..., LoadedRecipe], tmp_path: Path) -> Callable[..
     """Load a recipe that cannot be loaded; return its problems without the folder's name."""
 
     def problems_of(
-        text: str | bytes, *substitutions: str, environment: Mapping[str, str] | None = None
+        text: str | bytes, *overrides: str, environment: Mapping[str, str] | None = None
     ) -> list[str]:
         with pytest.raises(RecipeError) as refused:
-            loaded(text, *substitutions, environment=environment)
+            loaded(text, *overrides, environment=environment)
         return [str(problem).replace(f"{tmp_path}/", "") for problem in refused.value.problems]
 
     return problems_of

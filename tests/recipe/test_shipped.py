@@ -7,15 +7,15 @@ import pytest
 
 from pipeline.errors import UsageError
 from pipeline.recipe import shipped
-from pipeline.recipe.load import load
-from pipeline.recipe.schema import SCHEMA_FILE
+from pipeline.recipe.grammar import SCHEMA_FILE
+from pipeline.recipe.loader import load_recipe
 
-RECIPES = shipped.shipped()
+RECIPES = shipped.shipped_recipes()
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_shipped_recipe_is_valid_without_a_warning(name: str) -> None:
-    loaded = load(RECIPES[name], environment={})
+    loaded = load_recipe(RECIPES[name], environment={})
     assert loaded.warnings == ()
     assert loaded.recipe.name == name
 
@@ -37,7 +37,7 @@ def test_a_shipped_recipe_begins_with_its_schema_command_hardware_time_and_accur
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_shipped_recipe_says_what_it_is_for(name: str) -> None:
     description = shipped.description_of(RECIPES[name])
-    assert description == load(RECIPES[name], environment={}).recipe.description
+    assert description == load_recipe(RECIPES[name], environment={}).recipe.description
     assert description.endswith(".")
 
 
@@ -53,12 +53,12 @@ def test_shipped_recipes_are_sorted_by_name() -> None:
 
 
 def test_a_shipped_recipe_is_found_by_its_name() -> None:
-    assert shipped.find("digits_lenet") == shipped.folder() / "digits_lenet.yaml"
+    assert shipped.find_shipped("digits_lenet") == shipped.recipes_directory() / "digits_lenet.yaml"
 
 
 def test_an_unknown_name_is_told_with_the_nearest() -> None:
     with pytest.raises(UsageError) as error:
-        shipped.find("digit_lenet")
+        shipped.find_shipped("digit_lenet")
     assert str(error.value) == (
         f"There is no shipped recipe 'digit_lenet'. Available: {', '.join(RECIPES)}. "
         "Did you mean 'digits_lenet'?"

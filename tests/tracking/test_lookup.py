@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.run import Result
-from pipeline.tracking import recorder as recording
+from pipeline.tracking import run_logger as recording
 from pipeline.tracking.lookup import EXPECTED, files_of, find_model, find_run
 from pipeline.tracking.store import Store, open_store
+from pipeline.workflows.single_run import RunResult
 
 
 @pytest.fixture(scope="module")
-def store(digits_run: Result) -> Store:
+def store(digits_run: RunResult) -> Store:
     return open_store(digits_run.tracking_uri)
 
 
 @pytest.fixture(scope="module")
-def registered(digits_run: Result, store: Store) -> str:
+def registered(digits_run: RunResult, store: Store) -> str:
     store.client.create_registered_model("ten-digits")
     source = find_model(store, digits_run.run_id).location
     store.client.create_model_version("ten-digits", source, digits_run.run_id)
@@ -28,17 +28,15 @@ def registered(digits_run: Result, store: Store) -> str:
 
 
 def a_run_without_a_model(store: Store) -> str:
-    recorder = recording.start(
-        store, experiment="digits", name="digits", description="", say=lambda message: None
-    )
-    recorder.tags({"reason": "The loss became nan."})
-    recorder.close("FAILED")
-    return recorder.run_id
+    run_logger = recording.start_run(store, experiment="digits", name="digits", description="")
+    run_logger.tags({"reason": "The loss became nan."})
+    run_logger.close("FAILED")
+    return run_logger.run_id
 
 
 @pytest.mark.parametrize("called", ["digits", "latest"])
 def test_a_name_and_latest_mean_the_newest_run_that_has_a_model(
-    digits_run: Result, store: Store, called: str
+    digits_run: RunResult, store: Store, called: str
 ) -> None:
     run_id = a_run_without_a_model(store)
     assert find_run(store, called).info.run_id == run_id
@@ -48,7 +46,7 @@ def test_a_name_and_latest_mean_the_newest_run_that_has_a_model(
 
 
 def test_a_run_is_found_by_its_id_and_by_its_models(
-    digits_run: Result, store: Store, registered: str
+    digits_run: RunResult, store: Store, registered: str
 ) -> None:
     for called in (
         digits_run.run_id,
@@ -65,7 +63,7 @@ def test_a_registered_model_is_called_by_its_version(store: Store, registered: s
     assert find_model(store, f"{registered}@champion").uri == f"{registered}/1"
 
 
-def test_the_files_of_a_model_are_at_hand(digits_run: Result, store: Store) -> None:
+def test_the_files_of_a_model_are_at_hand(digits_run: RunResult, store: Store) -> None:
     with files_of(store, find_model(store, "latest")) as folder:
         assert {path.name for path in (folder / "data").iterdir()} >= {
             "model.keras",
@@ -73,7 +71,7 @@ def test_the_files_of_a_model_are_at_hand(digits_run: Result, store: Store) -> N
         }
 
 
-def test_a_run_without_a_model_says_why_it_has_none(digits_run: Result, store: Store) -> None:
+def test_a_run_without_a_model_says_why_it_has_none(digits_run: RunResult, store: Store) -> None:
     run_id = a_run_without_a_model(store)
     with pytest.raises(UsageError) as refused:
         find_model(store, run_id)
@@ -82,7 +80,7 @@ def test_a_run_without_a_model_says_why_it_has_none(digits_run: Result, store: S
     )
 
 
-def test_a_misspelt_name_is_told_the_right_one(digits_run: Result, store: Store) -> None:
+def test_a_misspelt_name_is_told_the_right_one(digits_run: RunResult, store: Store) -> None:
     with pytest.raises(UsageError) as refused:
         find_model(store, "digit")
     assert str(refused.value) == (
@@ -90,7 +88,7 @@ def test_a_misspelt_name_is_told_the_right_one(digits_run: Result, store: Store)
     )
 
 
-def test_a_name_may_hold_quotes(digits_run: Result, store: Store) -> None:
+def test_a_name_may_hold_quotes(digits_run: RunResult, store: Store) -> None:
     with pytest.raises(UsageError, match="There is no run o'clock' in"):
         find_run(store, "o'clock'")
 

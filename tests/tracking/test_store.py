@@ -17,17 +17,17 @@ from pipeline.tracking import store
 
 
 def test_the_store_is_below_the_working_folder(in_empty_folder: Path) -> None:
-    assert store.locate(None) == f"sqlite:///{in_empty_folder}/mlruns/mlflow.db"
+    assert store.resolve_uri(None) == f"sqlite:///{in_empty_folder}/mlruns/mlflow.db"
 
 
 def test_the_environment_names_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5999")
-    assert store.locate(None) == "http://127.0.0.1:5999"
+    assert store.resolve_uri(None) == "http://127.0.0.1:5999"
 
 
 def test_the_recipe_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5999")
-    assert store.locate("sqlite:///other.db") == "sqlite:///other.db"
+    assert store.resolve_uri("sqlite:///other.db") == "sqlite:///other.db"
 
 
 def test_the_local_store_is_made_with_its_artifacts(in_empty_folder: Path) -> None:
@@ -108,10 +108,10 @@ def test_a_password_that_was_not_kept_comes_from_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:hunter2@host")
-    assert store.with_credentials("https://me:***@host") == "https://me:hunter2@host"
-    assert store.with_credentials("http://other") == "http://other"
+    assert store.restore_credentials("https://me:***@host") == "https://me:hunter2@host"
+    assert store.restore_credentials("http://other") == "http://other"
     with pytest.raises(TrackingError):
-        store.with_credentials("https://me:***@other")
+        store.restore_credentials("https://me:***@other")
 
 
 def test_a_database_that_is_locked_is_one_line(
@@ -126,16 +126,16 @@ def test_a_database_that_is_locked_is_one_line(
     with pytest.raises(TrackingError) as refused:
         store.open_store(None)
     assert str(refused.value) == (
-        f"The store of runs {store.locate(None)} cannot be used: database is locked. Another "
+        f"The store of runs {store.resolve_uri(None)} cannot be used: database is locked. Another "
         "process has been writing to it for a while: wait for it, or end it."
     )
 
 
 def test_several_processes_create_the_store_and_record_at_once(in_empty_folder: Path) -> None:
     code = """
-from pipeline.tracking import recorder, store
+from pipeline.tracking import run_logger, store
 opened = store.open_store(None)
-record = recorder.start(opened, experiment='ants', name='run', description='', say=print)
+record = run_logger.start(opened, experiment='ants', name='run', description='')
 for step in range(30):
     record.metrics({'loss': step / 3, 'accuracy': step / 7}, step=step)
 assert record.close('FINISHED') is None

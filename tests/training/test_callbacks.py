@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DivergedError
-from pipeline.training.callbacks import BestEpoch, EachEpoch, StopOnNaN
+from pipeline.training.callbacks import BestEpoch, OnEpochEnd, StopOnNaN
 
 
 def one_weight() -> keras.Model:
@@ -57,7 +57,7 @@ def test_a_loss_that_is_no_number_ends_the_training_with_the_usual_causes() -> N
 
 def test_epochs_are_handed_over_counted_from_one() -> None:
     seen: list[tuple[int, dict[str, float], bool]] = []
-    callback = EachEpoch(lambda epoch, row, seconds: seen.append((epoch, row, seconds >= 0)))
+    callback = OnEpochEnd(lambda epoch, row, seconds: seen.append((epoch, row, seconds >= 0)))
     callback.on_epoch_begin(0)
     callback.on_epoch_end(0, {"loss": 2})
     assert seen == [(1, {"loss": 2.0}, True)]

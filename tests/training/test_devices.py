@@ -10,18 +10,17 @@ import pytest
 
 from pipeline.errors import TrainingError
 from pipeline.training import devices
-from pipeline.training.keys import Runtime
+from pipeline.training.training_config import RuntimeConfig
 
 # TensorFlow divides a CPU only before its first use, hence the process of their own.
 ON_TWO_DEVICES = """
 import json, sys
 from pathlib import Path
-from pipeline.recipe.load import load
-from pipeline.run import run
-from pipeline.cli.options import say
+from pipeline.recipe.loader import load_recipe
+from pipeline.workflows.single_run import run
 
 Path("recipe.yaml").write_text(sys.argv[1])
-result = run(load(Path("recipe.yaml"), tuple(sys.argv[2:])), say=say)
+result = run(load_recipe(Path("recipe.yaml"), tuple(sys.argv[2:])))
 print(json.dumps(result.metrics))
 """
 RECIPE = """
@@ -35,10 +34,10 @@ import numpy as np, tensorflow as tf
 from pipeline.data import digits
 from pipeline.data.batches import training_batches
 from pipeline.training import devices
-from pipeline.training.keys import Runtime
+from pipeline.training.training_config import RuntimeConfig
 
-found = devices.find(Runtime(devices=("cpu:0", "cpu:1")))
-split = digits.load(digits.Keys(source="digits"), say=lambda _: None).train
+found = devices.find_devices(RuntimeConfig(devices=("cpu:0", "cpu:1")))
+split = digits.load(digits.DigitsConfig(source="digits")).train
 batches = training_batches(split, classes=10, output="softmax", batch_size=100, augmentation=(),
                            seed=1, epochs=1)
 seen = []
@@ -53,7 +52,7 @@ assert sorted(seen) == sorted(every)
 
 
 def test_without_a_gpu_it_is_the_cpu_in_float32() -> None:
-    found = devices.find(Runtime(devices="cpu"))
+    found = devices.find_devices(RuntimeConfig(devices="cpu"))
     assert (found.names, found.precision, found.strategy, found.on_gpu) == (
         ("CPU:0",),
         "float32",
@@ -64,13 +63,13 @@ def test_without_a_gpu_it_is_the_cpu_in_float32() -> None:
 
 
 def test_the_precision_of_the_recipe_is_used() -> None:
-    found = devices.find(Runtime(devices="cpu", precision="mixed_bfloat16"))
+    found = devices.find_devices(RuntimeConfig(devices="cpu", precision="mixed_bfloat16"))
     assert found.precision == "mixed_bfloat16"
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:
     with pytest.raises(TrainingError) as refused:
-        devices.find(Runtime(devices=("gpu:97",)))
+        devices.find_devices(RuntimeConfig(devices=("gpu:97",)))
     assert str(refused.value).startswith(
         "runtime.devices: expected devices of one kind that this machine has ("
     )

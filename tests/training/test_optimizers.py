@@ -43,13 +43,15 @@ def test_arguments_and_defaults_are_those_of_keras(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
 def test_each_optimizer_is_built_with_its_own_rate(name: str) -> None:
-    built = optimizers.build(section(name=name, learning_rate=0.25), steps_per_epoch=10, epochs=2)
+    built = optimizers.build_optimizer(
+        section(name=name, learning_rate=0.25), steps_per_epoch=10, epochs=2
+    )
     assert type(built).__name__ == OPTIMIZERS[name].class_name
     assert float(built.learning_rate) == 0.25
 
 
 def test_arguments_reach_keras() -> None:
-    built = optimizers.build(
+    built = optimizers.build_optimizer(
         section(name="sgd", momentum=0.9, nesterov=True, clipnorm=1.0, use_ema=True),
         steps_per_epoch=10,
         epochs=2,
@@ -59,4 +61,4 @@ def test_arguments_reach_keras() -> None:
 
 def test_without_a_name_it_is_adam() -> None:
     assert section(learning_rate=0.1).name == "adam"
-    assert optimizers.default().name == "adam"
+    assert optimizers.default_optimizer().name == "adam"

@@ -17,27 +17,32 @@ from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_
 from pipeline.data.splits import Splits
 from pipeline.errors import DivergedError
 from pipeline.models import mlp
-from pipeline.models.regularization import Regularization
+from pipeline.models.regularization import RegularizationConfig
 from pipeline.training import checkpoints, devices, optimizers
-from pipeline.training.callbacks import Row
+from pipeline.training.callbacks import EpochMetrics
 from pipeline.training.checkpoints import Checkpoints
-from pipeline.training.keys import EarlyStopping, FineTune, Runtime, Training
 from pipeline.training.phases import (
-    Batches,
     History,
     Phase,
-    fine_tuning,
-    steps_a_call,
-    train,
+    TrainingData,
+    fine_tuning_optimizer,
+    fit_phases,
+    steps_per_execution,
+)
+from pipeline.training.training_config import (
+    EarlyStoppingConfig,
+    FineTuneConfig,
+    RuntimeConfig,
+    TrainingConfig,
 )
 
 
 @pytest.fixture(scope="module")
 def splits() -> Splits:
-    return digits.load(digits.Keys(source="digits"), say=lambda _: None)
+    return digits.load(digits.DigitsConfig(source="digits"))
 
 
-def batches_of(splits: Splits, batch_size: Any = 64) -> Batches:
+def batches_of(splits: Splits, batch_size: Any = 64) -> TrainingData:
     def training(first_epoch: int, epochs: int) -> Any:
         return training_batches(
             splits.train,
@@ -50,7 +55,7 @@ def batches_of(splits: Splits, batch_size: Any = 64) -> Batches:
             epochs=epochs,
         )
 
-    return Batches(
+    return TrainingData(
         training=training,
         validation=evaluation_batches(
             splits.validation, classes=10, output="softmax", batch_size=64
@@ -64,35 +69,35 @@ def trained(
     *,
     batch_size: Any = 64,
     dropout: float = 0.0,
-    training: Training | None = None,
+    training: TrainingConfig | None = None,
     **optimizer: Any,
 ) -> tuple[keras.Model, History]:
     keras.utils.set_random_seed(7)
     model = mlp.build(
-        mlp.Keys(architecture="mlp", hidden=(64,)),
+        mlp.MLPConfig(architecture="mlp", hidden=(64,)),
         image_shape=(8, 8, 1),
         classes=10,
         output="softmax",
-        regularization=Regularization(dropout=dropout),
+        regularization=RegularizationConfig(dropout=dropout),
     )
-    training = training or Training(epochs=4)
+    training = training or TrainingConfig(epochs=4)
     keys = TypeAdapter(optimizers.AnyOptimizer).validate_python(optimizer)
     phase = Phase(model, batches_of(splits, batch_size), training.epochs, keys)
     return model, fitted([phase], training)
 
 
-def fitted(phases: Iterable[Phase], training: Training) -> History:
-    return train(
+def fitted(phases: Iterable[Phase], training: TrainingConfig) -> History:
+    return fit_phases(
         phases,
         training=training,
         label_smoothing=0.0,
-        devices=devices.find(Runtime(devices="cpu")),
+        devices=devices.find_devices(RuntimeConfig(devices="cpu")),
         on_epoch=lambda epoch, row, seconds: None,
     )
 
 
 def test_it_learns_the_digits(splits: Splits) -> None:
-    _, history = trained(splits, training=Training(epochs=12), learning_rate=5e-3)
+    _, history = trained(splits, training=TrainingConfig(epochs=12), learning_rate=5e-3)
     assert history.rows[history.best_epoch - 1]["val_accuracy"] > 0.92
 
 
@@ -103,7 +108,7 @@ def test_the_same_seed_gives_the_same_metrics_to_the_last_bit(splits: Splits) ->
 
 def test_the_model_has_the_weights_of_the_best_epoch(splits: Splits) -> None:
     # A rate this high soon overshoots, so that the last epoch is not the best one.
-    model, history = trained(splits, training=Training(epochs=15), learning_rate=0.1)
+    model, history = trained(splits, training=TrainingConfig(epochs=15), learning_rate=0.1)
     assert history.best_epoch < 15
     loss, accuracy = model.evaluate(batches_of(splits).validation, verbose=0)
     best = history.rows[history.best_epoch - 1]
@@ -114,15 +119,15 @@ def test_the_model_has_the_weights_of_the_best_epoch(splits: Splits) -> None:
 
 
 def test_early_stopping_waits_for_its_patience(splits: Splits) -> None:
-    stopping = EarlyStopping(monitor="val_loss", patience=2)
+    stopping = EarlyStoppingConfig(monitor="val_loss", patience=2)
     _, history = trained(
-        splits, training=Training(epochs=50, early_stopping=stopping), learning_rate=0.1
+        splits, training=TrainingConfig(epochs=50, early_stopping=stopping), learning_rate=0.1
     )
     assert len(history.rows) == history.best_epoch + 2
 
 
 def test_batch_gradient_descent_takes_one_step_an_epoch(splits: Splits) -> None:
-    model, _ = trained(splits, batch_size="all", training=Training(epochs=3))
+    model, _ = trained(splits, batch_size="all", training=TrainingConfig(epochs=3))
     assert int(model.optimizer.iterations) == 3
 
 
@@ -150,16 +155,18 @@ def test_a_second_phase_goes_on_where_the_best_of_the_first_was(splits: Splits) 
     pixels = keras.Input((8, 8, 1))
     x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(pixels))
     model = keras.Model(pixels, keras.layers.Dense(10, activation="softmax")(x))
-    optimizer = optimizers.default()
+    optimizer = optimizers.default_optimizer()
     starting: list[float] = []
 
     def phases() -> Iterator[Phase]:
         yield Phase(model, batches_of(splits), 2, optimizer)
         starting.append(model.evaluate(batches_of(splits).validation, verbose=0)[0])
-        ruinous = fine_tuning(optimizer, FineTune(start="x", epochs=2, learning_rate=1e3))
+        ruinous = fine_tuning_optimizer(
+            optimizer, FineTuneConfig(start="x", epochs=2, learning_rate=1e3)
+        )
         yield Phase(model, batches_of(splits), 2, ruinous)
 
-    history = fitted(phases(), Training(epochs=2))
+    history = fitted(phases(), TrainingConfig(epochs=2))
     losses = [row["val_loss"] for row in history.rows]
     assert history.phases == (0, 2)
     assert starting[0] == pytest.approx(min(losses[:2]), rel=1e-5)
@@ -174,29 +181,29 @@ def two_phases(
     """Train in two phases, interrupted after the epoch `until`; return the epochs told of too."""
     keras.utils.set_random_seed(7)
     model = mlp.build(
-        mlp.Keys(architecture="mlp", hidden=(32,)),
+        mlp.MLPConfig(architecture="mlp", hidden=(32,)),
         image_shape=(8, 8, 1),
         classes=10,
         output="softmax",
-        regularization=Regularization(dropout=0.3, batch_norm=True),
+        regularization=RegularizationConfig(dropout=0.3, batch_norm=True),
     )
     keys = TypeAdapter(optimizers.AnyOptimizer).validate_python(optimizer)
     batches = batches_of(splits, 256)
     kept = Checkpoints(folder, lambda message: None)
     told: list[int] = []
 
-    def on_epoch(epoch: int, row: Row, seconds: float) -> None:
+    def on_epoch(epoch: int, row: EpochMetrics, seconds: float) -> None:
         told.append(epoch)
         if epoch == until:
             raise KeyboardInterrupt
 
-    stopping = EarlyStopping(monitor="val_loss", patience=2)
+    stopping = EarlyStoppingConfig(monitor="val_loss", patience=2)
     try:
-        history = train(
+        history = fit_phases(
             [Phase(model, batches, epochs, keys) for epochs in (3, 6)],
-            training=Training(epochs=3, early_stopping=stopping),
+            training=TrainingConfig(epochs=3, early_stopping=stopping),
             label_smoothing=0.0,
-            devices=devices.find(Runtime(devices="cpu")),
+            devices=devices.find_devices(RuntimeConfig(devices="cpu")),
             on_epoch=on_epoch,
             checkpoints=kept,
         )
@@ -242,4 +249,4 @@ def test_what_was_interrupted_after_its_end_only_gets_its_best_weights_back(
     ("steps", "expected"), [(1, 1), (7, 7), (32, 32), (64, 32), (430, 10), (422, 2), (37, 1)]
 )
 def test_the_steps_of_a_call_divide_the_epoch(steps: int, expected: int) -> None:
-    assert steps_a_call(steps) == expected
+    assert steps_per_execution(steps) == expected

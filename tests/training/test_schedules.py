@@ -9,14 +9,14 @@ import keras
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.section import only_section
+from pipeline.config import unwrap_single_key
 from pipeline.training import schedules
 
 STEPS, EPOCHS, PEAK = 10, 4, 0.8
 
 
 def rate_at(step: int, entry: dict[str, Any]) -> float:
-    _, schedule = only_section(TypeAdapter(schedules.Schedule).validate_python(entry))
+    _, schedule = unwrap_single_key(TypeAdapter(schedules.Schedule).validate_python(entry))
     rate = schedules.learning_rate(schedule, PEAK, steps_per_epoch=STEPS, epochs=EPOCHS)
     return float(rate(step)) if callable(rate) else rate
 
@@ -53,16 +53,16 @@ def test_a_warmup_rises_in_a_line_and_hands_over(step: int, expected: float) -> 
 
 
 def test_a_plateau_is_watched_by_keras_s_callback() -> None:
-    (callback,) = schedules.callbacks(schedules.Plateau(factor=0.3, patience=2))
+    (callback,) = schedules.callbacks(schedules.PlateauSchedule(factor=0.3, patience=2))
     assert isinstance(callback, keras.callbacks.ReduceLROnPlateau)
     assert (callback.monitor, callback.factor, callback.patience) == ("val_loss", 0.3, 2)
 
 
 def test_boundaries_need_a_factor_each() -> None:
     with pytest.raises(ValidationError, match="rising boundaries, and a factor for each"):
-        schedules.Piecewise(boundaries=(1.0, 2.0), factors=(0.5,))
+        schedules.PiecewiseSchedule(boundaries=(1.0, 2.0), factors=(0.5,))
 
 
 def test_boundaries_rise() -> None:
     with pytest.raises(ValidationError, match="rising boundaries, and a factor for each"):
-        schedules.Piecewise(boundaries=(2.0, 1.0), factors=(0.5, 0.1))
+        schedules.PiecewiseSchedule(boundaries=(2.0, 1.0), factors=(0.5, 0.1))

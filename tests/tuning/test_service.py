@@ -10,8 +10,8 @@ import pytest
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.tuning import service
-from pipeline.tuning.place import Place, place
 from pipeline.tuning.service import Texts, Worker
+from pipeline.tuning.worker_role import WorkerRole, worker_role
 
 
 class Chief:
@@ -43,8 +43,8 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "alpha")
     monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
     monkeypatch.setenv("KERASTUNER_ORACLE_PORT", str(port))
-    here = place()
-    assert here == Place("alpha", f"127.0.0.1:{port}", is_chief=False)
+    here = worker_role()
+    assert here == WorkerRole("alpha", f"127.0.0.1:{port}", is_chief=False)
     return Worker(here)
 
 
@@ -87,10 +87,10 @@ def test_an_address_in_use_is_told(worker: Worker) -> None:
 def test_an_environment_that_names_a_chief_by_halves_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert place() is None
+    assert worker_role() is None
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
     with pytest.raises(UsageError) as refused:
-        place()
+        worker_role()
     assert str(refused.value) == (
         "A search over several machines needs KERASTUNER_TUNER_ID, KERASTUNER_ORACLE_IP, "
         "KERASTUNER_ORACLE_PORT. Missing: KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT."

@@ -1,0 +1,152 @@
+"""From the bytes of an image file to pixels of one size: the same for training and prediction."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import stat
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageOps
+
+Resize = Literal["crop", "pad", "squash"]
+
+SUFFIXES = frozenset({".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".png", ".webp"})
+
+MAX_BYTES = 2**29  # an uncompressed image of as many pixels as are trusted is not larger
+
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")  # JPEG opens MPO too, as some cameras write it
+_WIDE_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+
+
+class BadImageError(Exception):
+    """The bytes are no image that can be decoded; the message says why."""
+
+
+def decode_image(
+    data: bytes, *, size: tuple[int, int], resize: Resize, channels: int = 3
+) -> np.ndarray:
+    """Decode one image and bring it to `size`.
+
+    EXIF orientation is honoured, the first frame of an animation taken, transparency laid on white;
+    gray, palette, 16-bit and CMYK images become RGB.
+
+    Args:
+        data: a JPEG, PNG, BMP, GIF or WebP file, whatever its name says.
+        size: height and width in pixels.
+        resize: `crop` fills the size and cuts off what is beyond, `pad` fits the whole image in and
+            fills up with black, `squash` ignores the proportions.
+        channels: 3 for RGB, 1 for gray.
+
+    Returns:
+        uint8 (height, width, channels).
+
+    Raises:
+        BadImageError: if the bytes cannot be decoded, or declare more pixels than Pillow trusts.
+    """
+    if not data:
+        raise BadImageError("the file is empty")
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            # A JPEG can be decoded at a fraction of its size; twice the target keeps it sharp.
+            image.draft(image.mode, (2 * max(size), 2 * max(size)))
+            image.load()
+            upright = _upright_rgb(image)
+            if channels == 1:
+                upright = upright.convert("L")
+            pixels = np.asarray(_resized(upright, size, resize))
+            return pixels[..., np.newaxis] if channels == 1 else pixels
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's decoders raise whatever the broken bytes lead them to
+        raise BadImageError(_reason(error)) from None
+
+
+def read_image_file(path: str | os.PathLike[str]) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        BadImageError: if it cannot be read, is no file but a pipe or a device, which may never
+            end, or is larger than any photograph.
+    """
+    try:
+        # Called once an image: Path costs more.
+        with open(path, "rb", opener=_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise BadImageError("not a file but a pipe or a device")
+            if status.st_size > MAX_BYTES:
+                raise BadImageError(f"larger than {MAX_BYTES:,} bytes")
+            return file.read()
+    except OSError as error:
+        raise BadImageError(error.strerror or str(error)) from None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe would wait for somebody to write
+
+
+def resize_images(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Scale gray images (n, height, width, 1) of uint8 to `size`, bilinearly."""
+    if images.shape[1:3] == tuple(size):
+        return images
+    scaled = np.empty((len(images), *size, 1), np.uint8)
+    for image, into in zip(images, scaled, strict=True):
+        resized = Image.fromarray(image[..., 0]).resize(size[::-1], Image.Resampling.BILINEAR)
+        into[..., 0] = np.asarray(resized)
+    return scaled
+
+
+def _upright_rgb(image: Image.Image) -> Image.Image:
+    with contextlib.suppress(Exception):  # a broken EXIF block says nothing about the pixels
+        image = ImageOps.exif_transpose(image)
+    if image.mode in _WIDE_MODES:
+        pixels = np.asarray(image).astype(np.int64)
+        return Image.fromarray((pixels.clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        ground = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(ground, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _resized(image: Image.Image, size: tuple[int, int], resize: Resize) -> Image.Image:
+    height, width = size
+    resizers: dict[Resize, Callable[[Image.Image, int, int], Image.Image]] = {
+        "crop": _crop,
+        "pad": _pad,
+        "squash": _squash,
+    }
+    return resizers[resize](image, height, width)
+
+
+def _crop(image: Image.Image, height: int, width: int) -> Image.Image:
+    scale = max(height / image.height, width / image.width)
+    w, h = width / scale, height / scale
+    left, top = (image.width - w) / 2, (image.height - h) / 2
+    box = (max(left, 0), max(top, 0), min(left + w, image.width), min(top + h, image.height))
+    return image.resize((width, height), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
+
+
+def _pad(image: Image.Image, height: int, width: int) -> Image.Image:
+    scale = min(height / image.height, width / image.width)
+    w, h = max(round(image.width * scale), 1), max(round(image.height * scale), 1)
+    canvas = Image.new(image.mode, (width, height))
+    fitted = image.resize((w, h), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    canvas.paste(fitted, ((width - w) // 2, (height - h) // 2))
+    return canvas
+
+
+def _squash(image: Image.Image, height: int, width: int) -> Image.Image:
+    return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "not a JPEG, PNG, BMP, GIF or WebP image"
+    if isinstance(error, Image.DecompressionBombError):
+        return "declares more pixels than can be trusted"
+    return str(error) or type(error).__name__

@@ -1,0 +1,45 @@
+"""One process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+
+@contextlib.contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Let one process at a time in here for each file; where there is no flock, let all in.
+
+    Args:
+        path: a file for the lock alone; its folder has to exist.
+    """
+    if os.name == "nt":
+        yield
+        return
+    import fcntl
+
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def try_lock(path: Path) -> IO[str] | None:
+    """Lock a file for as long as what is returned stays open; the system frees it with the process.
+
+    Returns:
+        The open file; None where another process holds it, or there is no flock.
+    """
+    if os.name == "nt":
+        return None
+    import fcntl
+
+    lock = path.open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return None
+    return lock

@@ -1,0 +1,130 @@
+"""`substitute(document, {path: value})`: one mechanism for `--set` and for the search."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import RecipeError, RecipeProblem, escape_unprintable
+from pipeline.recipe.yaml_reader import MAX_DEPTH, Document, KeyPath, dotted_path, parse_value
+from pipeline.secrets import mask_credentials
+
+
+def parse_overrides(
+    arguments: tuple[str, ...], *, folder: Path, environment: Mapping[str, str]
+) -> dict[KeyPath, tuple[Any, Document]]:
+    """Read `a.b=value` arguments.
+
+    Args:
+        arguments: what was given to `--set`, in order; a later one replaces an earlier one.
+        folder: the folder that a relative path in a value starts from.
+        environment: the values of `${NAME}`.
+
+    Returns:
+        The value of each path, with a document that knows which argument it came from.
+
+    Raises:
+        RecipeError: with every argument that is no assignment.
+    """
+    problems: list[RecipeProblem] = []
+    found: dict[KeyPath, tuple[Any, Document]] = {}
+    for argument in arguments:
+        where = f"--set {mask_credentials(escape_unprintable(argument))}"
+        name, equals, text = argument.partition("=")
+        parts = name.strip().split(".")
+        if not equals or not all(parts):
+            problems.append(RecipeProblem(where, "", "Expected path=value, as in seed=7."))
+            continue
+        if len(parts) > MAX_DEPTH:
+            problems.append(RecipeProblem(where, "", f"Nested deeper than {MAX_DEPTH} levels."))
+            continue
+        path: KeyPath = tuple(parts)
+        try:
+            value, parsed = parse_value(text, name=where, folder=folder, environment=environment)
+        except RecipeError as error:
+            problems.extend(error.problems)
+            continue
+        found.pop(path, None)  # so that the order is that of what counts
+        prefix_keys = {path[:i]: where for i in range(1, len(path) + 1)}
+        known_keys = {(*path, *inner): place for inner, place in parsed.keys.items()}
+        known_values = {(*path, *inner): place for inner, place in parsed.values.items()}
+        found[path] = (
+            value,
+            Document({}, prefix_keys | known_keys, prefix_keys | known_values, parsed.secrets),
+        )
+    if problems:
+        raise RecipeError(problems)
+    return found
+
+
+def apply_overrides(document: Document, values: Mapping[KeyPath, tuple[Any, Document]]) -> Document:
+    """Return `document` with the value at each path replaced, missing sections made on the way.
+
+    Whether a path exists in the grammar is not asked here: the check of the result says so.
+
+    Raises:
+        RecipeError: if a path leads through a value that has no keys, or past a list's end.
+    """
+    tree = copy.deepcopy(document.tree)
+    keys, places = dict(document.keys), dict(document.values)
+    secrets = dict(document.secrets)
+    problems: list[RecipeProblem] = []
+    for path, (value, origin) in values.items():
+        secrets |= origin.secrets
+        actual, problem = _assign(tree, path, value)
+        if problem:
+            problems.append(RecipeProblem(origin.values[path], dotted_path(path), problem))
+            continue
+        for replaced in [known for known in places if known[: len(actual)] == actual]:
+            del places[replaced]
+            keys.pop(replaced, None)
+        for target, source in ((keys, origin.keys), (places, origin.values)):
+            for known, place in source.items():
+                if len(known) >= len(path):
+                    target[(*actual, *known[len(path) :])] = place
+                else:
+                    target.setdefault(actual[: len(known)], place)
+    if problems:
+        raise RecipeError(problems)
+    return Document(tree, keys, places, secrets)
+
+
+def _assign(tree: Any, path: KeyPath, value: Any) -> tuple[KeyPath, str | None]:
+    """Put `value` at `path` in `tree`.
+
+    Returns:
+        The path with the places in lists as numbers, and what is in the way, if anything.
+    """
+    node = tree
+    actual: list[str | int] = []
+    for position, part in enumerate(path):
+        is_last = position == len(path) - 1
+        at = dotted_path(path[:position])
+        if isinstance(node, list):
+            number = _place_in_list(part)
+            if number is None or number >= len(node):
+                return path, f"'{at}' is a list of {len(node)}. Received the place '{part}'."
+            if is_last:
+                node[number] = value
+            actual.append(number)
+            node = node[number]
+        elif isinstance(node, dict):
+            key = str(part)
+            if is_last:
+                node[key] = value
+            elif node.get(key) is None:
+                node[key] = {}
+            actual.append(key)
+            node = node[key]
+        else:
+            return path, f"'{at}' is a single value and has no key '{part}'."
+    return tuple(actual), None
+
+
+def _place_in_list(part: str | int) -> int | None:
+    if isinstance(part, int):
+        return part
+    return int(part) if re.fullmatch("[0-9]{1,9}", part) else None

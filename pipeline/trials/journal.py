@@ -1,0 +1,87 @@
+"""The truth of a search: what happened, a line each, on the disk before anything builds on it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UsageError
+from pipeline.trials.trial import TrialOutcome
+
+FOLDER = Path("mlruns", "searches")
+_FILE = "journal.jsonl"
+
+Event = dict[str, Any]
+
+
+class Journal:
+    """An append-only file of events; a line that a kill cut short never happened."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the journal in a folder, which is made if need be.
+
+        Raises:
+            UsageError: if it cannot be read or is damaged.
+        """
+        self.folder = folder
+        self.events: list[Event] = []
+        path = folder / _FILE
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            data = path.read_bytes() if path.exists() else b""
+            whole = data[: data.rfind(b"\n") + 1]
+            self.events = [json.loads(line) for line in whole.splitlines()]
+            if len(whole) < len(data):
+                os.truncate(path, len(whole))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"The journal of a search, {path}, cannot be used: {error}.") from None
+
+    def append(self, what: str, **content: Any) -> None:
+        """Write an event, and return when it is on the disk."""
+        event = {"what": what, **content}
+        with (self.folder / _FILE).open("ab") as file:
+            file.write(json.dumps(event, ensure_ascii=False).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.events.append(event)
+
+    def of(self, what: str) -> Iterator[Event]:
+        """Yield the events of one kind, in order."""
+        return (event for event in self.events if event["what"] == what)
+
+    def first(self, what: str) -> Event | None:
+        """Return the first event of one kind, None where there is none."""
+        return next(self.of(what), None)
+
+
+def header_of(folder: Path) -> Event | None:
+    """Return the first event of the journal in a folder, None where there is none."""
+    try:
+        with (folder / _FILE).open("rb") as file:
+            event = json.loads(file.readline())
+    except (OSError, ValueError):
+        return None
+    return event if event.get("what") == "search" else None
+
+
+def is_finished(folder: Path) -> bool:
+    """Return whether the search in a folder came to its end."""
+    try:
+        return b'\n{"what": "done"' in (folder / _FILE).read_bytes()
+    except OSError:
+        return True
+
+
+def outcome_as_json(outcome: TrialOutcome) -> dict[str, Any]:
+    """Return an outcome as JSON can hold it."""
+    return dataclasses.asdict(outcome)
+
+
+def outcome_from_json(content: dict[str, Any]) -> TrialOutcome:
+    """Return the outcome that `outcome_as_json` wrote."""
+    lists = {name: tuple(content[name]) for name in ("scores", "rows", "times")}
+    return TrialOutcome(**{**content, **lists})

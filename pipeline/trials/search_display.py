@@ -1,0 +1,80 @@
+"""Progress of a search for people: a live bar in a terminal, one plain line a trial elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from pipeline.trials.search_state import FinishedTrial, Search
+
+
+class SearchDisplay:
+    """Shows the trials, the best so far and the time left, on standard error."""
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+        self._console = Console(stderr=True)
+        self._bar: Progress | None = None
+        self._task: Any = None
+        self._done_before = len(search.done)
+        self._seconds_before = search.seconds
+        if self._console.is_terminal:
+            self._bar = Progress(
+                TextColumn("trial {task.completed} of {task.total}"),
+                BarColumn(24),
+                TextColumn("{task.fields[note]}"),
+                console=self._console,
+                transient=True,
+            )
+            total = search.tuning.trials
+            self._task = self._bar.add_task("", total=total, completed=self._done_before, note="")
+            self._bar.start()
+
+    def show(self, done: FinishedTrial) -> None:
+        """Show a trial that has ended."""
+        total, objective = self._search.tuning.trials, self._search.tuning.objective
+        outcome = done.outcome
+        if outcome.score is None:
+            result = f"FAILED: {outcome.reason}"
+        else:
+            spread = f" ±{outcome.spread:.4f}" if len(outcome.scores) > 1 else ""
+            early = f", ended early after epoch {outcome.pruned_at}" if outcome.pruned_at else ""
+            result = f"{objective} {outcome.score:.4f}{spread} in {outcome.seconds:.1f} s{early}"
+        note = self._note()
+        self._print(f"trial {done.number} of {total}  {result}  {note}")
+        if self._bar:
+            self._bar.update(self._task, completed=len(self._search.done), note=note)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+
+    def _note(self) -> str:
+        best = self._search.best
+        shown = f"best {best.outcome.score:.4f} (trial {best.number})  " if best else ""
+        return f"{shown}{_span(self._seconds_left())} left"
+
+    def _seconds_left(self) -> float:
+        search = self._search
+        done = len(search.done) - self._done_before
+        each = (search.seconds - self._seconds_before) / max(done, 1)
+        left = each * (search.tuning.trials - len(search.done))
+        budget = search.tuning.budget_seconds
+        return max(left if budget is None else min(left, budget - search.seconds), 0.0)
+
+    def _print(self, line: str) -> None:
+        if self._bar:
+            self._bar.console.print(line, highlight=False, markup=False)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+
+def _span(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,41 @@
+"""Trials one after another, in this process."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING
+
+from pipeline.trials.search_state import Search
+from pipeline.trials.trial import run_trial
+from pipeline.trials.trial_trainer import TrialTrainer
+
+if TYPE_CHECKING:
+    from pipeline.trials.trial_reporter import TrialReporter
+
+_COLLECTED_AFTER = 10  # trials
+
+
+def run_sequentially(search: Search, bench: TrialTrainer, reporter: TrialReporter) -> None:
+    """Run the trials of a search until it ends.
+
+    Raises:
+        KeyboardInterrupt: if it is interrupted; the trial in progress counts as never run.
+    """
+    while (task := search.next()) is not None:
+        assert task != "wait"  # nobody else is running anything
+        try:
+            outcome = run_trial(
+                task.loaded.recipe,
+                bench,
+                objective=search.tuning.objective,
+                executions=search.tuning.executions_per_trial,
+                should_stop=search.stopping_rule(),
+            )
+        except KeyboardInterrupt:
+            reporter.interrupted(task)
+            raise
+        search.finish(task, outcome)
+        reporter.update()
+        if task.number % _COLLECTED_AFTER == 0:
+            gc.collect()  # models and their graphs hold on to each other
+    reporter.update()

@@ -1,0 +1,317 @@
+"""From the bytes of an image file to pixels."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.data.image_decoding import (
+    BadImageError,
+    Resize,
+    decode_image,
+    read_image_file,
+    resize_images,
+)
+
+ORIENTATION = 0x0112
+NO_IMAGE = "not a JPEG, PNG, BMP, GIF or WebP image"
+
+
+def encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, file_format, **options)
+    return file.getvalue()
+
+
+def decoded(data: bytes, size: tuple[int, int] = (64, 96), resize: Resize = "crop") -> np.ndarray:
+    return decode_image(data, size=size, resize=resize)
+
+
+def difference(one: np.ndarray, other: Image.Image | np.ndarray) -> float:
+    """Return the mean absolute difference."""
+    return float(np.abs(one.astype(float) - np.asarray(other).astype(float)).mean())
+
+
+def png_that_declares(width: int, height: int) -> bytes:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = zlib.compress(bytes(100))
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize(
+    ("file_format", "options"), [("PNG", {}), ("BMP", {}), ("WEBP", {"lossless": True})]
+)
+def test_a_lossless_file_keeps_every_pixel(
+    photo: Image.Image, file_format: str, options: dict[str, Any]
+) -> None:
+    np.testing.assert_array_equal(decoded(encoded(photo, file_format, **options)), photo)
+
+
+@pytest.mark.parametrize(
+    ("file_format", "options", "most"),
+    [("JPEG", {"quality": 95}, 3), ("WEBP", {"quality": 95}, 5), ("GIF", {}, 8)],
+)
+def test_a_lossy_file_stays_close_to_the_photograph(
+    photo: Image.Image, file_format: str, options: dict[str, Any], most: float
+) -> None:
+    assert difference(decoded(encoded(photo, file_format, **options)), photo) < most
+
+
+def test_pixels_are_uint8_rgb(photo: Image.Image) -> None:
+    pixels = decoded(encoded(photo, "JPEG"))
+    assert (pixels.dtype, pixels.shape) == (np.uint8, (64, 96, 3))
+
+
+@pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG", "MPO"])
+def test_the_first_frame_of_an_animation_counts(photo: Image.Image, file_format: str) -> None:
+    black = Image.new("RGB", photo.size)
+    data = encoded(photo, file_format, save_all=True, append_images=[black, black])
+    assert difference(decoded(data), photo) < 10
+
+
+def test_the_placeholder_among_the_photographs_decodes(photographs: Path) -> None:
+    data = read_image_file(photographs / "train" / "ants" / "imageNotFound.gif")
+    assert decoded(data, (32, 32)).std() > 5
+
+
+STORED_AS = {  # EXIF orientation: how an upright image lies in such a file
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@pytest.mark.parametrize("orientation", STORED_AS)
+def test_an_exif_rotated_image_stands_upright(photo: Image.Image, orientation: int) -> None:
+    turn = STORED_AS[orientation]
+    stored = photo if turn is None else photo.transpose(turn)
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    np.testing.assert_array_equal(decoded(encoded(stored, "PNG", exif=exif)), photo)
+
+
+def test_a_phone_s_jpeg_stands_upright(photo: Image.Image) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    data = encoded(photo.transpose(Image.Transpose.ROTATE_90), "JPEG", quality=95, exif=exif)
+    assert difference(decoded(data), photo) < 3
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
+def test_a_broken_exif_block_changes_nothing(photo: Image.Image) -> None:
+    broken = encoded(photo, "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff no directory")
+    np.testing.assert_array_equal(decoded(broken), decoded(encoded(photo, "JPEG")))
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P"])
+def test_gray_bilevel_and_palette_images_become_rgb(photo: Image.Image, mode: str) -> None:
+    image = photo.convert(mode)
+    np.testing.assert_array_equal(decoded(encoded(image, "PNG")), image.convert("RGB"))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparency_is_laid_on_white(photo: Image.Image, mode: str) -> None:
+    alpha = np.full((64, 96), 255, np.uint8)
+    alpha[:, :32], alpha[:, 32:64] = 0, 128
+    image = photo.convert(mode)
+    image.putalpha(Image.fromarray(alpha))
+    expected = np.asarray(image.convert(mode[:-1]).convert("RGB")).astype(float)
+    expected[:, :32] = 255
+    expected[:, 32:64] += (255 - expected[:, 32:64]) * (127 / 255)
+    np.testing.assert_allclose(decoded(encoded(image, "PNG")), expected, atol=1)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "GIF"])
+def test_a_transparent_colour_of_a_palette_becomes_white(
+    photo: Image.Image, file_format: str
+) -> None:
+    image = photo.quantize(16)
+    numbers = np.asarray(image)
+    expected = np.array(image.convert("RGB"))
+    expected[numbers == 3] = 255
+    data = encoded(image, file_format, transparency=3)
+    np.testing.assert_array_equal(decoded(data), expected)
+
+
+def test_16_bit_gray_is_scaled_and_not_clipped() -> None:
+    values = np.array([[0, 256, 32768, 65535]], np.uint16)
+    pixels = decoded(encoded(Image.fromarray(values), "PNG"), (1, 4))
+    assert pixels[0].tolist() == [[0] * 3, [1] * 3, [128] * 3, [255] * 3]
+
+
+def test_a_cmyk_jpeg_keeps_its_colours(photo: Image.Image) -> None:
+    data = encoded(photo.convert("CMYK"), "JPEG", quality=95)
+    assert difference(decoded(data), photo) < 6
+
+
+@pytest.mark.parametrize("resize", ["crop", "pad", "squash"])
+@pytest.mark.parametrize("size", [(1, 1), (7, 50), (50, 7), (64, 96), (224, 224)])
+@pytest.mark.parametrize("stored", [(1, 1), (1, 5000), (5000, 1), (96, 64)])
+def test_every_image_gets_the_size(
+    photo: Image.Image, stored: tuple[int, int], size: tuple[int, int], resize: Resize
+) -> None:
+    data = encoded(photo.resize(stored), "PNG")
+    assert decoded(data, size, resize).shape == (*size, 3)
+
+
+def test_crop_keeps_the_proportions_and_the_middle(photo: Image.Image) -> None:
+    expected = photo.crop((16, 0, 80, 64)).resize((32, 32), Image.Resampling.BILINEAR)
+    assert difference(decoded(encoded(photo, "PNG"), (32, 32), "crop"), expected) < 2
+
+
+def test_pad_keeps_the_whole_image_between_black_bars(photo: Image.Image) -> None:
+    pixels = decoded(encoded(photo, "PNG"), (96, 96), "pad")
+    np.testing.assert_array_equal(pixels[16:80], photo)
+    assert not pixels[:16].any()
+    assert not pixels[80:].any()
+
+
+def test_squash_keeps_the_whole_image_and_fills_the_size(photo: Image.Image) -> None:
+    expected = photo.resize((32, 32), Image.Resampling.BILINEAR)
+    assert difference(decoded(encoded(photo, "PNG"), (32, 32), "squash"), expected) < 2
+
+
+@pytest.mark.parametrize("resize", ["crop", "pad", "squash"])
+def test_the_shortcut_for_large_jpegs_stays_close_to_full_decoding(
+    photographs: Path, resize: Resize
+) -> None:
+    path = next((photographs / "val" / "ants").glob("ants-devouring*"))
+    with Image.open(path) as image:
+        assert min(image.size) > 1900
+        full = encoded(image.convert("RGB"), "BMP")
+    shortcut = decoded(path.read_bytes(), (224, 224), resize)
+    assert difference(shortcut, decoded(full, (224, 224), resize)) < 2
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "BMP", "GIF", "WEBP"])
+def test_a_truncated_file_is_refused_with_a_reason(photo: Image.Image, file_format: str) -> None:
+    data = encoded(photo, file_format)
+    with pytest.raises(BadImageError) as caught:
+        decoded(data[: len(data) // 2])
+    assert len(str(caught.value)) > 10
+
+
+def test_a_truncated_jpeg_is_called_truncated(photo: Image.Image) -> None:
+    data = encoded(photo, "JPEG")
+    with pytest.raises(BadImageError) as caught:
+        decoded(data[:-300])
+    assert str(caught.value).startswith("image file is truncated (")
+
+
+def test_flipped_bytes_never_crash(photo: Image.Image) -> None:
+    generator = np.random.default_rng(0)
+    for file_format in ("JPEG", "PNG", "BMP", "GIF", "WEBP"):
+        data = encoded(photo, file_format)
+        for _ in range(40):
+            broken = bytearray(data)
+            for place in generator.integers(len(data), size=5):
+                broken[place] ^= int(generator.integers(1, 256))
+            try:
+                assert decoded(bytes(broken)).shape == (64, 96, 3)
+            except BadImageError as error:
+                assert str(error)  # noqa: PT017, either outcome is right
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"This is a note.\n", NO_IMAGE),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", NO_IMAGE),
+        (b"\xff\xd8\xff", NO_IMAGE),
+        (bytes(1000), NO_IMAGE),
+        (png_that_declares(30_000, 30_000), "declares more pixels than can be trusted"),
+    ],
+    ids=["zero bytes", "text", "svg", "three bytes of a jpeg", "zeros", "30,000 × 30,000"],
+)
+def test_what_is_no_image_is_refused(data: bytes, reason: str) -> None:
+    with pytest.raises(BadImageError) as caught:
+        decoded(data)
+    assert str(caught.value) == reason
+
+
+def test_a_format_that_is_not_listed_is_refused(photo: Image.Image) -> None:
+    with pytest.raises(BadImageError) as caught:
+        decoded(encoded(photo, "TIFF"))
+    assert str(caught.value) == NO_IMAGE
+
+
+def test_a_png_named_jpg_is_read_right(photo: Image.Image, tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(encoded(photo, "PNG"))
+    np.testing.assert_array_equal(decoded(read_image_file(path)), photo)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("absent.jpg", "No such file or directory"), ("", "Is a directory")]
+)
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, reason: str) -> None:
+    with pytest.raises(BadImageError) as caught:
+        read_image_file(tmp_path / name)
+    assert str(caught.value) == reason
+
+
+def test_a_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(BadImageError) as caught:
+        read_image_file(tmp_path / "pipe.jpg")
+    assert str(caught.value) == "not a file but a pipe or a device"
+
+
+def test_a_link_to_a_device_that_never_ends_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "zero.jpg").symlink_to("/dev/zero")
+    with pytest.raises(BadImageError) as caught:
+        read_image_file(tmp_path / "zero.jpg")
+    assert str(caught.value) == "not a file but a pipe or a device"
+
+
+def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    with pytest.raises(BadImageError) as caught:
+        read_image_file(tmp_path / "loop.jpg")
+    assert str(caught.value) == "Too many levels of symbolic links"
+
+
+def test_a_file_that_no_photograph_is_as_large_as_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "large.jpg").open("wb") as file:
+        file.truncate(2**29 + 1)  # sparse: it takes no room
+    with pytest.raises(BadImageError) as caught:
+        read_image_file(tmp_path / "large.jpg")
+    assert str(caught.value) == "larger than 536,870,912 bytes"
+
+
+def test_gray_images_of_the_right_size_are_left_alone(mnist_images: np.ndarray) -> None:
+    assert resize_images(mnist_images, (28, 28)) is mnist_images
+
+
+@pytest.mark.parametrize("size", [(14, 14), (32, 32), (20, 40)])
+def test_gray_images_are_scaled(mnist_images: np.ndarray, size: tuple[int, int]) -> None:
+    scaled = resize_images(mnist_images, size)
+    assert (scaled.dtype, scaled.shape) == (np.uint8, (len(mnist_images), *size, 1))
+    np.testing.assert_allclose(scaled.mean((1, 2)), mnist_images.mean((1, 2)), atol=6)
+
+
+@pytest.fixture(scope="module")
+def mnist_images(mnist_file: Path) -> np.ndarray:
+    with np.load(mnist_file) as archive:
+        return archive["x_test"][:20, ..., np.newaxis]

@@ -1,0 +1,57 @@
+"""Files in a folder a class, matched with classes by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.data.labelled_directory import find_labelled_files
+from pipeline.errors import DataError
+
+NAMES = ("bees", "ants")  # not in the order of the folders
+
+
+def plant(*names: str) -> None:
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+
+
+def test_labels_follow_the_names_and_not_the_order_of_the_folders(in_empty_folder: Path) -> None:
+    plant("data/ants/1.jpg", "data/ants/deep/2.png", "data/bees/3.jpg", "data/bees/notes.txt")
+    files, labels = find_labelled_files(Path("data"), NAMES)
+    assert dict(zip(map(str, files), labels, strict=True)) == {
+        "data/bees/3.jpg": 0,
+        "data/ants/1.jpg": 1,
+        "data/ants/deep/2.png": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("planted", "problem"),
+    [
+        ([], "There is no folder data."),
+        (
+            ["data/ants/1.jpg", "data/wasps/2.jpg"],
+            "data has other classes than the model. It lacks bees. It has wasps, which the model "
+            "does not know. Expected a folder for each of: bees, ants.",
+        ),
+        (
+            ["data/train/ants/1.jpg", "data/val/ants/1.jpg"],
+            "data holds several splits. Name the one you mean: data/train or data/val.",
+        ),
+        (
+            ["data/ants/a.txt", "data/bees/b.txt"],
+            "The folders of the classes in data hold no image.",
+        ),
+    ],
+    ids=["absent", "classes", "splits", "empty"],
+)
+def test_a_folder_of_something_else_is_refused(
+    in_empty_folder: Path, planted: list[str], problem: str
+) -> None:
+    plant(*planted)
+    with pytest.raises(DataError) as refused:
+        find_labelled_files(Path("data"), NAMES)
+    assert str(refused.value) == problem

@@ -1,0 +1,93 @@
+"""What is written for other runtimes answers as the Keras model does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.errors import ModelError
+from pipeline.export import onnx, saved_model
+from pipeline.export.exporter import export
+from pipeline.export.float32_clone import clone_in_float32
+from pipeline.export.formats import FORMATS
+from pipeline.inference import classifier as classifiers
+from pipeline.inference.classifier import Classifier
+from pipeline.inference.model_interface import load_interface as load_interface
+
+
+@pytest.fixture(scope="module")
+def classifier(digits_model: Path) -> Classifier:
+    return classifiers.load_classifier(digits_model)
+
+
+@pytest.fixture(scope="module")
+def images(classifier: Classifier, digit_files: Path) -> np.ndarray:
+    return np.stack([classifier.interface.read(path) for path in sorted(digit_files.iterdir())])
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_digit_gets_the_class_that_keras_gives_it(
+    digits_model: Path, images: np.ndarray, tmp_path: Path, name: str
+) -> None:
+    classifier = classifiers.load_classifier(digits_model)  # one that was never called
+    for module in FORMATS[name].NEEDS:
+        pytest.importorskip(module)
+    found = export(classifier, name, tmp_path, images)
+    assert (found.same_labels, found.images, found.agrees) == (100, 100, True)
+    assert found.difference < 1e-5
+    assert found.path.exists()
+    assert found.size > 10_000
+    assert load_interface(tmp_path) == classifier.interface
+
+
+def test_an_onnx_file_takes_pixels_and_nothing_else(tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pixels = keras.Input((16, 16, 3), name="pixels")
+    x = keras.layers.Conv2D(4, 3)(keras.applications.resnet.preprocess_input(pixels))
+    output = keras.layers.Softmax()(keras.layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(pixels, output)
+    model.predict_on_batch(np.zeros((1, 16, 16, 3)))
+    onnx.write(model, tmp_path / "model.onnx")
+    session = runtime.InferenceSession(tmp_path / "model.onnx")
+    assert [given.name for given in session.get_inputs()] == ["pixels"]
+
+
+def test_what_answers_otherwise_is_found_out(
+    classifier: Classifier, images: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoilt = keras.models.clone_model(classifier.model)
+    spoilt.set_weights([weights[..., ::-1] for weights in classifier.model.get_weights()])
+    write = saved_model.write
+    monkeypatch.setattr(saved_model, "write", lambda model, path: write(spoilt, path))
+    found = export(classifier, "saved_model", tmp_path, images)
+    assert found.same_labels < 50
+    assert found.difference > 0.5
+    assert not found.agrees
+
+
+def test_what_a_converter_cannot_do_is_an_error_in_one_line(
+    classifier: Classifier, images: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(model: keras.Model, path: Path) -> None:
+        raise RuntimeError("no such operation\nand where")
+
+    monkeypatch.setattr(saved_model, "write", fail)
+    with pytest.raises(ModelError) as refused:
+        export(classifier, "saved_model", tmp_path, images)
+    assert str(refused.value) == (
+        "The model cannot be exported as saved_model: RuntimeError: no such operation"
+    )
+
+
+def test_a_model_in_mixed_precision_is_written_in_float32(classifier: Classifier) -> None:
+    assert clone_in_float32(classifier.model) is classifier.model
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, dtype="mixed_bfloat16")])
+    pixels = keras.Input((4,))
+    mixed = keras.Model(pixels, keras.layers.Softmax(dtype="float32")(inner(pixels)))
+    exact = clone_in_float32(mixed)
+    assert {layer.compute_dtype for layer in exact._flatten_layers()} == {"float32"}
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    np.testing.assert_allclose(exact(x), mixed(x), atol=0.02)

@@ -1,0 +1,172 @@
+"""Entries appear whole or not at all, are computed once, and the oldest go first."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.errors import PipelineError
+from pipeline.features import feature_cache
+
+PLENTY = 2**30
+
+
+def writer(value: float, count: int = 1000, calls: list[float] | None = None):
+    def make(folder: Path) -> dict[str, float]:
+        if calls is not None:
+            calls.append(value)
+        np.save(folder / "numbers.npy", np.full(count, value))
+        return {"value": value}
+
+    return make
+
+
+def get(key: str, make: Any, *, label: str, limit: int = PLENTY) -> feature_cache.CachedArrays:
+    return feature_cache.get_or_compute(key, make, label=label, limit=limit)
+
+
+def test_an_entry_is_made_once_and_read_from_the_disk_afterwards() -> None:
+    calls: list[float] = []
+    first = get("a", writer(1.0, calls=calls), label="ones")
+    again = get("a", writer(2.0, calls=calls), label="ones")
+    assert (first.was_there, again.was_there, calls) == (False, True, [1.0])
+    assert again.facts == {"value": 1.0}
+    assert isinstance(again.arrays["numbers"], np.memmap)
+    np.testing.assert_array_equal(first.arrays["numbers"], again.arrays["numbers"])
+
+
+@pytest.mark.parametrize("name", ["numbers.npy", "entry.json"])
+def test_a_damaged_entry_is_noticed_and_made_anew(
+    cache: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    get("a", writer(1.0), label="ones")
+    file = cache / "a" / name
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    found = get("a", writer(1.0), label="ones")
+    assert not found.was_there
+    assert found.arrays["numbers"].mean() == 1.0
+    assert capsys.readouterr().out == f"{file} is damaged: ones is computed again\n"
+
+
+def test_a_file_that_is_gone_is_damage(cache: Path) -> None:
+    get("a", writer(1.0), label="ones")
+    (cache / "a" / "numbers.npy").unlink()
+    assert not get("a", writer(1.0), label="ones").was_there
+
+
+def test_another_key_is_another_entry() -> None:
+    assert feature_cache.cache_key({"seed": 1}) != feature_cache.cache_key({"seed": 2})
+    assert feature_cache.cache_key({"a": 1, "b": 2}) == feature_cache.cache_key({"b": 2, "a": 1})
+
+
+def test_what_fails_half_way_leaves_nothing(cache: Path) -> None:
+    def make(folder: Path) -> None:
+        np.save(folder / "numbers.npy", np.ones(10))
+        raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        get("a", make, label="ones")
+    assert [path.name for path in cache.iterdir()] == [".a.lock"]
+    assert not get("a", writer(1.0), label="ones").was_there
+
+
+def test_a_killed_process_leaves_nothing_half_valid(cache: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; import numpy as np\n"
+        "from pipeline.features import kept\n"
+        "def make(folder):\n"
+        "    np.save(folder / 'numbers.npy', np.zeros(10)); print('half', flush=True)\n"
+        "    time.sleep(60)\n"
+        "kept.get('a', make, label='zeros', limit=2**30)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=os.environ)
+    assert process.stdout is not None
+    with process.stdout:
+        assert process.stdout.readline() == b"half\n"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    found = get("a", writer(1.0), label="ones")
+    assert not found.was_there
+    assert found.arrays["numbers"][0] == 1.0
+    assert sorted(path.name for path in cache.iterdir()) == [".a.lock", "a"]
+
+
+def test_two_processes_that_want_the_same_compute_it_once(cache: Path) -> None:
+    code = (
+        "import os, time; import numpy as np\n"
+        "from pipeline.features import kept\n"
+        "def make(folder):\n"
+        "    time.sleep(1); np.save(folder / 'numbers.npy', np.array([os.getpid()]))\n"
+        "    return {}\n"
+        "found = kept.get('a', make, label='pid', limit=2**30)\n"
+        "print(int(found.arrays['numbers'][0]), found.was_there)\n"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=os.environ
+        )
+        for _ in range(2)
+    ]
+    answers = [process.communicate()[0].split() for process in processes]
+    assert answers[0][0] == answers[1][0]
+    assert sorted(answer[1] for answer in answers) == ["False", "True"]
+
+
+def test_over_the_limit_the_one_used_longest_ago_goes() -> None:
+    for number, key in enumerate(("a", "b", "c")):
+        get(key, writer(number), label=key)
+        meta = feature_cache.cache_directory() / key / "entry.json"
+        os.utime(meta, (time.time() - 100 + number, time.time() - 100 + number))
+    get("a", writer(0), label="a")  # used again
+    get("d", writer(3), label="d", limit=3 * 8200)
+    assert {entry.key for entry in feature_cache.list_entries()} == {"a", "c", "d"}
+
+
+def test_entries_are_listed_with_their_size(cache: Path) -> None:
+    get("a", writer(1.0, count=1000), label="ones")
+    (entry,) = feature_cache.list_entries()
+    assert (entry.key, entry.label, entry.size) == ("a", "ones", 8128)
+
+
+def test_everything_can_be_cleared(cache: Path) -> None:
+    get("a", writer(1.0, count=1000), label="ones")
+    assert feature_cache.clear() == 8128
+    assert feature_cache.list_entries() == []
+
+
+def test_clearing_removes_what_a_killed_process_left(cache: Path) -> None:
+    get("a", writer(1.0), label="ones")
+    (cache / ".b.lock").touch()
+    (cache / ".b-killed").mkdir()
+    feature_cache.clear()
+    assert list(cache.iterdir()) == []
+
+
+def test_clearing_touches_nothing_else_in_the_folder(cache: Path) -> None:
+    get("a", writer(1.0), label="ones")
+    (cache / "thesis.txt").write_text("years of work")
+    feature_cache.clear()
+    assert [path.name for path in cache.iterdir()] == ["thesis.txt"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path / "file"))
+    with pytest.raises(PipelineError) as refused:
+        get("a", writer(1.0), label="ones")
+    assert str(refused.value) == (
+        f"Features cannot be kept in {tmp_path / 'file'}: File exists. Name another folder in "
+        "PIPELINE_CACHE."
+    )

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.recipe.loader import LoadedRecipe
+from pipeline.recipe.overrides import apply_overrides, parse_overrides
+from pipeline.recipe.yaml_reader import Document
+
+Loaded = Callable[..., LoadedRecipe]
+Problems = Callable[..., list[str]]
+
+BASE = "data: {source: digits}\nmodel: {architecture: mlp, hidden: [64, 32]}\n"
+
+
+def test_a_nested_value_is_replaced(loaded: Loaded) -> None:
+    recipe = loaded(BASE + "optimizer: {learning_rate: 1}\n", "optimizer.learning_rate=3e-4").recipe
+    assert recipe.optimizer.learning_rate == 3e-4
+
+
+def test_a_missing_section_is_made(loaded: Loaded) -> None:
+    recipe = loaded(BASE, "training.early_stopping.patience=2").recipe
+    assert recipe.training.early_stopping.patience == 2
+
+
+def test_an_empty_section_is_made(loaded: Loaded) -> None:
+    assert loaded(BASE + "training:\n", "training.epochs=2").recipe.training.epochs == 2
+
+
+def test_an_element_of_a_list_is_replaced(loaded: Loaded) -> None:
+    assert loaded(BASE, "model.hidden.1=16").recipe.model.hidden == (64, 16)
+
+
+def test_a_value_can_be_a_section(loaded: Loaded) -> None:
+    recipe = loaded(BASE, "optimizer={name: sgd, momentum: 0.9}").recipe
+    assert (recipe.optimizer.name, recipe.optimizer.momentum) == ("sgd", 0.9)
+
+
+def test_a_value_can_hold_an_equals_sign(loaded: Loaded) -> None:
+    assert loaded(BASE, "tracking.uri=http://host/?a=b").recipe.tracking.uri == "http://host/?a=b"
+
+
+def test_a_value_can_hold_a_variable(loaded: Loaded) -> None:
+    assert loaded(BASE, "seed=${SEED}", environment={"SEED": "7"}).recipe.seed == 7
+
+
+def test_a_later_argument_wins(loaded: Loaded) -> None:
+    assert loaded(BASE, "seed=5", "seed=6", "seed=7").recipe.seed == 7
+
+
+def test_a_later_argument_wins_over_one_for_its_section(loaded: Loaded) -> None:
+    arguments = ("optimizer.name=sgd", "optimizer={name: adam}", "optimizer.name=lion")
+    assert loaded(BASE, *arguments).recipe.optimizer.name == "lion"
+
+
+def test_a_value_that_was_wrong_can_be_replaced(loaded: Loaded) -> None:
+    assert loaded(BASE + "seed: no\n", "seed=7").recipe.seed == 7
+
+
+@pytest.mark.parametrize(
+    ("argument", "problem"),
+    [
+        ("seed", "--set seed: Expected path=value, as in seed=7."),
+        ("=7", "--set =7: Expected path=value, as in seed=7."),
+        ("a..b=7", "--set a..b=7: Expected path=value, as in seed=7."),
+        (
+            "seed=[1",
+            "--set seed=[1: while parsing a flow sequence, "
+            "expected ',' or ']', but got '<stream end>'.",
+        ),
+        (
+            "seed=${SEED}",
+            "--set seed=${SEED}: The environment variable SEED is not set or empty. "
+            "Set it, or write ${SEED:-default}.",
+        ),
+        (
+            "model.architecture.x=1",
+            "--set model.architecture.x=1: model.architecture.x: "
+            "'model.architecture' is a single value and has no key 'x'.",
+        ),
+        (
+            "model.hidden.2=1",
+            "--set model.hidden.2=1: model.hidden.2: "
+            "'model.hidden' is a list of 2. Received the place '2'.",
+        ),
+        (
+            "model.hidden.-1=1",
+            "--set model.hidden.-1=1: model.hidden.-1: "
+            "'model.hidden' is a list of 2. Received the place '-1'.",
+        ),
+        (
+            "model.hidden.first=1",
+            "--set model.hidden.first=1: model.hidden.first: "
+            "'model.hidden' is a list of 2. Received the place 'first'.",
+        ),
+        (
+            ".".join("a" * 41) + "=1",
+            f"--set {'.'.join('a' * 41)}=1: Nested deeper than 40 levels.",
+        ),
+        (
+            "seed=\n- 1",
+            "--set seed=\\n- 1: seed: expected a whole number from 0 to 2147483647. Received [1].",
+        ),
+        (
+            "trainin.epochs=3",
+            "--set trainin.epochs=3: trainin: unknown key. Expected one of: name, description, "
+            "seed, data, model, regularization, optimizer, training, tuning, tracking, runtime. "
+            "Did you mean 'training'?",
+        ),
+        (
+            "regularization.dropuot=0.5",
+            "--set regularization.dropuot=0.5: regularization.dropuot: unknown key. Expected one "
+            "of: dropout, l1, l2, batch_norm, label_smoothing, initializer. "
+            "Did you mean 'dropout'?",
+        ),
+        (
+            "regularization.3=1",
+            "--set regularization.3=1: regularization.3: unknown key. Expected one of: dropout, "
+            "l1, l2, batch_norm, label_smoothing, initializer.",
+        ),
+        (
+            "model.hidden.0=x",
+            "--set model.hidden.0=x: model.hidden.0: expected a whole number, 1 or more. "
+            "Received 'x'.",
+        ),
+        (
+            "seed=a:1:2",
+            "--set seed=a:1:2: seed: expected a whole number from 0 to 2147483647. "
+            "Received 'a:1:2'.",
+        ),
+    ],
+)
+def test_what_is_wrong_with_an_argument_is_told_with_the_argument(
+    problems: Problems, argument: str, problem: str
+) -> None:
+    assert problems(BASE, argument) == [problem]
+
+
+def test_a_place_in_a_list_of_thousands_of_digits_is_refused(problems: Problems) -> None:
+    path = f"model.hidden.{'9' * 5000}"
+    (problem,) = problems(BASE, f"{path}=1")
+    assert problem.startswith(f"--set {path}=1: {path}: 'model.hidden' is a list of 2.")
+
+
+def test_every_wrong_argument_is_told(problems: Problems) -> None:
+    assert problems(BASE, "seed", "name.x.y=1", "=3") == [
+        "--set seed: Expected path=value, as in seed=7.",
+        "--set =3: Expected path=value, as in seed=7.",
+    ]
+
+
+def test_problems_of_the_text_come_before_those_of_arguments(problems: Problems) -> None:
+    assert problems(BASE + "name: 3\n", "seed=a:1:1") == [
+        "recipe.yaml:3:1: name: expected a text. Received 3.",
+        "--set seed=a:1:1: seed: expected a whole number from 0 to 2147483647. Received 'a:1:1'.",
+    ]
+
+
+def test_a_missing_key_of_a_section_that_an_argument_made_is_told_with_the_argument(
+    problems: Problems,
+) -> None:
+    assert problems("model: {architecture: mlp}\n", "data.batch_size=3") == [
+        "--set data.batch_size=3: data.source: required key is missing, "
+        "expected one of: digits, image_folder, mnist."
+    ]
+
+
+def test_a_path_in_a_recipe_starts_from_its_folder_and_one_in_an_argument_from_the_working_folder(
+    loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    working = tmp_path / "working"
+    for folder in (tmp_path, working):
+        for name in ("ants", "bees"):
+            (folder / "photographs" / name).mkdir(parents=True)
+    monkeypatch.chdir(working)
+    text = "data: {source: image_folder, path: photographs}\nmodel: {architecture: mlp}\n"
+    assert loaded(text).recipe.data.path == tmp_path / "photographs"
+    replaced = loaded(text, "data.path=photographs").recipe
+    assert replaced.data.path == working / "photographs"
+
+
+def test_the_document_itself_stays_as_it_is() -> None:
+    document = Document({"a": [1, {"b": 2}]}, {("a",): "place"}, {("a",): "place"})
+    values = parse_overrides(("a.1.b=3",), folder=Path(), environment={})
+    assert apply_overrides(document, values).tree == {"a": [1, {"b": 3}]}
+    assert document.tree == {"a": [1, {"b": 2}]}
+
+
+@pytest.mark.parametrize("path", [("a", 0), ("a", "0")])
+def test_a_place_in_a_list_is_a_number_or_its_digits(path: tuple[Any, ...]) -> None:
+    origin = Document({}, {}, {path: "search"})
+    changed = apply_overrides(Document({"a": [1]}), {path: (5, origin)})
+    assert changed.tree == {"a": [5]}
+    assert changed.values == {("a", 0): "search"}

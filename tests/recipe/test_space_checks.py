@@ -1,0 +1,208 @@
+"""The space of a search, checked with the recipe: every value that a trial may bring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import RecipeError
+from pipeline.recipe.loader import load_recipe, with_overrides
+
+BASE = "data: {source: digits}\nmodel: {architecture: mlp}\ntuning:\n  space:\n"
+
+
+def problems(tmp_path: Path, space: str, head: str = BASE) -> list[str]:
+    """Return the problems of a recipe with a space, without the folder of its file."""
+    path = tmp_path / "recipe.yaml"
+    path.write_text(head + space)
+    try:
+        load_recipe(path, environment={})
+    except RecipeError as error:
+        return [str(problem).removeprefix(f"{tmp_path}/") for problem in error.problems]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("space", "expected"),
+    [
+        (
+            "    regularization.dropuot: {range: [0.0, 0.6]}",
+            "recipe.yaml:5:38: tuning.space.regularization.dropuot: unknown key. Expected one of: "
+            "dropout, l1, l2, batch_norm, label_smoothing, initializer. Did you mean 'dropout'?",
+        ),
+        (
+            "    regularization.dropout: {range: [0.0, 1.6]}",
+            "recipe.yaml:5:43: tuning.space.regularization.dropout: expected a number from 0 to "
+            "less than 1. Received 1.6.",
+        ),
+        (
+            "    optimizer: {choice: [{name: adam}, {name: sdg, momentum: 0.9}]}",
+            "recipe.yaml:5:41: tuning.space.optimizer: optimizer.name: expected one of: adadelta, "
+            "adafactor, adagrad, adam, adamax, adamw, ftrl, lamb, lion, muon, nadam, rmsprop, "
+            "schedule_free_adamw, sgd. Received 'sdg'. Did you mean 'sgd'?",
+        ),
+        (
+            "    model: {choice: [{architecture: mlp}, {architecture: lenet}]}\n"
+            "    data.image_size: {choice: [[64, 64]], when: {model.architecture: lenet}}",
+            "recipe.yaml:6:32: tuning.space.data.image_size: lenet takes at most [32, 32]. "
+            "Received [64, 64].",
+        ),
+        (
+            "    optimizer.learning_rate: {log: [0, 1e-1]}",
+            "recipe.yaml:5:31: tuning.space.optimizer.learning_rate.log: expected two numbers "
+            "above 0, [low, high]. Received [0, 0.1].",
+        ),
+        (
+            "    regularization.l2: {range: [0.6, 0.6]}",
+            "recipe.yaml:5:5: tuning.space.regularization.l2: expected low below high in range. "
+            "Received {range: [0.6, 0.6]}.",
+        ),
+        (
+            "    regularization.l2: {range: [0.6, 0.9], step: 2}",
+            "recipe.yaml:5:5: tuning.space.regularization.l2: expected a step above 0 that fits "
+            "into range. Received {range: [0.6, 0.9], step: 2}.",
+        ),
+        (
+            "    regularization.l2: {range: [0, 1], log: [1, 2]}",
+            "recipe.yaml:5:5: tuning.space.regularization.l2: expected exactly one of choice, "
+            "range and log. Received {range: [0, 1], log: [1, 2]}.",
+        ),
+        (
+            "    optimizer.name: {choise: [adam]}",
+            "recipe.yaml:5:22: tuning.space.optimizer.name.choise: unknown key. Expected one of: "
+            "choice, range, step, log, when. Did you mean 'choice'?",
+        ),
+        (
+            "    tracking.uri: {choice: [a]}",
+            "recipe.yaml:5:19: tuning.space.tracking.uri: expected a path of the recipe outside "
+            "name, description, tracking and tuning. Received 'tracking.uri'.",
+        ),
+        (
+            "    optimizer.name: {choice: [adam, sgd]}\n"
+            "    optimizer.momentum: {range: [0.0, 0.9], when: {optimizer.nmae: sgd}}",
+            "recipe.yaml:6:68: tuning.space.optimizer.momentum.when.optimizer.nmae: expected "
+            "another parameter of the space that has a choice. Available: optimizer.name.",
+        ),
+        (
+            "    optimizer.name: {choice: [adam, sgd]}\n"
+            "    optimizer.momentum: {range: [0.0, 0.9], when: {optimizer.name: [lion]}}",
+            "recipe.yaml:6:68: tuning.space.optimizer.momentum.when.optimizer.name: no value in "
+            "the choice of optimizer.name is ['lion'].",
+        ),
+        (
+            "    optimizer.name: {choice: [adam, sgd], when: {regularization.l2: 1}}\n"
+            "    regularization.l2: {choice: [1, 2], when: {optimizer.name: sgd}}",
+            "recipe.yaml:5:49: tuning.space.optimizer.name.when: the conditions go round in a "
+            "circle.",
+        ),
+        (
+            "    optimizer.name: {choice: []}",
+            "recipe.yaml:5:5: tuning.space.optimizer.name: expected from 1 to 64 values in choice. "
+            "Received {choice: []}.",
+        ),
+        (
+            "    {}",
+            "recipe.yaml:4:3: tuning.space: expected from 1 to 32 parameters. Received {}.",
+        ),
+    ],
+)
+def test_a_space_is_told_what_is_wrong_with_it(tmp_path: Path, space: str, expected: str) -> None:
+    assert problems(tmp_path, space)[0] == expected
+
+
+def test_all_problems_of_a_space_are_told_at_once(tmp_path: Path) -> None:
+    space = (
+        "    regularization.dropout: {range: [-1, 2]}\n"
+        "    optimizer.name: {choice: [adam, no, one]}\n"
+    )
+    found = problems(tmp_path, space)
+    assert [line.split(": ")[0] for line in found] == [
+        "recipe.yaml:5:38",
+        "recipe.yaml:5:42",
+        "recipe.yaml:6:37",
+        "recipe.yaml:6:41",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            "  budget: 10x\n",
+            "recipe.yaml:4:3: tuning.budget: expected a time such as 90s, 10m or 1h30m. Received "
+            "'10x'.",
+        ),
+        (
+            "  objective: test_accuracy\n",
+            "recipe.yaml:4:3: tuning.objective: expected a metric of the validation images, such "
+            "as val_accuracy, val_log_loss or val_loss. Received 'test_accuracy'.",
+        ),
+    ],
+)
+def test_the_section_is_checked(tmp_path: Path, line: str, expected: str) -> None:
+    head = BASE.replace("  space:", f"{line}  space:")
+    found = problems(tmp_path, "    regularization.l2: {choice: [1]}", head)
+    assert found == [expected]
+
+
+def test_hyperband_chooses_the_epochs_itself(tmp_path: Path) -> None:
+    head = BASE.replace("  space:", "  tuner: hyperband\n  space:")
+    assert problems(tmp_path, "    training.epochs: {choice: [3]}", head) == [
+        "recipe.yaml:6:22: tuning.space.training.epochs: hyperband chooses the epochs itself. "
+        "Remove this key, or choose another tuner."
+    ]
+
+
+def test_other_images_for_each_trial_are_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(BASE + "    data.split_seed: {choice: [1, 2]}")
+    (warning,) = load_recipe(path, environment={}).warnings
+    assert str(warning) == (
+        f"{path}:5:22: warning: tuning.space.data.split_seed: trials that differ in this are "
+        "judged on different images, and cannot be compared."
+    )
+
+
+@pytest.mark.parametrize(
+    ("budget", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("2h", 7200)]
+)
+def test_a_budget_is_a_time(tmp_path: Path, budget: str, seconds: float) -> None:
+    path = tmp_path / "recipe.yaml"
+    head = BASE.replace("  space:", f"  budget: {budget}\n  space:")
+    path.write_text(head + "    seed: {choice: [1, 2]}")
+    tuning = load_recipe(path, environment={}).recipe.tuning
+    assert tuning is not None
+    assert tuning.budget_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("objective", "direction"),
+    [
+        ("val_accuracy", "max"),
+        ("val_loss", "min"),
+        ("val_log_loss", "min"),
+        ("val_ece", "min"),
+        ("val_f1_macro", "max"),
+        ("val_recall/bees", "max"),
+    ],
+)
+def test_the_direction_follows_from_the_objective(
+    tmp_path: Path, objective: str, direction: str
+) -> None:
+    path = tmp_path / "recipe.yaml"
+    head = BASE.replace("  space:", f"  objective: {objective}\n  space:")
+    path.write_text(head + "    seed: {choice: [1, 2]}")
+    tuning = load_recipe(path, environment={}).recipe.tuning
+    assert tuning is not None
+    assert tuning.direction == direction
+
+
+def test_a_trial_is_a_substituted_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(BASE + "    regularization.l2: {choice: [0.1]}")
+    loaded = load_recipe(path, environment={})
+    trial = with_overrides(loaded, {"optimizer": {"name": "sgd"}, "optimizer.momentum": 0.5})
+    same = load_recipe(path, ("optimizer={name: sgd}", "optimizer.momentum=0.5", "tuning=null"))
+    assert trial.recipe == same.recipe
+    assert trial.recipe.tuning is None

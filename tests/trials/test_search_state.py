@@ -1,0 +1,214 @@
+"""The state of a search: its proposals, its end, and how it goes on after a kill."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.recipe.loader import LoadedRecipe, load_recipe
+from pipeline.trials.journal import Journal
+from pipeline.trials.search_state import PendingTrial, Search
+from pipeline.trials.trial import TrialOutcome
+
+RECIPE = """\
+data: {{source: digits}}
+model: {{architecture: mlp, hidden: [32]}}
+optimizer: {{name: sgd, learning_rate: 0.01}}
+training: {{epochs: 9}}
+tuning:
+  tuner: {tuner}
+  trials: {trials}
+  {more}
+  space:
+    optimizer.learning_rate: {{log: [1e-4, 1e-1]}}
+    optimizer.name: {{choice: [adam, sgd]}}
+    optimizer.momentum: {{range: [0.0, 0.9], step: 0.3, when: {{optimizer.name: sgd}}}}
+"""
+
+
+def recipe(tuner: str, trials: int = 24, more: str = "prune: true") -> LoadedRecipe:
+    path = Path("recipe.yaml")
+    path.write_text(RECIPE.format(tuner=tuner, trials=trials, more=more))
+    return load_recipe(path, environment={})
+
+
+def score(task: PendingTrial) -> TrialOutcome:
+    rate = task.loaded.recipe.optimizer.learning_rate
+    bonus = getattr(task.loaded.recipe.optimizer, "momentum", 0.0) / 10
+    value = 0.9 - abs(math.log10(rate) + 2.5) / 10 + bonus
+    return TrialOutcome("FINISHED", score=value, scores=(value,))
+
+
+def run(search: Search, most: int = 1000) -> None:
+    """Run so many trials of a search."""
+    for _ in range(most):
+        task = search.next()
+        if task is None:
+            return
+        assert task != "wait"
+        search.finish(task, score(task))
+
+
+def table(search: Search) -> list[object]:
+    return [(done.number, done.values, done.outcome.score) for done in search.done]
+
+
+@pytest.fixture
+def folder(in_empty_folder: Path) -> Iterator[Path]:
+    return in_empty_folder / "search"
+
+
+@pytest.mark.parametrize("tuner", ["random", "bayesian", "hyperband", "grid"])
+def test_a_search_that_is_killed_after_every_trial_ends_as_one_that_is_not(
+    tuner: str, folder: Path
+) -> None:
+    loaded = recipe(tuner, trials=13)
+    whole = Search(loaded, Journal(folder / "whole"))
+    run(whole)
+    assert len(whole.done) == 13
+    for killed in range(13):
+        search = Search(loaded, Journal(folder / "killed"))
+        assert len(search.done) == killed
+        search.next()  # begun, and never finished
+        search = Search(loaded, Journal(folder / "killed"))
+        run(search, most=1)
+    assert table(search) == table(whole)
+    assert search.best == whole.best
+
+
+def test_the_first_trial_is_the_recipe_as_it_stands(folder: Path) -> None:
+    loaded = recipe("random")
+    task = Search(loaded, Journal(folder)).next()
+    assert isinstance(task, PendingTrial)
+    assert task.values == {}
+    assert task.loaded.recipe == loaded.recipe.model_copy(update={"tuning": None})
+
+
+def test_no_trial_is_run_twice(folder: Path) -> None:
+    search = Search(recipe("bayesian", trials=20), Journal(folder))
+    run(search)
+    recipes = [search.recipe_of(done.number).recipe.model_dump_json() for done in search.done]
+    assert len(set(recipes)) == len(recipes) == 20
+
+
+def test_a_parameter_exists_only_where_its_condition_is_met(folder: Path) -> None:
+    search = Search(recipe("random"), Journal(folder))
+    run(search)
+    names = {done.values["optimizer.name"] for done in search.done if done.values}
+    assert names == {"adam", "sgd"}
+    for done in search.done[1:]:
+        assert ("optimizer.momentum" in done.values) == (done.values["optimizer.name"] == "sgd")
+
+
+def test_a_grid_ends_when_nothing_is_left(folder: Path) -> None:
+    loaded = recipe("grid", trials=1000)
+    search = Search(loaded, Journal(folder))
+    run(search)
+    # 10 rates and the lower end, which comes first, with adam or with sgd and four momenta; and
+    # the recipe itself, whose rate is not among them.
+    assert len(search.done) == 11 * (1 + 4) + 1
+    assert search.ended == "nothing is left to try"
+
+
+def test_hyperband_trains_the_better_ones_for_longer(folder: Path) -> None:
+    search = Search(recipe("hyperband", trials=40), Journal(folder))
+    run(search)
+    by_epochs: dict[int, list[float]] = {}
+    for done in search.done[1:]:
+        assert done.outcome.score is not None
+        by_epochs.setdefault(done.values["training.epochs"], []).append(done.outcome.score)
+    assert sorted(by_epochs) == [1, 3, 9]
+    assert sum(by_epochs[9]) / len(by_epochs[9]) > sum(by_epochs[1]) / len(by_epochs[1])
+
+
+def test_bayesian_search_finds_more_than_the_recipe(folder: Path) -> None:
+    search = Search(recipe("bayesian"), Journal(folder))
+    run(search)
+    assert search.best is not None
+    assert search.best.outcome.score > 0.95
+    assert search.best_until(1) < 0.86
+
+
+def failed(kind: str) -> TrialOutcome:
+    return TrialOutcome("FAILED", kind=kind, reason=f"It is {kind}.")
+
+
+def test_three_failures_of_the_same_kind_in_a_row_end_a_search(folder: Path) -> None:
+    search = Search(recipe("random"), Journal(folder))
+    for kind in ("lost", "late", "lost", "lost", "lost"):
+        task = search.next()
+        assert isinstance(task, PendingTrial)
+        search.finish(task, failed(kind))
+    assert search.next() is None
+    assert search.ended == "3 trials in a row failed in the same way: It is lost."
+
+
+def test_a_failure_does_not_end_a_search(folder: Path) -> None:
+    search = Search(recipe("bayesian"), Journal(folder))
+    for number in range(24):
+        task = search.next()
+        assert isinstance(task, PendingTrial)
+        search.finish(task, failed("late") if number % 3 else score(task))
+    assert search.next() is None
+    assert search.ended == "all 24 trials were run"
+
+
+def test_a_search_ends_when_nothing_improves(folder: Path) -> None:
+    search = Search(recipe("random", more="patience: 4"), Journal(folder))
+    while isinstance(task := search.next(), PendingTrial):
+        search.finish(task, TrialOutcome("FINISHED", score=1 / task.number, scores=(1.0,)))
+    assert len(search.done) == 5
+    assert search.ended == "4 trials in a row were no better"
+
+
+def test_the_budget_counts_earlier_sessions(folder: Path) -> None:
+    loaded = recipe("random", more="budget: 1m")
+    journal = Journal(folder)
+    search = Search(loaded, journal)
+    run(search, most=1)
+    journal.append("finished", trial=1, seconds=61.0, outcome=dict(journal.events[-1]["outcome"]))
+    search = Search(loaded, Journal(folder))
+    assert search.next() is None
+    assert search.ended == "the budget of 1m is spent"
+
+
+def test_a_trial_given_up_goes_to_the_next_who_asks(folder: Path) -> None:
+    search = Search(recipe("random"), Journal(folder))
+    run(search, most=3)
+    first, second = search.next(), search.next()
+    assert isinstance(first, PendingTrial)
+    assert isinstance(second, PendingTrial)
+    search.give_up(first)
+    assert search.next() == first
+
+
+def test_a_line_that_a_kill_cut_short_never_happened(folder: Path) -> None:
+    search = Search(recipe("random"), Journal(folder))
+    run(search, most=3)
+    path = folder / "journal.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"what": "finished", "trial": 4, "outc')
+    again = Search(recipe("random"), Journal(folder))
+    assert table(again) == table(search)
+    assert path.read_bytes() == whole
+
+
+def test_values_that_contradict_each_other_are_a_failed_trial(folder: Path) -> None:
+    path = Path("recipe.yaml")
+    path.write_text(
+        "data: {source: digits}\nmodel: {architecture: mlp}\ntuning:\n  tuner: grid\n  space:\n"
+        "    optimizer.clipnorm: {choice: [null, 1.0]}\n"
+        "    optimizer.clipvalue: {choice: [null, 1.0]}\n"
+    )
+    search = Search(load_recipe(path, environment={}), Journal(folder))
+    run(search)
+    (bad,) = [done for done in search.done if done.outcome.state == "FAILED"]
+    assert bad.values == {"optimizer.clipnorm": 1.0, "optimizer.clipvalue": 1.0}
+    assert bad.outcome.reason == (
+        "recipe.yaml:7:26: optimizer.clipvalue: Keras clips in one way at a time, and clipnorm is "
+        "set."
+    )
+    assert len(search.done) == 4

@@ -1,0 +1,106 @@
+"""A trial is what a run of its recipe would be, without what a search does not need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.recipe.loader import load_recipe, with_overrides
+from pipeline.trials.trial import TrialOutcome, run_trial
+from pipeline.trials.trial_trainer import TrialTrainer
+from pipeline.workflows.single_run import run
+
+DIGITS = "data: {source: digits, batch_size: 256}\nmodel: {architecture: mlp, hidden: [16]}\n"
+PHOTOGRAPHS = """\
+data: {{source: image_folder, path: '{photographs}', image_size: [32, 32]}}
+model: {{architecture: transfer, base: base.keras, hidden: [8]}}
+regularization: {{dropout: 0.2}}
+training: {{epochs: 3}}
+"""
+
+
+def trial(text: str, bench: TrialTrainer, values: dict[str, Any], **changes: Any) -> TrialOutcome:
+    path = Path("recipe.yaml")
+    path.write_text(text)
+    settings: dict[str, Any] = {
+        "objective": "val_accuracy",
+        "executions": 1,
+        "should_stop": lambda rows: False,
+    }
+    recipe = with_overrides(load_recipe(path, environment={}), values).recipe
+    return run_trial(recipe, bench, **(settings | changes))
+
+
+def assert_same_as_a_run(outcome: TrialOutcome, text: str, *overrides: str) -> None:
+    Path("recipe.yaml").write_text(text)
+    result = run(load_recipe(Path("recipe.yaml"), overrides))
+    found = {name: value for name, value in result.metrics.items() if name in outcome.metrics}
+    assert {"best_epoch", "val_accuracy", "val_log_loss", "val_ece"} <= set(found)
+    assert found == {name: outcome.metrics[name] for name in found}
+
+
+def test_a_trial_has_the_metrics_of_a_run(in_empty_folder: Path) -> None:
+    values = {"optimizer.learning_rate": 0.01, "training.epochs": 2}
+    outcome = trial(DIGITS, TrialTrainer(), values)
+    assert outcome.state == "FINISHED"
+    assert outcome.score == outcome.metrics["val_accuracy"] > 0.3
+    assert len(outcome.rows) == len(outcome.times) == 2
+    assert not any(name.startswith("test_") for name in outcome.metrics)
+    assert_same_as_a_run(outcome, DIGITS, "optimizer.learning_rate=0.01", "training.epochs=2")
+
+
+def test_a_trial_of_a_head_has_the_metrics_of_a_run_of_the_whole_model(
+    photographs: Path, in_empty_folder: Path
+) -> None:
+    import keras
+
+    convolution = keras.layers.Conv2D(16, 5, strides=4, activation="relu")
+    keras.Sequential([keras.Input((32, 32, 3)), convolution]).save("base.keras")
+    text, bench = PHOTOGRAPHS.format(photographs=photographs), TrialTrainer()
+    trial(text, bench, {})
+    outcome = trial(text, bench, {"optimizer.learning_rate": 0.1, "model.hidden": [4]})
+    assert_same_as_a_run(outcome, text, "optimizer.learning_rate=0.1", "model.hidden=[4]")
+
+
+def test_a_trial_that_diverges_has_failed_and_says_why(in_empty_folder: Path) -> None:
+    outcome = trial(DIGITS, TrialTrainer(), {"optimizer": {"name": "sgd", "learning_rate": 1e30}})
+    assert (outcome.state, outcome.score, outcome.kind) == ("FAILED", None, "diverged")
+    assert outcome.reason.startswith("The loss became ")
+
+
+def test_a_trial_that_cannot_win_ends_early(in_empty_folder: Path) -> None:
+    values = {"training.epochs": 5}
+    outcome = trial(DIGITS, TrialTrainer(), values, should_stop=lambda rows: len(rows) == 2)
+    assert outcome.pruned_at == len(outcome.rows) == 2
+    assert outcome.score == max(row["val_accuracy"] for row in outcome.rows)
+
+
+def test_executions_are_runs_from_seeds_one_after_another(in_empty_folder: Path) -> None:
+    bench, values = TrialTrainer(), {"training.epochs": 1}
+    both = trial(DIGITS, bench, values, executions=2)
+    one, two = (trial(DIGITS, bench, {**values, "seed": seed}) for seed in (42, 43))
+    assert both.scores == (one.score, two.score)
+    assert both.score == pytest.approx((one.score + two.score) / 2)
+    assert both.spread > 0
+    assert both.metrics == one.metrics
+
+
+def test_an_objective_that_a_run_does_not_have_is_told(in_empty_folder: Path) -> None:
+    outcome = trial(DIGITS, TrialTrainer(), {"training.epochs": 1}, objective="val_top_3_accuracy")
+    assert outcome.reason.startswith(
+        "tuning.objective: a run of this recipe has no metric 'val_top_3_accuracy'. Available: "
+        "val_loss, val_ece, "
+    )
+
+
+def test_memory_that_runs_out_is_a_failure_of_its_own_kind(
+    in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise MemoryError("no room for 3 GiB")
+
+    monkeypatch.setattr(TrialTrainer, "judged", full)
+    outcome = trial(DIGITS, TrialTrainer(), {})
+    assert (outcome.kind, outcome.reason) == ("memory", "Out of memory: no room for 3 GiB")

@@ -1,0 +1,191 @@
+"""The whole story of a search on real data: what it returns, and what MLflow holds of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.cli import main
+from pipeline.errors import DataError, UsageError
+from pipeline.recipe.loader import load_recipe
+from pipeline.tracking.store import open_store
+from pipeline.trials import trial
+from pipeline.workflows.hyperparameter_search import TuneResult, tune
+
+RECIPE = """\
+name: few_digits
+data: {source: digits, batch_size: 256}
+model: {architecture: mlp, hidden: [16]}
+optimizer: {learning_rate: 1e-4}
+training: {epochs: 2}
+tuning:
+  tuner: random
+  trials: 3
+  space:
+    optimizer.learning_rate: {log: [1e-3, 1e-1]}
+    optimizer.name: {choice: [adam, sgd]}
+"""
+
+
+def searched(*overrides: str, **options: Any) -> TuneResult:
+    path = Path("recipe.yaml")
+    if not path.exists():
+        path.write_text(RECIPE)
+    return tune(load_recipe(path, overrides), path, **options)
+
+
+def children_of(run_id: str) -> dict[int, Any]:
+    client = open_store(None).client
+    experiment = client.get_run(run_id).info.experiment_id
+    runs = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'")
+    numbers = [int(run.data.tags["trial"]) for run in runs]
+    assert len(set(numbers)) == len(numbers)
+    return dict(sorted(zip(numbers, runs, strict=True)))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("tune")
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield searched(), folder
+
+
+def test_the_search_improves_on_the_recipe(finished: Any) -> None:
+    result, _ = finished
+    scores = [row["val_accuracy"] for row in result.trials]
+    assert [row["trial"] for row in result.trials] == [1, 2, 3]
+    assert result.best["score"] == max(scores) > scores[0] + 0.1
+    assert result.ended == "all 3 trials were run"
+
+
+def test_every_trial_is_a_run_under_the_run_of_the_search(finished: Any) -> None:
+    result, _ = finished
+    children = children_of(result.parent_run_id)
+    assert list(children) == [1, 2, 3]
+    for row, run in zip(result.trials, children.values(), strict=True):
+        assert run.info.status == "FINISHED"
+        assert run.data.metrics["objective"] == row["val_accuracy"]
+        assert run.data.metrics["val_accuracy"] == row["val_accuracy"]
+        assert run.data.params["training.epochs"] == "2"
+        assert run.info.end_time - run.info.start_time == pytest.approx(
+            run.data.metrics["seconds"] * 1000, abs=2
+        )
+        history = open_store(None).client.get_metric_history(run.info.run_id, "epoch/val_loss")
+        assert [metric.step for metric in history] == [1, 2]
+    assert children[2].data.params["optimizer.name"] == result.trials[1]["optimizer.name"]
+
+
+def test_the_run_of_the_search_holds_its_space_and_its_table(finished: Any, tmp_path: Path) -> None:
+    result, _ = finished
+    client = open_store(None).client
+    run = client.get_run(result.parent_run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["space.optimizer.name"] == '{"choice": ["adam", "sgd"]}'
+    assert run.data.tags["objective"] == "val_accuracy, maximum is best"
+    assert run.data.tags["final.run_id"] == result.final.run_id
+    assert run.data.metrics["search/best"] == result.best["score"]
+    history = client.get_metric_history(result.parent_run_id, "search/best_so_far")
+    assert [metric.step for metric in history] == [1, 2, 3]
+    folder = Path(client.download_artifacts(result.parent_run_id, "", str(tmp_path)))
+    table = json.loads((folder / "trials.json").read_text())
+    assert [row[0] for row in table["data"]] == [1, 2, 3]
+    header, *lines = (folder / "trials.csv").read_text().splitlines()
+    assert header == (
+        "trial,state,val_accuracy,spread,epochs,pruned_at,seconds,reason,"
+        "optimizer.learning_rate,optimizer.name"
+    )
+    assert len(lines) == 3
+
+
+def test_the_best_recipe_is_written_and_was_run(finished: Any) -> None:
+    result, folder = finished
+    best = load_recipe(folder / result.recipe).recipe
+    assert best.optimizer.learning_rate == result.best["values"]["optimizer.learning_rate"]
+    assert best.tuning is None
+    assert result.final.status == "FINISHED"
+    assert result.final.metrics["val_accuracy"] == result.best["score"]
+    assert "test_accuracy" in result.final.metrics
+
+
+def interrupt_in(patch: pytest.MonkeyPatch, number: int) -> None:
+    """Interrupt the search in the first epoch of a trial."""
+    from pipeline.trials import sequential
+
+    begun = []
+
+    def run_trial(*arguments: Any, **options: Any) -> Any:
+        begun.append(1)
+        if len(begun) == number:
+            raise KeyboardInterrupt
+        return trial.run_trial(*arguments, **options)
+
+    patch.setattr(sequential, "run_trial", run_trial)
+
+
+def test_an_interrupted_search_goes_on_in_the_same_run(
+    finished: Any, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = finished
+    with monkeypatch.context() as patch:
+        interrupt_in(patch, 2)
+        with pytest.raises(KeyboardInterrupt):
+            searched()
+    (folder,) = Path("mlruns", "searches").iterdir()
+    client = open_store(None).client
+    assert client.get_run(folder.name).info.status == "KILLED"
+    killed = children_of(folder.name)
+    assert [run.info.status for run in killed.values()] == ["FINISHED", "KILLED"]
+    with pytest.raises(UsageError) as refused:
+        searched("optimizer.learning_rate=2e-4")
+    assert str(refused.value) == (
+        f"The search {folder.name} of this recipe is not finished, and the recipe has changed "
+        "since:\n  optimizer.learning_rate: was 0.0001, is 0.0002\nChange it back to go on, or "
+        "begin another search with --new."
+    )
+    result = searched()
+    assert result.parent_run_id == folder.name
+    scores = [row["val_accuracy"] for row in whole.trials]
+    assert [row["val_accuracy"] for row in result.trials] == scores
+    children = children_of(folder.name)
+    assert [run.info.status for run in children.values()] == ["FINISHED"] * 3
+    assert children[1].info.end_time == killed[1].info.end_time  # not run again
+    assert children[2].info.run_id == killed[2].info.run_id
+    assert client.get_run(folder.name).info.status == "FINISHED"
+    with pytest.raises(UsageError, match="is finished"):
+        searched(resume=folder.name)
+
+
+def test_other_images_are_noticed(in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.data.splits import Splits
+
+    with monkeypatch.context() as patch:
+        interrupt_in(patch, 1)
+        with pytest.raises(KeyboardInterrupt):
+            searched()
+    monkeypatch.setattr(Splits, "digest", "another")
+    with pytest.raises(DataError, match="The images have changed since the search began"):
+        searched()
+
+
+def test_a_recipe_without_a_space_says_what_is_missing(
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("recipe.yaml").write_text("data: {source: digits}\nmodel: {architecture: mlp}\n")
+    assert main(["tune", "recipe.yaml"]) == 2
+    assert capsys.readouterr().err == (
+        "Error: recipe.yaml: there is no section tuning, which says what to search, as in tuning: "
+        "{space: {optimizer.learning_rate: {log: [1e-4, 1e-1]}}}.\n"
+    )
+
+
+def test_a_search_that_does_not_exist_is_told(in_empty_folder: Path) -> None:
+    with pytest.raises(UsageError) as refused:
+        searched(resume="abc")
+    assert str(refused.value) == (
+        f"There is no search abc in {in_empty_folder}/mlruns/searches. Searches there: none."
+    )

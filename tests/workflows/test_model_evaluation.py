@@ -1,0 +1,74 @@
+"""A model judged by other images."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import main
+from pipeline.errors import DataError
+from pipeline.evaluation import predictions
+from pipeline.inference import classifier as classifiers
+from pipeline.tracking.lookup import find_model
+from pipeline.tracking.store import open_store
+from pipeline.workflows.model_evaluation import evaluate
+from pipeline.workflows.single_run import RunResult
+
+
+@pytest.fixture(scope="module")
+def folder(digit_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The digits in a folder a class, one of them broken."""
+    place = tmp_path_factory.mktemp("labelled")
+    for file in sorted(digit_files.iterdir()):
+        (place / file.stem[-1]).mkdir(exist_ok=True)
+        shutil.copy(file, place / file.stem[-1])
+    (place / "7" / "broken.png").write_bytes(b"no image")
+    return place
+
+
+def test_the_metrics_become_a_child_run(
+    digits_run: RunResult,
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["evaluate", digits_run.run_id, "--data", str(folder)]
+    assert main([*arguments, "--uri", digits_run.tracking_uri]) == 0
+    captured = capsys.readouterr()
+    first, second = captured.out.splitlines()
+    assert first.startswith(f"digits on {folder}: accuracy 0.9")
+    assert first.endswith("of 100 images")
+    assert "Left out 7/broken.png: not a JPEG, PNG, BMP, GIF or WebP image" in captured.err
+
+    store = open_store(digits_run.tracking_uri)
+    run = store.client.get_run(second.split()[1])
+    parent = store.client.get_run(digits_run.run_id)
+    assert run.data.tags["mlflow.parentRunId"] == digits_run.run_id
+    assert run.info.experiment_id == parent.info.experiment_id
+    assert run.info.status == "FINISHED"
+    metrics = run.data.metrics
+    assert metrics["eval_accuracy_low"] < metrics["eval_accuracy"] < 1
+    assert (metrics["images/eval"], metrics["images/quarantined"]) == (100, 1)
+    path = store.client.download_artifacts(run.info.run_id, "predictions/eval.csv", str(tmp_path))
+    given = predictions.read_predictions(Path(path))
+    assert given.right.mean() == metrics["eval_accuracy"]
+    page = store.client.download_artifacts(run.info.run_id, "report.html", str(tmp_path))
+    assert "7/broken.png" in Path(page).read_text("utf-8")
+    shown = {file.path for file in store.client.list_artifacts(run.info.run_id, "figures")}
+    assert {"figures/eval_confusion_matrix.png", "figures/eval_least_certain.png"} <= shown
+    assert find_model(store, "latest").run_id == digits_run.run_id
+
+
+def test_a_folder_without_one_good_file_is_an_error(digits_model: Path, tmp_path: Path) -> None:
+    for name in "0123456789":
+        (tmp_path / name).mkdir()
+    (tmp_path / "3" / "broken.png").write_bytes(b"no image")
+    with pytest.raises(DataError) as refused:
+        evaluate(
+            classifiers.load_classifier(digits_model), tmp_path, shown=lambda found, total: found
+        )
+    assert str(refused.value) == (
+        f"No file in {tmp_path} can be read. 3/broken.png: not a JPEG, PNG, BMP, GIF or WebP image."
+    )

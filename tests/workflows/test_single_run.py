@@ -1,0 +1,476 @@
+"""The whole story on real data: what a run returns, and what MLflow holds of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.cli import main
+from pipeline.data import image_folder
+from pipeline.errors import DataError, PipelineError
+from pipeline.recipe.loader import load_recipe
+from pipeline.tracking.store import newest_run, open_store
+from pipeline.workflows.single_run import RunResult, run
+
+DIGITS = """\
+name: few_digits
+data: {source: digits, batch_size: 64}
+model: {architecture: mlp, hidden: [64]}
+optimizer: {learning_rate: 5e-3}
+training: {epochs: 8, top_k: 3}
+"""
+
+
+def written(text: str) -> Path:
+    path = Path("recipe.yaml")
+    path.write_text(text)
+    return path
+
+
+def run_of(text: str, *overrides: str) -> RunResult:
+    return run(load_recipe(written(text), overrides))
+
+
+def plant(
+    photographs: Path, counts: dict[str, int], names: tuple[str, ...] = ("ants", "bees")
+) -> list[Path]:
+    """Write so many real photographs of each class below `photographs`; return their paths."""
+    files = []
+    for split, count in counts.items():
+        source = sorted((photographs / split / "ants").glob("*.jpg"))
+        for position, name in enumerate(names):
+            folder = Path("photographs", split, name)
+            folder.mkdir(parents=True)
+            for file in source[position * count : (position + 1) * count]:
+                files.append(folder / file.name)
+                files[-1].write_bytes(file.read_bytes())
+    return files
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("run"))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        result = run_of(DIGITS)
+        yield result, open_store(None).client
+
+
+def test_it_learns(finished: Any) -> None:
+    result, _ = finished
+    assert result.metrics["val_accuracy"] > 0.9
+    assert result.metrics["test_accuracy"] > 0.9
+
+
+def test_metrics_by_epoch_and_final_ones_are_in_mlflow(finished: Any) -> None:
+    result, client = finished
+    logged = client.get_run(result.run_id).data.metrics
+    assert logged["val_accuracy"] == result.metrics["val_accuracy"]
+    history = client.get_metric_history(result.run_id, "epoch/val_accuracy")
+    assert [metric.step for metric in history] == list(range(1, 9))
+    best = history[result.best_epoch - 1].value
+    assert best == pytest.approx(result.metrics["val_accuracy"], abs=1e-6)
+
+
+def test_the_run_holds_what_it_was_made_from(finished: Any) -> None:
+    result, client = finished
+    tracked = client.get_run(result.run_id)
+    assert tracked.info.status == "FINISHED"
+    assert tracked.data.params["optimizer.learning_rate"] == "0.005"
+    assert tracked.data.params["model.hidden"] == "[64]"
+    (train, *_) = tracked.inputs.dataset_inputs
+    assert train.dataset.name == "digits"
+    names = {item.path for item in client.list_artifacts(result.run_id)}
+    assert names == {
+        "class_names.json",
+        "environment.json",
+        "figures",
+        "predictions",
+        "recipe.yaml",
+        "report.html",
+        "resolved.yaml",
+    }
+    figures = {item.path for item in client.list_artifacts(result.run_id, "figures")}
+    assert figures == {
+        f"figures/{name}.png"
+        for name in (
+            "augmented",
+            "learning_curves",
+            "test_confusion_matrix",
+            "test_quality",
+            "val_confusion_matrix",
+            "val_least_certain",
+            "val_quality",
+            "val_worst_mistakes",
+        )
+    }
+
+
+def test_the_report_tells_the_run_s_own_figures(finished: Any, tmp_path: Path) -> None:
+    result, client = finished
+    path = client.download_artifacts(result.run_id, "report.html", str(tmp_path))
+    page = Path(path).read_text("utf-8")
+    for name in ("val_accuracy", "test_accuracy", "val_log_loss", "test_ece"):
+        assert f"{result.metrics[name]:.4f}" in page
+    assert f"Epoch {result.best_epoch} of 8 was chosen." in page
+    assert "architecture: mlp" in page
+    assert "Grad-CAM" not in page  # there are no convolutions to look through
+
+
+def test_the_predictions_behind_the_metrics_are_kept(finished: Any, tmp_path: Path) -> None:
+    from pipeline.evaluation import predictions
+
+    result, client = finished
+    for split in ("val", "test"):
+        path = client.download_artifacts(result.run_id, f"predictions/{split}.csv", str(tmp_path))
+        kept = predictions.read_predictions(Path(path))
+        assert len(kept) == result.images[split]
+        assert np.mean(kept.right) == result.metrics[f"{split}_accuracy"]
+
+
+def test_the_recipe_is_kept_as_written_and_as_resolved(finished: Any, tmp_path: Path) -> None:
+    result, client = finished
+    folder = Path(client.download_artifacts(result.run_id, "", str(tmp_path)))
+    assert (folder / "recipe.yaml").read_text() == DIGITS
+    resolved = load_recipe(folder / "resolved.yaml").recipe
+    assert resolved == load_recipe(folder / "recipe.yaml").recipe
+
+
+def test_the_logged_model_takes_raw_pixels_and_answers_as_the_one_in_memory_did(
+    finished: Any,
+) -> None:
+    import mlflow
+    import pandas as pd
+
+    from pipeline.data import digits
+
+    result, _ = finished
+    mlflow.set_tracking_uri(result.tracking_uri)
+    model = mlflow.pyfunc.load_model(result.model_uri)
+    splits = digits.load(digits.DigitsConfig(source="digits"))
+    pixels = splits.validation.images.read(np.arange(len(splits.validation)))
+    answers = model.predict(pd.DataFrame({"image": list(pixels)}))
+    accuracy = np.mean(answers["class"].astype(int) == splits.validation.labels)
+    assert accuracy == pytest.approx(result.metrics["val_accuracy"], abs=1e-9)
+    assert model.metadata.metadata["class_names"] == list("0123456789")
+    assert model.metadata.metadata["image_size"] == [8, 8]
+
+
+def test_the_same_recipe_gives_the_same_metrics_to_the_last_bit(
+    finished: Any, in_empty_folder: Path
+) -> None:
+    result, _ = finished
+    assert run_of(DIGITS).metrics == result.metrics
+
+
+def test_augmentation_too_can_be_repeated_to_the_last_bit(in_empty_folder: Path) -> None:
+    changes = (
+        "data.augmentation=[{random_translation: {}}, {random_rotation: {}}, {mix_up: {}}]",
+        "training.epochs=2",
+        "regularization.dropout=0.2",
+    )
+    assert run_of(DIGITS, *changes).metrics == run_of(DIGITS, *changes).metrics
+
+
+def test_another_seed_gives_another_run_on_the_same_images(
+    finished: Any, in_empty_folder: Path
+) -> None:
+    result, client = finished
+    other = run_of(DIGITS, "seed=1")
+    assert other.metrics["val_log_loss"] != result.metrics["val_log_loss"]
+
+    def digest(run_id: str, store: Any) -> str:
+        return store.get_run(run_id).inputs.dataset_inputs[0].dataset.digest
+
+    assert digest(other.run_id, open_store(None).client) == digest(result.run_id, client)
+
+
+def test_two_classes_can_be_told_apart_by_one_sigmoid_unit(
+    photographs: Path, in_empty_folder: Path
+) -> None:
+    result = run_of(
+        f"data: {{source: image_folder, path: '{photographs}', image_size: [32, 32]}}\n"
+        "model: {architecture: mlp, hidden: [16]}\n"
+        "training: {epochs: 2, loss: binary_cross_entropy}\n"
+    )
+    assert set(result.images) == {"train", "val"}
+    assert 0.3 < result.metrics["val_accuracy"] < 1
+    assert not any(name.startswith("test_") for name in result.metrics)
+
+
+def test_broken_files_are_left_out_and_named(photographs: Path, in_empty_folder: Path) -> None:
+    plant(photographs, {"train": 8, "val": 4})
+    Path("photographs/train/ants/broken.jpg").write_bytes(b"\xff\xd8\xff no photograph")
+    result = run_of(
+        "data: {source: image_folder, path: photographs, image_size: [32, 32]}\n"
+        "model: {architecture: mlp, hidden: [4]}\n"
+        "training: {epochs: 1}\n"
+    )
+    assert list(result.quarantined) == ["train/ants/broken.jpg"]
+    assert result.images == {"train": 16, "val": 8}
+    client = open_store(None).client
+    assert client.get_run(result.run_id).data.metrics["images/quarantined"] == 1
+    assert "quarantined.json" in {item.path for item in client.list_artifacts(result.run_id)}
+
+
+def test_files_and_classes_may_have_any_name(
+    photographs: Path, in_empty_folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    latin = os.fsdecode(b"f\xfcnf")  # not UTF-8
+    names = [f"{name}.jpg" for name in ("two words", "🐜", "two\nlines", latin, "\x1b[31mred")]
+    files = plant(photographs, {"train": 5, "val": 5}, ("red ants 🐜", latin))
+    for file, name in zip(files, 4 * names, strict=True):
+        file.rename(file.with_name(name))
+    Path("photographs/train", latin, f"bad {latin}.jpg").write_bytes(b"")
+    Path("photographs/train", latin, "bad\nline.jpg").write_text("no image")
+    twice = files[0].with_name("🐜.jpg")
+    shutil.copy(twice, twice.with_name(f"{latin}\n.jpg"))
+    text = (
+        "data: {source: image_folder, path: photographs, image_size: [32, 32]}\n"
+        "model: {architecture: mlp, hidden: [4]}\ntraining: {epochs: 1}\n"
+    )
+    assert main(["run", str(written(text)), "--json"]) == 0
+    told = capfd.readouterr()
+    assert set(json.loads(told.out)["quarantined"]) == {
+        f"train/{latin}/bad {latin}.jpg",
+        f"train/{latin}/bad\nline.jpg",
+    }
+    escaped = "f\\udcfcnf"
+    assert f"Left out train/{escaped}/bad\\nline.jpg: not a JPEG" in told.err
+    assert f"train/red ants 🐜/{escaped}\\n.jpg = train/red ants 🐜/🐜.jpg" in told.err
+    assert "\x1b" not in told.err
+
+
+def test_an_image_in_two_splits_is_named_and_its_effect_is_measured(
+    photographs: Path, in_empty_folder: Path
+) -> None:
+    files = plant(photographs, {"train": 6, "val": 3})
+    shutil.copy(files[0], "photographs/val/ants/copy.jpg")
+    Path("recipe.yaml").write_text(
+        "data: {source: image_folder, path: photographs, image_size: [32, 32]}\n"
+        "model: {architecture: mlp, hidden: [4]}\ntraining: {epochs: 1}\n"
+    )
+    said: list[str] = []
+    result = run(load_recipe(Path("recipe.yaml")), say=said.append)
+    pair = f"train/ants/{files[0].name} = val/ants/copy.jpg"
+    assert any(line.startswith("WARNING: 1 picture is in") and pair in line for line in said)
+    assert result.metrics["val_duplicates"] == 1
+    right = (
+        7 * result.metrics["val_accuracy"] - 6 * result.metrics["val_accuracy_without_duplicates"]
+    )
+    assert round(right, 6) in (0, 1)
+    client = open_store(None).client
+    kept = client.download_artifacts(result.run_id, "duplicates.json")
+    (group,) = json.loads(Path(kept).read_text())
+    assert [place["name"] for place in group] == pair.split(" = ")
+
+
+def test_training_images_in_the_folder_of_another_class_are_named(
+    photographs: Path, weights: Path, in_empty_folder: Path
+) -> None:
+    for split, count in {"train": 40, "val": 4}.items():
+        for name in ("ants", "bees"):
+            folder = Path("photographs", split, name)
+            folder.mkdir(parents=True)
+            for file in sorted((photographs / split / name).glob("*.jpg"))[:count]:
+                shutil.copy(file, folder)
+    strayed = sorted(Path("photographs/train/ants").iterdir())[:2]
+    for path in strayed:
+        path.rename(f"photographs/train/bees/{path.name}")
+    Path("recipe.yaml").write_text(
+        "data: {source: image_folder, path: photographs, image_size: [160, 160]}\n"
+        "model:\n  architecture: transfer\n  base: MobileNetV2\n"
+        f"  weights: {weights / 'mobilenet_v2_imagenet_notop.weights.h5'}\n"
+        "training: {epochs: 2}\n"
+    )
+    said: list[str] = []
+    result = run(load_recipe(Path("recipe.yaml")), say=said.append)
+    (line,) = [line for line in said if line.startswith("The labels of")]
+    kept = open_store(None).client.download_artifacts(result.run_id, "suspicious_labels.json")
+    suspects = {one["name"]: one["suggested"] for one in json.loads(Path(kept).read_text())}
+    for path in strayed:
+        assert f"train/bees/{path.name} (ants?)" in line
+        assert suspects[f"train/bees/{path.name}"] == "ants"
+
+
+def test_a_photograph_that_vanishes_during_the_run_is_named(
+    photographs: Path, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = plant(photographs, {"train": 4, "val": 2})
+    monkeypatch.setattr(image_folder, "KEPT_BYTES", 0)
+    text = (
+        "data: {source: image_folder, path: photographs, image_size: [32, 32]}\n"
+        "model: {architecture: mlp, hidden: [4]}\ntraining: {epochs: 1}\n"
+    )
+    loaded = load_recipe(written(text))
+
+    def vanish(message: str) -> None:
+        if message.startswith("Built"):
+            files[0].unlink()
+
+    with pytest.raises(DataError) as failed:
+        run(loaded, say=vanish)
+    assert str(failed.value) == (
+        f"{files[0].absolute()} changed during the run: No such file or directory."
+    )
+    assert newest_run(open_store(None)).info.status == "FAILED"
+
+
+def test_classes_that_come_with_a_download_are_checked_once_they_are_there(
+    photographs: Path, in_empty_folder: Path
+) -> None:
+    plant(photographs, {"train": 3, "val": 2}, ("ants", "bees", "wasps"))
+    archive = shutil.make_archive("photographs", "zip", "photographs")
+    shutil.rmtree("photographs")
+    digest = hashlib.sha256(Path(archive).read_bytes()).hexdigest()
+    with pytest.raises(DataError) as failed:
+        run_of(
+            "data: {source: image_folder, path: fetched, image_size: [32, 32], download: "
+            f"{{url: 'file://{archive}', sha256: '{digest}'}}}}\n"
+            "model: {architecture: mlp}\ntraining: {loss: binary_cross_entropy}\n"
+        )
+    assert str(failed.value) == (
+        "training.loss: binary_cross_entropy needs two classes. The data has 3."
+    )
+
+
+def test_a_run_that_fails_is_failed_with_its_reason(in_empty_folder: Path) -> None:
+    with pytest.raises(PipelineError, match="The loss became"):
+        run_of(DIGITS, "optimizer={name: sgd, learning_rate: 1e30}")
+    store = open_store(None)
+    failed = newest_run(store)
+    assert failed.info.status == "FAILED"
+    assert failed.data.tags["reason"].startswith("The loss became ")
+
+
+def test_a_secret_from_the_environment_is_nowhere(
+    in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    secret = "correct-horse"
+    monkeypatch.setenv("ZOO_TOKEN", secret)
+    text = DIGITS + "description: 'of ${ZOO_TOKEN}'\ntracking: {experiment: 'zoo ${ZOO_TOKEN}'}\n"
+    arguments = [str(written(text)), "--set", "name=${ZOO_TOKEN}", "--set", "training.epochs=1"]
+    assert main(["run", *arguments, "--json"]) == 0
+    assert main(["run", *arguments, "--set", "optimizer={name: sgd, learning_rate: 1e30}"]) == 1
+    told = capfd.readouterr()
+    assert json.loads(told.out)["name"] == "${ZOO_TOKEN}"
+    assert secret not in told.out + told.err
+    for path in Path("mlruns").rglob("*"):
+        assert secret not in path.name
+        assert path.is_dir() or secret.encode() not in path.read_bytes()
+
+
+def test_a_run_that_is_interrupted_is_killed(
+    in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pipeline.training.progress_display import ProgressDisplay
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ProgressDisplay, "on_epoch_end", interrupt)
+    assert main(["run", str(written(DIGITS))]) == 130
+    run_id = newest_run(open_store(None)).info.run_id
+    assert newest_run(open_store(None)).info.status == "KILLED"
+    assert capsys.readouterr().err.endswith(
+        "What was trained up to epoch 1 is kept. Go on with: pipeline run recipe.yaml --resume "
+        f"{run_id}\n\nInterrupted.\n"
+    )
+
+
+def test_a_run_that_was_interrupted_goes_on_as_if_it_had_not_been(
+    finished: Any, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.training.progress_display import ProgressDisplay
+
+    def interrupt_after_three(display: Any, epoch: int, logs: Any = None) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ProgressDisplay, "on_epoch_end", interrupt_after_three)
+        with pytest.raises(KeyboardInterrupt):
+            run_of(DIGITS)
+    loaded = load_recipe(written(DIGITS))
+    result = run(loaded, resume="latest")
+    assert result.metrics == finished[0].metrics
+    assert result.epochs == 8
+    client = open_store(None).client
+    tracked = client.get_run(result.run_id)
+    assert tracked.info.status == "FINISHED"
+    for name in tracked.data.metrics:
+        steps = [metric.step for metric in client.get_metric_history(result.run_id, name)]
+        assert steps == (list(range(1, 9)) if name.startswith("epoch/") else [0])
+    assert len(tracked.outputs.model_outputs) == 1
+    assert (
+        list(Path("mlruns/checkpoints").iterdir()) == list(Path("mlruns/running").iterdir()) == []
+    )
+
+
+def test_a_run_that_fills_the_disk_fails_with_the_reason_and_goes_on_when_there_is_room(
+    finished: Any, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.tracking import mlflow_model
+
+    def fill(*_: Any, **__: Any) -> None:
+        Path("/dev/full").write_text("as a full disk")
+
+    messages: list[str] = []
+    loaded = load_recipe(written(DIGITS))
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow_model, "write_model", fill)
+        with pytest.raises(PipelineError) as failed:
+            run(loaded, say=messages.append)
+    assert str(failed.value).startswith("No space left on device. Make room: ")
+    tracked = newest_run(open_store(None))
+    assert tracked.info.status == "FAILED"
+    assert tracked.data.tags["reason"] == str(failed.value)
+    assert messages[-1] == (
+        "What was trained up to epoch 8 is kept. Go on with: pipeline run recipe.yaml --resume "
+        f"{tracked.info.run_id}"
+    )
+    result = run(loaded, resume=tracked.info.run_id)
+    assert result.metrics == finished[0].metrics
+
+
+@pytest.mark.slow
+def test_eight_runs_at_once_in_one_store_all_finish_and_lose_nothing(in_empty_folder: Path) -> None:
+    path = written(DIGITS)
+    command = [sys.executable, "-m", "pipeline", "run", str(path), "--json", "--set"]
+    processes = [
+        subprocess.Popen(
+            [*command, f"seed={seed}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for seed in range(8)
+    ]
+    said = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0] * 8, said
+    client = open_store(None).client
+    for out, _ in said:
+        result = json.loads(out)
+        assert result["undelivered"] is None
+        tracked = client.get_run(result["run_id"])
+        assert tracked.info.status == "FINISHED"
+        assert result["metrics"].items() <= tracked.data.metrics.items()
+        for name in ("epoch/loss", "epoch/val_accuracy"):
+            history = client.get_metric_history(result["run_id"], name)
+            assert [metric.step for metric in history] == list(range(1, 9))
+
+
+def test_json_is_one_object_and_nothing_else(
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["run", str(written(DIGITS)), "--set", "training.epochs=1", "--json"]
+    assert main(arguments) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["status"] == "FINISHED"
+    assert {"run_id", "metrics", "seconds", "model_uri", "tracking_uri"} <= set(printed)
