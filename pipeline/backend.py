@@ -7,25 +7,27 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 from pipeline.shutdown import exit_on_signal
 
 
-def load_backend() -> None:
-    """Import TensorFlow and Keras; later imports of them cost nothing.
+@contextlib.contextmanager
+def quiet_imports() -> Iterator[None]:
+    """Import modules that need TensorFlow, Keras or MLflow in here.
 
-    What their libraries say while they look for devices is shown only if the import fails.
+    What their native code prints while it looks for devices is shown only if an import fails. A
+    signal ends the process at once: some of these modules swallow a KeyboardInterrupt.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    if "keras" in sys.modules:
-        return
+    was_loaded = "tensorflow" in sys.modules
     with exit_on_signal(), suppress_native_stderr():
-        import keras  # noqa: F401
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()
-    tf.get_logger().setLevel("ERROR")
+        yield
+        if not was_loaded and "tensorflow" in sys.modules:
+            tensorflow: Any = sys.modules["tensorflow"]
+            tensorflow.config.list_physical_devices()
+            tensorflow.get_logger().setLevel("ERROR")
 
 
 @contextlib.contextmanager

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 
 @contextlib.contextmanager
@@ -16,11 +20,9 @@ def file_lock(path: Path) -> Iterator[None]:
     Args:
         path: a file for the lock alone; its folder has to exist.
     """
-    if os.name == "nt":
+    if fcntl is None:
         yield
         return
-    import fcntl
-
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -32,10 +34,8 @@ def try_lock(path: Path) -> IO[str] | None:
     Returns:
         The open file; None where another process holds it, or there is no flock.
     """
-    if os.name == "nt":
+    if fcntl is None:
         return None
-    import fcntl
-
     lock = path.open("a")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,6 +6,8 @@ import time
 
 import click
 
+from pipeline.backend import quiet_imports
+
 _UNITS = ("B", "KiB", "MiB", "GiB")
 
 
@@ -17,7 +19,8 @@ def command(clear: bool) -> None:
     What a frozen base computes is kept on the disk, so that a second run, a changed head and every
     trial start from it. PIPELINE_CACHE names the folder, runtime.cache_gb of a recipe its limit.
     """
-    from pipeline.features import feature_cache
+    with quiet_imports():
+        from pipeline.features import feature_cache
 
     if clear:
         click.echo(

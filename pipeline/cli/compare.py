@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.backend import quiet_imports
 from pipeline.cli.options import uri_option
 from pipeline.errors import UsageError
 
@@ -30,8 +31,9 @@ def command(runs: tuple[str, ...], output: Path | None, uri: str | None) -> None
 
     What differs from the first RUN in the recipe and in the results, and the difference on the same
     images with its 95 % interval: better is what stays better in it."""
-    from pipeline.evaluation import comparison as comparisons
-    from pipeline.tracking.store import open_store
+    with quiet_imports():
+        from pipeline.evaluation import comparison as comparisons
+        from pipeline.tracking.store import open_store
 
     if len(runs) < 2:
         raise UsageError("compare: expected two runs or more. Received one.")
@@ -48,7 +50,8 @@ def command(runs: tuple[str, ...], output: Path | None, uri: str | None) -> None
 
 
 def _writer(output: Path | None) -> Callable[[Comparison], str] | None:
-    from pipeline.evaluation import comparison as comparisons
+    with quiet_imports():
+        from pipeline.evaluation import comparison as comparisons
 
     if output is None:
         return None
@@ -59,9 +62,10 @@ def _writer(output: Path | None) -> Callable[[Comparison], str] | None:
 
 
 def _contender(store: Store, called: str) -> Contender:
-    from pipeline.evaluation import predictions
-    from pipeline.evaluation.comparison import Contender
-    from pipeline.tracking.lookup import artifacts_of, find_run
+    with quiet_imports():
+        from pipeline.evaluation import predictions
+        from pipeline.evaluation.comparison import Contender
+        from pipeline.tracking.lookup import artifacts_of, find_run
 
     run = find_run(store, called)
     with artifacts_of(store, run, "predictions") as paths:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from pipeline.backend import quiet_imports
 from pipeline.errors import UsageError
 
 
@@ -16,9 +17,10 @@ def command(folder: Path, uri: str | None) -> None:
     """Send what a run could not send.
 
     A run whose store could not be reached leaves it in FOLDER."""
-    from pipeline.tracking import outbox
-    from pipeline.tracking.run_logger import send_outbox
-    from pipeline.tracking.store import open_store, restore_credentials
+    with quiet_imports():
+        from pipeline.tracking import outbox
+        from pipeline.tracking.run_logger import send_outbox
+        from pipeline.tracking.store import open_store, restore_credentials
 
     try:
         run_id, run_uri, waiting = outbox.read_outbox(folder / "deliveries.json")

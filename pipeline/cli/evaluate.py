@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from pipeline.backend import quiet_imports
 from pipeline.cli.options import run_argument, uri_option
 from pipeline.cli.prediction_progress import show_progress
 
@@ -27,11 +28,12 @@ def command(run: str, data: Path, uri: str | None) -> None:
 
     The metrics, the predictions and the report become a child run of it. A file that
     cannot be read is left out, named and counted."""
-    from pipeline.inference import classifier as classifiers
-    from pipeline.tracking.lookup import files_of, find_model
-    from pipeline.tracking.mlflow_model import DATA
-    from pipeline.tracking.store import open_store
-    from pipeline.workflows.model_evaluation import PREFIX, evaluate, log_external_evaluation
+    with quiet_imports():
+        from pipeline.inference import classifier as classifiers
+        from pipeline.tracking.lookup import files_of, find_model
+        from pipeline.tracking.mlflow_model import DATA
+        from pipeline.tracking.store import open_store
+        from pipeline.workflows.model_evaluation import PREFIX, evaluate, log_external_evaluation
 
     store = open_store(uri)
     model = find_model(store, run)

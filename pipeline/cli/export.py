@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.backend import quiet_imports
 from pipeline.cli.options import run_argument, uri_option
 from pipeline.errors import ModelError
 from pipeline.export.formats import FORMATS, check_installed
@@ -54,15 +55,16 @@ def command(
     Each format goes to a folder of its own, with the names of the classes and how images are read
     beside the model. Each is loaded again and compared with the Keras model on real images, which
     becomes metrics of the run. The exit code is 1 if an image gets another class."""
-    from pipeline.export import comparison_images as comparing
-    from pipeline.export.exporter import export
-    from pipeline.inference import classifier as classifiers
-    from pipeline.inference.input_files import expand_paths
+    with quiet_imports():
+        from pipeline.export import comparison_images as comparing
+        from pipeline.export.exporter import export
+        from pipeline.inference import classifier as classifiers
+        from pipeline.inference.input_files import expand_paths
+        from pipeline.tracking.lookup import files_of, find_model, recipe_of
+        from pipeline.tracking.mlflow_model import DATA
+        from pipeline.tracking.run_logger import log_metrics_after_end
+        from pipeline.tracking.store import open_store
     from pipeline.recipe.loader import load_recipe
-    from pipeline.tracking.lookup import files_of, find_model, recipe_of
-    from pipeline.tracking.mlflow_model import DATA
-    from pipeline.tracking.run_logger import log_metrics_after_end
-    from pipeline.tracking.store import open_store
 
     chosen = tuple(dict.fromkeys(formats))
     for name in chosen:

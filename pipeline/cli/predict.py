@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.backend import quiet_imports
 from pipeline.cli.options import run_argument, uri_option
 from pipeline.cli.prediction_progress import show_progress
 from pipeline.errors import UsageError
+from pipeline.inference.input_files import expand_paths
 
 logger = logging.getLogger(__name__)
 
@@ -40,14 +42,14 @@ def command(
     PATH is an image, a folder of images or a pattern. The result is a table (CSV) with a row a
     file, on standard output unless a file is named for it. A file that cannot be read is a row with
     an error, and the exit code is 1 then."""
-    from pipeline.inference import classifier as classifiers
-    from pipeline.inference.input_files import expand_paths
-    from pipeline.inference.prediction import predict
-    from pipeline.tracking.lookup import files_of, find_model
-    from pipeline.tracking.mlflow_model import DATA
-    from pipeline.tracking.store import open_store
-
     files = expand_paths(paths)
+    with quiet_imports():
+        from pipeline.inference import classifier as classifiers
+        from pipeline.inference.prediction import predict
+        from pipeline.tracking.lookup import files_of, find_model
+        from pipeline.tracking.mlflow_model import DATA
+        from pipeline.tracking.store import open_store
+
     store = open_store(uri)
     model = find_model(store, run)
     with _opened(output) as table, files_of(store, model) as folder:

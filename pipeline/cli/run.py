@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.backend import quiet_imports
 from pipeline.cli.options import interrupt, recipe_argument, set_option
 from pipeline.errors import UsageError, escape_unprintable
+from pipeline.stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +51,6 @@ def command(
 
     With --seeds, the seed of the recipe and those that follow it, each a run under one run."""
     from pipeline.recipe.loader import load_recipe
-    from pipeline.workflows.multi_seed import run_seeds
-    from pipeline.workflows.single_run import run
 
     if seeds and resume:
         raise UsageError(
@@ -60,6 +60,10 @@ def command(
     loaded = load_recipe(recipe, overrides)
     for warning in loaded.warnings:
         logger.info(str(warning))
+    stopwatch = Stopwatch()
+    with stopwatch.stage("import"), quiet_imports():
+        from pipeline.workflows.multi_seed import run_seeds
+        from pipeline.workflows.single_run import run
     signal.signal(signal.SIGTERM, interrupt)  # what clusters send is an interruption too
     result: RunResult | SeedsResult
     with contextlib.redirect_stdout(sys.stderr):  # what Keras prints is not the result
@@ -67,7 +71,7 @@ def command(
             result = several = run_seeds(recipe, overrides, seeds)
             summary = _summary_of_seeds(several)
         else:
-            result = single = run(loaded, resume=resume)
+            result = single = run(loaded, resume=resume, stopwatch=stopwatch)
             summary = _summary(single)
     as_object = json.dumps(dataclasses.asdict(result), ensure_ascii=False)
     click.echo(as_object if as_json else summary)

@@ -6,6 +6,7 @@ import logging
 
 import click
 
+from pipeline.backend import quiet_imports
 from pipeline.cli.options import run_argument, uri_option
 
 logger = logging.getLogger(__name__)
@@ -19,11 +20,12 @@ def command(run: str, port: int, uri: str | None) -> None:
     """Serve a run's model to this machine.
 
     MLflow's scoring server answers requests with images in base64; the address is printed."""
-    from pipeline.inference import pyfunc_model
-    from pipeline.tracking import model_server
-    from pipeline.tracking.lookup import files_of, find_model
-    from pipeline.tracking.mlflow_server import free_port, stop
-    from pipeline.tracking.store import open_store
+    with quiet_imports():
+        from pipeline.inference import pyfunc_model
+        from pipeline.tracking import model_server
+        from pipeline.tracking.lookup import files_of, find_model
+        from pipeline.tracking.mlflow_server import free_port, stop
+        from pipeline.tracking.store import open_store
 
     store = open_store(uri)
     model = find_model(store, run)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.backend import quiet_imports
 from pipeline.cli.options import interrupt, recipe_argument, set_option
 
 logger = logging.getLogger(__name__)
@@ -53,12 +54,13 @@ def command(
     """
     from pipeline.recipe.loader import load_recipe
     from pipeline.tuning.worker_role import worker_role
-    from pipeline.workflows.hyperparameter_search import tune, work
 
     loaded = load_recipe(recipe, overrides)
     for warning in loaded.warnings:
         logger.info(str(warning))
     here = worker_role()
+    with quiet_imports():
+        from pipeline.workflows.hyperparameter_search import tune, work
     signal.signal(signal.SIGTERM, interrupt)  # what clusters send is an interruption too
     with contextlib.redirect_stdout(sys.stderr):  # what Keras prints is not the result
         if here and not here.is_chief:

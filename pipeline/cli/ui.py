@@ -6,6 +6,7 @@ import logging
 
 import click
 
+from pipeline.backend import quiet_imports
 from pipeline.cli.options import uri_option
 
 logger = logging.getLogger(__name__)
@@ -18,9 +19,10 @@ def command(uri: str | None, port: int) -> None:
     """Start the MLflow UI.
 
     It shows the store in use, to this machine alone; the address of the newest run is printed."""
-    from pipeline.tracking import tracking_ui
-    from pipeline.tracking.mlflow_server import free_port, stop
-    from pipeline.tracking.store import newest_run, open_store
+    with quiet_imports():
+        from pipeline.tracking import tracking_ui
+        from pipeline.tracking.mlflow_server import free_port, stop
+        from pipeline.tracking.store import newest_run, open_store
 
     store = open_store(uri)
     run = newest_run(store)

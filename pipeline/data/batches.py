@@ -7,13 +7,14 @@ import os
 from collections.abc import Callable, Sequence, Sized
 from typing import TYPE_CHECKING, Any, Literal
 
+import tensorflow as tf
+
 from pipeline.config import OutputActivation
 from pipeline.data.augmentation import augmenter
 from pipeline.data.splits import Images, Split
 
 if TYPE_CHECKING:
     import numpy as np
-    import tensorflow as tf
 
 
 def steps_per_epoch(images: Sized, batch_size: int | Literal["all"]) -> int:
@@ -53,8 +54,6 @@ def training_batches(
         labels as `output` needs them: float32, one-hot (n, classes) for softmax; for sigmoid
         (n, 1), the share of the second class.
     """
-    import tensorflow as tf
-
     indices = shuffled(
         len(split), batch_size=batch_size, seed=seed, first_epoch=first_epoch, epochs=epochs
     )
@@ -85,8 +84,6 @@ def shuffled(
         epochs: the number of the epoch to end before.
         first_epoch: the number of the epoch to start with.
     """
-    import tensorflow as tf
-
     size = count if batch_size == "all" else batch_size
 
     def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -103,8 +100,6 @@ def evaluation_batches(
     split: Split, *, classes: int, output: OutputActivation, batch_size: int
 ) -> tf.data.Dataset:
     """Return the batches of one pass over `split` in its own order, as `training_batches` does."""
-    import tensorflow as tf
-
     indices = tf.data.Dataset.range(len(split)).batch(batch_size)
     return batches_at(indices, split, classes).map(targets_for(output)).prefetch(2)
 
@@ -118,8 +113,6 @@ def targets_for(output: OutputActivation) -> Callable[[Any, Any], tuple[Any, Any
 
 def batches_at(indices: tf.data.Dataset, split: Split, classes: int) -> tf.data.Dataset:
     """Map batches of indices to batches of images and one-hot labels, decoding in parallel."""
-    import tensorflow as tf
-
     images: Images = split.images
     labels = tf.constant(split.labels)
 

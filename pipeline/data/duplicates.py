@@ -9,13 +9,15 @@ with the number of images, not with its square.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+from scipy.fft import dctn
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from pipeline.data.splits import Duplicates
 from pipeline.errors import escape_unprintable
-
-if TYPE_CHECKING:
-    import numpy as np
 
 SIDE = 16
 
@@ -40,9 +42,6 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
     Returns:
         uint8 (16, 16, 3).
     """
-    import numpy as np
-    from PIL import Image
-
     return np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BOX))
 
 
@@ -54,10 +53,6 @@ def find_duplicate_groups(thumbnails: np.ndarray) -> list[list[int]]:
     Args:
         thumbnails: uint8 (n, 16, 16, 3).
     """
-    import numpy as np
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     count = len(thumbnails)
     hashes, contrasts = _hashes(thumbnails), _contrasts(thumbnails)
     same: list[np.ndarray] = []
@@ -124,9 +119,6 @@ def _listed(groups: Sequence[Duplicates], most: int = 20) -> str:
 
 def _hashes(thumbnails: np.ndarray) -> np.ndarray:
     """Return the perceptual hashes, uint16 (n, 8): a column a band."""
-    import numpy as np
-    from scipy.fft import dctn
-
     rows, columns = np.indices((SIDE, SIDE))
     order = np.lexsort((rows.ravel(), (rows + columns).ravel()))[1 : _FREQUENCIES + 1]
     hashes = np.empty((len(thumbnails), _BANDS), np.uint16)
@@ -141,8 +133,6 @@ def _hashes(thumbnails: np.ndarray) -> np.ndarray:
 
 def _candidates(hashes: np.ndarray) -> Iterator[np.ndarray]:
     """Yield int (2, pairs): numbers of images that agree in a band and nearly in the others."""
-    import numpy as np
-
     for band in range(_BANDS):
         # Within a band the whole hashes are in order too, so that copies are next to each other.
         order = np.lexsort((*hashes.T, hashes[:, band]))
@@ -159,8 +149,6 @@ def _candidates(hashes: np.ndarray) -> Iterator[np.ndarray]:
 
 def _contrasts(thumbnails: np.ndarray) -> np.ndarray:
     """Return the standard deviation over places of each thumbnail, float32 (n,)."""
-    import numpy as np
-
     contrasts = np.empty(len(thumbnails), np.float32)
     for start in range(0, len(thumbnails), _CHUNK):
         pixels = thumbnails[start : start + _CHUNK].astype(np.float32)
@@ -171,8 +159,6 @@ def _contrasts(thumbnails: np.ndarray) -> np.ndarray:
 
 def _look_alike(thumbnails: np.ndarray, contrasts: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """Return whether the thumbnails of each pair differ by at most `MOST_DIFFERENCE`, bool."""
-    import numpy as np
-
     differences = np.empty(pairs.shape[1], np.float32)
     for start in range(0, len(differences), _CHUNK):
         one, other = thumbnails[pairs[:, start : start + _CHUNK]].astype(np.float32)
@@ -181,7 +167,5 @@ def _look_alike(thumbnails: np.ndarray, contrasts: np.ndarray, pairs: np.ndarray
 
 
 def _root_mean_square(pixels: np.ndarray) -> np.ndarray:
-    import numpy as np
-
     flat = pixels.reshape(len(pixels), -1)
     return np.sqrt(np.einsum("ij,ij->i", flat, flat) / flat.shape[1])

@@ -14,6 +14,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from sklearn import metrics
 
 from pipeline.evaluation.metrics import CALIBRATION_BINS, calibration
 from pipeline.evaluation.pictures import shortened
@@ -183,8 +184,6 @@ def _draw_reliability(axes: Axes, given: Predictions) -> None:
 
 
 def _draw_curves(roc: Axes, precision_recall: Axes, given: Predictions) -> None:
-    from sklearn import metrics
-
     present = np.unique(given.labels)
     shown = present[1:] if len(given.class_names) == 2 else present
     if len(shown) > len(_CURVES):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import keras
 import numpy as np
-
-if TYPE_CHECKING:
-    import keras
+import tensorflow as tf
+from PIL import Image
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,6 @@ class Parts:
 
 def parts_of(model: keras.Model) -> Parts | None:
     """Return a model in two parts, None where it has no feature map of more than one place."""
-    import keras
-
     border = ((0, 0), (0, 0))
     is_past_a_convolution, taker = False, None
     for layer in model.layers:
@@ -65,8 +63,6 @@ def heat_maps(
     Returns:
         float32 (n, height, width), 0..1; all 0 where nothing speaks for the class.
     """
-    import tensorflow as tf
-
     activations = tf.constant(maps, tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(activations)
@@ -83,8 +79,6 @@ def heat_maps(
 
 
 def _enlarged(heat: np.ndarray, size: tuple[int, int], border: Any) -> np.ndarray:
-    from PIL import Image
-
     (top, bottom), (left, right) = border
     whole = (left + size[1] + right, top + size[0] + bottom)
     enlarged = np.asarray(Image.fromarray(heat).resize(whole, Image.Resampling.BICUBIC))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import jinja2
+
 from pipeline.evaluation import pictures
 
 
@@ -13,8 +15,6 @@ def page(template: str, values: dict[str, Any]) -> str:
 
     The names of classes, files and runs are anybody's.
     """
-    import jinja2
-
     here = Path(__file__).parent
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(here),

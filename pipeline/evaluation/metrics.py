@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn import metrics
 
 from pipeline.evaluation import intervals
 
@@ -55,8 +56,6 @@ def classification_metrics(
         95 % interval of `accuracy`, `top_{k}_accuracy` and `log_loss` are `{metric}_low` and
         `{metric}_high`.
     """
-    from sklearn import metrics
-
     classes = np.arange(len(class_names))
     chosen = predicted.argmax(axis=1)
     bounded = {
@@ -116,15 +115,11 @@ def calibration(
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Return how many images of each class (rows) were taken for each class (columns)."""
-    from sklearn import metrics
-
     classes = np.arange(predicted.shape[1])
     return np.asarray(metrics.confusion_matrix(labels, predicted.argmax(axis=1), labels=classes))
 
 
 def _roc_auc(labels: np.ndarray, predicted: np.ndarray) -> float:
-    from sklearn import metrics
-
     if predicted.shape[1] == 2:
         return float(metrics.roc_auc_score(labels, predicted[:, 1]))
     with warnings.catch_warnings():

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -54,7 +55,6 @@ def under_heat(picture: CaptionedImage) -> np.ndarray | None:
     """Return the image under its heat map, uint8 (height, width, 3), None where there is none."""
     if picture.heat is None:
         return None
-    import matplotlib
 
     heat = picture.heat[..., np.newaxis]
     colors = matplotlib.colormaps["turbo"](picture.heat)[..., :3] * 255
@@ -131,7 +131,5 @@ def _opened(image: np.ndarray) -> Image.Image:
 
 
 def _font() -> ImageFont.FreeTypeFont:
-    import matplotlib
-
     path = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
     return ImageFont.truetype(path, 12)

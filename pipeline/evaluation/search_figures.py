@@ -9,6 +9,8 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.inspection import permutation_importance
 
 _TRIAL, _BEST, _PRUNED = "#4477aa", "#ee6677", "#bbbbbb"
 _FEWEST = 8  # trials, below which importance is noise
@@ -107,9 +109,6 @@ def importance(
     """
     if len(scores) < _FEWEST or len(columns) < 2:
         return None
-    from sklearn.ensemble import RandomForestRegressor
-    from sklearn.inspection import permutation_importance
-
     x = np.column_stack([_numbers(values) for values in columns.values()])
     forest = RandomForestRegressor(n_estimators=100, random_state=_SEED).fit(x, scores)
     found = permutation_importance(forest, x, scores, n_repeats=10, random_state=_SEED)

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from pipeline.data.image_decoding import BadImageError
 from pipeline.data.sources import SOURCES
 from pipeline.errors import PipelineError, UsageError
 from pipeline.inference.model_interface import ModelInterface
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from pipeline.data.source_config import SourceConfig
 
 MAX_IMAGES = 256  # images; on more of them it takes longer and says the same
@@ -24,8 +25,6 @@ def validation_images(keys: SourceConfig) -> np.ndarray:
     Raises:
         UsageError: if its data is not there any more.
     """
-    import numpy as np
-
     try:
         split = SOURCES[keys.source].load(keys).validation
     except PipelineError as error:
@@ -42,10 +41,6 @@ def images_from_files(files: Sequence[Path], interface: ModelInterface) -> np.nd
     Raises:
         UsageError: if one cannot be read.
     """
-    import numpy as np
-
-    from pipeline.data.image_decoding import BadImageError
-
     images = []
     for place in _spread(len(files)):
         try:

@@ -7,15 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from pipeline import backend
 from pipeline.errors import ModelError, first_line
+from pipeline.evaluation.metrics import to_probabilities
 from pipeline.export.formats import FORMATS
 from pipeline.inference.classifier import Classifier
-
-if TYPE_CHECKING:
-    import numpy as np
 
 _BATCH = 32
 _TIMED = 30
@@ -62,10 +61,6 @@ def export(classifier: Classifier, name: str, folder: Path, images: np.ndarray) 
     Raises:
         ModelError: if the model cannot be written in the format, or not be loaded from it.
     """
-    import numpy as np
-
-    from pipeline.evaluation.metrics import to_probabilities
-
     chosen = FORMATS[name]
     path = folder / chosen.FILE
     folder.mkdir(parents=True, exist_ok=True)
@@ -94,8 +89,6 @@ def export(classifier: Classifier, name: str, folder: Path, images: np.ndarray) 
 
 
 def _in_batches(model: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
-    import numpy as np
-
     batches = (images[start : start + _BATCH] for start in range(0, len(images), _BATCH))
     return np.concatenate([np.asarray(model(batch.astype(np.float32))) for batch in batches])
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import keras
+import keras
 
 
 def clone_in_float32(model: keras.Model) -> keras.Model:
     """Return a model of the same weights that computes in float32; the model itself if it does."""
-    import keras
-
     if all(layer.compute_dtype == "float32" for layer in model._flatten_layers()):
         return model
 

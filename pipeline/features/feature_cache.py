@@ -19,7 +19,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from pipeline.atomic_files import fsync
 from pipeline.errors import PipelineError
@@ -27,8 +29,6 @@ from pipeline.file_locks import file_lock
 
 logger = logging.getLogger(__name__)
 
-if TYPE_CHECKING:
-    import numpy as np
 
 _META = "entry.json"
 
@@ -207,8 +207,6 @@ def _digest(path: Path) -> str:
 
 
 def _load(place: Path) -> dict[str, np.ndarray]:
-    import numpy as np
-
     return {file.stem: np.load(file, mmap_mode="r") for file in sorted(place.glob("*.npy"))}
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import backend, keras_files
+from pipeline import keras_files
 from pipeline.errors import ModelError
+from pipeline.evaluation.metrics import to_probabilities
 from pipeline.inference import model_interface as interfaces
 from pipeline.inference.model_interface import ModelInterface
 
@@ -37,8 +38,6 @@ class Classifier:
         Args:
             pixels: (n, height, width, channels) in 0..255; the model is traced once for each n.
         """
-        from pipeline.evaluation.metrics import to_probabilities
-
         return to_probabilities(self.model.predict_on_batch(pixels))
 
 
@@ -51,7 +50,6 @@ def load_classifier(folder: Path) -> Classifier:
     """
     interface = interfaces.load_interface(folder)
     path = folder / MODEL_FILE
-    backend.load_backend()
     model = keras_files.load_keras_file(path)
     expected = (interface.image_shape, len(interface.class_names))
     units = model.output_shape[-1]

@@ -16,13 +16,13 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pipeline import backend
+import numpy as np
+
 from pipeline.errors import ModelError
-
-if TYPE_CHECKING:
-    import numpy as np
+from pipeline.inference import classifier as classifiers
+from pipeline.inference.prediction import predict
 
 _PACKAGE_FOLDER = Path(__file__).parent.parent.parent
 
@@ -56,8 +56,6 @@ class FreshProcess:
         Raises:
             ModelError: if the process could not load the model, read a file, or go on living.
         """
-        import numpy as np
-
         line = self._output.readline()
         answer = json.loads(line) if line.endswith(b"\n") else {}
         self.end()
@@ -78,7 +76,6 @@ def main() -> None:
     """Answer the one question that comes on standard input."""
     out = sys.stdout
     sys.stdout = sys.stderr  # what Keras prints is no answer
-    backend.load_backend()
     line = sys.stdin.readline()
     if not line:  # the run ended before it came to this
         return
@@ -91,9 +88,6 @@ def main() -> None:
 
 
 def _predicted(question: dict[str, Any]) -> list[list[float]]:
-    from pipeline.inference import classifier as classifiers
-    from pipeline.inference.prediction import predict
-
     classifier = classifiers.load_classifier(Path(question["folder"]))
     files = [Path(name) for name in question["files"]]
     rows = []

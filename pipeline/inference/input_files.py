@@ -5,41 +5,10 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline.data.directory_layout import find_images
 from pipeline.errors import UsageError
-from pipeline.inference.model_interface import ModelInterface
-
-if TYPE_CHECKING:
-    import numpy as np
-
-
-@dataclass(frozen=True)
-class FileImages:
-    """Images in files, as a model takes them.
-
-    Attributes:
-        files: the files, all of which can be read.
-        interface: says how.
-    """
-
-    files: Sequence[Path]
-    interface: ModelInterface
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of every image."""
-        return self.interface.image_shape
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        """Return the images at `indices` (n,) as uint8 (n, height, width, channels), 0..255."""
-        import numpy as np
-
-        images = [self.interface.read(self.files[index]) for index in indices]
-        return np.array(images, np.uint8).reshape(-1, *self.shape)
 
 
 def expand_paths(arguments: Sequence[str]) -> list[Path]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.data.image_decoding import decode_image, read_image_file
 from pipeline.errors import ModelError
 
 if TYPE_CHECKING:
@@ -46,8 +47,6 @@ class ModelInterface:
         Raises:
             BadImageError: if the bytes cannot be decoded.
         """
-        from pipeline.data.image_decoding import decode_image
-
         return decode_image(data, size=self.image_size, resize=self.resize, channels=self.channels)
 
     def read(self, path: str | os.PathLike[str]) -> np.ndarray:
@@ -56,8 +55,6 @@ class ModelInterface:
         Raises:
             BadImageError: if the file cannot be read or decoded.
         """
-        from pipeline.data.image_decoding import read_image_file
-
         return self.decode(read_image_file(path))
 
     def save(self, folder: Path) -> None:

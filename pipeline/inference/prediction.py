@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
+import numpy as np
+
+from pipeline.data.image_decoding import BadImageError
 from pipeline.inference.classifier import BATCH, Classifier
-
-if TYPE_CHECKING:
-    import numpy as np
 
 _BATCHES_AHEAD = 2
 
@@ -55,8 +55,6 @@ def predict(
         read: returns the pixels of an item as the model takes them, or raises BadImageError; it is
             called in several threads. `classifier.interface.read` takes paths.
     """
-    import numpy as np
-
     # A last batch of another size would have the model traced again: it is filled up.
     shape = (min(BATCH, len(items)), *classifier.interface.image_shape)
     with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="read") as threads:
@@ -87,8 +85,6 @@ def _read_ahead(
 
 def _result_of(image: Future[np.ndarray]) -> tuple[np.ndarray | None, str]:
     """Wait for an image; return None, and why, where it could not be read."""
-    from pipeline.data.image_decoding import BadImageError
-
     try:
         return image.result(), ""
     except BadImageError as error:

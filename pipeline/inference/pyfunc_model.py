@@ -10,15 +10,15 @@ import base64
 import binascii
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from pipeline.data.image_decoding import BadImageError
 from pipeline.inference import classifier as classifiers
 from pipeline.inference.classifier import Classifier
 from pipeline.inference.prediction import predict
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
 
 COLUMN = "image"
 
@@ -45,8 +45,6 @@ class PyfuncClassifier:
             Columns: `class`; its `probability`; `probabilities`, those of every class by name; and
             `error`, empty where the image could be read.
         """
-        import pandas as pd
-
         images = list(data[COLUMN]) if isinstance(data, pd.DataFrame) else list(data)
         names = self._classifier.interface.class_names
         rows = []
@@ -66,8 +64,6 @@ class PyfuncClassifier:
         return pd.DataFrame(rows, columns=columns, dtype=object)
 
     def _pixels(self, image: Any) -> np.ndarray:
-        from pipeline.data.image_decoding import BadImageError
-
         interface = self._classifier.interface
         if isinstance(image, Path):
             return interface.read(image)
@@ -84,10 +80,6 @@ class PyfuncClassifier:
 
 
 def _pixels_of_array(image: Any, shape: tuple[int, int, int]) -> np.ndarray:
-    import numpy as np
-
-    from pipeline.data.image_decoding import BadImageError
-
     try:
         pixels = np.asarray(image, np.float32)
     except (TypeError, ValueError):

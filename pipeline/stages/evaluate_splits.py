@@ -6,6 +6,13 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.data.batches import evaluation_batches
+from pipeline.evaluation.metrics import (
+    classification_metrics,
+    predict_probabilities,
+    to_probabilities,
+)
+from pipeline.evaluation.predictions import Predictions
 from pipeline.stages.leakage_effect import measure_leakage_effect
 from pipeline.stages.train_model import EVALUATION_BATCH, TrainedModel
 
@@ -15,7 +22,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pipeline.data.splits import Split, Splits
-    from pipeline.evaluation.predictions import Predictions
     from pipeline.features.feature_trainer import FeatureTrainer
     from pipeline.recipe.grammar import Recipe
 
@@ -40,9 +46,6 @@ def evaluate_splits(recipe: Recipe, splits: Splits, trained: TrainedModel) -> Ev
 
     `val_*` is of the split that chose the epoch, `test_*` of the one that is looked at here only.
     """
-    from pipeline.evaluation.metrics import classification_metrics
-    from pipeline.evaluation.predictions import Predictions
-
     metrics: dict[str, float] = {"best_epoch": float(trained.history.best_epoch)}
     kept: dict[str, Predictions] = {}
     for prefix, split in (("val", splits.validation), ("test", splits.test)):
@@ -67,9 +70,6 @@ def predict_split(
     recipe: Recipe, splits: Splits, split: Split, prefix: str, trained: TrainedModel
 ) -> np.ndarray:
     """Return the probabilities that a model gives the images of a split, (n, classes)."""
-    from pipeline.data.batches import evaluation_batches
-    from pipeline.evaluation.metrics import predict_probabilities, to_probabilities
-
     outputs = trained.fitting.outputs(split, prefix) if trained.fitting else None
     if outputs is not None:
         return to_probabilities(outputs)

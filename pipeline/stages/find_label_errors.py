@@ -6,6 +6,8 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.evaluation.label_errors import find_neighbor_label_errors
+
 logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
@@ -39,8 +41,6 @@ def find_label_errors(splits: Splits, trained: TrainedModel) -> list[SuspectedLa
 
     Nothing is doubted where there are no features of a base that did not learn these labels.
     """
-    from pipeline.evaluation.label_errors import find_neighbor_label_errors
-
     if not trained.fitting:
         return []
     split, names = splits.train, splits.class_names

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from pipeline.data.splits import Splits
 
 
@@ -25,8 +25,6 @@ def measure_leakage_effect(splits: Splits, name: str, is_right: np.ndarray) -> d
         `{name}_duplicates`, how many such images there are, and, unless that is all of them,
         `{name}_accuracy_without_duplicates`; nothing where there are none.
     """
-    import numpy as np
-
     seen = splits.seen_before(name)
     if not seen:
         return {}

@@ -13,8 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pipeline
 from pipeline.errors import PipelineError
+from pipeline.evaluation import predictions
+from pipeline.inference import pyfunc_model
+from pipeline.inference.model_interface import ModelInterface
 from pipeline.recipe.loader import LoadedRecipe, dump_recipe, run_parameters
 from pipeline.secrets import mask_credentials, mask_secrets
+from pipeline.tracking.mlflow_model import DATA, write_model
 
 if TYPE_CHECKING:
     from pipeline.data.splits import Splits
@@ -92,10 +96,6 @@ def log_dataset(loaded: LoadedRecipe, splits: Splits, run_logger: RunLogger) -> 
 
 def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger: RunLogger) -> Path:
     """Record the model, with what it takes and gives; return the folder of its files."""
-    from pipeline.inference import pyfunc_model
-    from pipeline.inference.model_interface import ModelInterface
-    from pipeline.tracking.mlflow_model import DATA, write_model
-
     *size, channels = splits.image_shape
     interface = ModelInterface(
         class_names=splits.class_names,
@@ -125,8 +125,6 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
 
 def log_evaluation(judgement: Evaluation, run_logger: RunLogger) -> None:
     """Record the metrics, and the predictions behind them."""
-    from pipeline.evaluation import predictions
-
     run_logger.metrics(judgement.metrics)
 
     def write(folder: Path) -> None:

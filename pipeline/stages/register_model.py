@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.errors import PipelineError
+from pipeline.evaluation.predictions import difference
+from pipeline.inference import classifier as classifiers
+from pipeline.inference.prediction import predict
+from pipeline.stages.verify_model import image_reader
+from pipeline.tracking import registry
+from pipeline.tracking.lookup import files_of, find_model
+from pipeline.tracking.mlflow_model import DATA
+from pipeline.tracking.run_logger import log_metrics_after_end
 
 logger = logging.getLogger(__name__)
 
@@ -62,10 +70,6 @@ def register_model(
         What became of it; None where the recipe names no model, or where that failed, which is said
         and does not fail the run.
     """
-    from pipeline.tracking import registry
-    from pipeline.tracking.lookup import find_model
-    from pipeline.tracking.run_logger import log_metrics_after_end
-
     name = recipe.tracking.register_as
     if not name:
         return None
@@ -98,8 +102,6 @@ def _against(
     *,
     store: Store,
 ) -> dict[str, float]:
-    from pipeline.evaluation.predictions import difference
-
     prefix = "test" if splits.test else "val"
     split = splits.test or splits.validation
     before = _predicted(champion, recipe, split, judged[prefix], store)
@@ -123,12 +125,6 @@ def _predicted(
     Raises:
         PipelineError: if it cannot be loaded, knows other classes, or cannot read the images.
     """
-    from pipeline.inference import classifier as classifiers
-    from pipeline.inference.prediction import predict
-    from pipeline.stages.verify_model import image_reader
-    from pipeline.tracking.lookup import files_of
-    from pipeline.tracking.mlflow_model import DATA
-
     with files_of(store, champion) as folder:
         classifier = classifiers.load_classifier(folder / DATA)
     names = classifier.interface.class_names

@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.data import augmentation
+from pipeline.data.batches import shuffled
 from pipeline.data.duplicates import is_leak
+from pipeline.evaluation import grad_cam, predictions
+from pipeline.evaluation.figures import Curves
+from pipeline.evaluation.pictures import CaptionedImage
+from pipeline.evaluation.report_page import DuplicateImages, Report, SplitReport, render_report
 from pipeline.secrets import mask_credentials, mask_secrets
 
 if TYPE_CHECKING:
     import keras
 
     from pipeline.data.splits import Duplicates, Images, Split, Splits
-    from pipeline.evaluation.pictures import CaptionedImage
     from pipeline.evaluation.predictions import Predictions
-    from pipeline.evaluation.report_page import DuplicateImages, RenderedReport, SplitReport
+    from pipeline.evaluation.report_page import RenderedReport
     from pipeline.recipe.grammar import Recipe
     from pipeline.recipe.loader import LoadedRecipe
     from pipeline.stages.evaluate_splits import Evaluation
@@ -57,9 +62,6 @@ def build_report(
         environment: what it was made with.
         seconds: the time of each stage so far.
     """
-    from pipeline.evaluation.figures import Curves
-    from pipeline.evaluation.report_page import Report, SplitReport, render_report
-
     history, classes = trained.history, len(splits.class_names)
     validation, fitting = splits.validation, trained.fitting
     kept = (lambda numbers: fitting.feature_maps(validation, numbers)) if fitting else None
@@ -127,9 +129,6 @@ def build_split_report(
         note: what part it played.
         heat_maps: tells where the model looked.
     """
-    from pipeline.evaluation import predictions
-    from pipeline.evaluation.report_page import SplitReport
-
     mistakes = predictions.worst_mistakes(given, _MOST_MISTAKES)
     uncertain = predictions.least_certain(given, _MOST_UNCERTAIN, besides=mistakes)
     shown = np.concatenate([mistakes, uncertain])
@@ -156,8 +155,6 @@ def strip_prefix(metrics: Mapping[str, float], prefix: str) -> dict[str, float]:
 def _pictures(
     images: Images, given: Predictions, numbers: np.ndarray, heat_maps: HeatMaps
 ) -> list[CaptionedImage]:
-    from pipeline.evaluation.pictures import CaptionedImage
-
     pixels = images.read(numbers)
     chosen = given.chosen[numbers]
     heat = heat_maps(numbers, chosen) if len(numbers) else None
@@ -179,8 +176,6 @@ def _pictures(
 
 
 def _suspects(split: Split, suspects: Sequence[SuspectedLabel]) -> list[CaptionedImage]:
-    from pipeline.evaluation.pictures import CaptionedImage
-
     shown = suspects[:_MOST_SUSPECTS]
     images = split.images.read(np.array([one.index for one in shown], np.int64))
     return [
@@ -201,8 +196,6 @@ def heat_map_function(
         images: what it looked at.
         kept: returns the feature maps of images by their numbers, where they are kept.
     """
-    from pipeline.evaluation import grad_cam
-
     parts = grad_cam.parts_of(model)
 
     def heat_maps(numbers: np.ndarray, classes: np.ndarray) -> np.ndarray | None:
@@ -219,10 +212,6 @@ def heat_map_function(
 
 def _augmented(recipe: Recipe, splits: Splits) -> list[CaptionedImage]:
     """Return images of the first batch of training, as they are after augmentation."""
-    from pipeline.data import augmentation
-    from pipeline.data.batches import shuffled
-    from pipeline.evaluation.pictures import CaptionedImage
-
     split, size = splits.train, recipe.data.batch_size
     batches = shuffled(len(split), batch_size=size, seed=recipe.seed, epochs=1)
     numbers = next(iter(batches))[1].numpy()
@@ -252,9 +241,6 @@ def _duplicates(splits: Splits) -> list[DuplicateImages] | None:
 
 def _copies(splits: Splits, copies: Duplicates) -> DuplicateImages:
     """Return images that show the same picture, the first few of each split."""
-    from pipeline.evaluation.pictures import CaptionedImage
-    from pipeline.evaluation.report_page import DuplicateImages
-
     pictures = []
     for name, split in splits.named().items():
         for copy in [copy for copy in copies if copy.split == name][:_MOST_COPIES]:

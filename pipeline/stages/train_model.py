@@ -7,21 +7,28 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import keras
+
+from pipeline.data import augmentation
+from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
+from pipeline.features.cached_features import TransferContext, head_batches
+from pipeline.features.feature_trainer import FeatureTrainer
+from pipeline.features.precision_guard import processor_has_bfloat16
+from pipeline.models import transfer
 from pipeline.models.architectures import ARCHITECTURES
+from pipeline.training import devices
+from pipeline.training.phases import Phase, TrainingData, fit_phases
 
 logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    import keras
-
     from pipeline.data.splits import Splits
     from pipeline.features.cached_features import HeadInputs
-    from pipeline.features.feature_trainer import FeatureTrainer
     from pipeline.features.folding import FeatureDtype
     from pipeline.recipe.grammar import Recipe
     from pipeline.training.checkpoints import Checkpoints
     from pipeline.training.devices import Devices
-    from pipeline.training.phases import History, TrainingData
+    from pipeline.training.phases import History
 
 EVALUATION_BATCH = 64
 
@@ -57,11 +64,6 @@ def train_model(
         ModelError: if the model cannot be built.
         TrainingError: if it cannot be trained.
     """
-    from pipeline.data import augmentation
-    from pipeline.models import transfer
-    from pipeline.training import devices
-    from pipeline.training.phases import Phase, fit_phases
-
     found = devices.find_devices(recipe.runtime)
     logger.info(found.description)
     shape = splits.image_shape
@@ -108,13 +110,6 @@ def train_head(
     Raises:
         TrainingError: if it cannot be trained.
     """
-    import keras
-
-    from pipeline.features.cached_features import head_batches
-    from pipeline.models import transfer
-    from pipeline.training import devices
-    from pipeline.training.phases import Phase, fit_phases
-
     found = devices.find_devices(recipe.runtime)
     with found.scope():
         keras.utils.set_random_seed(recipe.seed)
@@ -148,9 +143,6 @@ def compute_head_inputs(recipe: Recipe, splits: Splits) -> HeadInputs:
     Raises:
         ModelError: if the model cannot be built.
     """
-    from pipeline.data import augmentation
-    from pipeline.training import devices
-
     found = devices.find_devices(recipe.runtime)
     layers = augmentation.build_augmentation(
         recipe.data.augmentation, image_size=splits.image_shape[:2]
@@ -163,8 +155,6 @@ def compute_head_inputs(recipe: Recipe, splits: Splits) -> HeadInputs:
 
 
 def _model(recipe: Recipe, splits: Splits) -> keras.Model:
-    import keras
-
     # Here, so that the augmentation does not change what a model starts from.
     keras.utils.set_random_seed(recipe.seed)
     return ARCHITECTURES[recipe.model.architecture].build(
@@ -184,9 +174,6 @@ def _transfer_fitting(
     layers: list[Any],
     devices: Devices,
 ) -> FeatureTrainer:
-    from pipeline.features.cached_features import TransferContext
-    from pipeline.features.feature_trainer import FeatureTrainer
-
     setting = TransferContext(
         splits=splits,
         pixels=batches,
@@ -206,8 +193,6 @@ def _transfer_fitting(
 
 def _features_precision(recipe: Recipe, devices: Devices) -> FeatureDtype:
     """Return what the frozen part of a model should compute in."""
-    from pipeline.features.precision_guard import processor_has_bfloat16
-
     if recipe.runtime.precision != "auto":
         return "bfloat16" if recipe.runtime.precision == "mixed_bfloat16" else "float32"
     if devices.on_gpu:
@@ -216,9 +201,6 @@ def _features_precision(recipe: Recipe, devices: Devices) -> FeatureDtype:
 
 
 def _pixel_batches(recipe: Recipe, splits: Splits, layers: list[Any]) -> TrainingData:
-    from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
-    from pipeline.training.phases import TrainingData
-
     classes = len(splits.class_names)
 
     def training(first_epoch: int, epochs: int) -> Any:

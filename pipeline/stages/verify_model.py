@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from PIL import Image
+
+from pipeline.data.image_decoding import BadImageError
 from pipeline.errors import ModelError
 from pipeline.inference.fresh_process import FreshProcess
 
 logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from pipeline.data.splits import Split, Splits
     from pipeline.evaluation.predictions import Predictions
     from pipeline.inference.model_interface import ModelInterface
@@ -69,8 +71,6 @@ class ModelVerification:
             `reload/difference`, the largest between two probabilities, `reload/other_labels` and
             `reload/images`; nothing where the saved model could not be asked.
         """
-        import numpy as np
-
         if not self._process:
             return {}
         expected = judged.probabilities[_spread(len(judged))]
@@ -101,8 +101,6 @@ def _spread(count: int) -> list[int]:
 
 def _files(recipe: Recipe, split: Split, places: list[int], pictures: Path) -> list[Path]:
     """Return the files of images; those that came as arrays are written as PNG files."""
-    import numpy as np
-
     folder = _folder_of(recipe)
     if folder:
         return [Path(folder, split.names[place]) for place in places]
@@ -119,8 +117,6 @@ def _folder_of(recipe: Recipe) -> Path | None:
 
 
 def _written(image: np.ndarray, path: Path) -> Path:
-    from PIL import Image
-
     Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(path)
     return path
 
@@ -132,10 +128,6 @@ def image_reader(
 
     It raises BadImageError, as `predict` wants it.
     """
-    import numpy as np
-
-    from pipeline.data.image_decoding import BadImageError
-
     folder = _folder_of(recipe)
     if folder:
         return lambda place: interface.read(folder / split.names[place])

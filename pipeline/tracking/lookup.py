@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import mlflow.artifacts
+
 from pipeline.errors import UsageError
 from pipeline.suggestions import did_you_mean
 from pipeline.tracking.store import Store, error_summary
@@ -101,8 +103,6 @@ def files_of(store: Store, model: StoredModel) -> Iterator[Path]:
     Raises:
         UsageError: if they cannot be had.
     """
-    import mlflow.artifacts
-
     address = urlsplit(model.location)
     if address.scheme in ("", "file"):
         folder = Path(unquote(address.path))

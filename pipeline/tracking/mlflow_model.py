@@ -7,6 +7,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import mlflow.tensorflow
+import numpy as np
+from mlflow.models import Model, ModelSignature
+from mlflow.types.schema import AnyType, ColSpec, Schema, TensorSpec
+
 from pipeline.errors import ModelError
 
 if TYPE_CHECKING:
@@ -37,11 +42,6 @@ def write_model(
         column: the column of images that the served model takes.
         beside: is called with the folder of the model's file, to put there what the loader needs.
     """
-    import mlflow.tensorflow
-    import numpy as np
-    from mlflow.models import Model, ModelSignature
-    from mlflow.types.schema import AnyType, ColSpec, Schema, TensorSpec
-
     float32 = np.dtype("float32")
     mlflow.tensorflow.save_model(
         model,
@@ -75,8 +75,6 @@ def check_no_foreign_code(folder: Path, *, loader: str) -> None:
     Raises:
         ModelError: if MLflow would load it with another module, or with code that lies beside it.
     """
-    from mlflow.models import Model
-
     function = Model.load(str(folder)).flavors.get("python_function", {})
     if function.get("loader_module") != loader or function.get("code"):
         raise ModelError(

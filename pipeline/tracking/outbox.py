@@ -10,6 +10,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModelOutput,
+    Metric,
+    Param,
+    RunTag,
+)
+from mlflow.models import Model
+
 from pipeline.atomic_files import atomic_write
 
 Kind = Literal["metrics", "parameters", "tags", "dataset", "artifacts", "model", "state"]
@@ -51,8 +62,6 @@ def send_item(delivery: OutboxItem, *, client: Any, run_id: str, folder: Path) -
         run_id: the run that it belongs to.
         folder: the folder that its files lie in.
     """
-    from mlflow.entities import Metric, Param, RunTag
-
     body = delivery.body
     if delivery.kind == "metrics":
         rows = [
@@ -103,8 +112,6 @@ def read_outbox(path: Path) -> tuple[str, str, list[OutboxItem]]:
 
 
 def _send_dataset(body: dict[str, Any], client: Any, run_id: str) -> None:
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
     dataset = Dataset(
         name=body["name"],
         digest=body["digest"],
@@ -117,8 +124,6 @@ def _send_dataset(body: dict[str, Any], client: Any, run_id: str) -> None:
 
 
 def _send_model(folder: Path, client: Any, run_id: str) -> None:
-    from mlflow.models import Model
-
     logged = _logged_model(client, run_id)
     described = Model.load(str(folder / "MLmodel"))
     described.run_id, described.model_id = run_id, logged.model_id
@@ -130,8 +135,6 @@ def _send_model(folder: Path, client: Any, run_id: str) -> None:
 
 def _logged_model(client: Any, run_id: str) -> Any:
     """Return the run's model: the one that an earlier try has made, if there was one."""
-    from mlflow.entities import LoggedModelOutput
-
     run = client.get_run(run_id)
     experiment = run.info.experiment_id
     tried = client.search_logged_models([experiment], f"source_run_id = '{run_id}'", max_results=1)

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mlflow
+
 from pipeline.errors import TrackingError, first_line
 from pipeline.file_locks import file_lock
 from pipeline.secrets import MASK, mask_credentials
-from pipeline.shutdown import exit_on_signal
 from pipeline.tracking.liveness import mark_dead_runs
 
 FOLDER = "mlruns"
@@ -83,9 +84,6 @@ def open_store(uri: str | None) -> Store:
         if artifacts:
             artifacts.mkdir(parents=True, exist_ok=True)
         with store_lock(artifacts):
-            with exit_on_signal():
-                import mlflow
-
             logging.getLogger("mlflow").setLevel(logging.WARNING)  # its import sets the level
             if artifacts:
                 _create(artifacts.parent / _DATABASE)
@@ -199,7 +197,6 @@ def _create(path: Path) -> None:
     """Create the local database whole or not at all: a kill may come between its tables."""
     if path.exists():
         return
-    import mlflow
 
     scratch = path.with_name(f".new-{path.name}")
     scratch.unlink(missing_ok=True)

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mlflow.entities import Metric, Param, RunTag
+
 from pipeline.tracking.outbox import sanitize_metric_name
 from pipeline.tracking.run_logger import RunStatus
 from pipeline.tracking.store import Store, error_summary
@@ -123,8 +125,6 @@ class TrialRunWriter:
             self._left.pop(0)
 
     def _write(self, child: TrialRun) -> None:
-        from mlflow.entities import Metric, Param, RunTag
-
         start, end = int(child.start * 1000), int(child.end * 1000)
         run_id = self._ids.get(child.number)
         if run_id is None:

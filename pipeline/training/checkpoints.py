@@ -15,14 +15,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from pipeline.atomic_files import atomic_write
 
 logger = logging.getLogger(__name__)
 
-if TYPE_CHECKING:
-    import numpy as np
 
 _SHARE = 0.02  # of the time of training may go into writing checkpoints
 _KEPT = 2
@@ -136,8 +136,6 @@ class Checkpoints:
 
 
 def _to_bytes(checkpoint: Checkpoint) -> memoryview:
-    import numpy as np
-
     rest = {key: value for key, value in vars(checkpoint).items() if key not in _ARRAYS}
     arrays = {
         f"{name}.{i}": array
@@ -150,8 +148,6 @@ def _to_bytes(checkpoint: Checkpoint) -> memoryview:
 
 
 def _from_bytes(content: bytes) -> Checkpoint:
-    import numpy as np
-
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         arrays: dict[str, Any] = {name: [] for name in _ARRAYS}
         for key in file.files[1:]:

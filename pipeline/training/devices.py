@@ -6,6 +6,9 @@ import contextlib
 from dataclasses import dataclass
 from typing import Any
 
+import keras
+import tensorflow as tf
+
 from pipeline.errors import TrainingError
 from pipeline.training.training_config import DtypePolicy, RuntimeConfig
 
@@ -31,8 +34,6 @@ class Devices:
     @contextlib.contextmanager
     def scope(self) -> Any:
         """Build models in here."""
-        import keras
-
         keras.config.set_dtype_policy(self.precision)
         with self.strategy.scope() if self.strategy else contextlib.nullcontext():
             yield
@@ -44,8 +45,6 @@ def find_devices(runtime: RuntimeConfig) -> Devices:
     Raises:
         TrainingError: if the machine has no such device.
     """
-    import tensorflow as tf
-
     gpus = tf.config.list_physical_devices("GPU")
     if runtime.devices == "auto":
         names = tuple(f"GPU:{i}" for i in range(len(gpus))) or ("CPU:0",)
@@ -92,8 +91,6 @@ def _check_available(names: tuple[str, ...], gpu_count: int) -> None:
 
 def _split_cpu(names: tuple[str, ...]) -> None:
     """Divide the CPU into logical devices where more than one is asked for."""
-    import tensorflow as tf
-
     count = max((int(name[4:]) for name in names if name.startswith("CPU")), default=0) + 1
     if count == 1:
         return
@@ -122,6 +119,4 @@ def _precision(runtime: RuntimeConfig, gpus: list[Any]) -> tuple[DtypePolicy, st
 
 
 def _details(gpu: Any) -> dict[str, Any]:
-    import tensorflow as tf
-
     return dict(tf.config.experimental.get_device_details(gpu))

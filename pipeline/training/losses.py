@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
+
 from pipeline.training.training_config import Loss
 
 
 def loss_function(loss: Loss, *, label_smoothing: float) -> Any:
     """Return the Keras loss over probabilities."""
-    import keras
-
     if loss == "binary_cross_entropy":
         return keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing)
     return keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
@@ -18,8 +18,6 @@ def loss_function(loss: Loss, *, label_smoothing: float) -> Any:
 
 def running_metrics(loss: Loss, *, top_k: int | None) -> list[Any]:
     """Return new Keras metrics: `accuracy` and, if asked for, `top_k_accuracy`."""
-    import keras
-
     if loss == "binary_cross_entropy":
         return [keras.metrics.BinaryAccuracy(name="accuracy")]
     metrics: list[Any] = [keras.metrics.CategoricalAccuracy(name="accuracy")]

@@ -6,18 +6,28 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import keras
+
 from pipeline.shutdown import deferred_signals
-from pipeline.training import optimizers, schedules
+from pipeline.training import model_state, optimizers, schedules
+from pipeline.training.callbacks import (
+    BestEpoch,
+    OnEpochEnd,
+    RestoreState,
+    StopOnNaN,
+    StopOnSignal,
+    callback_state,
+)
 from pipeline.training.checkpoints import Checkpoint, Checkpoints
 from pipeline.training.losses import loss_function, running_metrics
 from pipeline.training.optimizers import OptimizerConfig
+from pipeline.training.progress_display import ProgressDisplay
 from pipeline.training.training_config import FineTuneConfig, TrainingConfig
 
 if TYPE_CHECKING:
-    import keras
     import tensorflow as tf
 
-    from pipeline.training.callbacks import BestEpoch, EpochMetrics
+    from pipeline.training.callbacks import EpochMetrics
     from pipeline.training.devices import Devices
 
 # With this many steps in one call of the compiled function, its overhead no longer shows.
@@ -103,9 +113,6 @@ def fit_phases(
     Raises:
         TrainingError: if the loss is no longer a number.
     """
-    from pipeline.training import model_state
-    from pipeline.training.callbacks import BestEpoch
-
     before = checkpoints.newest() if checkpoints else None
     best = BestEpoch(training.monitor)
     course = _EpochLog(best, checkpoints, on_epoch)
@@ -177,9 +184,6 @@ class _EpochLog:
         end: int,
     ) -> None:
         """Add an epoch of a phase that lasts until the epoch `end`, or until the model stops."""
-        from pipeline.training import model_state
-        from pipeline.training.callbacks import callback_state
-
         self.rows.append(row)
         self._seconds.append(seconds)
         if self._checkpoints:
@@ -233,10 +237,6 @@ def _fit(
     *,
     show_progress: bool,
 ) -> None:
-    from pipeline.training import model_state
-    from pipeline.training.callbacks import OnEpochEnd, RestoreState, StopOnNaN, StopOnSignal
-    from pipeline.training.progress_display import ProgressDisplay
-
     model, first = phase.model, len(course.rows)
     end = course.starts[-1] + phase.epochs
     if resumed:
@@ -276,8 +276,6 @@ def _fit(
 
 
 def _callbacks(optimizer: OptimizerConfig, training: TrainingConfig) -> list[Any]:
-    import keras
-
     found: list[Any] = []
     if optimizer.use_ema:  # comes first: it puts the averaged weights in place for the others
         found.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))

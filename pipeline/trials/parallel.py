@@ -13,6 +13,8 @@ import signal
 from multiprocessing import connection
 from typing import TYPE_CHECKING
 
+import tensorflow as tf
+
 from pipeline.trials.search_state import PendingTrial, Search
 from pipeline.trials.trial import TrialOutcome
 from pipeline.trials.worker_process import Order, work
@@ -162,6 +164,5 @@ def _gpus() -> list[str]:
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [name for name in named.split(",") if name]
-    import tensorflow as tf
 
     return [str(place) for place in range(len(tf.config.list_physical_devices("GPU")))]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.atomic_files import atomic_write
+from pipeline.evaluation import search_figures as figures
 from pipeline.recipe.loader import LoadedRecipe, dump_recipe, run_parameters, with_overrides
 from pipeline.secrets import mask_credentials, mask_secrets
 from pipeline.tracking.trial_runs import TrialRun
@@ -159,8 +160,6 @@ def record_table(rows: Sequence[dict[str, Any]], run_logger: RunLogger) -> None:
 
 def record_figures_of(search: Search, loaded: LoadedRecipe, run_logger: RunLogger) -> None:
     """Record pictures of a search, where there is more than one trial to show."""
-    from pipeline.evaluation import search_figures as figures
-
     scored = [done for done in search.done if done.outcome.score is not None]
     if len(scored) < 2:
         return

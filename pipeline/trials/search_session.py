@@ -14,6 +14,8 @@ from pipeline.errors import DataError, UsageError
 from pipeline.file_locks import try_lock
 from pipeline.recipe.loader import LoadedRecipe, flatten, masked_values
 from pipeline.secrets import mask_secrets
+from pipeline.tracking import run_logger as recording
+from pipeline.tracking.store import open_store
 from pipeline.trials.journal import FOLDER, Event, Journal, header_of, is_finished
 
 logger = logging.getLogger(__name__)
@@ -65,9 +67,6 @@ def session(
         UsageError: if there is no such search, another process has it, or the recipe has changed.
         TrackingError: if the store cannot be used.
     """
-    from pipeline.tracking import run_logger as recording
-    from pipeline.tracking.store import open_store
-
     recipe = loaded.recipe
     folder = _folder(path, resume, start_new)
     store = open_store(recipe.tracking.uri)

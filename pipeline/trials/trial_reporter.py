@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.trials.search_display import SearchDisplay
 from pipeline.trials.search_logging import trial_run
-from pipeline.trials.search_state import Search
+from pipeline.trials.search_state import FinishedTrial, Search
 from pipeline.trials.trial import TrialOutcome
 
 if TYPE_CHECKING:
@@ -57,8 +57,6 @@ class TrialReporter:
 
     def interrupted(self, task: PendingTrial) -> None:
         """Report a trial that was interrupted; when it is run again it takes the same run."""
-        from pipeline.trials.search_state import FinishedTrial
-
         self._children.put(
             trial_run(
                 FinishedTrial(task.number, task.values, TrialOutcome("KILLED")),

@@ -7,6 +7,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from pipeline.data.sources import SOURCES
+from pipeline.evaluation.metrics import classification_metrics, to_probabilities
+from pipeline.features.cached_features import head_outputs
+from pipeline.models import transfer
+from pipeline.stages.evaluate_splits import predict_split
+from pipeline.stages.train_model import compute_head_inputs, train_head, train_model
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -32,8 +39,6 @@ class TrialTrainer:
         Raises:
             DataError: if they are not what the recipe says they are.
         """
-        from pipeline.data.sources import SOURCES
-
         key = _key(recipe.data.model_dump(mode="json", exclude={"batch_size", "augmentation"}))
         return _shared(self._splits, key, lambda: SOURCES[recipe.data.source].load(recipe.data))
 
@@ -45,8 +50,6 @@ class TrialTrainer:
         Raises:
             PipelineError: if the model cannot be built or trained.
         """
-        from pipeline.evaluation.metrics import classification_metrics
-
         splits = self.splits(recipe)
         predicted, history = self._predictions(recipe, splits, on_epoch)
         values = classification_metrics(
@@ -65,12 +68,6 @@ class TrialTrainer:
         self, recipe: Recipe, splits: Splits, on_epoch: OnEpoch
     ) -> tuple[np.ndarray, Any]:
         """Train; return the probabilities of the validation images and what happened."""
-        from pipeline.evaluation.metrics import to_probabilities
-        from pipeline.features.cached_features import head_outputs
-        from pipeline.models import transfer
-        from pipeline.stages.evaluate_splits import predict_split
-        from pipeline.stages.train_model import train_head, train_model
-
         if isinstance(recipe.model, transfer.TransferConfig) and not recipe.training.fine_tune:
             activations = self._activations_of(recipe, splits)
             head, history = train_head(recipe, splits, activations, on_epoch=on_epoch)
@@ -80,8 +77,6 @@ class TrialTrainer:
 
     def _activations_of(self, recipe: Recipe, splits: Splits) -> HeadInputs:
         """Return what the heads of a recipe are trained on; as `features` keeps it on the disk."""
-        from pipeline.stages.train_model import compute_head_inputs
-
         data, model, training = recipe.data, recipe.model, recipe.training
         varied = bool(data.augmentation)
         key = _key(

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from logging.handlers import QueueHandler
 from typing import Any
 
+from pipeline.recipe.loader import check_document
 from pipeline.recipe.yaml_reader import Document
 from pipeline.trials.pruning import StoppingRule
+from pipeline.trials.trial import run_trial
+from pipeline.trials.trial_trainer import TrialTrainer
 
 
 @dataclass(frozen=True)
@@ -27,19 +30,17 @@ class Order:
 class _SendToParent(QueueHandler):
     """Sends log records over a connection, which stands in for the queue."""
 
+    def __init__(self, connection: Any) -> None:
+        super().__init__(connection)
+        self._connection = connection
+
     def enqueue(self, record: logging.LogRecord) -> None:
-        self.queue.send(("log", record))
+        self._connection.send(("log", record))
 
 
 def work(orders: Any) -> None:
     """Run trials until the process that gives them is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gives them
-    from pipeline import backend
-    from pipeline.recipe.loader import check_document
-    from pipeline.trials.trial import run_trial
-    from pipeline.trials.trial_trainer import TrialTrainer
-
-    backend.load_backend()
     logging.getLogger("pipeline").addHandler(_SendToParent(orders))
     logging.getLogger("pipeline").setLevel(logging.INFO)
     bench = TrialTrainer()

@@ -8,10 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import backend
 from pipeline.errors import TrainingError, UsageError
 from pipeline.recipe.loader import LoadedRecipe, load_recipe
 from pipeline.shutdown import graceful_shutdown
+from pipeline.stages.log_run import log_dataset, log_failure, log_interruption
+from pipeline.tracking.trial_runs import TrialRunWriter
+from pipeline.trials import search_logging
+from pipeline.trials.distributed import run_as_chief, work_for_chief
+from pipeline.trials.parallel import run_in_parallel
+from pipeline.trials.search_display import SearchDisplay
+from pipeline.trials.search_session import images_are_the_same, session
+from pipeline.trials.search_state import Search
+from pipeline.trials.sequential import run_sequentially
+from pipeline.trials.trial_reporter import TrialReporter
+from pipeline.trials.trial_trainer import TrialTrainer
 from pipeline.tuning.tuning_config import TuningConfig
 from pipeline.tuning.worker_role import WorkerRole
 from pipeline.workflows.single_run import RunResult, run
@@ -75,16 +85,6 @@ def tune(
         KeyboardInterrupt: if it is interrupted; in MLflow it is KILLED.
     """
     tuning = _tuning_of(loaded, path)
-    backend.load_backend()
-    from pipeline.stages.log_run import log_dataset, log_failure, log_interruption
-    from pipeline.trials import search_logging
-    from pipeline.trials.distributed import run_as_chief
-    from pipeline.trials.parallel import run_in_parallel
-    from pipeline.trials.search_session import images_are_the_same, session
-    from pipeline.trials.search_state import Search
-    from pipeline.trials.sequential import run_sequentially
-    from pipeline.trials.trial_trainer import TrialTrainer
-
     with session(loaded, path, resume=resume, start_new=start_new) as opened:
         run_logger, journal = opened.run_logger, opened.journal
 
@@ -154,8 +154,6 @@ def work(loaded: LoadedRecipe, path: Path, place: WorkerRole) -> int:
         PipelineError: if the images are others, or the chief does not answer.
     """
     _tuning_of(loaded, path)
-    backend.load_backend()
-    from pipeline.trials.distributed import work_for_chief
 
     return work_for_chief(loaded, place)
 
@@ -171,10 +169,6 @@ def _tuning_of(loaded: LoadedRecipe, path: Path) -> TuningConfig:
 
 def _run_trials(search: Any, opened: Any, run: Callable[[Any], None]) -> int:
     """Run what is left of a search; return how many trials could not be written to the store."""
-    from pipeline.tracking.trial_runs import TrialRunWriter
-    from pipeline.trials.search_display import SearchDisplay
-    from pipeline.trials.trial_reporter import TrialReporter
-
     display = SearchDisplay(search)
     children = TrialRunWriter(opened.store, opened.run_logger.run_id)
     reporter = TrialReporter(search, children, opened.run_logger, display)

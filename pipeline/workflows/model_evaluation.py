@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from pipeline.data.image_decoding import read_image_file
 from pipeline.data.labelled_directory import find_labelled_files
 from pipeline.errors import DataError
+from pipeline.evaluation import predictions
+from pipeline.evaluation.metrics import classification_metrics
+from pipeline.evaluation.predictions import Predictions
+from pipeline.evaluation.report_page import Report, render_report
 from pipeline.inference.classifier import Classifier
-from pipeline.inference.input_files import FileImages
+from pipeline.inference.file_images import FileImages
 from pipeline.inference.prediction import Prediction, predict
 from pipeline.stages.log_run import log_report
+from pipeline.stages.run_report import build_split_report, heat_map_function
+from pipeline.tracking import run_logger as recording
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from pipeline.evaluation.predictions import Predictions
     from pipeline.evaluation.report_page import RenderedReport
     from pipeline.tracking.lookup import StoredModel
     from pipeline.tracking.store import Store
@@ -56,12 +63,6 @@ def evaluate(classifier: Classifier, folder: Path, *, shown: ShowProgress) -> Ex
     Raises:
         DataError: if the folder's classes are not the model's, or no file can be read.
     """
-    import numpy as np
-
-    from pipeline.data.image_decoding import read_image_file
-    from pipeline.evaluation.metrics import classification_metrics
-    from pipeline.evaluation.predictions import Predictions
-
     names = classifier.interface.class_names
     files, labels = find_labelled_files(folder, names)
     digests: dict[Path, str] = {}
@@ -107,11 +108,6 @@ def log_external_evaluation(
     Raises:
         TrackingError: if the store does not take it.
     """
-    import json
-
-    from pipeline.evaluation import predictions
-    from pipeline.tracking import run_logger as recording
-
     given = evaluation.predictions
     count = len(given)
     run_logger = recording.start_run(
@@ -155,11 +151,6 @@ def _report(
     metrics: Mapping[str, float],
     left_out: Mapping[str, str],
 ) -> RenderedReport:
-    import numpy as np
-
-    from pipeline.evaluation.report_page import Report, render_report
-    from pipeline.stages.run_report import build_split_report, heat_map_function
-
     names = given.class_names
     split = build_split_report(
         images,

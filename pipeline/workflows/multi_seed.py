@@ -8,10 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import backend
+import numpy as np
+
+from pipeline.evaluation.intervals import spread_over_runs
 from pipeline.recipe.loader import LoadedRecipe, load_recipe, run_parameters
 from pipeline.secrets import mask_secrets
 from pipeline.shutdown import graceful_shutdown
+from pipeline.stages.log_run import log_failure, log_interruption
+from pipeline.tracking import run_logger as recording
+from pipeline.tracking.store import open_store
 from pipeline.workflows.single_run import RunResult, run
 
 logger = logging.getLogger(__name__)
@@ -55,11 +60,6 @@ def run_seeds(path: Path, overrides: tuple[str, ...], count: int) -> SeedsResult
     first = load_recipe(path, overrides)
     seeds = range(first.recipe.seed, first.recipe.seed + count)
     recipes = [load_recipe(path, (*overrides, f"seed={seed}")) for seed in seeds]
-    backend.load_backend()
-    from pipeline.stages.log_run import log_failure, log_interruption
-    from pipeline.tracking import run_logger as recording
-    from pipeline.tracking.store import open_store
-
     recipe = first.recipe
     name = mask_secrets(recipe.name, first.secrets)
     parent = recording.start_run(
@@ -90,10 +90,6 @@ def _run(loaded: LoadedRecipe, seeds: range, parent: str) -> RunResult:
 
 def _spreads(runs: list[RunResult]) -> dict[str, Spread]:
     """Return the spread of every final metric that all runs have, but for those of classes."""
-    import numpy as np
-
-    from pipeline.evaluation.intervals import spread_over_runs
-
     names = [
         name
         for name in runs[0].metrics

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline import backend
 from pipeline.console import hide_secrets
 from pipeline.data.sources import SOURCES
 from pipeline.errors import DataError, DivergedError
@@ -40,6 +39,9 @@ from pipeline.stages.run_report import build_report
 from pipeline.stages.train_model import train_model
 from pipeline.stages.verify_model import ModelVerification, model_verification
 from pipeline.stopwatch import Stopwatch
+from pipeline.tracking import resumable_runs
+from pipeline.tracking import run_logger as recording
+from pipeline.tracking.store import checkpoint_directory, open_store
 from pipeline.training.checkpoints import Checkpoints
 
 logger = logging.getLogger(__name__)
@@ -89,35 +91,39 @@ class RunResult:
     registered: RegisteredModel | None
 
 
-def run(loaded: LoadedRecipe, *, resume: str | None = None, parent: str | None = None) -> RunResult:
+def run(
+    loaded: LoadedRecipe,
+    *,
+    resume: str | None = None,
+    parent: str | None = None,
+    stopwatch: Stopwatch | None = None,
+) -> RunResult:
     """Train, evaluate and log what a recipe describes.
 
     Args:
         loaded: the recipe, and what it was read from.
         resume: the id of a run that was interrupted, or `latest`, to go on with it.
         parent: the id of the run that a new one is under, if any.
+        stopwatch: has the seconds of stages before this one, such as imports.
 
     Raises:
         PipelineError: if the run fails; in MLflow it is FAILED, with the reason.
         KeyboardInterrupt: if it is interrupted; in MLflow it is KILLED.
     """
     with model_verification(loaded.recipe) as check:
-        return _run(loaded, check, resume=resume, parent=parent)
+        return _run(loaded, check, stopwatch or Stopwatch(), resume=resume, parent=parent)
 
 
 def _run(
     loaded: LoadedRecipe,
     check: ModelVerification,
+    watch: Stopwatch,
     *,
     resume: str | None,
     parent: str | None,
 ) -> RunResult:
-    watch = Stopwatch()
     recipe = loaded.recipe
     hide_secrets(loaded.secrets)
-    with watch.stage("import"):
-        backend.load_backend()
-        from pipeline.tracking.store import checkpoint_directory, open_store
     with watch.stage("store"):
         store = open_store(recipe.tracking.uri)
         run_logger = _begun(loaded, store, resume, parent)
@@ -207,10 +213,6 @@ def _run(
 
 def _begun(loaded: LoadedRecipe, store: Store, resume: str | None, parent: str | None) -> RunLogger:
     """Return the record of a new run, or of the one that goes on."""
-    from pipeline.tracking import resumable_runs
-    from pipeline.tracking import run_logger as recording
-    from pipeline.tracking.store import checkpoint_directory
-
     recipe = loaded.recipe
     hide_secrets(loaded.secrets)
     experiment = mask_secrets(recipe.tracking.experiment or recipe.name, loaded.secrets)
