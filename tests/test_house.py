@@ -115,6 +115,53 @@ def test_imports_point_one_way(path: Path) -> None:
         assert rooms <= ARROWS[room] | FOUNDATIONS
 
 
+def test_no_file_is_too_long_to_read_in_one_sitting() -> None:
+    lengths = {path.name: len(path.read_text("utf-8").splitlines()) for path in files()}
+    assert {name: length for name, length in lengths.items() if length > 400} == {}
+
+
+def test_one_name_is_one_module_and_one_class() -> None:
+    names: dict[str, set[str]] = {}
+    for path in files():
+        if path.stem == "__init__":
+            continue
+        names.setdefault(path.stem, set()).add(str(path))
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                names.setdefault(node.name, set()).add(str(path))
+    assert {name: places for name, places in names.items() if len(places) > 1} == {}
+
+
+def test_only_what_light_commands_load_imports_inside_functions() -> None:
+    code = (
+        "import sys; from pipeline.cli import main; assert main(sys.argv[1:]) == 0; "
+        "print(*(name for name in sys.modules if name.startswith('pipeline')))"
+    )
+    recipes = [str(path) for path in (PACKAGE.parent / "recipes").glob("*.yaml")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, "validate", *recipes],
+        capture_output=True,
+        text=True,
+        cwd=PACKAGE.parent,
+        check=True,
+    )
+    light = set(done.stdout.split())
+    for path in files():
+        module = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        functions = (
+            node
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+            if isinstance(node, ast.FunctionDef)
+        )
+        inside = [
+            ast.unparse(node)
+            for function in functions
+            for node in ast.walk(function)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
+        assert not inside or module.removesuffix(".__init__") in light, (module, inside)
+
+
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_one_room_alone_imports_each_heavy_library(path: Path) -> None:
     libraries = {name.split(".")[0] for name in imports_of(path)}
