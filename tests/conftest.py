@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from pipeline.tracking import store
 
 if TYPE_CHECKING:
     from pipeline.workflows.single_run import RunResult
@@ -85,6 +88,25 @@ def runs_are_not_verified() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def create_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], None]]:
+    """Copy a local store's database from the first one: MLflow takes a second to create each.
+
+    Yields:
+        What creates a database from nothing.
+    """
+    create, first = store._create, tmp_path_factory.mktemp("store") / "mlflow.db"
+
+    def copy(path: Path) -> None:
+        if not path.exists():
+            create(first)
+            shutil.copy(first, path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "_create", copy)
+        yield create
+
+
 @pytest.fixture(scope="session")
 def digits_run(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     """A run called `digits`, finished in a store of its own, which `tracking_uri` names."""
@@ -112,8 +134,8 @@ def digits_model(digits_run: RunResult) -> Path:
     from pipeline.tracking.mlflow_model import DATA
     from pipeline.tracking.store import open_store
 
-    store = open_store(digits_run.tracking_uri)
-    with files_of(store, find_model(store, digits_run.run_id)) as folder:
+    opened = open_store(digits_run.tracking_uri)
+    with files_of(opened, find_model(opened, digits_run.run_id)) as folder:
         return folder / DATA
 
 

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -14,6 +15,14 @@ import pytest
 
 from pipeline.errors import TrackingError
 from pipeline.tracking import store
+
+
+@pytest.fixture(autouse=True)
+def databases_are_created(
+    create_database: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Create databases from nothing, as users do."""
+    monkeypatch.setattr(store, "_create", create_database)
 
 
 def test_the_store_is_below_the_working_folder(in_empty_folder: Path) -> None:
