@@ -33,20 +33,23 @@ def command(run: str, data: Path, uri: str | None) -> None:
         from pipeline.tracking.lookup import files_of, find_model
         from pipeline.tracking.mlflow_model import DATA
         from pipeline.tracking.store import open_store
-        from pipeline.workflows.model_evaluation import PREFIX, evaluate, log_external_evaluation
+        from pipeline.workflows.model_evaluation import PREFIX, evaluate_and_log
 
     store = open_store(uri)
     model = find_model(store, run)
     with files_of(store, model) as folder:
-        found = evaluate(classifiers.load_classifier(folder / DATA), data, shown=show_progress)
-    for name, reason in found.left_out.items():
-        logger.info(f"Left out {name}: {reason}")
-    run_id = log_external_evaluation(found, data, store=store, model=model)
-    values = {name.removeprefix(f"{PREFIX}_"): value for name, value in found.metrics.items()}
+        evaluation, run_id = evaluate_and_log(
+            classifiers.load_classifier(folder / DATA),
+            data,
+            store=store,
+            model=model,
+            show_progress=show_progress,
+        )
+    values = {name.removeprefix(f"{PREFIX}_"): value for name, value in evaluation.metrics.items()}
     click.echo(
         f"{model.run_name} on {data}: accuracy {values['accuracy']:.4f} "
         f"({values['accuracy_low']:.3f} to {values['accuracy_high']:.3f})  "
         f"f1_macro {values['f1_macro']:.4f}  log_loss {values['log_loss']:.4f}  "
-        f"of {len(found.predictions):,} images"
+        f"of {len(evaluation.predictions):,} images"
     )
     click.echo(f"  run {run_id} in {store.uri}")
