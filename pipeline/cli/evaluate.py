@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import click
@@ -11,23 +10,21 @@ from pipeline.backend import quiet_imports
 from pipeline.cli.options import run_argument, uri_option
 from pipeline.cli.prediction_progress import show_progress
 
-logger = logging.getLogger(__name__)
 
-
-@click.command("evaluate")
+@click.command("evaluate", epilog="Example: pipeline evaluate latest --data more_photographs")
 @run_argument
 @click.option(
     "--data",
     required=True,
     type=click.Path(path_type=Path),
-    help="A folder with a folder a class, called as the model's classes are.",
+    help="Directory with one sub-directory per class, named like the model's classes.",
 )
 @uri_option
 def command(run: str, data: Path, uri: str | None) -> None:
-    """Judge a run's model by other images.
+    """Evaluate a run's model on another dataset.
 
-    The metrics, the predictions and the report become a child run of it. A file that
-    cannot be read is left out, named and counted."""
+    Metrics, predictions and report become a child run of that run. Files that cannot be read are
+    left out with a warning."""
     with quiet_imports():
         from pipeline.inference import classifier as classifiers
         from pipeline.tracking.lookup import files_of, find_model
@@ -50,6 +47,6 @@ def command(run: str, data: Path, uri: str | None) -> None:
         f"{model.run_name} on {data}: accuracy {values['accuracy']:.4f} "
         f"({values['accuracy_low']:.3f} to {values['accuracy_high']:.3f})  "
         f"f1_macro {values['f1_macro']:.4f}  log_loss {values['log_loss']:.4f}  "
-        f"of {len(evaluation.predictions):,} images"
+        f"on {len(evaluation.predictions):,} images"
     )
     click.echo(f"  run {run_id} in {store.uri}")

@@ -149,7 +149,9 @@ def log_label_errors(label_errors: Sequence[SuspectedLabel], run_logger: RunLogg
     run_logger.log_metrics({"images/label_errors": float(len(label_errors))})
     if label_errors:
         listed = [asdict(one) for one in label_errors]
-        run_logger.log_artifacts(lambda directory: _write_json(directory / "label_errors.json", listed))
+        run_logger.log_artifacts(
+            lambda directory: _write_json(directory / "label_errors.json", listed)
+        )
 
 
 def _write_json(path: Path, value: Any) -> None:

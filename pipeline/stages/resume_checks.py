@@ -28,7 +28,9 @@ def save_origin(directory: Path, loaded: LoadedRecipe) -> None:
         TrackingError: if it cannot be written.
     """
     versions = {name: version(name) for name in _ENGINES}
-    _write(directory, {"recipe": run_parameters(loaded.recipe, loaded.secrets), "versions": versions})
+    _write(
+        directory, {"recipe": run_parameters(loaded.recipe, loaded.secrets), "versions": versions}
+    )
 
 
 def check_same_recipe(directory: Path, loaded: LoadedRecipe) -> None:
@@ -72,7 +74,8 @@ def check_same_images(directory: Path, digest: str) -> None:
     if before != digest:
         raise DataError(
             f"The images have changed since run {directory.name} was started: their digest was "
-            f"{before[:12]}, and is {digest[:12]}. Restore them, or start a new run without --resume."
+            f"{before[:12]}, and is {digest[:12]}. Restore them, or start a new run without "
+            "--resume."
         )
     _write(directory, origin)
 
@@ -88,8 +91,8 @@ def _read(directory: Path) -> dict[str, Any]:
         origin: dict[str, Any] = json.loads((directory / _ORIGIN).read_bytes())
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"Cannot resume run {directory.name}: {directory / _ORIGIN} cannot be read: {error}. Start a "
-            "new run without --resume."
+            f"Cannot resume run {directory.name}: {directory / _ORIGIN} cannot be read: {error}. "
+            "Start a new run without --resume."
         ) from None
     return origin
 
@@ -100,6 +103,6 @@ def _write(directory: Path, origin: dict[str, Any]) -> None:
         atomic_write(directory / _ORIGIN, json.dumps(origin, indent=1).encode())
     except OSError as error:
         raise TrackingError(
-            f"Cannot write to {directory}: {error.strerror or error}. It is for the run's checkpoints. "
-            "Free disk space, or start the run in a directory that you may write to."
+            f"Cannot write to {directory}: {error.strerror or error}. It is for the run's "
+            "checkpoints. Free disk space, or start the run in a directory that you may write to."
         ) from None

@@ -78,7 +78,11 @@ def build_report(
     if splits.test:
         test = judgement.predictions["test"]
         metrics = strip_prefix(judgement.metrics, "test")
-        reports.append(SplitReport("test", "test", "The test split is evaluated once, at the end.", test, metrics))
+        reports.append(
+            SplitReport(
+                "test", "test", "The test split is evaluated once, at the end.", test, metrics
+            )
+        )
     described = Report(
         title=loaded.recipe.name,
         description=loaded.recipe.description,

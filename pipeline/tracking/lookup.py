@@ -117,7 +117,8 @@ def files_of(store: Store, model: StoredModel) -> Iterator[Path]:
             )
         except Exception as error:  # the network, the server or the disk
             raise UsageError(
-                f"The files of {model.uri} cannot be had from {model.location}: {error_summary(error)}"
+                f"The files of {model.uri} are not available at {model.location}: "
+                f"{error_summary(error)}"
             ) from None
         yield Path(path)
 

@@ -31,8 +31,8 @@ class RunLog(logging.FileHandler):
     def format(self, record: logging.LogRecord) -> str:
         return mask_secrets(super().format(record), self._secrets)
 
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Go on without the message: the disk may be full."""
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Continue without the message: the disk may be full."""
 
     def close(self) -> None:
         if self in self._logger.handlers:

@@ -187,9 +187,13 @@ class RunLogger:
         )
         self._log.emit(record)
         self._log.close()
-        path = Path(self._log.baseFilename)
+        log = Path(self._log.baseFilename)
+
+        def write(directory: Path) -> None:
+            shutil.copy(log, directory)
+
         with contextlib.suppress(OSError):  # the disk is full
-            self.log_artifacts(lambda directory: path.rename(directory / FILE_NAME) and None)
+            self.log_artifacts(write)
 
     def _keep_unsent(self) -> None:
         if not self._queue:
@@ -199,9 +203,7 @@ class RunLogger:
         message = f"Some logs could not be sent to {self.uri}"
         try:
             self._liveness.release(move_to=self.outbox)
-            write_outbox(
-                list(self._queue), directory=self.outbox, run_id=self.run_id, uri=self.uri
-            )
+            write_outbox(list(self._queue), directory=self.outbox, run_id=self.run_id, uri=self.uri)
         except OSError as error:
             logger.error(
                 f"{message}, and cannot be kept in {self.outbox}: {error.strerror or error}."
@@ -309,9 +311,7 @@ def start_run(
         run = store.client.create_run(number, run_name=store.mask(name), tags=tags)
     except Exception as error:
         lock.release()
-        raise TrackingError(
-            f"Cannot start a run in {store.uri}: {error_summary(error)}"
-        ) from None
+        raise TrackingError(f"Cannot start a run in {store.uri}: {error_summary(error)}") from None
     return RunLogger(store, run, lock)
 
 

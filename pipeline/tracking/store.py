@@ -1,4 +1,4 @@
-"""The tracking store: mlruns/mlflow.db and mlruns/artifacts in the working directory, or a server."""
+"""The tracking store: mlruns/ in the working directory, or an MLflow server."""
 
 from __future__ import annotations
 

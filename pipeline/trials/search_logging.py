@@ -112,15 +112,8 @@ def log_search(search: Search, loaded: LoadedRecipe, run_logger: RunLogger) -> N
     run_logger.log_params(
         {
             **run_parameters(loaded.recipe, loaded.secrets),
-            **{
-                f"tuning.{key}": _text(value)
-                for key, value in described.items()
-                if key != "space"
-            },
-            **{
-                f"space.{path}": _text(keys)
-                for path, keys in described["space"].items()
-            },
+            **{f"tuning.{key}": _text(value) for key, value in described.items() if key != "space"},
+            **{f"space.{path}": _text(keys) for path, keys in described["space"].items()},
         }
     )
     run_logger.set_tags(
@@ -204,9 +197,7 @@ def _columns(
             columns[path] = [search.value_at(done.number, path) for done in scored]
         else:
             columns[path] = [search.choice_at(done.number, path) for done in scored]
-            columns[path] = [
-                None if value is None else _label(value) for value in columns[path]
-            ]
+            columns[path] = [None if value is None else _label(value) for value in columns[path]]
     return columns
 
 

@@ -108,8 +108,9 @@ def check_same_images(journal: Journal, digest: str) -> None:
         journal.append("images", digest=digest)
     elif known["digest"] != digest:
         raise DataError(
-            "The images have changed since the search was started, so its trials cannot be compared "
-            "with new ones. Restore the images to resume it, or start a new search with --new."
+            "The images have changed since the search was started, so its trials cannot be "
+            "compared with new ones. Restore the images to resume it, or start a new search with "
+            "--new."
         )
 
 

@@ -182,7 +182,7 @@ def _report(
         metrics,
         prefix=PREFIX,
         title=directory.name,
-        note="Not used for training or for choosing the epoch, unless it shares images with that data.",
+        note="The model was not trained on this dataset, unless the datasets share images.",
         heat_maps=heat_map_function(classifier.model, images),
     )
     return render_report(

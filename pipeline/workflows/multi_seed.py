@@ -79,7 +79,7 @@ def run_seeds(path: Path, overrides: tuple[str, ...], count: int) -> SeedsResult
 
 
 def _spreads(runs: Sequence[RunResult]) -> dict[str, Spread]:
-    """Return the spread of every final metric that all runs have, except those of single classes."""
+    """Return the spread of each final metric that all runs have, except those of one class."""
     names = [
         name
         for name in runs[0].metrics
