@@ -16,7 +16,7 @@ from pipeline.inference import pyfunc_model
 from pipeline.tracking import model_server
 from pipeline.tracking.lookup import files_of, find_model
 from pipeline.tracking.mlflow_model import check_no_foreign_code
-from pipeline.tracking.mlflow_server import free_port, stop
+from pipeline.tracking.mlflow_server import free_port
 from pipeline.tracking.store import open_store
 from pipeline.workflows.single_run import RunResult
 
@@ -32,12 +32,9 @@ def test_the_request_in_the_readme_is_answered(
     store = open_store(digits_run.tracking_uri)
     port = free_port(5700)
     with files_of(store, find_model(store, "latest")) as folder:
-        process = model_server.start(folder, store, port, loader=pyfunc_model.__name__)
-        try:
+        with model_server.serve(folder, store, port, loader=pyfunc_model.__name__):
             command = request.replace("127.0.0.1:5001", f"127.0.0.1:{port}")
             done = subprocess.run(["bash", "-c", command], capture_output=True, check=True)
-        finally:
-            stop(process)
     (answer,) = json.loads(done.stdout)["predictions"]
     assert answer["class"] == "3"
     assert answer["error"] == ""
