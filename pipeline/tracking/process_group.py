@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 
-_GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+_GRACE = 3.0  # seconds between SIGTERM and SIGKILL
 
 
 def run_group(command: Sequence[str]) -> None:

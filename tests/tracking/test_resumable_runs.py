@@ -106,7 +106,7 @@ def test_the_outbox_of_a_run_is_sent_before_it_resumes(
 ) -> None:
     run_logger = started(store)
     with monkeypatch.context() as patch:
-        patch.setattr(recording, "_RETRY_SECONDS", 0.01)
+        patch.setattr(run_loggers, "_RETRY_SECONDS", 0.01)
         patch.setattr(store.client, "log_batch", lambda *_, **__: 1 / 0)
         run_logger.log_metrics({"epoch/loss": 0.5}, step=1)
         run_logger.end("KILLED")
