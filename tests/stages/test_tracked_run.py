@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,15 @@ from pipeline.stages.tracked_run import tracked_run
 from pipeline.tracking.store import newest_run, open_store
 
 logger = logging.getLogger("pipeline.tests")
+
+
+def run_and_raise(
+    error: BaseException, on_stop: Callable[[Exception | None], None] = lambda _: None
+) -> None:
+    """Raise an error in a run."""
+    with tracked_run(open_store(None), experiment="ants", name="a run") as tracked:
+        tracked.on_stop = on_stop
+        raise error
 
 
 def log_of(run: Any) -> list[str]:
@@ -44,12 +54,8 @@ def test_a_block_that_ends_is_a_finished_run(in_empty_folder: Path) -> None:
 
 def test_an_error_is_explained_and_fails_the_run(in_empty_folder: Path) -> None:
     stopped: list[Exception | None] = []
-    with (
-        pytest.raises(PipelineError, match="Out of memory: 3 GiB") as failed,
-        tracked_run(open_store(None), experiment="ants", name="a run") as tracked,
-    ):
-        tracked.on_stop = stopped.append
-        raise MemoryError("3 GiB")
+    with pytest.raises(PipelineError, match="Out of memory: 3 GiB") as failed:
+        run_and_raise(MemoryError("3 GiB"), stopped.append)
     assert stopped == [failed.value]
     run = newest_run(open_store(None))
     assert (run.info.status, run.data.tags["reason"]) == ("FAILED", str(failed.value))
@@ -62,12 +68,8 @@ def test_an_unknown_error_stays_and_fails_the_run_even_if_saving_fails(
     def fail(_: Exception | None) -> None:
         raise OSError("no space")
 
-    with (
-        pytest.raises(OSError, match="no space"),
-        tracked_run(open_store(None), experiment="ants", name="a run") as tracked,
-    ):
-        tracked.on_stop = fail
-        raise ZeroDivisionError("by zero")
+    with pytest.raises(OSError, match="no space"):
+        run_and_raise(ZeroDivisionError("by zero"), fail)
     run = newest_run(open_store(None))
     assert run.info.status == "FAILED"
     assert run.data.tags["reason"] == "ZeroDivisionError: by zero"
@@ -79,12 +81,8 @@ def test_an_interruption_kills_the_run_and_it_can_be_resumed(
     monkeypatch.setattr(lifecycle, "_SECONDS_TO_SEND", 60.0)
     store = open_store(None)
     stopped: list[Exception | None] = []
-    with (
-        pytest.raises(KeyboardInterrupt),
-        tracked_run(store, experiment="ants", name="a run") as tracked,
-    ):
-        tracked.on_stop = stopped.append
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        run_and_raise(KeyboardInterrupt(), stopped.append)
     assert stopped == [None]
     run = newest_run(store)
     assert (run.info.status, run.data.tags["reason"]) == ("KILLED", "interrupted")

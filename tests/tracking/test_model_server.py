@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import re
@@ -53,11 +54,11 @@ def test_the_request_in_the_readme_is_answered(
 
 def post(port: int, body: str, **headers: str) -> tuple[int, str]:
     """Send images; return the HTTP status and the body of the answer."""
-    connection = http.client.HTTPConnection(mlflow_server.HOST, port)
     headers = {"Content-Type": "application/json", **headers}
-    connection.request("POST", "/invocations", body, headers)
-    answer = connection.getresponse()
-    return answer.status, answer.read().decode()
+    with contextlib.closing(http.client.HTTPConnection(mlflow_server.HOST, port)) as connection:
+        connection.request("POST", "/invocations", body, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
 
 
 @pytest.mark.parametrize("number", ["1e400", "1" + 400 * "0"], ids=["float", "integer"])

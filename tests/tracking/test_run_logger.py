@@ -10,13 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient
 from mlflow.models import Model
 
 from pipeline.cli import main
 from pipeline.tracking import run_logger as run_loggers
-from pipeline.tracking import tracking_ui
-from pipeline.tracking.mlflow_server import HOST, free_port
 from pipeline.tracking.run_logger import RunLogger
 from pipeline.tracking.store import Store, open_store
 from pipeline.tracking.trial_runs import TrialRun, logged_trials
@@ -103,28 +100,6 @@ def test_everything_reaches_the_store(in_empty_folder: Path) -> None:
     assert [(metric.step, metric.value) for metric in history] == [(1, 0.5), (2, 0.25)]
     assert [item.path for item in client.list_artifacts(run_logger.run_id)] == ["names.txt"]
     assert run.inputs.dataset_inputs[0].dataset.digest == "a" * 36
-
-
-def log_very_much(store: Store) -> Any:
-    """Log more of everything than a store accepts at once, and return the run."""
-    run_logger = run_loggers.start_run(store, experiment="ants", name="a run")
-    run_logger.log_params({f"key.{i}": str(i) for i in range(250)})
-    run_logger.set_tags({f"key.{i}": str(i) for i in range(250)})
-    run_logger.log_metrics({f"metric.{i}": i / 7 for i in range(2500)})
-    run_logger.end("FINISHED")
-    return MlflowClient(store.address).get_run(run_logger.run_id)
-
-
-def test_mlflow_splits_what_is_too_much_for_one_request(in_empty_folder: Path) -> None:
-    store = open_store(None)
-    runs = [log_very_much(store)]
-    port = free_port(5500)
-    with tracking_ui.serve(store, port):
-        runs.append(log_very_much(open_store(f"http://{HOST}:{port}")))
-    for run in runs:
-        assert run.data.params.items() == {f"key.{i}": str(i) for i in range(250)}.items()
-        assert run.data.tags.items() >= {f"key.{i}": str(i) for i in range(250)}.items()
-        assert run.data.metrics == {f"metric.{i}": i / 7 for i in range(2500)}
 
 
 @pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
