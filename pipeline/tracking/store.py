@@ -111,21 +111,25 @@ def open_store(uri: str | None, secrets: Mapping[str, str] | None = None) -> Sto
     return Store(address, client, artifacts, secrets)
 
 
-def restore_credentials(uri: str) -> str:
-    """Return the tracking URI that a `Store.uri` was made from.
+def restore_credentials(uri: str) -> tuple[str, dict[str, str]]:
+    """Return the tracking URI that a `Store.uri` was made from, and its secrets.
 
     Raises:
         TrackingError: if it had a secret that is not in an environment variable.
     """
-    address = re.sub(r"\$\{(\w+)\}", lambda match: os.environ.get(match[1], match[0]), uri)
+    placeholders = {name: f"${{{name}}}" for name in re.findall(r"\$\{(\w+)\}", uri)}
+    secrets = {os.environ[name]: p for name, p in placeholders.items() if name in os.environ}
+    address = uri
+    for value, placeholder in secrets.items():
+        address = address.replace(placeholder, value)
     if MASK in address and mask_credentials(resolve_uri(None)) == address:
-        return resolve_uri(None)
-    if MASK in address or "${" in address:
+        return resolve_uri(None), secrets
+    if MASK in address or len(secrets) < len(placeholders):
         raise TrackingError(
             f"The password in {uri} is not stored. Give the complete URI with --uri or in "
             "MLFLOW_TRACKING_URI."
         )
-    return address
+    return address, secrets
 
 
 def experiment_id(store: Store, name: str) -> str:

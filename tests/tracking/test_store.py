@@ -108,14 +108,15 @@ def test_a_password_that_was_not_kept_comes_from_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:hunter2@host")
-    assert store.restore_credentials("https://me:***@host") == "https://me:hunter2@host"
-    assert store.restore_credentials("http://other") == "http://other"
+    assert store.restore_credentials("https://me:***@host") == ("https://me:hunter2@host", {})
+    assert store.restore_credentials("http://other") == ("http://other", {})
     with pytest.raises(TrackingError):
         store.restore_credentials("https://me:***@other")
     with pytest.raises(TrackingError):
         store.restore_credentials("sqlite:///${ZOO_KEY}.db")
     monkeypatch.setenv("ZOO_KEY", "ants")
-    assert store.restore_credentials("sqlite:///${ZOO_KEY}.db") == "sqlite:///ants.db"
+    restored = store.restore_credentials("sqlite:///${ZOO_KEY}.db")
+    assert restored == ("sqlite:///ants.db", {"ants": "${ZOO_KEY}"})
 
 
 def test_a_database_that_is_locked_is_one_line(
