@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import click
 
 from pipeline.backend import quiet_imports
-from pipeline.cli.options import run_argument, uri_option
+from pipeline.cli.options import interrupt, run_argument, uri_option
 from pipeline.cli.prediction_progress import show_progress
 
 
@@ -32,6 +33,7 @@ def command(run: str, data: Path, uri: str | None) -> None:
         from pipeline.tracking.store import open_store
         from pipeline.workflows.model_evaluation import PREFIX, evaluate_and_log
 
+    signal.signal(signal.SIGTERM, interrupt)  # clusters send it
     store = open_store(uri)
     model = find_model(store, run)
     with files_of(store, model) as folder:

@@ -33,9 +33,9 @@ def command(run: str, port: int, uri: str | None) -> None:
     model = find_model(store, run)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
-    with files_of(store, model) as folder:
+    with files_of(store, model) as directory:
         port = free_port(port)
-        with model_server.serve(folder, store, port, loader=pyfunc_model.__name__) as server:
+        with model_server.serve(directory, store, port, loader=pyfunc_model.__name__) as server:
             click.echo(model_server.address(port))
             logger.info(
                 f"Serving the model of {model.run_name} ({model.run_id}). Press Ctrl-C to stop."

@@ -109,7 +109,7 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
             metadata=metadata,
             loader=pyfunc_model.__name__,
             column=pyfunc_model.COLUMN,
-            beside=interface.save,
+            write_extra_files=interface.save,
         )
 
     directory = run_logger.log_model(write)

@@ -125,8 +125,8 @@ def _champion_predictions(
     Raises:
         PipelineError: if it cannot be loaded, has other classes, or cannot read the images.
     """
-    with files_of(store, champion) as folder:
-        classifier = classifiers.load_classifier(folder / DATA)
+    with files_of(store, champion) as directory:
+        classifier = classifiers.load_classifier(directory / DATA)
     names = classifier.interface.class_names
     if set(names) != set(predicted.class_names):
         raise PipelineError(

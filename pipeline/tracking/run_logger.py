@@ -263,6 +263,7 @@ class RunLogger:
                     return
                 self._ending.wait(_RETRY_SECONDS)
                 continue
+            logger.debug(f"Sent {item.kind} to {self.uri}")
             self._remove_first()
             self._liveness.touch()
             if is_away and not self._queue:

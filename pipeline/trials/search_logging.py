@@ -123,10 +123,12 @@ def log_search(search: Search, loaded: LoadedRecipe, run_logger: RunLogger) -> N
         }
     )
 
-    def write(folder: Path) -> None:
-        (folder / "recipe.yaml").write_text(loaded.text, "utf-8")
-        (folder / "resolved.yaml").write_text(dump_recipe(loaded.recipe, loaded.secrets), "utf-8")
-        (folder / "space.json").write_text(_text(described), "utf-8")
+    def write(directory: Path) -> None:
+        (directory / "recipe.yaml").write_text(loaded.text, "utf-8")
+        (directory / "resolved.yaml").write_text(
+            dump_recipe(loaded.recipe, loaded.secrets), "utf-8"
+        )
+        (directory / "space.json").write_text(_text(described), "utf-8")
 
     run_logger.log_artifacts(write)
 
@@ -134,14 +136,14 @@ def log_search(search: Search, loaded: LoadedRecipe, run_logger: RunLogger) -> N
 def log_trial_rows(rows: Sequence[dict[str, Any]], run_logger: RunLogger) -> None:
     """Log the table of trials, as CSV and as the table that MLflow shows."""
 
-    def write(folder: Path) -> None:
+    def write(directory: Path) -> None:
         text = io.StringIO()
         writer = csv.DictWriter(text, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        (folder / "trials.csv").write_text(text.getvalue(), "utf-8")
+        (directory / "trials.csv").write_text(text.getvalue(), "utf-8")
         split = {"columns": list(rows[0]), "data": [list(row.values()) for row in rows]}
-        (folder / "trials.json").write_text(json.dumps(split), "utf-8")
+        (directory / "trials.json").write_text(json.dumps(split), "utf-8")
 
     run_logger.log_artifacts(write)
     described = json.dumps([{"path": "trials.json", "type": "table"}])
@@ -178,11 +180,11 @@ def log_search_figures(search: Search, loaded: LoadedRecipe, run_logger: RunLogg
         ),
     }
 
-    def write(folder: Path) -> None:
-        (folder / "figures").mkdir()
+    def write(directory: Path) -> None:
+        (directory / "figures").mkdir()
         for name, figure in drawn.items():
             if figure:
-                figure.savefig(folder / "figures" / f"{name}.png", dpi=120)
+                figure.savefig(directory / "figures" / f"{name}.png", dpi=120)
 
     run_logger.log_artifacts(write)
 

@@ -97,7 +97,7 @@ def test_a_name_may_hold_quotes(digits_run: RunResult, store: Store) -> None:
     ("called", "problem"),
     [
         ("models:/absent@champion", "There is no model models:/absent@champion in {uri}: "),
-        ("models:/", f"models:/ names no model. {EXPECTED}"),
+        ("models:/", f"models:/ is not the URI of a model. {EXPECTED}"),
         ("0" * 32, f"There is no run {'0' * 32} in {{uri}}. {EXPECTED}"),
     ],
 )
