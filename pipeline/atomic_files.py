@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 
 def atomic_write(path: Path, content: bytes | memoryview) -> None:
-    """Write a file, or replace it, so that no interruption leaves a part of it in its place.
+    """Write or replace a file atomically: an interruption leaves the old file or none.
 
     Args:
-        path: the file; one process at a time may write it.
-        content: all of it.
+        path: the file. Only one process at a time may write it.
+        content: the complete content.
 
     Raises:
-        OSError: if it cannot be written; what was there before stays.
+        OSError: if it cannot be written. The old file stays.
     """
     scratch = path.with_name(f".{path.name}.part")
     try:
@@ -26,12 +26,12 @@ def atomic_write(path: Path, content: bytes | memoryview) -> None:
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
-    fsync(path.parent)  # so that the new name outlives a loss of power
+    fsync(path.parent)  # so that the new name survives a power failure
 
 
 def fsync(path: Path) -> None:
-    """Have the disk hold what was written to a file, or the names in a folder."""
-    if os.name == "nt":  # it has no handle of a folder to flush
+    """Flush a file, or the names in a directory, to the disk."""
+    if os.name == "nt":  # has no file descriptor of a directory
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -1,4 +1,4 @@
-"""TensorFlow and Keras, imported without the lines that their native code prints."""
+"""Imports TensorFlow and Keras without the messages of their native code."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pipeline.shutdown import exit_on_signal
 
 @contextlib.contextmanager
 def quiet_imports() -> Iterator[None]:
-    """Import modules that need TensorFlow, Keras or MLflow in here.
+    """Import modules that need TensorFlow, Keras or MLflow in the block.
 
-    What their native code prints while it looks for devices is shown only if an import fails. A
-    signal ends the process at once: some of these modules swallow a KeyboardInterrupt.
+    Messages of their native code are shown only if an import fails. A signal ends the process at
+    once, because some of these modules swallow a KeyboardInterrupt.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -32,7 +32,7 @@ def quiet_imports() -> Iterator[None]:
 
 @contextlib.contextmanager
 def suppress_native_stderr() -> Iterator[None]:
-    """Show what native code writes to standard error, past Python, only if something fails."""
+    """Show what native code writes to standard error only if the block fails."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as withheld:
         stderr = os.dup(2)

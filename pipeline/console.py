@@ -13,37 +13,55 @@ PACKAGE_LOGGER = "pipeline"
 
 
 class ConsoleHandler(logging.Handler):
-    """Writes records to standard error with every known secret masked.
+    """Writes log messages to standard error and masks every known secret.
 
-    It looks up `sys.stderr` for each record, so that a progress bar can stay below the messages.
+    It looks up `sys.stderr` for each message, so that a progress bar stays below the messages.
     """
 
-    def __init__(self, level: int) -> None:
+    def __init__(self, level: int = logging.INFO) -> None:
         super().__init__(level)
         self.secrets: dict[str, str] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        message = mask_secrets(self.format(record), self.secrets)
         prefix = f"{record.levelname}: " if record.levelno >= logging.WARNING else ""
-        print(f"{prefix}{message}", file=sys.stderr, flush=True)
+        self.write(f"{prefix}{self.format(record)}")
+
+    def write(self, text: str) -> None:
+        """Write a line, whatever the level is."""
+        print(self.mask(text), file=sys.stderr, flush=True)
+
+    def mask(self, text: str) -> str:
+        return mask_secrets(text, self.secrets)
 
 
 @contextlib.contextmanager
-def console_logging(level: int = logging.INFO) -> Iterator[None]:
+def console_logging(level: int = logging.INFO) -> Iterator[ConsoleHandler]:
     """Show the package's log messages of at least `level` on standard error."""
-    logger, handler = logging.getLogger(PACKAGE_LOGGER), ConsoleHandler(level)
+    logger, console = logging.getLogger(PACKAGE_LOGGER), ConsoleHandler()
     before = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(min(level, logging.INFO))
+    logger.addHandler(console)
+    set_level(console, level)
     try:
-        yield
+        yield console
     finally:
-        logger.removeHandler(handler)
+        logger.removeHandler(console)
         logger.setLevel(before)
 
 
+def set_level(console: ConsoleHandler, level: int) -> None:
+    """Change the level of the messages shown; logs of runs have all from INFO up in any case."""
+    console.setLevel(level)
+    logging.getLogger(PACKAGE_LOGGER).setLevel(min(level, logging.INFO))
+
+
+def shows_progress() -> bool:
+    """Return whether progress bars may be drawn: not with `--quiet`."""
+    handlers = logging.getLogger(PACKAGE_LOGGER).handlers
+    return all(one.level <= logging.INFO for one in handlers if isinstance(one, ConsoleHandler))
+
+
 def hide_secrets(secrets: Mapping[str, str]) -> None:
-    """Mask secrets in all that is shown from now on.
+    """Mask secrets in everything that is shown from now on.
 
     Args:
         secrets: the placeholder of each secret value, such as `${API_TOKEN}`.

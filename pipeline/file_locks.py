@@ -1,4 +1,4 @@
-"""One process at a time."""
+"""Locks between processes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ except ImportError:  # Windows
 
 @contextlib.contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Let one process at a time in here for each file; where there is no flock, let all in.
+    """Let one process at a time into the block; on systems without flock, let all in.
 
     Args:
-        path: a file for the lock alone; its folder has to exist.
+        path: a file for the lock alone. Its directory must exist.
     """
     if fcntl is None:
         yield
@@ -29,10 +29,10 @@ def file_lock(path: Path) -> Iterator[None]:
 
 
 def try_lock(path: Path) -> IO[str] | None:
-    """Lock a file for as long as what is returned stays open; the system frees it with the process.
+    """Lock a file until the returned file is closed or the process ends.
 
     Returns:
-        The open file; None where another process holds it, or there is no flock.
+        The open file; None if another process holds the lock, or without flock.
     """
     if fcntl is None:
         return None

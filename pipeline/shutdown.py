@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first ends a run in order and soon, the second ends it at once."""
+"""Ctrl-C and SIGTERM: the first signal lets a run save its state, the second exits at once."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ from collections.abc import Callable, Iterator
 EXIT_CODE = 130
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_SAME = 0.1  # seconds in which signals count as one
-_GRACE = 0.9  # seconds that the main thread has to notice; native code can keep it for minutes
+_SAME = 0.1  # seconds within which signals count as one
+_GRACE = 0.9  # seconds for the main thread to react; native code can block it for minutes
 
 
 @contextlib.contextmanager
-def graceful_shutdown(leave: Callable[[], None]) -> Iterator[None]:
-    """Call `leave` when what is in here is interrupted.
+def graceful_shutdown(save: Callable[[], None]) -> Iterator[None]:
+    """Call `save` if the block is interrupted.
 
-    The main thread calls it where it can. Where native code keeps that thread for longer than a
-    second, another thread calls it and ends the process.
+    The main thread calls it if it can. If native code blocks that thread for longer than a second,
+    another thread calls it and ends the process.
 
     Args:
-        leave: saves what is to be saved, in well under a second; called once.
+        save: saves the state of the work, in about a second; called once.
 
     Raises:
-        KeyboardInterrupt: after `leave`.
+        KeyboardInterrupt: after `save`.
     """
     once = threading.Lock()
-    with _watched(lambda: once.acquire(blocking=False), leave):
+    with _watched(lambda: once.acquire(blocking=False), save):
         try:
             yield
         except KeyboardInterrupt:
             if not once.acquire(blocking=False):
-                threading.Event().wait()  # the other thread is leaving, and ends the process
-            leave()
+                threading.Event().wait()  # the other thread saves and ends the process
+            save()
             raise
 
 
 @contextlib.contextmanager
 def exit_on_signal() -> Iterator[None]:
-    """End the process where a signal comes in here: nothing is there to be saved yet.
+    """End the process at once on a signal in the block, while there is nothing to save yet.
 
-    A KeyboardInterrupt would be lost in some of the modules that are imported in here.
+    Some modules that are imported in the block would swallow a KeyboardInterrupt.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    stderr = os.dup(2)  # what is imported may be silenced
+    stderr = os.dup(2)  # standard error may be suppressed during imports
 
     def leave(*_: object) -> None:
         os.write(stderr, b"Interrupted.\n")
@@ -67,33 +67,36 @@ def exit_on_signal() -> Iterator[None]:
 
 @contextlib.contextmanager
 def deferred_signals() -> Iterator[Callable[[], bool]]:
-    """Let a signal wait in here until it is asked for; a second one does not wait.
+    """Defer the first signal in the block; a second one raises at once.
 
     Yields:
-        A function that tells whether there was a signal.
+        A function that returns whether there was a signal.
+
+    Raises:
+        KeyboardInterrupt: at the end of the block, if there was a signal.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    asked = False
+    signalled = False
 
     def note(*_: object) -> None:
-        nonlocal asked
-        if asked:
+        nonlocal signalled
+        if signalled:
             raise KeyboardInterrupt
-        asked = True
+        signalled = True
 
     with _handled_by(note):
-        yield lambda: asked
-    if asked:  # after the last time that it was asked for
+        yield lambda: signalled
+    if signalled:
         raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def _handled_by(handler: Callable[..., None]) -> Iterator[None]:
-    """Have the signals that are not ignored handled by something else in here."""
-    heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, handler) for number in heeded}
+    """Let `handler` handle the signals that are not ignored."""
+    handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in handled}
     try:
         yield
     finally:
@@ -102,8 +105,8 @@ def _handled_by(handler: Callable[..., None]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _watched(begin: Callable[[], bool], leave: Callable[[], None]) -> Iterator[None]:
-    """Watch signals in another thread, which has them while native code keeps the main one."""
+def _watched(begin: Callable[[], bool], save: Callable[[], None]) -> Iterator[None]:
+    """Watch for signals in another thread, while native code may block the main one."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -114,14 +117,14 @@ def _watched(begin: Callable[[], bool], leave: Callable[[], None]) -> Iterator[N
         if _heard(signals, None) is None:
             return
         time.sleep(_SAME)
-        while _heard(signals, 0):  # what a wrapper forwards beside the terminal is no second one
+        while _heard(signals, 0):  # a wrapper may forward the signal that the terminal sends too
             pass
         heard = _heard(signals, _GRACE)
         if heard is False and begin():
-            leave()
+            save()
             print("Interrupted.", file=sys.stderr, flush=True)
             os._exit(EXIT_CODE)
-        if heard is False:  # the main thread is leaving
+        if heard is False:  # the main thread is saving
             heard = _heard(signals, None)
         if heard:
             os._exit(EXIT_CODE)
@@ -139,7 +142,7 @@ def _watched(begin: Callable[[], bool], leave: Callable[[], None]) -> Iterator[N
 
 
 def _heard(signals: socket.socket, seconds: float | None) -> bool | None:
-    """Return whether a signal came within so many seconds; None if none can come any more."""
+    """Return whether there was a signal within so many seconds; None if the block has ended."""
     signals.settimeout(seconds)
     while True:
         try:

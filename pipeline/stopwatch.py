@@ -1,4 +1,4 @@
-"""How long each stage of a run takes."""
+"""Measures the time of each stage of a run."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Iterator
 
 
 class Stopwatch:
-    """Seconds by stage, in the order of the stages; a stage entered again adds up."""
+    """Seconds by stage, in order; a stage that is entered again adds up."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count the time spent in here to a stage."""
+        """Add the time of the block to a stage."""
         start = time.perf_counter()
         try:
             yield

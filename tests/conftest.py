@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -52,9 +53,9 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def messages() -> Iterator[list[str]]:
-    """What the package logs from level INFO on, warnings with `WARNING: ` before them."""
+@contextlib.contextmanager
+def _logged_messages() -> Iterator[list[str]]:
+    """Collect what the package logs from level INFO on, warnings with `WARNING: ` before them."""
     found: list[str] = []
 
     class Listener(logging.Handler):
@@ -62,12 +63,28 @@ def messages() -> Iterator[list[str]]:
             prefix = "WARNING: " if record.levelno >= logging.WARNING else ""
             found.append(f"{prefix}{record.getMessage()}")
 
-    logger, listener, level = logging.getLogger("pipeline"), Listener(), logging.root.level
+    logger, listener = logging.getLogger("pipeline"), Listener()
+    level = logger.level
     logger.addHandler(listener)
     logger.setLevel(logging.INFO)
-    yield found
-    logger.removeHandler(listener)
-    logger.setLevel(level)
+    try:
+        yield found
+    finally:
+        logger.removeHandler(listener)
+        logger.setLevel(level)
+
+
+@pytest.fixture(scope="session")
+def logged_messages() -> Callable[[], contextlib.AbstractContextManager[list[str]]]:
+    """What collects the messages that the package logs in a block."""
+    return _logged_messages
+
+
+@pytest.fixture
+def messages() -> Iterator[list[str]]:
+    """The messages that the package logs during the test."""
+    with _logged_messages() as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)

@@ -1,10 +1,22 @@
-"""What must not be shown or kept."""
+"""Recognizing and masking passwords and tokens."""
 
 from __future__ import annotations
 
-import pytest
+import html
+import json
+from pathlib import Path
+from typing import Any
 
-from pipeline.secrets import is_secret, mask_credentials, mask_secrets
+import pytest
+import yaml
+
+from pipeline.secrets import (
+    is_secret,
+    mask_credentials,
+    mask_files,
+    mask_secrets,
+    mask_values,
+)
 
 
 @pytest.mark.parametrize(
@@ -67,3 +79,41 @@ def test_a_secret_is_shown_as_its_variable_even_if_it_is_part_of_another() -> No
     assert mask_secrets("abcdef, abc and https://me:x@h", secrets) == (
         "${B_TOKEN}, ${A_TOKEN} and https://me:***@h"
     )
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        str,
+        json.dumps,
+        lambda text: json.dumps(text, ensure_ascii=False),
+        repr,
+        html.escape,
+        lambda text: yaml.safe_dump([text], allow_unicode=True),
+        lambda text: yaml.safe_dump([text], allow_unicode=True, default_style="'"),
+    ],
+    ids=["plain", "json", "json_utf8", "python", "html", "yaml", "yaml_quoted"],
+)
+@pytest.mark.parametrize("secret", ["it's", 'say "ä"', "back\\slash", "<&>"])
+def test_a_secret_is_masked_as_formats_escape_it(written: Any, secret: str) -> None:
+    masked = mask_secrets(written(f"of {secret} here"), {secret: "${TOKEN}"})
+    assert "of ${TOKEN} here" in masked
+
+
+def test_strings_are_masked_at_any_depth() -> None:
+    value = {"hunter2": ["hunter2", 2, None, {"a": ("b", "x-hunter2")}]}
+    masked = mask_values(value, {"hunter2": "${TOKEN}"})
+    assert masked == {"hunter2": ["${TOKEN}", 2, None, {"a": ["b", "x-${TOKEN}"]}]}
+
+
+def test_text_files_are_masked_and_others_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    contents = {"a.yaml": b"a: hunter2", "below/b.csv": b"\xff,hunter2", "c.png": b"hunter2"}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "numbers.csv").write_text("1.5,15")
+    mask_files(tmp_path, {"hunter2": "${TOKEN}", "15": "${KEY}"})
+    assert (tmp_path / "a.yaml").read_bytes() == b"a: ${TOKEN}"
+    assert (tmp_path / "below/b.csv").read_bytes() == b"\xff,${TOKEN}"
+    assert (tmp_path / "c.png").read_bytes() == b"hunter2"
+    assert (tmp_path / "numbers.csv").read_text() == "1.5,15"  # too short for a secret

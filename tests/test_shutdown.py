@@ -1,4 +1,4 @@
-"""What a signal does, in a process of its own: in order, at once, and where native code is busy."""
+"""What a signal does to a process, also while native code is busy."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-# Native code, for minutes; a thread tells when it is at it.
+# Native code for minutes; a thread prints when it is running.
 BUSY = """threading.Timer(0.3, lambda: print('busy', flush=True)).start()
         hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)"""
 PATIENT = "time.sleep(60)"
 SAVE = "print('saved')"
 
 
-def script(*, work: str, leave: str) -> str:
+def script(*, work: str, save: str) -> str:
     return f"""
 import hashlib, signal, sys, threading, time
-from pipeline.interruption import after_this_step, orderly
+from pipeline.shutdown import deferred_signals, graceful_shutdown
 
 def interrupt(*_):
     raise KeyboardInterrupt
 
-def leave():
-    {leave}
+def save():
+    {save}
     sys.stdout.flush()
 
 signal.signal(signal.SIGTERM, interrupt)
 try:
-    with orderly(leave):
+    with graceful_shutdown(save):
         print('ready', flush=True)
         {work}
 except KeyboardInterrupt:
-    print('in order')
+    print('interrupted')
     sys.exit(130)
 print('done')
 """
@@ -55,7 +55,9 @@ def signalled() -> Callable[..., tuple[int, list[str]]]:
         lines = []
         for awaited, number in signals:
             while not lines or lines[-1] != awaited:
-                lines.append(process.stdout.readline().strip())
+                line = process.stdout.readline()
+                assert line, process.communicate()
+                lines.append(line.strip())
             process.send_signal(number)
         rest, _ = process.communicate(timeout=30)
         return process.returncode, [*lines, *rest.split("\n")[:-1]]
@@ -64,49 +66,49 @@ def signalled() -> Callable[..., tuple[int, list[str]]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_saves_and_ends_in_order(signalled: Callable, number: int) -> None:
-    code = script(work=PATIENT, leave=SAVE)
-    assert signalled(code, [("ready", number)]) == (130, ["ready", "saved", "in order"])
+def test_the_first_signal_saves_and_interrupts(signalled: Callable, number: int) -> None:
+    code = script(work=PATIENT, save=SAVE)
+    assert signalled(code, [("ready", number)]) == (130, ["ready", "saved", "interrupted"])
 
 
-def test_where_native_code_is_busy_another_thread_saves_and_ends_the_process(
+def test_while_native_code_is_busy_another_thread_saves_and_exits(
     signalled: Callable,
 ) -> None:
-    code = script(work=BUSY, leave=SAVE)
+    code = script(work=BUSY, save=SAVE)
     assert signalled(code, [("busy", signal.SIGINT)]) == (130, ["ready", "busy", "saved"])
 
 
-def test_the_second_signal_ends_the_process_at_once(signalled: Callable) -> None:
+def test_the_second_signal_exits_at_once(signalled: Callable) -> None:
     code = script(
         work=PATIENT,
-        leave="print('saving', flush=True); time.sleep(0.3); "
+        save="print('saving', flush=True); time.sleep(0.3); "
         "print('again', flush=True); time.sleep(60)",
     )
     ended = signalled(code, [("ready", signal.SIGINT), ("again", signal.SIGINT)])
     assert ended == (130, ["ready", "saving", "again"])
 
 
-def test_a_step_is_finished_first(signalled: Callable) -> None:
-    work = """with after_this_step() as is_asked_for:
+def test_a_deferred_signal_lets_a_step_finish(signalled: Callable) -> None:
+    work = """with deferred_signals() as was_signalled:
             print('step begun', flush=True)
-            while not is_asked_for():
+            while not was_signalled():
                 time.sleep(0.05)
             print('step finished')"""
-    ended = signalled(script(work=work, leave=SAVE), [("step begun", signal.SIGINT)])
-    lines = ["ready", "step begun", "step finished", "saved", "in order"]
+    ended = signalled(script(work=work, save=SAVE), [("step begun", signal.SIGINT)])
+    lines = ["ready", "step begun", "step finished", "saved", "interrupted"]
     assert ended == (130, lines)
 
 
-def test_what_ends_by_itself_is_not_interrupted(signalled: Callable) -> None:
-    assert signalled(script(work="pass", leave=SAVE), []) == (0, ["ready", "done"])
+def test_work_that_ends_by_itself_is_not_interrupted(signalled: Callable) -> None:
+    assert signalled(script(work="pass", save=SAVE), []) == (0, ["ready", "done"])
 
 
 SWALLOWED = """
 import contextlib, time
-from pipeline.interruption import at_once
+from pipeline.shutdown import exit_on_signal
 
-with at_once():
-    with contextlib.suppress(BaseException):  # as modules do that try what they may import
+with exit_on_signal():
+    with contextlib.suppress(BaseException):  # as some modules do when they are imported
         print('ready', flush=True)
         time.sleep(60)
 print('done')

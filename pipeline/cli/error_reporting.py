@@ -1,29 +1,32 @@
-"""What a person is told when a command does not end well, and the exit code for it."""
+"""Reports errors of a command on standard error, and returns the exit code."""
 
 from __future__ import annotations
 
+import logging
 import platform
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
 import pipeline
 from pipeline import shutdown
+from pipeline.console import ConsoleHandler
 from pipeline.errors import PipelineError, RecipeError, first_line
-from pipeline.secrets import mask_credentials
+
+logger = logging.getLogger(__name__)
 
 INTERRUPTED = shutdown.EXIT_CODE
 
 
-def run_guarded(command: Callable[[], Any]) -> int:
-    """Call a command and return its exit code; a failure is told on standard error.
+def run_guarded(command: Callable[[], Any], console: ConsoleHandler) -> int:
+    """Call a command and return its exit code; an error is reported on the console.
 
-    A failure that nobody foresaw is told in one line too; its traceback goes to a file.
+    The traceback of an unexpected error goes to a file. `--verbose` shows the traceback of any
+    error.
     """
     try:
         result = command()
@@ -32,35 +35,35 @@ def run_guarded(command: Callable[[], Any]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except RecipeError as error:
-        for problem in error.problems:
-            click.echo(str(problem), err=True)
-        return error.exit_code
     except PipelineError as error:
-        click.echo(f"Error: {error}", err=True)
+        logger.debug("Traceback:", exc_info=error)
+        console.write(str(error) if isinstance(error, RecipeError) else f"Error: {error}")
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted.", err=True)
+        console.write("Interrupted.")
         return INTERRUPTED
     except BrokenPipeError:
-        sys.stdout = None  # nobody reads it: nothing is left to flush
+        sys.stdout = None  # its reader is gone: nothing is left to flush
         return 1
     except Exception as error:
-        click.echo(_unforeseen(error), err=True)
+        logger.debug("Traceback:", exc_info=error)
+        console.write(_report_bug(error, console))
         return 1
     return result if isinstance(result, int) else 0
 
 
-def _unforeseen(error: Exception) -> str:
-    first = mask_credentials(first_line(error))
+def _report_bug(error: Exception, console: ConsoleHandler) -> str:
+    """Write the details of an unexpected error to a file; return a message that names it."""
+    details = (
+        f"pipeline {pipeline.__version__}, Python {platform.python_version()}, "
+        f"{platform.platform()}\narguments: {sys.argv[1:]}\n\n"
+        f"{''.join(traceback.format_exception(error))}"
+    )
     with tempfile.NamedTemporaryFile(
         "w", prefix="pipeline-error-", suffix=".log", delete=False, encoding="utf-8"
     ) as file:
-        file.write(f"pipeline {pipeline.__version__}, Python {platform.python_version()}, ")
-        file.write(f"{platform.platform()}\narguments: ")
-        file.write(mask_credentials(f"{sys.argv[1:]}\n\n"))
-        file.write(mask_credentials("".join(traceback.format_exception(error))))
+        file.write(console.mask(details))
     return (
-        f"Error: {type(error).__name__}: {first}\nThis was not foreseen, so it is a fault of "
-        f"pipeline. The details are in {Path(file.name)}; please report them."
+        f"Error: {type(error).__name__}: {first_line(error)}\n"
+        f"This is a bug in pipeline. Please report it with the details in {file.name}."
     )

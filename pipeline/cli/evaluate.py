@@ -2,51 +2,53 @@
 
 from __future__ import annotations
 
-import logging
+import signal
 from pathlib import Path
 
 import click
 
 from pipeline.backend import quiet_imports
-from pipeline.cli.options import run_argument, uri_option
+from pipeline.cli.options import interrupt, run_argument, uri_option
 from pipeline.cli.prediction_progress import show_progress
 
-logger = logging.getLogger(__name__)
 
-
-@click.command("evaluate")
+@click.command("evaluate", epilog="Example: pipeline evaluate latest --data more_photographs")
 @run_argument
 @click.option(
     "--data",
     required=True,
     type=click.Path(path_type=Path),
-    help="A folder with a folder a class, called as the model's classes are.",
+    help="Directory with one sub-directory per class, named like the model's classes.",
 )
 @uri_option
 def command(run: str, data: Path, uri: str | None) -> None:
-    """Judge a run's model by other images.
+    """Evaluate a run's model on another dataset.
 
-    The metrics, the predictions and the report become a child run of it. A file that
-    cannot be read is left out, named and counted."""
+    Metrics, predictions and report become a child run of that run. Files that cannot be read are
+    left out with a warning."""
     with quiet_imports():
         from pipeline.inference import classifier as classifiers
         from pipeline.tracking.lookup import files_of, find_model
         from pipeline.tracking.mlflow_model import DATA
         from pipeline.tracking.store import open_store
-        from pipeline.workflows.model_evaluation import PREFIX, evaluate, log_external_evaluation
+        from pipeline.workflows.model_evaluation import PREFIX, evaluate_and_log
 
+    signal.signal(signal.SIGTERM, interrupt)  # clusters send it
     store = open_store(uri)
     model = find_model(store, run)
     with files_of(store, model) as folder:
-        found = evaluate(classifiers.load_classifier(folder / DATA), data, shown=show_progress)
-    for name, reason in found.left_out.items():
-        logger.info(f"Left out {name}: {reason}")
-    run_id = log_external_evaluation(found, data, store=store, model=model)
-    values = {name.removeprefix(f"{PREFIX}_"): value for name, value in found.metrics.items()}
+        evaluation, run_id = evaluate_and_log(
+            classifiers.load_classifier(folder / DATA),
+            data,
+            store=store,
+            model=model,
+            show_progress=show_progress,
+        )
+    values = {name.removeprefix(f"{PREFIX}_"): value for name, value in evaluation.metrics.items()}
     click.echo(
         f"{model.run_name} on {data}: accuracy {values['accuracy']:.4f} "
         f"({values['accuracy_low']:.3f} to {values['accuracy_high']:.3f})  "
         f"f1_macro {values['f1_macro']:.4f}  log_loss {values['log_loss']:.4f}  "
-        f"of {len(found.predictions):,} images"
+        f"on {len(evaluation.predictions):,} images"
     )
     click.echo(f"  run {run_id} in {store.uri}")

@@ -1,4 +1,4 @@
-"""Arguments that several commands have."""
+"""Arguments and options that several commands have."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ set_option = click.option(
     "overrides",
     multiple=True,
     metavar="PATH=VALUE",
-    help="Replace a value of the recipe, as in optimizer.learning_rate=3e-4. Repeatable.",
+    help="Override a value of the recipe, such as optimizer.learning_rate=3e-4. Repeatable.",
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print the result as one JSON object."
 )
 
 run_argument = click.argument("run", metavar="RUN")
-uri_option = click.option("--uri", help="The store; unless given, the one that runs here go to.")
+uri_option = click.option(
+    "--uri", help="MLflow tracking URI. Default: MLFLOW_TRACKING_URI or ./mlruns."
+)
 
 
 def interrupt(*_: Any) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.backend import quiet_imports
-from pipeline.cli.options import interrupt, recipe_argument, set_option
+from pipeline.cli.options import interrupt, json_option, recipe_argument, set_option
 from pipeline.errors import UsageError, escape_unprintable
 from pipeline.stopwatch import Stopwatch
 
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from pipeline.workflows.single_run import RunResult
 
 
-@click.command("run")
+@click.command("run", epilog="Example: pipeline run recipe.yaml --set training.epochs=3")
 @recipe_argument
 @set_option
 @click.option(
     "--resume",
     metavar="RUN",
-    help="Go on with a run that was interrupted: its id, its name, or latest.",
+    help="Resume the interrupted run RUN: its id, its name, or latest.",
 )
 @click.option(
     "--seeds",
     metavar="N",
     type=click.IntRange(min=2),
-    help="Run it with N seeds, and tell the mean and the spread.",
+    help="Train with N seeds, and report mean and standard deviation.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@json_option
 def command(
     recipe: Path,
     overrides: tuple[str, ...],
@@ -47,26 +47,26 @@ def command(
     seeds: int | None,
     as_json: bool,
 ) -> None:
-    """Train, evaluate and log a recipe.
+    """Train, evaluate and log the model of a recipe.
 
-    With --seeds, the seed of the recipe and those that follow it, each a run under one run."""
+    With --seeds, each seed is a child run of one parent run. The first seed is the recipe's."""
     from pipeline.recipe.loader import load_recipe
 
     if seeds and resume:
         raise UsageError(
-            "--seeds begins runs, --resume goes on with one. Give one of them; what a run with "
-            "--seeds left is gone on with by --set seed=SEED --resume RUN."
+            "--seeds and --resume exclude each other. To resume one run of several seeds, use "
+            "--set seed=SEED --resume RUN."
         )
     loaded = load_recipe(recipe, overrides)
     for warning in loaded.warnings:
-        logger.info(str(warning))
+        logger.warning(str(warning))
     stopwatch = Stopwatch()
     with stopwatch.stage("import"), quiet_imports():
         from pipeline.workflows.multi_seed import run_seeds
         from pipeline.workflows.single_run import run
-    signal.signal(signal.SIGTERM, interrupt)  # what clusters send is an interruption too
+    signal.signal(signal.SIGTERM, interrupt)  # clusters send it
     result: RunResult | SeedsResult
-    with contextlib.redirect_stdout(sys.stderr):  # what Keras prints is not the result
+    with contextlib.redirect_stdout(sys.stderr):  # Keras prints messages to stdout
         if seeds:
             result = several = run_seeds(recipe, overrides, seeds)
             summary = _summary_of_seeds(several)
@@ -78,7 +78,7 @@ def command(
 
 
 def _summary(result: RunResult) -> str:
-    """Return the result as lines for people: the figures that matter, and where the rest is."""
+    """Return the result for people: the main metrics, and where to find the rest."""
     lines = [f"{result.name}: best epoch {result.best_epoch} of {result.epochs}"]
     for split, images in result.images.items():
         shown = [
@@ -87,17 +87,18 @@ def _summary(result: RunResult) -> str:
             if f"{split}_{name}" in result.metrics
         ]
         if shown:
-            chose = "  (chose the epoch)" if split == "val" else "  (looked at once)"
-            lines.append(f"  {split:<5} {'  '.join(shown)}  of {images:,} images{chose}")
+            role = "  (chose the epoch)" if split == "val" else "  (evaluated once, at the end)"
+            lines.append(f"  {split:<5} {'  '.join(shown)}  on {images:,} images{role}")
     if result.quarantined:
         lines.append(
-            f"  {len(result.quarantined)} files left out: {escape_unprintable(', '.join(result.quarantined))}"
+            f"  {len(result.quarantined)} files left out: "
+            f"{escape_unprintable(', '.join(result.quarantined))}"
         )
     spent = "  ".join(f"{stage} {seconds:.1f}" for stage, seconds in result.seconds.items())
     lines.append(f"  {sum(result.seconds.values()):.1f} seconds: {spent}")
     lines.append(f"  run {result.run_id} in {result.tracking_uri}")
     lines.append(f"  model {result.model_uri}")
-    lines.append("Look at it with: pipeline ui")
+    lines.append("View it with: pipeline ui")
     return "\n".join(lines)
 
 
@@ -115,7 +116,7 @@ def _summary_of_seeds(result: SeedsResult) -> str:
         accuracy = single.metrics["val_accuracy"]
         lines.append(f"  run {single.run_id}  val_accuracy {accuracy:.4f}")
     lines.append(f"  under {result.parent_run_id} in {result.tracking_uri}")
-    lines.append("Look at them with: pipeline ui")
+    lines.append("View them with: pipeline ui")
     return "\n".join(lines)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.backend import quiet_imports
-from pipeline.cli.options import interrupt, recipe_argument, set_option
+from pipeline.cli.options import interrupt, json_option, recipe_argument, set_option
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.workflows.hyperparameter_search import TuneResult
 
 
-@click.command("tune")
+@click.command("tune", epilog="Example: pipeline tune recipe.yaml --workers 4")
 @recipe_argument
 @set_option
 @click.option(
@@ -30,11 +30,13 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Processes that run trials at the same time.",
+    help="Number of processes that run trials.",
 )
-@click.option("--resume", metavar="RUN", help="Go on with the search of this run.")
-@click.option("--new", "anew", is_flag=True, help="Begin another search, whatever is unfinished.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@click.option("--resume", metavar="RUN", help="Resume the interrupted search RUN.")
+@click.option(
+    "--new", "start_new", is_flag=True, help="Start a new search, ignoring unfinished ones."
+)
+@json_option
 def command(
     recipe: Path,
     overrides: tuple[str, ...],
@@ -43,39 +45,39 @@ def command(
     start_new: bool,
     as_json: bool,
 ) -> None:
-    """Search a recipe's space and train the best.
+    """Tune the hyperparameters of a recipe.
 
-    Every trial is logged as a run under the run of the search. A search that was interrupted or
-    killed goes on where it was; no finished trial is run again.
+    Every trial is a child run of the run of the search. The best recipe is then trained in full.
+    An interrupted search is resumed; finished trials are not repeated.
 
-    Over several machines: set KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT to the chief's
-    address everywhere, KERASTUNER_TUNER_ID to chief on one machine and to a name of its own on each
-    other, and start the same command on all of them.
+    To use several machines, start the same command on each. Set KERASTUNER_ORACLE_IP and
+    KERASTUNER_ORACLE_PORT to the chief's address on all of them, and KERASTUNER_TUNER_ID to
+    "chief" on one and to a different name on each other machine.
     """
     from pipeline.recipe.loader import load_recipe
     from pipeline.tuning.worker_role import worker_role
 
     loaded = load_recipe(recipe, overrides)
     for warning in loaded.warnings:
-        logger.info(str(warning))
-    here = worker_role()
+        logger.warning(str(warning))
+    role = worker_role()
     with quiet_imports():
         from pipeline.workflows.hyperparameter_search import tune, work
-    signal.signal(signal.SIGTERM, interrupt)  # what clusters send is an interruption too
-    with contextlib.redirect_stdout(sys.stderr):  # what Keras prints is not the result
-        if here and not here.is_chief:
-            count = work(loaded, recipe, here)
+    signal.signal(signal.SIGTERM, interrupt)  # clusters send it
+    with contextlib.redirect_stdout(sys.stderr):  # Keras prints messages to stdout
+        if role and not role.is_chief:
+            count = work(loaded, recipe, role)
         else:
             result = tune(
                 loaded,
                 recipe,
                 workers=workers,
-                chief=here,
+                chief=role,
                 resume=resume,
                 start_new=start_new,
             )
-    if here and not here.is_chief:
-        click.echo(json.dumps({"trials": count}) if as_json else f"{count} trials were run here")
+    if role and not role.is_chief:
+        click.echo(json.dumps({"trials": count}) if as_json else f"Ran {count} trials")
     elif as_json:
         final = dataclasses.asdict(result.final)
         searched = {
@@ -93,25 +95,25 @@ def _summary(result: TuneResult) -> str:
     best, final, objective = result.best, result.final, result.objective
     values = [f"  {path}: {json.dumps(value)}" for path, value in best["values"].items()]
     lines = [
-        f"The best of {len(result.trials)} trials in {result.seconds:.1f} seconds is trial "
-        f"{best['trial']}: {objective} {best['score']:.4f}",
-        *(values or ["  the recipe as it stood"]),
-        f"Trained in full: {_figure(final.metrics, objective)}, on {final.images['val']:,} images "
-        f"that {len(result.trials)} trials were chosen by: optimistic",
+        f"Best of {len(result.trials)} trials in {result.seconds:.1f} seconds: trial "
+        f"{best['trial']}, {objective} {best['score']:.4f}",
+        *(values or ["  the recipe without changes"]),
+        f"Trained in full: {_figure(final.metrics, objective)} on {final.images['val']:,} images "
+        f"(optimistic: {len(result.trials)} trials were compared on them)",
     ]
     tested = objective.replace("val_", "test_")
     if tested in final.metrics:
         lines.append(
-            f"  {_figure(final.metrics, tested)}, on {final.images['test']:,} images that were "
-            "looked at once: the figure to trust"
+            f"  {_figure(final.metrics, tested)} on {final.images['test']:,} images "
+            "(evaluated once, at the end)"
         )
     else:
-        lines.append("  There is no test split, whose figure could be trusted.")
+        lines.append("  There is no test split for an unbiased estimate.")
     lines += [
         f"  recipe {result.recipe}",
         f"  search {result.parent_run_id}, best run {final.run_id} in {final.tracking_uri}",
         f"  model {final.model_uri}",
-        "Look at it with: pipeline ui",
+        "View it with: pipeline ui",
     ]
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""What the machine, the disk or a library raised, as an error that says what to do."""
+"""Explains errors of the disk, the memory and libraries: what happened, and what to do."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from pipeline.secrets import mask_secrets
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _OUT_OF_MEMORY = (
-    "The memory is not enough: {}. Lower data.batch_size or data.image_size, choose a smaller "
-    "model, or end what else uses it."
+    "Out of memory: {}. Reduce data.batch_size or data.image_size, choose a smaller model, or end "
+    "other programs that use much memory."
 )
 
 
 def explain_error(error: Exception, secrets: Mapping[str, str]) -> Exception:
-    """Return an error that a person can do something about, where the cause is known.
+    """Return an error that explains the cause, if the cause is known; otherwise the same error.
 
     Args:
-        error: what a stage raised.
-        secrets: what stands for each secret value; the error of our own names none of them.
+        error: any error.
+        secrets: the placeholder of each secret value; the explanation contains none of them.
     """
-    found = _explained(error)
-    if isinstance(found, PipelineError):
-        found.args = tuple(mask_secrets(str(part), secrets) for part in found.args)
-    return found
+    explained = _explained(error)
+    if isinstance(explained, PipelineError):
+        explained.args = tuple(mask_secrets(str(part), secrets) for part in explained.args)
+    return explained
 
 
 def _explained(error: Exception) -> Exception:
@@ -41,9 +41,9 @@ def _explained(error: Exception) -> Exception:
     wrapped = re.search(r"\bDataError: (.*)", message)  # raised while TensorFlow read images
     if wrapped:
         return DataError(wrapped[1].strip())
-    # TensorFlow has a class of its own for it.
+    # TensorFlow has its own class for it.
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-        first = first_line(error, 200).rstrip(".") or "the system gave no more"
+        first = first_line(error, 200).rstrip(".") or "the system refused more"
         return PipelineError(_OUT_OF_MEMORY.format(first))
     if isinstance(error, OSError) and error.errno in (*_FULL, *_FORBIDDEN):
         return PipelineError(_unwritable(error))
@@ -51,17 +51,17 @@ def _explained(error: Exception) -> Exception:
 
 
 def _unwritable(error: OSError) -> str:
-    what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    reason = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
     if error.errno in _FORBIDDEN:
-        return f"{what}. Start the run as a user, or in a folder, that may write there."
-    places = (Path.cwd(), feature_cache.cache_directory(), Path(tempfile.gettempdir()))
-    left = {place: shutil.disk_usage(_existing(place)).free for place in places}
-    fullest = min(left, key=lambda place: left[place])
+        return f"{reason}. Start the run as a user who may write there, or in another directory."
+    paths = (Path.cwd(), feature_cache.cache_directory(), Path(tempfile.gettempdir()))
+    free = {path: shutil.disk_usage(_existing(path)).free for path in paths}
+    fullest = min(free, key=lambda path: free[path])
     return (
-        f"{what}. Make room: {fullest} has {left[fullest] / 2**20:,.0f} MiB left "
-        "(`pipeline cache --clear` frees kept features)."
+        f"{reason}. Free disk space: {fullest} has {free[fullest] / 2**20:,.0f} MiB left "
+        "(`pipeline cache --clear` deletes cached features)."
     )
 
 
-def _existing(place: Path) -> Path:
-    return place if place.exists() else _existing(place.parent)
+def _existing(path: Path) -> Path:
+    return path if path.exists() else _existing(path.parent)

@@ -1,4 +1,4 @@
-"""Training images whose labels are doubtful, by the features of the frozen base."""
+"""Finds training images whose labels may be wrong, by the features of the frozen base."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from pipeline.data.splits import Splits
     from pipeline.stages.train_model import TrainedModel
 
-_MOST_SAID = 5
+_MAX_LISTED = 5
 
 
 @dataclass(frozen=True)
 class SuspectedLabel:
-    """A training image whose neighbours carry another label.
+    """A training image whose nearest neighbours mostly have another label.
 
     Attributes:
-        index: its place among the training images.
-        name: what it is called.
-        label: the class that it is in.
+        index: its index among the training images.
+        name: its name.
+        label: its class.
         suggested: the class of most of its neighbours.
-        share: the share of the neighbours that are in it.
+        share: the share of the neighbours in that class.
     """
 
     index: int
@@ -37,9 +37,9 @@ class SuspectedLabel:
 
 
 def find_label_errors(splits: Splits, trained: TrainedModel) -> list[SuspectedLabel]:
-    """Return the training images whose labels are doubtful, the most doubtful first.
+    """Return the training images whose labels may be wrong, the least plausible labels first.
 
-    Nothing is doubted where there are no features of a base that did not learn these labels.
+    The result is empty without a frozen base, whose features do not depend on these labels.
     """
     if not trained.fitting:
         return []
@@ -58,10 +58,10 @@ def find_label_errors(splits: Splits, trained: TrainedModel) -> list[SuspectedLa
         )
     ]
     if suspects:
-        listed = ", ".join(f"{one.name} ({one.suggested}?)" for one in suspects[:_MOST_SAID])
-        more = f" and {len(suspects) - _MOST_SAID} more" if len(suspects) > _MOST_SAID else ""
+        listed = ", ".join(f"{one.name} ({one.suggested}?)" for one in suspects[:_MAX_LISTED])
+        more = f" and {len(suspects) - _MAX_LISTED} more" if len(suspects) > _MAX_LISTED else ""
         logger.info(
-            f"The labels of {len(suspects)} training images are doubtful: most images like them "
-            f"are in another class. Look at {listed}{more}"
+            f"The labels of {len(suspects)} training images may be wrong: most similar images are "
+            f"in another class. Check {listed}{more}"
         )
     return suspects

@@ -1,4 +1,4 @@
-"""What a run leaves in the store, besides its metrics."""
+"""Logs a run's recipe, dataset, model, evaluation and report."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pipeline
-from pipeline.errors import PipelineError
 from pipeline.evaluation import predictions
 from pipeline.inference import pyfunc_model
 from pipeline.inference.model_interface import ModelInterface
 from pipeline.recipe.loader import LoadedRecipe, dump_recipe, run_parameters
-from pipeline.secrets import mask_credentials, mask_secrets
 from pipeline.tracking.mlflow_model import DATA, write_model
 
 if TYPE_CHECKING:
@@ -29,12 +27,11 @@ if TYPE_CHECKING:
     from pipeline.stages.train_model import TrainedModel
     from pipeline.tracking.run_logger import RunLogger
 
-_SECONDS_TO_SEND = 0.5
 _PACKAGES = ("tensorflow", "keras", "mlflow", "numpy", "pillow", "scikit-learn", "pydantic")
 
 
 def describe_environment() -> dict[str, str]:
-    """Return what a run is made with: versions and the machine, by name."""
+    """Return the versions of the packages, and the machine."""
     return {
         "pipeline": pipeline.__version__,
         "python": platform.python_version(),
@@ -44,132 +41,119 @@ def describe_environment() -> dict[str, str]:
 
 
 def log_recipe(loaded: LoadedRecipe, run_logger: RunLogger) -> None:
-    """Record the recipe, as written and as resolved, and what it is run with."""
+    """Log the recipe, as written and with every default, and the environment."""
     recipe = loaded.recipe
-    run_logger.parameters(run_parameters(recipe, loaded.secrets))
-    run_logger.tags({"seed": str(recipe.seed), "pipeline.version": pipeline.__version__})
+    run_logger.log_params(run_parameters(recipe, loaded.secrets))
+    run_logger.set_tags({"seed": str(recipe.seed), "pipeline.version": pipeline.__version__})
 
-    def write(folder: Path) -> None:
-        (folder / "recipe.yaml").write_text(mask_credentials(loaded.text), "utf-8")
-        (folder / "resolved.yaml").write_text(dump_recipe(recipe, loaded.secrets), "utf-8")
-        (folder / "environment.json").write_text(
+    def write(directory: Path) -> None:
+        (directory / "recipe.yaml").write_text(loaded.text, "utf-8")
+        (directory / "resolved.yaml").write_text(dump_recipe(recipe, loaded.secrets), "utf-8")
+        (directory / "environment.json").write_text(
             json.dumps(describe_environment(), indent=1), "utf-8"
         )
         if loaded.overrides:
-            lines = [f"--set {mask_credentials(argument)}\n" for argument in loaded.overrides]
-            (folder / "overrides.txt").write_text("".join(lines), "utf-8")
+            lines = [f"--set {argument}\n" for argument in loaded.overrides]
+            (directory / "overrides.txt").write_text("".join(lines), "utf-8")
 
-    run_logger.artifacts(write)
+    run_logger.log_artifacts(write)
 
 
 def log_dataset(loaded: LoadedRecipe, splits: Splits, run_logger: RunLogger) -> None:
-    """Record the images: their digest, their counts, their classes and what was left out."""
+    """Log the images: digest, counts, class names, files that were left out and duplicates."""
     data = loaded.recipe.data
-    source = mask_secrets(str(getattr(data, "path", None) or data.source), loaded.secrets)
+    source = str(getattr(data, "path", None) or data.source)
     counts = {name: len(split) for name, split in splits.named().items()}
-    run_logger.dataset(
+    run_logger.log_dataset(
         name=Path(source).name,
         digest=splits.digest,
         source_type="local" if os.sep in source else "package",
         source=json.dumps({"uri": source}),
         counts=counts,
     )
-    run_logger.metrics({f"images/{name}": float(count) for name, count in counts.items()})
-    run_logger.metrics({"images/quarantined": float(len(splits.quarantined))})
+    run_logger.log_metrics({f"images/{name}": float(count) for name, count in counts.items()})
+    run_logger.log_metrics({"images/quarantined": float(len(splits.quarantined))})
     if splits.duplicates is not None:
-        run_logger.metrics({"images/duplicates": float(len(splits.duplicates))})
+        run_logger.log_metrics({"images/duplicates": float(len(splits.duplicates))})
 
-    def write(folder: Path) -> None:
-        _write_json(folder / "class_names.json", splits.class_names)
+    def write(directory: Path) -> None:
+        _write_json(directory / "class_names.json", splits.class_names)
         bad = {file.name: file.reason for file in splits.quarantined}
         if bad:
-            _write_json(folder / "quarantined.json", bad)
+            _write_json(directory / "quarantined.json", bad)
         if splits.duplicates:
             groups = [
                 [{"split": copy.split, "name": copy.name, "sha256": copy.digest} for copy in copies]
                 for copies in splits.duplicates
             ]
-            _write_json(folder / "duplicates.json", groups)
+            _write_json(directory / "duplicates.json", groups)
 
-    run_logger.artifacts(write)
+    run_logger.log_artifacts(write)
 
 
 def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger: RunLogger) -> Path:
-    """Record the model, with what it takes and gives; return the folder of its files."""
+    """Log the model with its interface; return the directory of its files."""
     *size, channels = splits.image_shape
     interface = ModelInterface(
         class_names=splits.class_names,
         image_size=(size[0], size[1]),
         channels=channels,
-        resize=getattr(recipe.data, "resize", "squash"),  # what arrays are scaled by
+        resize=getattr(recipe.data, "resize", "squash"),  # of arrays
     )
     metadata = {**asdict(interface), "data_digest": splits.digest}
 
-    def write(folder: Path) -> None:
+    def write(directory: Path) -> None:
         write_model(
             trained.model,
-            folder,
+            directory,
             metadata=metadata,
             loader=pyfunc_model.__name__,
             column=pyfunc_model.COLUMN,
-            beside=interface.save,
+            write_extra_files=interface.save,
         )
 
-    folder = run_logger.model(write)
+    directory = run_logger.log_model(write)
     tags = {"devices": ", ".join(trained.devices.names), "precision": trained.devices.precision}
     if trained.fitting:
         tags["features.precision"] = str(trained.fitting.report()["precision"])
-    run_logger.tags(tags)
-    return folder / DATA
+    run_logger.set_tags(tags)
+    return directory / DATA
 
 
-def log_evaluation(judgement: Evaluation, run_logger: RunLogger) -> None:
-    """Record the metrics, and the predictions behind them."""
-    run_logger.metrics(judgement.metrics)
+def log_evaluation(evaluation: Evaluation, run_logger: RunLogger) -> None:
+    """Log the metrics, and the predictions that they are computed from."""
+    run_logger.log_metrics(evaluation.metrics)
 
-    def write(folder: Path) -> None:
-        (folder / "predictions").mkdir()
-        for prefix, given in judgement.predictions.items():
-            predictions.write_predictions(given, folder / "predictions" / f"{prefix}.csv")
+    def write(directory: Path) -> None:
+        (directory / "predictions").mkdir()
+        for prefix, predicted in evaluation.predictions.items():
+            predictions.write_predictions(predicted, directory / "predictions" / f"{prefix}.csv")
 
-    run_logger.artifacts(write)
+    run_logger.log_artifacts(write)
 
 
 def log_report(rendered: RenderedReport, run_logger: RunLogger) -> None:
-    """Record a report, and its pictures as files of their own."""
+    """Log a report, and its figures as files of their own."""
 
-    def write(folder: Path) -> None:
-        (folder / "report.html").write_text(rendered.html, "utf-8", "backslashreplace")
-        (folder / "figures").mkdir()
+    def write(directory: Path) -> None:
+        (directory / "report.html").write_text(rendered.html, "utf-8", "backslashreplace")
+        (directory / "figures").mkdir()
         for name, png in rendered.images.items():
-            (folder / "figures" / f"{name}.png").write_bytes(png)
+            (directory / "figures" / f"{name}.png").write_bytes(png)
 
-    run_logger.artifacts(write)
-
-
-def log_failure(error: Exception, run_logger: RunLogger) -> None:
-    """Record why a run failed, and end it."""
-    is_ours = isinstance(error, PipelineError)
-    reason = str(error) if is_ours else f"{type(error).__name__}: {error}"
-    reason = mask_credentials(reason)
-    run_logger.tags({"reason": reason[:5000]})
-    run_logger.close("FAILED")
+    run_logger.log_artifacts(write)
 
 
-def log_interruption(run_logger: RunLogger) -> None:
-    """Record that a run was interrupted, and end it soon: what is not sent by then is kept."""
-    run_logger.tags({"reason": "interrupted"})
-    run_logger.close("KILLED", within=_SECONDS_TO_SEND)
-
-
-def log_label_errors(suspects: Sequence[SuspectedLabel], run_logger: RunLogger) -> None:
-    """Record the training images whose labels are doubtful."""
-    run_logger.metrics({"images/suspicious": float(len(suspects))})
-    if suspects:
-        listed = [asdict(suspect) for suspect in suspects]
-        run_logger.artifacts(lambda folder: _write_json(folder / "suspicious_labels.json", listed))
+def log_label_errors(label_errors: Sequence[SuspectedLabel], run_logger: RunLogger) -> None:
+    """Log the training images whose labels may be wrong."""
+    run_logger.log_metrics({"images/label_errors": float(len(label_errors))})
+    if label_errors:
+        listed = [asdict(one) for one in label_errors]
+        run_logger.log_artifacts(
+            lambda directory: _write_json(directory / "label_errors.json", listed)
+        )
 
 
 def _write_json(path: Path, value: Any) -> None:
-    # A file's name that is not UTF-8 has half of a surrogate pair in it, which JSON can escape.
+    # A file name that is not UTF-8 contains half of a surrogate pair, which JSON can escape.
     path.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8", "backslashreplace")

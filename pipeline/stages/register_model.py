@@ -1,4 +1,4 @@
-"""The model in the registry: its version, and whether it is better than the champion."""
+"""Registers a model, and promotes it if it is better than the champion."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """What became of a model in the registry.
+    """A model's version in the registry.
 
     Attributes:
         version: its number.
-        is_champion: whether the alias `champion` is at this version now.
-        metrics: `champion/accuracy_difference` and its bounds, how much better than the champion
-            before it is on the same images; nothing where there was none.
+        is_champion: whether the alias `champion` points to it.
+        metrics: `champion/accuracy_difference` and its interval, the difference to the previous
+            champion on the same images; empty if there was none.
     """
 
     version: str
@@ -49,89 +49,89 @@ def register_model(
     recipe: Recipe,
     run_id: str,
     splits: Splits,
-    judged: Mapping[str, Predictions],
+    predicted: Mapping[str, Predictions],
     *,
     store: Store,
 ) -> RegisteredModel | None:
-    """Register a run's model, and promote it if the recipe wants it and it is better.
+    """Register a run's model, and promote it if the recipe asks for that and it is better.
 
-    It is better where the interval of the difference in accuracy, paired image by image, is above
-    0 on the test images, or on the validation images where there are no test images. The champion
-    sees the same images, read as it reads them.
+    It is better if the interval of the paired difference in accuracy is above 0 on the test images,
+    or on the validation images if there are no test images. The champion predicts the same images,
+    read as its interface requires.
 
     Args:
         recipe: `tracking.register` and `tracking.promote`.
-        run_id: the run, with everything delivered.
+        run_id: a finished run without an outbox.
         splits: the images.
-        judged: what the new model gives the images of each split.
-        store: the store that the run is in.
+        predicted: the new model's predictions for each split.
+        store: contains the run.
 
     Returns:
-        What became of it; None where the recipe names no model, or where that failed, which is said
-        and does not fail the run.
+        The version; None if the recipe names no registered model, or if registering failed, which
+        is a warning and does not fail the run.
     """
     name = recipe.tracking.register_as
     if not name:
         return None
     try:
         version = registry.register(store, find_model(store, run_id), name)
-        logger.info(f"Registered as version {version} of {name}")
+        logger.info(f"Registered version {version} of {name}")
         if recipe.tracking.promote is None:
             return RegisteredModel(version, False, {})
         champion = registry.champion(store, name)
         metrics: dict[str, float] = {}
         if champion:
-            metrics = _against(champion, recipe, splits, judged, store=store)
+            metrics = _compare(champion, recipe, splits, predicted, store=store)
             log_metrics_after_end(store, run_id, metrics)
         if not champion or metrics.get("champion/accuracy_difference_low", 0.0) > 0:
             registry.promote(store, name, version)
-            logger.info(f"Version {version} of {name} is the champion now")
+            logger.info(f"Version {version} of {name} is the new champion")
             return RegisteredModel(version, True, metrics)
-        logger.info(f"The champion of {name} stays {champion.uri}")
+        logger.info(f"{champion.uri} remains the champion of {name}")
         return RegisteredModel(version, False, metrics)
     except PipelineError as error:
         logger.warning(f"{error}")
         return None
 
 
-def _against(
+def _compare(
     champion: StoredModel,
     recipe: Recipe,
     splits: Splits,
-    judged: Mapping[str, Predictions],
+    predicted: Mapping[str, Predictions],
     *,
     store: Store,
 ) -> dict[str, float]:
     prefix = "test" if splits.test else "val"
     split = splits.test or splits.validation
-    before = _predicted(champion, recipe, split, judged[prefix], store)
-    found = difference(before, judged[prefix]).accuracy
+    before = _champion_predictions(champion, recipe, split, predicted[prefix], store)
+    gain = difference(before, predicted[prefix]).accuracy
     logger.info(
-        f"Against {champion.uri} on the same {len(split):,} {prefix} images: accuracy "
-        f"{found.value:+.4f} ({found.low:+.3f} to {found.high:+.3f})"
+        f"Compared with {champion.uri} on the same {len(split):,} {prefix} images: accuracy "
+        f"{gain.value:+.4f} ({gain.low:+.3f} to {gain.high:+.3f})"
     )
     return {
-        "champion/accuracy_difference": found.value,
-        "champion/accuracy_difference_low": found.low,
-        "champion/accuracy_difference_high": found.high,
+        "champion/accuracy_difference": gain.value,
+        "champion/accuracy_difference_low": gain.low,
+        "champion/accuracy_difference_high": gain.high,
     }
 
 
-def _predicted(
-    champion: StoredModel, recipe: Recipe, split: Split, judged: Predictions, store: Store
+def _champion_predictions(
+    champion: StoredModel, recipe: Recipe, split: Split, predicted: Predictions, store: Store
 ) -> Predictions:
-    """Return what the champion gives the images of a split.
+    """Return the champion's predictions for a split.
 
     Raises:
-        PipelineError: if it cannot be loaded, knows other classes, or cannot read the images.
+        PipelineError: if it cannot be loaded, has other classes, or cannot read the images.
     """
-    with files_of(store, champion) as folder:
-        classifier = classifiers.load_classifier(folder / DATA)
+    with files_of(store, champion) as directory:
+        classifier = classifiers.load_classifier(directory / DATA)
     names = classifier.interface.class_names
-    if set(names) != set(judged.class_names):
+    if set(names) != set(predicted.class_names):
         raise PipelineError(
             f"{champion.uri} cannot be compared: its classes are {', '.join(names)}. The new "
-            f"model's are {', '.join(judged.class_names)}."
+            f"model's are {', '.join(predicted.class_names)}."
         )
     read = image_reader(recipe, split, classifier.interface)
     rows = []
@@ -141,5 +141,5 @@ def _predicted(
                 f"{champion.uri} cannot be compared: {split.names[answer.item]}: {answer.error}."
             )
         rows.append(answer.probabilities)
-    columns = [names.index(name) for name in judged.class_names]
-    return replace(judged, probabilities=np.array(rows)[:, columns])
+    columns = [names.index(name) for name in predicted.class_names]
+    return replace(predicted, probabilities=np.array(rows)[:, columns])

@@ -1,11 +1,10 @@
-"""What a run has to agree with to go on where it was interrupted."""
+"""Checks that a resumed run has the recipe and the images that it was started with."""
 
 from __future__ import annotations
 
 import json
 import logging
 import shlex
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,93 +17,92 @@ logger = logging.getLogger(__name__)
 
 _ORIGIN = "origin.json"
 _ENGINES = ("tensorflow", "keras")
-_MOST_SHOWN = 20
+_MAX_SHOWN = 20
+_ABSENT = "absent"
 
 
-def save_origin(folder: Path, loaded: LoadedRecipe) -> None:
-    """Write down what a run is made from, in the folder of its checkpoints.
+def save_origin(directory: Path, loaded: LoadedRecipe) -> None:
+    """Save the recipe and the versions of a run beside its checkpoints.
 
     Raises:
         TrackingError: if it cannot be written.
     """
     versions = {name: version(name) for name in _ENGINES}
-    _write(folder, {"recipe": run_parameters(loaded.recipe, loaded.secrets), "versions": versions})
+    _write(
+        directory, {"recipe": run_parameters(loaded.recipe, loaded.secrets), "versions": versions}
+    )
 
 
-def check_same_recipe(folder: Path, loaded: LoadedRecipe) -> None:
-    """Check that a run goes on with the recipe that it began with.
+def check_same_recipe(directory: Path, loaded: LoadedRecipe) -> None:
+    """Check that a run is resumed with the recipe that it was started with.
 
     Raises:
-        UsageError: if the recipe was changed; it names what changed.
+        UsageError: if the recipe has changed; the message has every changed value.
     """
-    origin = _read(folder)
+    origin = _read(directory)
     before, now = origin["recipe"], run_parameters(loaded.recipe, loaded.secrets)
     changed = [
-        f"  {path}: {_shown(before, path)} then, {_shown(now, path)} now"
+        f"  {path}: was {before.get(path, _ABSENT)}, is {now.get(path, _ABSENT)}"
         for path in sorted(before.keys() | now.keys())
         if before.get(path) != now.get(path)
     ]
     if changed:
-        rest = len(changed) - _MOST_SHOWN
-        lines = changed[:_MOST_SHOWN] + [f"  and {rest} more"] * (rest > 0)
+        rest = len(changed) - _MAX_SHOWN
+        lines = changed[:_MAX_SHOWN] + [f"  and {rest} more"] * (rest > 0)
         raise UsageError(
-            f"Run {folder.name} was begun with another recipe:\n"
+            f"The recipe has changed since run {directory.name} was started:\n"
             + "\n".join(lines)
-            + "\nTake the changes back, or start a new run without --resume."
+            + "\nUndo the changes, or start a new run without --resume."
         )
-    for name, then in origin["versions"].items():
-        if version(name) != then:
+    for name, earlier in origin["versions"].items():
+        if version(name) != earlier:
             logger.warning(
-                f"the run was begun with {name} {then} and goes on with {version(name)}: "
-                "its metrics may differ from those of a run that was not interrupted."
+                f"The run was started with {name} {earlier} and resumes with {version(name)}. "
+                "Its metrics may differ from those of an uninterrupted run."
             )
 
 
-def check_same_images(folder: Path, digest: str) -> None:
-    """Check that a run goes on with the images that it began with.
+def check_same_images(directory: Path, digest: str) -> None:
+    """Check that a run is resumed with the images that it was started with.
 
     Raises:
         DataError: if the images are not the same.
-        TrackingError: if their digest cannot be written down.
+        TrackingError: if their digest cannot be saved.
     """
-    origin = _read(folder)
+    origin = _read(directory)
     before = origin.setdefault("data", digest)
     if before != digest:
         raise DataError(
-            f"The images are not those that run {folder.name} was begun with (digest "
-            f"{before[:12]} then, {digest[:12]} now). Put them back, or start a new run without "
+            f"The images have changed since run {directory.name} was started: their digest was "
+            f"{before[:12]}, and is {digest[:12]}. Restore them, or start a new run without "
             "--resume."
         )
-    _write(folder, origin)
+    _write(directory, origin)
 
 
 def resume_command(loaded: LoadedRecipe, run_id: str) -> str:
-    """Return the command line with which a run goes on."""
+    """Return the command line that resumes a run."""
     changes = [word for change in loaded.overrides for word in ("--set", change)]
     return shlex.join(["pipeline", "run", str(loaded.path), *changes, "--resume", run_id])
 
 
-def _shown(values: Mapping[str, str], path: str) -> str:
-    return values.get(path, "absent")
-
-
-def _read(folder: Path) -> dict[str, Any]:
+def _read(directory: Path) -> dict[str, Any]:
     try:
-        origin: dict[str, Any] = json.loads((folder / _ORIGIN).read_bytes())
+        origin: dict[str, Any] = json.loads((directory / _ORIGIN).read_bytes())
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"Run {folder.name} cannot go on: {folder / _ORIGIN} cannot be read: {error}. Start "
-            "it anew without --resume."
+            f"Cannot resume run {directory.name}: {directory / _ORIGIN} cannot be read: {error}. "
+            "Start a new run without --resume."
         ) from None
     return origin
 
 
-def _write(folder: Path, origin: dict[str, Any]) -> None:
+def _write(directory: Path, origin: dict[str, Any]) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        atomic_write(folder / _ORIGIN, json.dumps(origin, indent=1).encode())
+        directory.mkdir(parents=True, exist_ok=True)
+        atomic_write(directory / _ORIGIN, json.dumps(origin, indent=1).encode())
     except OSError as error:
         raise TrackingError(
-            f"{folder} cannot be written to: {error.strerror or error}. A run keeps there what it "
-            "can go on from: make room, or start it in a folder that is yours."
+            f"Cannot write to {directory}: {error.strerror or error}. It is for the run's "
+            "checkpoints. Free disk space, or start the run in a directory that you may write to."
         ) from None

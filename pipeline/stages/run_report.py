@@ -14,7 +14,6 @@ from pipeline.evaluation import grad_cam, predictions
 from pipeline.evaluation.figures import Curves
 from pipeline.evaluation.pictures import CaptionedImage
 from pipeline.evaluation.report_page import DuplicateImages, Report, SplitReport, render_report
-from pipeline.secrets import mask_credentials, mask_secrets
 
 if TYPE_CHECKING:
     import keras
@@ -79,10 +78,14 @@ def build_report(
     if splits.test:
         test = judgement.predictions["test"]
         metrics = strip_prefix(judgement.metrics, "test")
-        reports.append(SplitReport("test", "test", "It was looked at once.", test, metrics))
+        reports.append(
+            SplitReport(
+                "test", "test", "The test split is evaluated once, at the end.", test, metrics
+            )
+        )
     described = Report(
-        title=mask_secrets(loaded.recipe.name, loaded.secrets),
-        description=mask_secrets(loaded.recipe.description, loaded.secrets),
+        title=loaded.recipe.name,
+        description=loaded.recipe.description,
         class_names=splits.class_names,
         facts=facts,
         splits=reports,
@@ -99,9 +102,7 @@ def build_report(
         duplicates=_duplicates(splits),
         suspicious=_suspects(splits.train, suspects) if trained.fitting else None,
         quarantined=[(file.name, file.reason) for file in splits.quarantined],
-        recipe=mask_credentials(
-            loaded.text.rstrip() + "".join(f"\n# --set {s}" for s in loaded.overrides)
-        ),
+        recipe=loaded.text.rstrip() + "".join(f"\n# --set {s}" for s in loaded.overrides),
         environment=environment,
         seconds=seconds,
     )

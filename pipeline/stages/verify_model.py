@@ -1,4 +1,4 @@
-"""Whether the model that was saved is the model that was judged."""
+"""Verifies that the saved model predicts as the trained model does."""
 
 from __future__ import annotations
 
@@ -24,99 +24,100 @@ if TYPE_CHECKING:
     from pipeline.inference.model_interface import ModelInterface
     from pipeline.recipe.grammar import Recipe
 
-IMAGES = 8  # validation images that the saved model is asked about
-_LARGEST = 0.01  # difference of two probabilities that rounding can explain
+IMAGES = 8  # validation images that the saved model predicts
+_MAX_DIFFERENCE = 0.01  # of two probabilities, which rounding can explain
 
 
 @contextlib.contextmanager
 def model_verification(recipe: Recipe) -> Iterator[ModelVerification]:
-    """Give the check of a run, and end it with the run.
+    """Start the verification of a run, and end it with the run.
 
-    Its process is started at once: it imports Keras while this one does.
+    Its process starts at once, so that it imports Keras while this process does.
     """
     process = FreshProcess() if recipe.tracking.verify_model else None
-    with tempfile.TemporaryDirectory(prefix="pipeline-pictures-") as pictures:
+    with tempfile.TemporaryDirectory(prefix="pipeline-images-") as scratch:
         try:
-            yield ModelVerification(process, Path(pictures))
+            yield ModelVerification(process, Path(scratch))
         finally:
             if process:
                 process.end()
 
 
 class ModelVerification:
-    """The saved model, loaded in a fresh process, is asked about files that the run predicted.
+    """Loads the saved model in a fresh process and predicts images that the run predicted.
 
-    It works while the run goes on: `ask` does not wait, `metrics` does.
+    The process works while the run continues: `ask` does not wait, `metrics` does.
 
     Args:
-        process: the fresh process, None where the recipe wants no check.
-        pictures: a folder for images that came without files.
+        process: the fresh process, None if the recipe turns the verification off.
+        scratch: a directory for images that do not come from files.
     """
 
-    def __init__(self, process: FreshProcess | None, pictures: Path) -> None:
+    def __init__(self, process: FreshProcess | None, scratch: Path) -> None:
         self._process = process
-        self._pictures = pictures
+        self._scratch = scratch
 
-    def ask(self, recipe: Recipe, splits: Splits, folder: Path) -> None:
-        """Have the model in a folder predict validation images from their files."""
+    def ask(self, recipe: Recipe, splits: Splits, directory: Path) -> None:
+        """Let the model in a directory predict validation images from their files."""
         if self._process:
-            places = _spread(len(splits.validation))
-            files = _files(recipe, splits.validation, places, self._pictures)
-            self._process.ask(folder, files)
+            indices = _spread(len(splits.validation))
+            files = _files(recipe, splits.validation, indices, self._scratch)
+            self._process.ask(directory, files)
 
-    def metrics(self, judged: Predictions) -> dict[str, float]:
-        """Return how far the saved model is from what was judged; say so where it is far.
+    def metrics(self, expected: Predictions) -> dict[str, float]:
+        """Compare the saved model's predictions with the trained model's; warn if they differ.
 
         Returns:
-            `reload/difference`, the largest between two probabilities, `reload/other_labels` and
-            `reload/images`; nothing where the saved model could not be asked.
+            `verification/max_difference` of two probabilities, `verification/label_changes` and
+            `verification/images`; empty if the saved model could not be used.
         """
         if not self._process:
             return {}
-        expected = judged.probabilities[_spread(len(judged))]
+        before = expected.probabilities[_spread(len(expected))]
         try:
-            found = self._process.answer()
+            after = self._process.answer()
         except ModelError as error:
-            logger.warning(f"the saved model could not be used in a fresh process: {error}")
+            logger.warning(f"The saved model cannot be used in a fresh process: {error}")
             return {}
-        others = int(np.sum(found.argmax(axis=1) != expected.argmax(axis=1)))
-        difference = float(np.abs(found - expected).max())
-        if others or difference > _LARGEST:
+        label_changes = int(np.sum(after.argmax(axis=1) != before.argmax(axis=1)))
+        difference = float(np.abs(after - before).max())
+        if label_changes or difference > _MAX_DIFFERENCE:
             logger.warning(
-                f"the saved model, loaded in a fresh process, gives {others} of "
-                f"{len(found)} validation images another label than the one that was judged, and "
-                f"probabilities that differ by up to {difference:.2g}."
+                "The saved model, loaded in a fresh process, predicts another label than the "
+                f"trained model for {label_changes} of {len(after)} validation images. Their "
+                f"probabilities differ by up to {difference:.2g}."
             )
         return {
-            "reload/difference": difference,
-            "reload/other_labels": float(others),
-            "reload/images": float(len(found)),
+            "verification/max_difference": difference,
+            "verification/label_changes": float(label_changes),
+            "verification/images": float(len(after)),
         }
 
 
 def _spread(count: int) -> list[int]:
-    kept = min(count, IMAGES)
-    return [number * count // kept for number in range(kept)]
+    """Return indices of up to IMAGES of so many images, evenly spaced."""
+    chosen = min(count, IMAGES)
+    return [number * count // chosen for number in range(chosen)]
 
 
-def _files(recipe: Recipe, split: Split, places: list[int], pictures: Path) -> list[Path]:
-    """Return the files of images; those that came as arrays are written as PNG files."""
-    folder = _folder_of(recipe)
-    if folder:
-        return [Path(folder, split.names[place]) for place in places]
+def _files(recipe: Recipe, split: Split, indices: list[int], scratch: Path) -> list[Path]:
+    """Return the files of images; images that come as arrays are written as PNG files."""
+    directory = _image_directory(recipe)
+    if directory:
+        return [Path(directory, split.names[index]) for index in indices]
     return [
-        _written(image, pictures / f"{place}.png")
-        for place, image in zip(places, split.images.read(np.array(places)), strict=True)
+        _write_png(image, scratch / f"{index}.png")
+        for index, image in zip(indices, split.images.read(np.array(indices)), strict=True)
     ]
 
 
-def _folder_of(recipe: Recipe) -> Path | None:
-    """Return the folder that the names of images start from, None where they came as arrays."""
-    folder: Path | None = getattr(recipe.data, "path", None)
-    return folder if folder and folder.is_dir() else None
+def _image_directory(recipe: Recipe) -> Path | None:
+    """Return the directory that image names are relative to, None for images from arrays."""
+    directory: Path | None = getattr(recipe.data, "path", None)
+    return directory if directory and directory.is_dir() else None
 
 
-def _written(image: np.ndarray, path: Path) -> Path:
+def _write_png(image: np.ndarray, path: Path) -> Path:
     Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(path)
     return path
 
@@ -124,19 +125,19 @@ def _written(image: np.ndarray, path: Path) -> Path:
 def image_reader(
     recipe: Recipe, split: Split, interface: ModelInterface
 ) -> Callable[[int], np.ndarray]:
-    """Return what reads an image of a split, by its place, as a model of some interface does.
+    """Return a function that reads an image of a split, by its index, for a model's interface.
 
-    It raises BadImageError, as `predict` wants it.
+    The function raises BadImageError, as `predict` expects.
     """
-    folder = _folder_of(recipe)
-    if folder:
-        return lambda place: interface.read(folder / split.names[place])
+    directory = _image_directory(recipe)
+    if directory:
+        return lambda index: interface.read(directory / split.names[index])
 
-    def from_array(place: int) -> np.ndarray:
+    def from_array(index: int) -> np.ndarray:
         if split.images.shape != interface.image_shape:
             raise BadImageError(
-                f"it takes images of {interface.image_shape}, and these are {split.images.shape}"
+                f"expected shape {interface.image_shape}. Received {split.images.shape}"
             )
-        return split.images.read(np.array([place]))[0]
+        return split.images.read(np.array([index]))[0]
 
     return from_array

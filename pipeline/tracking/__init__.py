@@ -1,1 +1,1 @@
-"""Where runs are kept. Nothing else in the package imports mlflow."""
+"""Experiment tracking with MLflow. No other room imports mlflow."""

@@ -1,7 +1,7 @@
-"""Which runs are alive: each holds a lock for as long as its process lives.
+"""Which runs are alive: each holds a file lock for as long as its process lives.
 
-The lock's place and the host are tags of the run, so that whoever sees the run can ask. Unlike the
-number of a process, a lock is not given to another one, and is seen from within a container.
+The lock's path and the host are tags of the run, so that other processes can check it. Unlike a
+process id, a lock is never reused, and it is visible from within a container.
 """
 
 from __future__ import annotations
@@ -18,72 +18,72 @@ from pipeline.file_locks import try_lock
 
 _HOST, _LOCK = "pipeline.host", "pipeline.lock"
 _FILE = "lock"
-GONE = "its process ended without a word: it was killed, or the machine went down"
+DIED = "The process ended unexpectedly: it was killed, or the machine went down."
 
 
 @dataclass(frozen=True)
-class Liveness:
-    """The sign that the process of a run lives.
+class LivenessLock:
+    """Shows that the process of a run is alive.
 
     Attributes:
-        folder: the run's own while it lives, for what it has not sent yet.
-        lock: what is held.
+        directory: contains the lock, and the files of the run that are not sent yet.
+        file: the locked file, None on a system without file locks.
     """
 
-    folder: Path
-    lock: IO[str] | None
+    directory: Path
+    file: IO[str] | None
 
     def tags(self) -> dict[str, str]:
-        """Return the tags that lead to this sign."""
-        return {_HOST: platform.node(), _LOCK: str(self.folder / _FILE)}
+        """Return the tags of the run by which other processes find the lock."""
+        return {_HOST: platform.node(), _LOCK: str(self.directory / _FILE)}
 
-    def show(self) -> None:
-        """Leave the time at which the run was alive for certain."""
+    def touch(self) -> None:
+        """Store the current time as the time when the run was last seen alive."""
         with contextlib.suppress(OSError):
-            (self.folder / _FILE).touch()
+            (self.directory / _FILE).touch()
 
-    def end(self, *, keep_as: Path | None = None) -> None:
-        """Take the sign away, and the folder too or, with what is in it, elsewhere.
+    def release(self, *, move_to: Path | None = None) -> None:
+        """Release the lock and remove its directory, or move the directory elsewhere.
 
         Raises:
-            OSError: if the folder cannot be moved there.
+            OSError: if the directory cannot be moved.
         """
         try:
-            if keep_as:
-                keep_as.parent.mkdir(parents=True, exist_ok=True)
-                self.folder.rename(keep_as)
-                (keep_as / _FILE).unlink()
+            if move_to:
+                move_to.parent.mkdir(parents=True, exist_ok=True)
+                self.directory.rename(move_to)
+                (move_to / _FILE).unlink()
             else:
-                shutil.rmtree(self.folder, ignore_errors=True)
+                shutil.rmtree(self.directory, ignore_errors=True)
         finally:
-            if self.lock:
-                self.lock.close()
+            if self.file:
+                self.file.close()
 
 
-def begin(parent: Path) -> Liveness:
-    """Begin to be present, in a new folder below `parent`.
+def acquire(parent: Path) -> LivenessLock:
+    """Return a new lock, in a new directory below `parent`.
 
     Raises:
-        OSError: if it cannot be made.
+        OSError: if the directory cannot be made.
     """
     parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=parent)).absolute()
-    return Liveness(folder, try_lock(folder / _FILE))
+    directory = Path(tempfile.mkdtemp(dir=parent)).absolute()
+    return LivenessLock(directory, try_lock(directory / _FILE))
 
 
 def mark_dead_runs(client: Any) -> None:
-    """Give the runs that stand there as RUNNING, and whose process is gone, the state KILLED.
+    """Set runs that are RUNNING, but whose process is gone, to KILLED.
 
-    Runs of other hosts, and those whose lock is out of sight, are left alone.
+    Runs of other hosts, and those whose lock is not visible from here, are left alone.
     """
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    unfinished = client.search_runs(
+    running = client.search_runs(
         experiments,
         f"attributes.status = 'RUNNING' AND tags.`{_HOST}` = '{platform.node()}'",
     )
-    for run in unfinished:
-        # What does not work is left to another command: the run has just ended, another command
-        # settles it, or the store can only be read.
+    for run in running:
+        # Failures are left to the next command: the run has just ended, another command marks it,
+        # or the store is read-only.
         with contextlib.suppress(Exception):
             _mark_dead_run(client, run.info.run_id, Path(run.data.tags[_LOCK]))
 
@@ -95,6 +95,6 @@ def _mark_dead_run(client: Any, run_id: str, path: Path) -> None:
         return
     with lock:
         path.stat()  # still there: it did not end between the search and the lock
-        client.set_tag(run_id, "reason", GONE)
+        client.set_tag(run_id, "reason", DIED)
         client.set_terminated(run_id, "KILLED", int(last_seen * 1000))
         shutil.rmtree(path.parent, ignore_errors=True)

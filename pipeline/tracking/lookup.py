@@ -1,4 +1,4 @@
-"""The runs and models of a store, found by what a person calls them."""
+"""Finds runs and models in a store by id, name or URI."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class StoredModel:
     """A model in a store.
 
     Attributes:
-        uri: its address, as MLflow's loaders take it.
+        uri: its URI, as MLflow's loaders take it.
         run_id: the run that logged it.
-        run_name: what that run is called.
-        experiment_id: the experiment of the run.
-        location: where its files are.
+        run_name: the name of that run.
+        experiment_id: the experiment of that run.
+        location: the URI of its files.
     """
 
     uri: str
@@ -44,46 +44,50 @@ class StoredModel:
     location: str
 
 
-def find_run(store: Store, called: str) -> Any:
+def find_run(store: Store, reference: str) -> Any:
     """Return a run of a store.
 
     Args:
-        store: where to look.
-        called: its id; its name, of which the newest run is meant; `latest` for the newest of all;
-            or the address of a model that it logged.
+        store: the tracking store.
+        reference: its id; its name, for the newest run of that name; `latest` for the newest of
+            all; or the URI of a model that it logged.
 
     Raises:
         UsageError: if there is no such run.
     """
-    if called.startswith("models:/"):
-        return _run(store, _model_at(store, called).run_id, called)
-    if called.startswith("runs:/"):
-        called = called.removeprefix("runs:/").partition("/")[0]
-    if _RUN_ID.fullmatch(called):
-        return _run(store, called, called)
-    runs = _newest(store, "" if called == "latest" else _named(called), count=1)
+    if reference.startswith("models:/"):
+        return _run(store, _model_at(store, reference).run_id, reference)
+    if reference.startswith("runs:/"):
+        reference = reference.removeprefix("runs:/").partition("/")[0]
+    if _RUN_ID.fullmatch(reference):
+        return _run(store, reference, reference)
+    runs = _newest(store, "" if reference == "latest" else _named(reference), count=1)
     if not runs:
-        raise UsageError(_no_such_run(store, called))
+        raise UsageError(_no_such_run(store, reference))
     return runs[0]
 
 
-def find_model(store: Store, called: str) -> StoredModel:
-    """Return the model of a run, called as `find_run` takes it.
+def find_model(store: Store, reference: str) -> StoredModel:
+    """Return the model of a run.
 
-    `latest` and a name mean the newest run that has a model, so that a run that failed, or the
-    parent of several, does not stand in the way.
+    Args:
+        store: the tracking store.
+        reference: as for `find_run`. A name and `latest` mean the newest run that has a model, and
+            so skip failed runs and the parents of several runs.
 
     Raises:
         UsageError: if there is no such run, or none with a model.
     """
-    if called.startswith("models:/"):
-        return _model_at(store, called)
-    if called == "latest" or not (called.startswith("runs:/") or _RUN_ID.fullmatch(called)):
-        runs = _newest(store, "" if called == "latest" else _named(called), count=_PAGE)
+    if reference.startswith("models:/"):
+        return _model_at(store, reference)
+    if reference == "latest" or not (
+        reference.startswith("runs:/") or _RUN_ID.fullmatch(reference)
+    ):
+        runs = _newest(store, "" if reference == "latest" else _named(reference), count=_PAGE)
     else:
-        runs = [find_run(store, called)]
+        runs = [find_run(store, reference)]
     if not runs:
-        raise UsageError(_no_such_run(store, called))
+        raise UsageError(_no_such_run(store, reference))
     for run in runs:
         outputs = run.outputs.model_outputs if run.outputs else []
         if outputs:
@@ -98,17 +102,17 @@ def find_model(store: Store, called: str) -> StoredModel:
 
 @contextlib.contextmanager
 def files_of(store: Store, model: StoredModel) -> Iterator[Path]:
-    """Give the folder of a model's files, fetched for as long as they are needed where need be.
+    """Yield the directory of a model's files, which are downloaded for the block if necessary.
 
     Raises:
-        UsageError: if they cannot be had.
+        UsageError: if they are not available.
     """
     address = urlsplit(model.location)
     if address.scheme in ("", "file"):
-        folder = Path(unquote(address.path))
-        if not folder.is_dir():
-            raise UsageError(f"The files of {model.uri} are gone: there is no folder {folder}.")
-        yield folder
+        directory = Path(unquote(address.path))
+        if not directory.is_dir():
+            raise UsageError(f"The files of {model.uri} are missing: {directory} does not exist.")
+        yield directory
         return
     with tempfile.TemporaryDirectory(prefix="pipeline-model-") as fetched:
         try:
@@ -117,21 +121,22 @@ def files_of(store: Store, model: StoredModel) -> Iterator[Path]:
             )
         except Exception as error:  # the network, the server or the disk
             raise UsageError(
-                f"The files of {model.uri} cannot be had from {model.location}: {error_summary(error)}"
+                f"The files of {model.uri} are not available at {model.location}: "
+                f"{error_summary(error)}"
             ) from None
         yield Path(path)
 
 
 @contextlib.contextmanager
 def recipe_of(store: Store, model: StoredModel) -> Iterator[Path]:
-    """Give the file of the resolved recipe that a model was made from.
+    """Yield the file of the resolved recipe of a model.
 
     Raises:
-        UsageError: if it cannot be had.
+        UsageError: if it is not available.
     """
-    with tempfile.TemporaryDirectory(prefix="pipeline-recipe-") as folder:
+    with tempfile.TemporaryDirectory(prefix="pipeline-recipe-") as directory:
         try:
-            path = store.client.download_artifacts(model.run_id, "resolved.yaml", folder)
+            path = store.client.download_artifacts(model.run_id, "resolved.yaml", directory)
         except Exception as error:
             raise UsageError(
                 f"The run {model.run_name} ({model.run_id}) has no recipe: {error_summary(error)}"
@@ -140,40 +145,40 @@ def recipe_of(store: Store, model: StoredModel) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def artifacts_of(store: Store, run: Any, folder: str) -> Iterator[list[Path]]:
-    """Give the files in a folder of a run's artifacts, none where there is no such folder.
+def artifacts_of(store: Store, run: Any, directory: str) -> Iterator[list[Path]]:
+    """Yield the files in a directory of a run's artifacts, none if there is no such directory.
 
     Raises:
-        UsageError: if they cannot be had.
+        UsageError: if they are not available.
     """
     run_id = run.info.run_id
     with tempfile.TemporaryDirectory(prefix="pipeline-artifacts-") as fetched:
         try:
-            names = [item.path for item in store.client.list_artifacts(run_id, folder)]
+            names = [item.path for item in store.client.list_artifacts(run_id, directory)]
             paths = [store.client.download_artifacts(run_id, name, fetched) for name in names]
         except Exception as error:  # the network, the server or the disk
             raise UsageError(
-                f"The {folder} of the run {run.info.run_name} ({run_id}) cannot be had: "
+                f"The {directory} of the run {run.info.run_name} ({run_id}) are not available: "
                 f"{error_summary(error)}"
             ) from None
         yield [Path(path) for path in paths]
 
 
-def _run(store: Store, run_id: str, called: str) -> Any:
+def _run(store: Store, run_id: str, reference: str) -> Any:
     try:
         run = store.client.get_run(run_id)
     except Exception:
-        raise UsageError(_no_such_run(store, called)) from None
+        raise UsageError(_no_such_run(store, reference)) from None
     if run.info.lifecycle_stage != "active":
         raise UsageError(f"The run {run.info.run_name} ({run_id}) was deleted in {store.uri}.")
     return run
 
 
 def _model_at(store: Store, uri: str) -> StoredModel:
-    """Return the model at a `models:/` address."""
+    """Return the model with a `models:/` URI."""
     registered, logged = _REGISTERED.fullmatch(uri), _LOGGED.fullmatch(uri)
     if not registered and not logged:
-        raise UsageError(f"{uri} names no model. {EXPECTED}")
+        raise UsageError(f"{uri} is not the URI of a model. {EXPECTED}")
     try:
         if registered:
             uri, run_id, location = _version(store.client, **registered.groupdict())
@@ -191,14 +196,14 @@ def _model_at(store: Store, uri: str) -> StoredModel:
 def _version(
     client: Any, *, name: str, alias: str | None, version: str | None
 ) -> tuple[str, str, str]:
-    """Return the address of a registered model's version, its run and where its files are."""
-    found = (
+    """Return the URI of a registered model's version, its run and the URI of its files."""
+    entity = (
         client.get_model_version_by_alias(name, alias)
         if alias
         else client.get_model_version(name, version)
     )
-    location = client.get_model_version_download_uri(name, found.version)
-    return f"models:/{name}/{found.version}", found.run_id, location
+    location = client.get_model_version_download_uri(name, entity.version)
+    return f"models:/{name}/{entity.version}", entity.run_id, location
 
 
 def _named(name: str) -> str:
@@ -207,7 +212,7 @@ def _named(name: str) -> str:
 
 
 def _newest(store: Store, condition: str, *, count: int) -> list[Any]:
-    """Return the newest runs of all experiments that a condition holds for, the newest first."""
+    """Return the newest runs of all experiments that fulfil a condition, the newest first."""
     experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
     return list(
         store.client.search_runs(
@@ -219,9 +224,9 @@ def _newest(store: Store, condition: str, *, count: int) -> list[Any]:
     )
 
 
-def _no_such_run(store: Store, called: str) -> str:
+def _no_such_run(store: Store, reference: str) -> str:
     names = list(dict.fromkeys(run.info.run_name for run in _newest(store, "", count=_PAGE)))
     if not names:
         return f"There is no run in {store.uri} yet. Start one with: pipeline run RECIPE"
-    hint = did_you_mean(called, names) or f" The newest are called: {', '.join(names[:5])}."
-    return f"There is no run {called} in {store.uri}. {EXPECTED}{hint}"
+    hint = did_you_mean(reference, names) or f" The newest runs are {', '.join(names[:5])}."
+    return f"There is no run {reference} in {store.uri}. {EXPECTED}{hint}"

@@ -1,4 +1,4 @@
-"""A Keras model as an MLflow model, which can be loaded, registered and served."""
+"""Writes a Keras model as an MLflow model, which can be loaded, registered and served."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ if TYPE_CHECKING:
 
 REQUIREMENTS = ("tensorflow", "keras", "mlflow", "numpy", "pillow")
 
-# Where the files that belong to the model lie in its folder.
+# The sub-directory with the model's own files.
 DATA = "data"
 
 
 def write_model(
     model: keras.Model,
-    folder: Path,
+    directory: Path,
     *,
     metadata: dict[str, Any],
     loader: str,
     column: str,
-    beside: Callable[[Path], None],
+    write_extra_files: Callable[[Path], None],
 ) -> None:
-    """Write a model to `folder` in MLflow's format.
+    """Write a model to `directory` in MLflow's format.
 
     Args:
-        model: takes (n, height, width, channels) in 0..255; gives probabilities.
-        folder: an empty folder.
-        metadata: what a user of the model has to know, such as its class names.
-        loader: the module that MLflow loads the model with where it is served.
-        column: the column of images that the served model takes.
-        beside: is called with the folder of the model's file, to put there what the loader needs.
+        model: maps images (n, height, width, channels) in 0..255 to probabilities (n, classes).
+        directory: an empty directory.
+        metadata: what a user of the model needs to know, such as its class names.
+        loader: the module that loads the model when it is served.
+        column: the name of the served model's input column.
+        write_extra_files: called with the directory of the model's file, for what the loader needs.
     """
     float32 = np.dtype("float32")
     mlflow.tensorflow.save_model(
         model,
-        str(folder),
+        str(directory),
         signature=ModelSignature(Schema([TensorSpec(float32, (-1, *model.input_shape[1:]))])),
-        # Named, because MLflow would import the model in another process to find them out.
+        # Without them MLflow would load the model in another process to find them.
         pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
         keras_model_kwargs={"include_optimizer": False},
         metadata=metadata,
     )
-    beside(folder / DATA)
-    described = Model.load(str(folder))
+    write_extra_files(directory / DATA)
+    described = Model.load(str(directory))
     described.flavors["python_function"]["loader_module"] = loader
     described.signature = ModelSignature(
         inputs=Schema([ColSpec(AnyType(), column)]),
@@ -66,19 +66,19 @@ def write_model(
             ]
         ),
     )
-    described.save(str(folder / "MLmodel"))
+    described.save(str(directory / "MLmodel"))
 
 
-def check_no_foreign_code(folder: Path, *, loader: str) -> None:
-    """Check that loading the model in a folder runs no code but this package's.
+def check_no_foreign_code(directory: Path, *, loader: str) -> None:
+    """Check that loading a model runs no code except this package's.
 
     Raises:
-        ModelError: if MLflow would load it with another module, or with code that lies beside it.
+        ModelError: if MLflow would load it with another module, or with code from its files.
     """
-    function = Model.load(str(folder)).flavors.get("python_function", {})
+    function = Model.load(str(directory)).flavors.get("python_function", {})
     if function.get("loader_module") != loader or function.get("code"):
         raise ModelError(
-            f"The model in {folder} was not logged by `pipeline run`: MLflow would load it with "
+            f"The model in {directory} was not logged by `pipeline run`: MLflow would load it with "
             f"{function.get('loader_module')}, and with the code that came with it. If you trust "
-            f"it, serve it with: mlflow models serve -m {folder}"
+            f"it, serve it with: mlflow models serve -m {directory}"
         )

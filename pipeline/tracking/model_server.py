@@ -1,35 +1,37 @@
-"""MLflow's own scoring server on a logged model."""
+"""MLflow's scoring server for a logged model."""
 
 from __future__ import annotations
 
 import subprocess
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from pipeline.tracking import mlflow_server
+from pipeline.tracking import mlflow_server, scoring_app
 from pipeline.tracking.mlflow_model import check_no_foreign_code
 from pipeline.tracking.store import Store
 
 
-def start(folder: Path, store: Store, port: int, *, loader: str) -> subprocess.Popen[bytes]:
-    """Serve the model in a folder and return the server's process once it answers.
+def serve(
+    directory: Path, store: Store, port: int, *, loader: str
+) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """Serve the model in a directory while the block runs.
 
-    It takes what MLflow's scoring protocol says at `/invocations`, in this process's environment.
+    The server accepts MLflow's scoring protocol at `/invocations`, in this Python environment.
 
     Args:
-        folder: the files of an MLflow model.
-        store: the store that the model is in.
+        directory: the files of an MLflow model.
+        store: the tracking store of the model.
         port: a free port.
-        loader: the module that may load it.
+        loader: the module that may load the model.
 
     Raises:
-        ModelError: if the model would be loaded by anything else.
-        TrackingError: if the server does not come up.
+        ModelError: if another module would load the model.
+        TrackingError: if the server does not start.
     """
-    check_no_foreign_code(folder, loader=loader)
-    arguments = ["models", "serve", "--model-uri", str(folder), "--env-manager", "local"]
-    return mlflow_server.start([*arguments, "--workers", "1"], store, port)
+    check_no_foreign_code(directory, loader=loader)
+    return mlflow_server.serve(["-m", scoring_app.__name__, str(directory)], store, port)
 
 
 def address(port: int) -> str:
-    """Return where images are sent to."""
+    """Return the URL that images are sent to."""
     return f"http://{mlflow_server.HOST}:{port}/invocations"

@@ -1,4 +1,4 @@
-"""Registered models: their versions, and which of them is the champion."""
+"""Registered models: their versions, and the alias of the champion."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ def register(store: Store, model: StoredModel, name: str) -> str:
         TrackingError: if the store does not take it.
     """
     try:
-        with contextlib.suppress(Exception):  # it exists already; if not, the next call tells
+        with contextlib.suppress(Exception):  # it exists already; otherwise the next call fails
             store.client.create_registered_model(name)
         version = store.client.create_model_version(name, model.location, model.run_id)
     except Exception as error:
         raise TrackingError(
-            f"The model cannot be registered as {name} in {store.uri}: {error_summary(error)}"
+            f"Cannot register the model as {name} in {store.uri}: {error_summary(error)}"
         ) from None
     return str(version.version)
 
 
 def champion(store: Store, name: str) -> StoredModel | None:
-    """Return the version of a registered model that is the champion, None if there is none yet."""
+    """Return the champion of a registered model, None if there is none yet."""
     aliases: dict[str, Any] = store.client.get_registered_model(name).aliases
     if CHAMPION not in aliases:
         return None
-    with contextlib.suppress(UsageError):  # its run was deleted: it is there no more
+    with contextlib.suppress(UsageError):  # its run was deleted
         return find_model(store, f"models:/{name}@{CHAMPION}")
     return None
 
@@ -49,5 +49,5 @@ def promote(store: Store, name: str, version: str) -> None:
         store.client.set_registered_model_alias(name, CHAMPION, version)
     except Exception as error:
         raise TrackingError(
-            f"Version {version} of {name} cannot be promoted in {store.uri}: {error_summary(error)}"
+            f"Cannot promote version {version} of {name} in {store.uri}: {error_summary(error)}"
         ) from None

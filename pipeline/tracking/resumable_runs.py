@@ -1,4 +1,4 @@
-"""Runs that ended before they were finished, and can go on."""
+"""Finds interrupted and failed runs that can be resumed."""
 
 from __future__ import annotations
 
@@ -6,59 +6,55 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UsageError
-from pipeline.tracking import outbox
 from pipeline.tracking.lookup import find_run
-from pipeline.tracking.run_logger import send_outbox
-from pipeline.tracking.store import Store, checkpoint_directory, outbox_directory
+from pipeline.tracking.outbox import upload_leftovers
+from pipeline.tracking.store import Store, checkpoint_directory
 
 LATEST = "latest"
 
 
-def find_resumable_run(store: Store, wanted: str, *, experiment: str) -> str:
-    """Return the id of a run that can go on; what it could not send then is sent first.
+def find_resumable_run(store: Store, run: str, *, experiment: str) -> str:
+    """Return the id of a run that can be resumed, after sending what is in its outbox.
 
     Args:
-        store: where it is.
-        wanted: its id or its name; or `latest`, the last one of the experiment that can go on from
-            here.
+        store: contains the run.
+        run: its id or its name; or `latest`, the newest run of the experiment that can be resumed
+            from here.
         experiment: the experiment's name.
 
     Raises:
-        UsageError: if there is none, or it is finished.
-        TrackingError: if what it left cannot be sent.
+        UsageError: if there is no such run, or it is finished.
+        TrackingError: if its outbox cannot be sent.
     """
-    run = _latest(store, experiment) if wanted == LATEST else find_run(store, wanted)
-    run_id: str = run.info.run_id
-    left = outbox_directory(run_id)
-    if (left / "deliveries.json").exists():
-        _, _, waiting = outbox.read_outbox(left / "deliveries.json")
-        send_outbox(left, store.client, run_id, waiting)
-        run = store.client.get_run(run_id)
-    if run.info.status == "FINISHED":
-        raise UsageError(f"Run {run_id} is finished: there is nothing to go on with.")
-    if not checkpoint_directory(run_id).is_dir():
+    entity = _latest(store, experiment) if run == LATEST else find_run(store, run)
+    run_id: str = entity.info.run_id
+    upload_leftovers(run_id, store.client)
+    if store.client.get_run(run_id).info.status == "FINISHED":
+        raise UsageError(f"Run {run_id} is finished: nothing to resume.")
+    directory = checkpoint_directory(run_id)
+    if not directory.is_dir():
         raise UsageError(
-            f"Run {run_id} cannot go on from here: {checkpoint_directory(run_id)} is missing. A run "
-            "goes on in the working folder that it was started in. Start it anew without --resume."
+            f"Cannot resume run {run_id} from here: {directory} does not exist. Resume it in the "
+            "working directory where it was started, or start a new run without --resume."
         )
     return run_id
 
 
 def _latest(store: Store, experiment: str) -> Any:
-    found: Any = store.client.get_experiment_by_name(experiment)
+    entity: Any = store.client.get_experiment_by_name(experiment)
     runs = (
         store.client.search_runs(
-            [found.experiment_id],
+            [entity.experiment_id],
             "attributes.status != 'FINISHED' AND attributes.status != 'RUNNING'",
             order_by=["attributes.start_time DESC"],
         )
-        if found
+        if entity
         else []
     )
     for run in runs:
         if checkpoint_directory(run.info.run_id).is_dir():
             return run
     raise UsageError(
-        f"No run of the experiment '{experiment}' in {store.uri} was interrupted and can go on "
-        f"from {Path.cwd()}."
+        f"Nothing to resume: the experiment '{experiment}' in {store.uri} has no interrupted run "
+        f"with checkpoints in {Path.cwd()}."
     )

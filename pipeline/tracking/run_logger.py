@@ -1,7 +1,8 @@
-"""The record of one run, sent while it trains and never waited for."""
+"""Logs a run to MLflow from a background thread, so that training never waits for the store."""
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import logging
 import os
@@ -15,9 +16,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.errors import TrackingError, UsageError
-from pipeline.tracking import liveness, outbox
-from pipeline.tracking.liveness import Liveness
-from pipeline.tracking.outbox import OutboxItem
+from pipeline.secrets import mask_files, mask_values
+from pipeline.tracking import liveness
+from pipeline.tracking.liveness import LivenessLock
+from pipeline.tracking.mlflow_writer import write_item
+from pipeline.tracking.outbox import Kind, OutboxItem, metrics_item, trial_item, write_outbox
+from pipeline.tracking.run_log import FILE_NAME, RunLog
 from pipeline.tracking.store import (
     Store,
     error_summary,
@@ -26,6 +30,7 @@ from pipeline.tracking.store import (
     outbox_directory,
     store_lock,
 )
+from pipeline.tracking.trial_runs import TrialRun
 
 logger = logging.getLogger(__name__)
 
@@ -36,57 +41,69 @@ _LAST_TRIES = 2
 
 
 class RunLogger:
-    """A run in the store.
+    """A run in the tracking store, and the runs of its trials.
 
-    A thread sends what the run hands over, in order. While the store cannot be reached the run goes
-    on; what is missing is sent when the store is back, or left in mlruns/undelivered/ at the end.
+    Everything is masked and queued; a thread writes it to MLflow in order. While the store cannot
+    be reached the run continues. What is missing is sent when the store is back; what is still
+    missing at the end stays in mlruns/outbox/RUN_ID.
+
+    Attributes:
+        run_id: the run's id.
+        uri: the tracking URI, without secrets.
+        outbox: the directory with what could not be sent, None if everything was; set by `end`.
     """
 
     def __init__(
         self,
         store: Store,
         run: Any,
-        presence: Liveness,
-        known: frozenset[tuple[str, int]] = frozenset(),
+        lock: LivenessLock,
+        logged: frozenset[tuple[str, int]] = frozenset(),
     ) -> None:
-        """Begin to record.
+        """Start the thread.
 
         Args:
-            store: where the run is.
-            run: the run, of MLflow.
-            presence: the sign that it is alive.
-            known: names and steps of metrics that the run has from before it was interrupted.
+            store: contains the run.
+            run: the MLflow run.
+            lock: shows that this process is alive.
+            logged: names and steps of metrics that the run has from an earlier session.
         """
         self.run_id: str = run.info.run_id
         self.uri = store.uri
+        self.outbox: Path | None = None
         self._client = store.client
-        self._presence = presence
-        self._known = known
-        # What is not sent for certain, in order: nothing leaves before it is.
-        self._waiting: deque[OutboxItem] = deque()
+        self._secrets = store.secrets
+        self._liveness = lock
+        self._logged = logged
+        self._log: RunLog | None = None
+        # An item leaves the queue only once it is written.
+        self._queue: deque[OutboxItem] = deque()
         self._changed = threading.Condition()
-        self._closing = threading.Event()
-        self._is_given_up = False
-        self._thread = threading.Thread(target=self._send_all, daemon=True, name="run_logger")
+        self._ending = threading.Event()
+        self._gave_up = False
+        self._thread = threading.Thread(target=self._write_all, daemon=True, name="run_logger")
         self._thread.start()
 
-    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Record metrics at a step, those that the run does not have from before."""
-        delivery = outbox.metrics(values, step)
-        named = delivery.body["values"]
-        new = {name: value for name, value in named.items() if (name, step) not in self._known}
+    def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Log metrics at a step, except those that the run has from an earlier session."""
+        item = metrics_item(values, step)
+        new = {
+            name: value
+            for name, value in item.body["values"].items()
+            if (name, step) not in self._logged
+        }
         if new:
-            self._put(OutboxItem("metrics", {**delivery.body, "values": new}))
+            self._put("metrics", {**item.body, "values": new})
 
-    def parameters(self, values: Mapping[str, str]) -> None:
-        """Record parameters."""
-        self._put(OutboxItem("parameters", dict(values)))
+    def log_params(self, values: Mapping[str, str]) -> None:
+        """Log parameters."""
+        self._put("params", values)
 
-    def tags(self, values: Mapping[str, str]) -> None:
-        """Record tags."""
-        self._put(OutboxItem("tags", dict(values)))
+    def set_tags(self, values: Mapping[str, str]) -> None:
+        """Set tags."""
+        self._put("tags", values)
 
-    def dataset(
+    def log_dataset(
         self,
         *,
         name: str,
@@ -95,148 +112,178 @@ class RunLogger:
         source: str,
         counts: Mapping[str, int],
     ) -> None:
-        """Record what the run learns from; `counts` gives the images of each split."""
+        """Log the dataset; `counts` has the number of images of each split."""
         body = {
             "name": name,
-            "digest": digest[:36],  # the most that MLflow keeps
+            "digest": digest[:36],  # MLflow keeps no more
             "source_type": source_type,
             "source": source,
             "profile": dict(counts),
         }
-        self._put(OutboxItem("dataset", body))
+        self._put("dataset", body)
 
-    def artifacts(self, write: Callable[[Path], None]) -> None:
-        """Record files: `write` is called with an empty folder to put them into."""
-        self._files("artifacts", write)
+    def log_artifacts(self, write: Callable[[Path], None]) -> None:
+        """Log the files that `write` puts into an empty directory."""
+        self._put_files("artifacts", write)
 
-    def model(self, write: Callable[[Path], None]) -> Path:
-        """Record an MLflow model: `write` is called with the folder to make it in.
+    def log_model(self, write: Callable[[Path], None]) -> Path:
+        """Log the MLflow model that `write` puts into an empty directory.
 
         Returns:
-            The folder, which is there until the run is closed.
+            The directory, which exists until the run ends.
         """
-        return self._files("model", write)
+        return self._put_files("model", write)
 
-    def close(self, state: RunStatus, *, within: float | None = None) -> Path | None:
-        """End the run, and wait until everything is sent or has been tried again.
+    def log_trial(self, trial: TrialRun) -> None:
+        """Log a trial as a child run; one that exists already is completed."""
+        item = trial_item(trial)
+        self._put(item.kind, item.body)
 
-        A run that is ended already keeps its state.
+    def attach_log(self, *, resumed: bool) -> None:
+        """Keep the package's log messages from now on as the artifact `run.log`."""
+        directory = self._liveness.directory
+        if resumed:
+            with contextlib.suppress(Exception):  # an earlier session may have left none
+                self._client.download_artifacts(self.run_id, FILE_NAME, str(directory))
+        self._log = RunLog(directory / FILE_NAME, self._secrets)
+
+    def end(self, status: RunStatus, *, reason: str = "", within: float | None = None) -> None:
+        """End the run, and wait until everything is sent or was tried again.
+
+        A run that has ended keeps its status. What could not be sent is in `outbox`.
 
         Args:
-            state: how it ended.
-            within: seconds to wait at most.
-
-        Returns:
-            The folder with what could not be sent, None where everything was.
+            status: how it ended.
+            reason: of a failure or an interruption.
+            within: the maximum of seconds to wait.
         """
-        if not self._closing.is_set():
-            end_time = int(time.time() * 1000)
-            self._put(OutboxItem("state", {"status": state, "end_time": end_time}))
-            self._closing.set()
+        if not self._ending.is_set():
+            if reason:
+                self.set_tags({"reason": reason})
+            self._close_log(status, reason)
+            self._put("status", {"status": status, "end_time": int(time.time() * 1000)})
+            self._ending.set()
             with self._changed:
                 self._changed.notify()
         self._thread.join(within)
         with self._changed:
-            self._is_given_up = True
-            return self._keep_undelivered()
-
-    def _keep_undelivered(self) -> Path | None:
-        if not self._waiting:
-            self._presence.end()
-            return None
-        kept = outbox_directory(self.run_id)
-        try:
-            self._presence.end(keep_as=kept)
-            outbox.write_outbox(
-                list(self._waiting),
-                path=kept / "deliveries.json",
-                run_id=self.run_id,
-                uri=self.uri,
-            )
-        except OSError as error:
-            logger.info(
-                f"Not everything could be sent to {self.uri}, and it cannot be kept in {kept}: "
-                f"{error.strerror or error}."
-            )
-            return kept
-        logger.info(
-            f"Not everything could be sent to {self.uri}. It is kept in {kept}; "
-            f"send it with: pipeline deliver {kept}"
-        )
-        return kept
+            if not self._gave_up:
+                self._gave_up = True
+                self._keep_unsent()
 
     def model_uri(self) -> str:
-        """Return the address of the run's model, as MLflow's loaders take it."""
-        try:
-            outputs = self._client.get_run(self.run_id).outputs
-            return f"models:/{outputs.model_outputs[-1].model_id}"
-        except Exception:  # the store is away, or has no logged models
-            return f"runs:/{self.run_id}/model"
+        """Return the URI of the run's model, as MLflow's loaders take it."""
+        if self.outbox is None:
+            with contextlib.suppress(Exception):  # unreachable, or a store without logged models
+                outputs = self._client.get_run(self.run_id).outputs
+                return f"models:/{outputs.model_outputs[-1].model_id}"
+        return f"runs:/{self.run_id}/model"
 
-    def _files(self, kind: outbox.Kind, write: Callable[[Path], None]) -> Path:
-        folder = Path(tempfile.mkdtemp(dir=self._presence.folder, prefix=f"{kind}-"))
+    def _close_log(self, status: RunStatus, reason: str) -> None:
+        if not self._log:
+            return
+        record = logging.LogRecord(
+            logger.name, logging.INFO, __file__, 0, f"{status} {reason}".rstrip(), None, None
+        )
+        self._log.emit(record)
+        self._log.close()
+        log = Path(self._log.baseFilename)
+
+        def write(directory: Path) -> None:
+            shutil.copy(log, directory)
+
+        with contextlib.suppress(OSError):  # the disk is full
+            self.log_artifacts(write)
+
+    def _keep_unsent(self) -> None:
+        if not self._queue:
+            self._liveness.release()
+            return
+        self.outbox = outbox_directory(self.run_id)
+        message = f"Some logs could not be sent to {self.uri}"
         try:
-            write(folder)
+            self._liveness.release(move_to=self.outbox)
+            write_outbox(list(self._queue), directory=self.outbox, run_id=self.run_id, uri=self.uri)
+        except OSError as error:
+            logger.error(
+                f"{message}, and cannot be kept in {self.outbox}: {error.strerror or error}."
+            )
+        else:
+            logger.warning(
+                f"{message}. They are kept in {self.outbox}. "
+                f"Upload them with: pipeline sync {self.outbox}"
+            )
+
+    def _put_files(self, kind: Kind, write: Callable[[Path], None]) -> Path:
+        directory = Path(tempfile.mkdtemp(dir=self._liveness.directory, prefix=f"{kind}-"))
+        try:
+            write(directory)
+            mask_files(directory, self._secrets)
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)  # it may be what fills the disk
+            shutil.rmtree(directory, ignore_errors=True)  # it may be what fills the disk
             raise
-        self._put(OutboxItem(kind, {"folder": folder.name}))
-        return folder
+        self._put(kind, {"directory": directory.name})
+        return directory
 
-    def _put(self, delivery: OutboxItem) -> None:
+    def _put(self, kind: Kind, body: Mapping[str, Any]) -> None:
         with self._changed:
-            self._waiting.append(delivery)
+            self._queue.append(OutboxItem(kind, mask_values(body, self._secrets)))
             self._changed.notify()
 
-    def _send_all(self) -> None:
-        """Send what waits, in order; where that fails, come back later."""
+    def _write_all(self) -> None:
+        """Write the queue in order; where that fails, try again later."""
         is_away, tries = False, _LAST_TRIES
-        while (delivery := self._next()) is not None:
+        while (item := self._next()) is not None:
             try:
-                outbox.send_item(
-                    delivery,
+                write_item(
+                    item.kind,
+                    item.body,
                     client=self._client,
                     run_id=self.run_id,
-                    folder=self._presence.folder,
+                    directory=self._liveness.directory,
                 )
             except Exception as error:  # the network, the server, the database or the disk
                 if getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE":
-                    self._done()
-                    what = f"some {delivery.kind} of the run"
-                    logger.info(f"The store refuses {what}: {error_summary(error)}")
+                    self._remove_first()
+                    logger.warning(
+                        f"The tracking store rejected some {item.kind} of the run: "
+                        f"{error_summary(error)}"
+                    )
                     continue
-                if self._is_given_up:
+                if self._gave_up:
                     return
                 if not is_away:
                     is_away = True
-                    logger.info(
-                        f"The store {self.uri} does not take what the run records: "
-                        f"{error_summary(error)} The run goes on; it is kept and sent later."
+                    logger.warning(
+                        f"Cannot log to {self.uri}: {error_summary(error)} The run continues; its "
+                        "logs are kept and sent later."
                     )
-                tries -= self._closing.is_set()
+                tries -= self._ending.is_set()
                 if not tries:
                     return
-                self._closing.wait(_RETRY_SECONDS)
+                self._ending.wait(_RETRY_SECONDS)
                 continue
-            self._done()
-            self._presence.show()
-            if is_away and not self._waiting:
+            logger.debug(f"Sent {item.kind} to {self.uri}")
+            self._remove_first()
+            self._liveness.touch()
+            if is_away and not self._queue:
                 is_away = False
-                logger.info(f"The store {self.uri} is back; everything recorded so far is sent.")
+                logger.info(f"{self.uri} can be reached again; all logs were sent.")
 
     def _next(self) -> OutboxItem | None:
-        """Return what is to be sent now, waiting for it; None where nothing will come."""
+        """Return the next item, and wait for it; None if there will be none."""
         with self._changed:
-            while not self._waiting and not self._closing.is_set():
+            while not self._queue and not self._ending.is_set():
                 self._changed.wait()
-            return self._waiting[0] if self._waiting and not self._is_given_up else None
+            return self._queue[0] if self._queue and not self._gave_up else None
 
-    def _done(self) -> None:
+    def _remove_first(self) -> None:
         with self._changed:
-            if not self._is_given_up:
-                sent = self._waiting.popleft()
-                if sent.kind == "artifacts":  # a model's folder is still asked
-                    shutil.rmtree(self._presence.folder / sent.body["folder"], ignore_errors=True)
+            if not self._gave_up:
+                item = self._queue.popleft()
+                if item.kind == "artifacts":  # a model's directory is still in use
+                    path = self._liveness.directory / item.body["directory"]
+                    shutil.rmtree(path, ignore_errors=True)
 
 
 def start_run(
@@ -244,116 +291,93 @@ def start_run(
     *,
     experiment: str,
     name: str,
-    description: str,
+    description: str = "",
     parent: str | None = None,
 ) -> RunLogger:
-    """Begin a run, in state RUNNING; under a parent run if there is one.
+    """Start a run, under a parent run if there is one. Its status is RUNNING.
 
     Raises:
-        TrackingError: if the store does not take it.
+        TrackingError: if the store does not accept it.
     """
-    experiment_number = experiment_id(store, experiment)
-    present = _presence()
+    number = experiment_id(store, store.mask(experiment))
+    lock = _liveness_lock()
     tags = {
         "mlflow.source.name": "pipeline",
         "mlflow.user": _user(),
-        "mlflow.note.content": description,
+        "mlflow.note.content": store.mask(description),
         **({"mlflow.parentRunId": parent} if parent else {}),
-        **present.tags(),
+        **lock.tags(),
     }
     try:
-        run = store.client.create_run(experiment_number, run_name=name, tags=tags)
+        run = store.client.create_run(number, run_name=store.mask(name), tags=tags)
     except Exception as error:
-        present.end()
-        raise TrackingError(
-            f"No run can be started in {store.uri}: {error_summary(error)}"
-        ) from None
-    return RunLogger(store, run, present)
+        lock.release()
+        raise TrackingError(f"Cannot start a run in {store.uri}: {error_summary(error)}") from None
+    return RunLogger(store, run, lock)
 
 
 def reopen_run(store: Store, run_id: str) -> RunLogger:
-    """Go on with a run that ended before it was finished: it is RUNNING again.
+    """Resume a run that has ended unfinished. Its status is RUNNING again.
 
     Raises:
         UsageError: if it is running.
-        TrackingError: if the store does not take it.
+        TrackingError: if the store does not accept it.
     """
-    client, present = store.client, _presence()
+    client, lock = store.client, _liveness_lock()
     try:
         with store_lock(store.artifacts):
             run = client.get_run(run_id)
             if run.info.status == "RUNNING":
                 raise UsageError(f"Run {run_id} is still running.")
-            for name, value in present.tags().items():
+            for name, value in lock.tags().items():
                 client.set_tag(run_id, name, value)
             client.update_run(run_id, status="RUNNING")
         if "reason" in run.data.tags:
             client.delete_tag(run_id, "reason")
-        known = frozenset(
+        logged = frozenset(
             (name, metric.step)
             for name in run.data.metrics
             for metric in client.get_metric_history(run_id, name)
         )
     except UsageError:
-        present.end()
+        lock.release()
         raise
     except Exception as error:
-        present.end()
+        lock.release()
         raise TrackingError(
-            f"Run {run_id} cannot go on in {store.uri}: {error_summary(error)}"
+            f"Cannot resume run {run_id} in {store.uri}: {error_summary(error)}"
         ) from None
-    return RunLogger(store, run, present, known)
-
-
-def _presence() -> Liveness:
-    parent = liveness_directory()
-    try:
-        return liveness.begin(parent)
-    except OSError as error:
-        raise TrackingError(
-            f"{parent} cannot be written to: {error.strerror or error}. A run needs it: make room "
-            "or start it in a folder that is yours."
-        ) from None
+    return RunLogger(store, run, lock, logged)
 
 
 def log_metrics_after_end(store: Store, run_id: str, values: Mapping[str, float]) -> None:
-    """Record metrics of a run that has ended.
+    """Log metrics to a run that has ended.
 
     Raises:
-        TrackingError: if the store does not take them.
+        TrackingError: if the store does not accept them.
     """
+    item = metrics_item(values, step=0)
     try:
-        outbox.send_item(
-            outbox.metrics(values, step=0), client=store.client, run_id=run_id, folder=Path()
-        )
+        write_item(item.kind, item.body, client=store.client, run_id=run_id, directory=Path())
     except Exception as error:
         raise TrackingError(
-            f"{store.uri} does not take metrics of the run {run_id}: {error_summary(error)}"
+            f"Cannot log metrics of run {run_id} to {store.uri}: {error_summary(error)}"
+        ) from None
+
+
+def _liveness_lock() -> LivenessLock:
+    parent = liveness_directory()
+    try:
+        return liveness.acquire(parent)
+    except OSError as error:
+        raise TrackingError(
+            f"Cannot write to {parent}: {error.strerror or error}. Every run needs this directory. "
+            "Free disk space, or start the run in a directory that you may write to."
         ) from None
 
 
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user need not have a name
+    except (KeyError, OSError):  # in a container the user may have no name
         return str(os.getuid())
-
-
-def send_outbox(folder: Path, client: Any, run_id: str, waiting: list[OutboxItem]) -> None:
-    """Send what an earlier run left in `folder`, and remove the folder.
-
-    Raises:
-        TrackingError: if something cannot be sent; it and what follows stay in the folder.
-    """
-    path = folder / "deliveries.json"
-    _, uri, _ = outbox.read_outbox(path)
-    for position, delivery in enumerate(waiting):
-        try:
-            outbox.send_item(delivery, client=client, run_id=run_id, folder=folder)
-        except Exception as error:
-            outbox.write_outbox(waiting[position:], path=path, run_id=run_id, uri=uri)
-            raise TrackingError(
-                f"{uri} does not take what is in {folder}: {error_summary(error)} "
-                "What is left is kept there."
-            ) from None
-    shutil.rmtree(folder)

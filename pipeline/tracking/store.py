@@ -1,4 +1,4 @@
-"""The store of runs: mlruns/mlflow.db and mlruns/artifacts in the working folder, or a server."""
+"""The tracking store: mlruns/ in the working directory, or an MLflow server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import contextlib
 import errno
 import logging
 import os
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,13 @@ import mlflow
 
 from pipeline.errors import TrackingError, first_line
 from pipeline.file_locks import file_lock
-from pipeline.secrets import MASK, mask_credentials
+from pipeline.secrets import MASK, mask_credentials, mask_secrets
 from pipeline.tracking.liveness import mark_dead_runs
 
-FOLDER = "mlruns"
+DIRECTORY = "mlruns"
 _DATABASE = "mlflow.db"
 
-# A run must not wait minutes for a server that is gone: what cannot be sent is kept and sent later.
+# A run must not wait minutes for a server that is gone: its logs are kept and sent later.
 _MLFLOW_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
@@ -39,41 +41,52 @@ class Store:
     """An open store.
 
     Attributes:
-        address: its MLflow tracking URI, with a password if there is one: for MLflow alone.
+        address: its MLflow tracking URI, with the password if there is one: for MLflow alone.
         client: an MlflowClient.
-        artifacts: the folder of its artifacts where it is the one in the working folder.
+        artifacts: the directory of its artifacts if it is the one in the working directory.
+        secrets: the placeholder of each secret value that must not reach the store.
     """
 
     address: str
     client: Any
     artifacts: Path | None
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def uri(self) -> str:
-        """The tracking URI as it may be shown and kept, with *** for a password."""
-        return mask_credentials(self.address)
+        """The tracking URI without secrets, for people and files."""
+        return self.mask(self.address)
+
+    def mask(self, text: str) -> str:
+        """Return `text` without secrets."""
+        return mask_secrets(text, self.secrets)
 
 
 def resolve_uri(uri: str | None) -> str:
     """Return the tracking URI in use.
 
     Args:
-        uri: what the recipe says; otherwise MLFLOW_TRACKING_URI, or mlruns/ in the working folder.
+        uri: the recipe's; if None, MLFLOW_TRACKING_URI or mlruns/ in the working directory.
     """
     return uri or os.environ.get("MLFLOW_TRACKING_URI") or _local_uri()
 
 
-def open_store(uri: str | None) -> Store:
-    """Open the store, and create it if it is the local one and does not exist.
+def open_store(uri: str | None, secrets: Mapping[str, str] | None = None) -> Store:
+    """Open the store; create it if it is the local one and does not exist.
 
-    Runs whose process is gone are not left there as RUNNING.
+    Runs that are RUNNING but whose process is gone are set to KILLED.
+
+    Args:
+        uri: as `resolve_uri` takes it.
+        secrets: the placeholder of each secret value, such as `${API_TOKEN}`.
 
     Raises:
         TrackingError: if it cannot be reached, created or read.
     """
-    located = resolve_uri(uri)
-    is_local = located == _local_uri()
-    artifacts = Path(FOLDER, "artifacts").absolute() if is_local else None
+    address = resolve_uri(uri)
+    is_local = address == _local_uri()
+    secrets = secrets or {}
+    artifacts = Path(DIRECTORY, "artifacts").absolute() if is_local else None
     for name, value in _MLFLOW_SETTINGS.items():
         os.environ.setdefault(name, value)
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -87,32 +100,36 @@ def open_store(uri: str | None) -> Store:
             logging.getLogger("mlflow").setLevel(logging.WARNING)  # its import sets the level
             if artifacts:
                 _create(artifacts.parent / _DATABASE)
-            client = mlflow.MlflowClient(tracking_uri=located)
+            client = mlflow.MlflowClient(tracking_uri=address)
             client.search_experiments(max_results=1)
         mark_dead_runs(client)
     except Exception as error:  # MLflow raises what the database, the network or the disk do
         raise TrackingError(
-            f"The store of runs {mask_credentials(located)} cannot be used: "
+            f"Cannot open the tracking store {mask_secrets(address, secrets)}: "
             f"{error_summary(error)} {_advice(error)}"
         ) from None
-    return Store(located, client, artifacts)
+    return Store(address, client, artifacts, secrets)
 
 
-def restore_credentials(uri: str) -> str:
-    """Return the tracking URI that a `Store.uri` was made from.
+def restore_credentials(uri: str) -> tuple[str, dict[str, str]]:
+    """Return the tracking URI that a `Store.uri` was made from, and its secrets.
 
     Raises:
-        TrackingError: if it had a password, and no environment variable has it.
+        TrackingError: if it had a secret that is not in an environment variable.
     """
-    if MASK not in uri:
-        return uri
-    address = resolve_uri(None)
-    if mask_credentials(address) != uri:
+    placeholders = {name: f"${{{name}}}" for name in re.findall(r"\$\{(\w+)\}", uri)}
+    secrets = {os.environ[name]: p for name, p in placeholders.items() if name in os.environ}
+    address = uri
+    for value, placeholder in secrets.items():
+        address = address.replace(placeholder, value)
+    if MASK in address and mask_credentials(resolve_uri(None)) == address:
+        return resolve_uri(None), secrets
+    if MASK in address or len(secrets) < len(placeholders):
         raise TrackingError(
-            f"The password of {uri} was not kept. Name the whole address with --uri or in "
+            f"The password in {uri} is not stored. Give the complete URI with --uri or in "
             "MLFLOW_TRACKING_URI."
         )
-    return address
+    return address, secrets
 
 
 def experiment_id(store: Store, name: str) -> str:
@@ -133,7 +150,7 @@ def experiment_id(store: Store, name: str) -> str:
                 )
     except Exception as error:
         raise TrackingError(
-            f"The experiment '{name}' cannot be made in {store.uri}: {error_summary(error)}"
+            f"Cannot create the experiment '{name}' in {store.uri}: {error_summary(error)}"
         ) from None
     if experiment.lifecycle_stage != "active":
         raise TrackingError(
@@ -145,7 +162,7 @@ def experiment_id(store: Store, name: str) -> str:
 
 
 def newest_run(store: Store) -> Any:
-    """Return the newest run of all experiments, or None where there is none."""
+    """Return the newest run of all experiments, None if there is none."""
     experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
     runs = store.client.search_runs(
         experiments, order_by=["attributes.start_time DESC"], max_results=1
@@ -154,47 +171,47 @@ def newest_run(store: Store) -> Any:
 
 
 def store_lock(artifacts: Path | None) -> contextlib.AbstractContextManager[None]:
-    """Let one process at a time in here where the store is the local one, which has artifacts."""
+    """Let one process at a time in here if the store is the local one, which has artifacts."""
     return file_lock(artifacts.parent / ".lock") if artifacts else contextlib.nullcontext()
 
 
 def checkpoint_directory(run_id: str) -> Path:
-    """Return where a run keeps what it could go on from."""
-    return Path(FOLDER, "checkpoints", run_id).absolute()
+    """Return the directory of a run's checkpoints."""
+    return Path(DIRECTORY, "checkpoints", run_id).absolute()
 
 
 def outbox_directory(run_id: str) -> Path:
-    """Return where a run leaves what its store did not take."""
-    return Path(FOLDER, "undelivered", run_id).absolute()
+    """Return the directory of a run's logs that could not be sent."""
+    return Path(DIRECTORY, "outbox", run_id).absolute()
 
 
 def liveness_directory() -> Path:
-    """Return where each run has a folder while its process lives."""
-    return Path(FOLDER, "running").absolute()
+    """Return where each run has a directory while its process is alive."""
+    return Path(DIRECTORY, "running").absolute()
 
 
 def error_summary(error: BaseException) -> str:
-    """Return the first line of an error's text, ended with a full stop."""
+    """Return the first line of an error's message, with a full stop."""
     text = first_line(error) or type(error).__name__
-    text = text.partition(" with exception ")[0]  # what follows is the network library's inside
+    text = text.partition(" with exception ")[0]  # details of the network library follow
     text = mask_credentials(text)
     return text if text.endswith(".") else f"{text}."
 
 
 def _advice(error: BaseException) -> str:
     if "database is locked" in str(error):
-        return "Another process has been writing to it for a while: wait for it, or end it."
+        return "Another process is writing to it: wait for it, or end it."
     if "disk is full" in str(error) or getattr(error, "errno", None) == errno.ENOSPC:
-        return "Make room on its disk."
-    return "Check tracking.uri and MLFLOW_TRACKING_URI, and that the place can be written to."
+        return "Free space on its disk."
+    return "Check tracking.uri and MLFLOW_TRACKING_URI, and that you may write there."
 
 
 def _local_uri() -> str:
-    return f"sqlite:///{Path(FOLDER, _DATABASE).absolute()}"
+    return f"sqlite:///{Path(DIRECTORY, _DATABASE).absolute()}"
 
 
 def _create(path: Path) -> None:
-    """Create the local database whole or not at all: a kill may come between its tables."""
+    """Create the local database atomically: a kill may come between its tables."""
     if path.exists():
         return
 

@@ -1,8 +1,8 @@
-"""Progress for people: a live line in a terminal, one plain line an epoch elsewhere."""
+"""Shows the progress of training: a progress bar in a terminal, and a line for each epoch."""
 
 from __future__ import annotations
 
-import sys
+import logging
 import time
 from typing import Any
 
@@ -10,11 +10,14 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from pipeline.console import shows_progress
 from pipeline.training.callbacks import BestEpoch, EpochMetrics
+
+logger = logging.getLogger(__name__)
 
 
 class ProgressDisplay(keras.callbacks.Callback):
-    """Show the epoch, the time left, the losses and the best so far, on standard error."""
+    """Show the epoch, its metrics, the best epoch so far and the time left."""
 
     def __init__(self, best: BestEpoch, *, first_epoch: int, last_epoch: int) -> None:
         super().__init__()
@@ -27,7 +30,7 @@ class ProgressDisplay(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: EpochMetrics | None = None) -> None:
         self._started = time.monotonic()
-        if self._console.is_terminal:
+        if self._console.is_terminal and shows_progress():
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(24),
@@ -43,7 +46,7 @@ class ProgressDisplay(keras.callbacks.Callback):
             self._bar.reset(
                 self._task,
                 total=self.params.get("steps"),
-                description=f"epoch {epoch + 1}/{self._last}",
+                description=f"Epoch {epoch + 1}/{self._last}",
             )
 
     def on_train_batch_end(self, batch: int, logs: EpochMetrics | None = None) -> None:
@@ -58,14 +61,12 @@ class ProgressDisplay(keras.callbacks.Callback):
         values = logs or {}
         names = ("loss", "accuracy", "val_loss", "val_accuracy")
         shown = "  ".join(f"{name} {values[name]:.4f}" for name in names if name in values)
-        line = f"epoch {epoch + 1}/{self._last}  {shown}  {self._best_so_far()}  {_span(left)} left"
-        if self._bar:
-            self._bar.console.print(line, highlight=False)
-        else:
-            print(line, file=sys.stderr, flush=True)
+        logger.info(
+            f"Epoch {epoch + 1}/{self._last}  {shown}  {self._best_so_far()}  {_span(left)} left"
+        )
 
     def close(self) -> None:
-        """Take the live line away, however the training ended."""
+        """Remove the progress bar."""
         if self._bar:
             self._bar.stop()
             self._bar = None

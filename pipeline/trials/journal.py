@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UsageError
+from pipeline.secrets import mask_values
 from pipeline.trials.trial import TrialOutcome
 
 FOLDER = Path("mlruns", "searches")
@@ -21,13 +22,18 @@ Event = dict[str, Any]
 class Journal:
     """An append-only file of events; a line that a kill cut short never happened."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, secrets: Mapping[str, str] | None = None) -> None:
         """Open the journal in a folder, which is made if need be.
+
+        Args:
+            folder: of the journal.
+            secrets: the placeholder of each secret value that must not be written.
 
         Raises:
             UsageError: if it cannot be read or is damaged.
         """
         self.folder = folder
+        self._secrets = secrets or {}
         self.events: list[Event] = []
         path = folder / _FILE
         try:
@@ -42,7 +48,7 @@ class Journal:
 
     def append(self, what: str, **content: Any) -> None:
         """Write an event, and return when it is on the disk."""
-        event = {"what": what, **content}
+        event = mask_values({"what": what, **content}, self._secrets)
         with (self.folder / _FILE).open("ab") as file:
             file.write(json.dumps(event, ensure_ascii=False).encode() + b"\n")
             file.flush()

@@ -1,18 +1,21 @@
-"""Progress of a search for people: a live bar in a terminal, one plain line a trial elsewhere."""
+"""Shows the progress of a search: a progress bar in a terminal, and a line for each trial."""
 
 from __future__ import annotations
 
-import sys
+import logging
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from pipeline.console import shows_progress
 from pipeline.trials.search_state import FinishedTrial, Search
+
+logger = logging.getLogger(__name__)
 
 
 class SearchDisplay:
-    """Shows the trials, the best so far and the time left, on standard error."""
+    """Shows the trials, the best one so far and the time left."""
 
     def __init__(self, search: Search) -> None:
         self._search = search
@@ -21,9 +24,9 @@ class SearchDisplay:
         self._task: Any = None
         self._done_before = len(search.done)
         self._seconds_before = search.seconds
-        if self._console.is_terminal:
+        if self._console.is_terminal and shows_progress():
             self._bar = Progress(
-                TextColumn("trial {task.completed} of {task.total}"),
+                TextColumn("Trial {task.completed}/{task.total}"),
                 BarColumn(24),
                 TextColumn("{task.fields[note]}"),
                 console=self._console,
@@ -34,22 +37,22 @@ class SearchDisplay:
             self._bar.start()
 
     def show(self, done: FinishedTrial) -> None:
-        """Show a trial that has ended."""
+        """Show a finished trial."""
         total, objective = self._search.tuning.trials, self._search.tuning.objective
         outcome = done.outcome
         if outcome.score is None:
             result = f"FAILED: {outcome.reason}"
         else:
             spread = f" ±{outcome.spread:.4f}" if len(outcome.scores) > 1 else ""
-            early = f", ended early after epoch {outcome.pruned_at}" if outcome.pruned_at else ""
+            early = f", stopped early after epoch {outcome.pruned_at}" if outcome.pruned_at else ""
             result = f"{objective} {outcome.score:.4f}{spread} in {outcome.seconds:.1f} s{early}"
         note = self._note()
-        self._print(f"trial {done.number} of {total}  {result}  {note}")
+        logger.info(f"Trial {done.number}/{total}  {result}  {note}")
         if self._bar:
             self._bar.update(self._task, completed=len(self._search.done), note=note)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the progress bar."""
         if self._bar:
             self._bar.stop()
             self._bar = None
@@ -66,12 +69,6 @@ class SearchDisplay:
         left = each * (search.tuning.trials - len(search.done))
         budget = search.tuning.budget_seconds
         return max(left if budget is None else min(left, budget - search.seconds), 0.0)
-
-    def _print(self, line: str) -> None:
-        if self._bar:
-            self._bar.console.print(line, highlight=False, markup=False)
-        else:
-            print(line, file=sys.stderr, flush=True)
 
 
 def _span(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""What a search leaves in the store: its trials, their table, the best recipe, pictures."""
+"""Logs a search: its trials, their table, the best recipe and figures."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import csv
 import io
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.atomic_files import atomic_write
 from pipeline.evaluation import search_figures as figures
 from pipeline.recipe.loader import LoadedRecipe, dump_recipe, run_parameters, with_overrides
-from pipeline.secrets import mask_credentials, mask_secrets
+from pipeline.secrets import mask_secrets
 from pipeline.tracking.trial_runs import TrialRun
 from pipeline.trials.search_state import FinishedTrial, Search
 
@@ -26,13 +26,13 @@ BEST = "best.yaml"
 def trial_run(
     done: FinishedTrial, loaded: LoadedRecipe, *, objective: str, best_so_far: float | None
 ) -> TrialRun:
-    """Return a trial as a run of its own.
+    """Return the run of a trial.
 
     Args:
         done: the trial.
         loaded: its recipe.
-        objective: the name of the metric that counts.
-        best_so_far: the best score of it and of those before it, None if all failed.
+        objective: the name of the metric that is optimized.
+        best_so_far: the best score up to this trial, None if all failed.
     """
     outcome = done.outcome
     end = outcome.times[-1] if outcome.times else time.time()
@@ -43,20 +43,19 @@ def trial_run(
         metrics["best_so_far"] = best_so_far
     if len(outcome.scores) > 1:
         metrics["objective_spread"] = outcome.spread
-    secrets = loaded.secrets
     tags = {"objective": objective}
     if outcome.reason:
         tags["reason"] = outcome.reason
     if outcome.pruned_at:
         tags["pruned_at"] = str(outcome.pruned_at)
-    tried = {f"tried.{path}": _text(value, secrets) for path, value in done.values.items()}
+    tried = {f"tried.{path}": _text(value) for path, value in done.values.items()}
     return TrialRun(
         number=done.number,
         name=f"trial {done.number}",
-        state=outcome.state,
+        status=outcome.state,
         start=end - outcome.seconds,
         end=end,
-        parameters=run_parameters(loaded.recipe, loaded.secrets),
+        params=run_parameters(loaded.recipe, loaded.secrets),
         tags=tags | tried,
         metrics=metrics,
         rows=outcome.rows,
@@ -65,101 +64,94 @@ def trial_run(
     )
 
 
-def table_of(search: Search, secrets: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return the trials as rows: number, score, state, seconds, and the values tried by path."""
-    paths = list(search.tuning.space)
-    rows = []
-    for done in search.done:
-        outcome = done.outcome
-        rows.append(
-            {
-                "trial": done.number,
-                "state": outcome.state,
-                search.tuning.objective: outcome.score,
-                "spread": outcome.spread if len(outcome.scores) > 1 else None,
-                "epochs": len(outcome.rows),
-                "pruned_at": outcome.pruned_at,
-                "seconds": round(outcome.seconds, 3),
-                "reason": outcome.reason,
-                **{
-                    path: _text(done.values[path], secrets) if path in done.values else ""
-                    for path in paths
-                },
-            }
-        )
-    return rows
+def trial_rows(search: Search) -> list[dict[str, Any]]:
+    """Return a row for each trial: number, state, score, seconds, and the values by path."""
+    return [
+        {
+            "trial": done.number,
+            "state": done.outcome.state,
+            search.tuning.objective: done.outcome.score,
+            "spread": done.outcome.spread if len(done.outcome.scores) > 1 else None,
+            "epochs": len(done.outcome.rows),
+            "pruned_at": done.outcome.pruned_at,
+            "seconds": round(done.outcome.seconds, 3),
+            "reason": done.outcome.reason,
+            **{
+                path: _text(done.values[path]) if path in done.values else ""
+                for path in search.tuning.space
+            },
+        }
+        for done in search.done
+    ]
 
 
-def write_best(search: Search, loaded: LoadedRecipe, folder: Path, run_logger: RunLogger) -> Path:
-    """Write the best recipe, which runs by itself, to a folder and to the store."""
+def write_best(
+    search: Search, loaded: LoadedRecipe, directory: Path, run_logger: RunLogger
+) -> Path:
+    """Write the best recipe to a directory and log it; `pipeline run` takes it as it is."""
     best = search.best
     assert best is not None
     values = {path: value for path, value in best.values.items() if path in search.tuning.space}
     recipe = with_overrides(loaded, values).recipe
-    tried = ", ".join(f"{path} {_text(value, loaded.secrets)}" for path, value in values.items())
-    text = (
+    tried = ", ".join(f"{path} {_text(value)}" for path, value in values.items())
+    comment = (
         f"# The best of {len(search.done)} trials of {recipe.name}: trial {best.number}, "
         f"{search.tuning.objective} {best.outcome.score:.4f}.\n"
-        f"# {tried or 'The recipe as it stood.'}\n"
-        f"{dump_recipe(recipe, loaded.secrets)}"
+        f"# {tried or 'The recipe without changes.'}\n"
     )
-    atomic_write(folder / BEST, text.encode())
-    run_logger.artifacts(lambda scratch: _write(scratch / BEST, text))
-    return folder / BEST
+    text = f"{mask_secrets(comment, loaded.secrets)}{dump_recipe(recipe, loaded.secrets)}"
+    atomic_write(directory / BEST, text.encode())
+    run_logger.log_artifacts(lambda scratch: _write(scratch / BEST, text))
+    return directory / BEST
 
 
-def record_search(search: Search, loaded: LoadedRecipe, run_logger: RunLogger) -> None:
-    """Record what is searched."""
+def log_search(search: Search, loaded: LoadedRecipe, run_logger: RunLogger) -> None:
+    """Log the recipe and the space of a search."""
     tuning = search.tuning
     described = tuning.model_dump(mode="json", exclude_none=True)
-    run_logger.parameters(
+    run_logger.log_params(
         {
             **run_parameters(loaded.recipe, loaded.secrets),
-            **{
-                f"tuning.{key}": _text(value, loaded.secrets)
-                for key, value in described.items()
-                if key != "space"
-            },
-            **{
-                f"space.{path}": _text(keys, loaded.secrets)
-                for path, keys in described["space"].items()
-            },
+            **{f"tuning.{key}": _text(value) for key, value in described.items() if key != "space"},
+            **{f"space.{path}": _text(keys) for path, keys in described["space"].items()},
         }
     )
-    run_logger.tags(
+    run_logger.set_tags(
         {
             "search": tuning.tuner,
             "objective": f"{tuning.objective}, {tuning.direction}imum is best",
         }
     )
 
-    def write(folder: Path) -> None:
-        (folder / "recipe.yaml").write_text(mask_credentials(loaded.text), "utf-8")
-        (folder / "resolved.yaml").write_text(dump_recipe(loaded.recipe, loaded.secrets), "utf-8")
-        (folder / "space.json").write_text(_text(described, loaded.secrets), "utf-8")
+    def write(directory: Path) -> None:
+        (directory / "recipe.yaml").write_text(loaded.text, "utf-8")
+        (directory / "resolved.yaml").write_text(
+            dump_recipe(loaded.recipe, loaded.secrets), "utf-8"
+        )
+        (directory / "space.json").write_text(_text(described), "utf-8")
 
-    run_logger.artifacts(write)
+    run_logger.log_artifacts(write)
 
 
-def record_table(rows: Sequence[dict[str, Any]], run_logger: RunLogger) -> None:
-    """Record the table of trials, as CSV and as the table that MLflow shows."""
+def log_trial_rows(rows: Sequence[dict[str, Any]], run_logger: RunLogger) -> None:
+    """Log the table of trials, as CSV and as the table that MLflow shows."""
 
-    def write(folder: Path) -> None:
+    def write(directory: Path) -> None:
         text = io.StringIO()
         writer = csv.DictWriter(text, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        (folder / "trials.csv").write_text(text.getvalue(), "utf-8")
+        (directory / "trials.csv").write_text(text.getvalue(), "utf-8")
         split = {"columns": list(rows[0]), "data": [list(row.values()) for row in rows]}
-        (folder / "trials.json").write_text(json.dumps(split), "utf-8")
+        (directory / "trials.json").write_text(json.dumps(split), "utf-8")
 
-    run_logger.artifacts(write)
+    run_logger.log_artifacts(write)
     described = json.dumps([{"path": "trials.json", "type": "table"}])
-    run_logger.tags({"mlflow.loggedArtifacts": described})
+    run_logger.set_tags({"mlflow.loggedArtifacts": described})
 
 
-def record_figures_of(search: Search, loaded: LoadedRecipe, run_logger: RunLogger) -> None:
-    """Record pictures of a search, where there is more than one trial to show."""
+def log_search_figures(search: Search, loaded: LoadedRecipe, run_logger: RunLogger) -> None:
+    """Log the figures of a search that has more than one trial with a score."""
     scored = [done for done in search.done if done.outcome.score is not None]
     if len(scored) < 2:
         return
@@ -188,46 +180,44 @@ def record_figures_of(search: Search, loaded: LoadedRecipe, run_logger: RunLogge
         ),
     }
 
-    def write(folder: Path) -> None:
-        (folder / "figures").mkdir()
+    def write(directory: Path) -> None:
+        (directory / "figures").mkdir()
         for name, figure in drawn.items():
             if figure:
-                figure.savefig(folder / "figures" / f"{name}.png", dpi=120)
+                figure.savefig(directory / "figures" / f"{name}.png", dpi=120)
 
-    run_logger.artifacts(write)
+    run_logger.log_artifacts(write)
 
 
 def _columns(
     search: Search, scored: Sequence[FinishedTrial], loaded: LoadedRecipe
 ) -> dict[str, list[Any]]:
-    """Return the values of each parameter: numbers of a range, texts of a choice."""
+    """Return the values of each parameter: numbers of a range, strings of a choice."""
     columns: dict[str, list[Any]] = {}
     for path, keys in search.tuning.space.items():
         if keys.choice is None:
             columns[path] = [search.value_at(done.number, path) for done in scored]
         else:
             columns[path] = [search.choice_at(done.number, path) for done in scored]
-            columns[path] = [
-                None if value is None else _label(value, loaded.secrets) for value in columns[path]
-            ]
+            columns[path] = [None if value is None else _label(value) for value in columns[path]]
     return columns
 
 
-def _label(value: Any, secrets: Mapping[str, str]) -> str:
+def _label(value: Any) -> str:
     """Return a value of a choice, a section by its name."""
     named = value.get("name") or value.get("architecture") if isinstance(value, dict) else None
-    return _text(named or value, secrets)
+    return _text(named or value)
 
 
-def record_end(
+def log_search_result(
     search: Search, final_run_id: str, metrics: dict[str, float], run_logger: RunLogger
 ) -> None:
-    """Record what the search found, beside what the run of its best recipe gave."""
+    """Log the result of the search beside the metrics of the final run of the best recipe."""
     best = search.best
     assert best is not None
     done = search.done
     failed = sum(one.outcome.state == "FAILED" for one in done)
-    run_logger.metrics(
+    run_logger.log_metrics(
         {
             "search/best": best.outcome.score or 0.0,
             "search/best_trial": float(best.number),
@@ -242,13 +232,12 @@ def record_end(
             },
         }
     )
-    run_logger.tags({"final.run_id": final_run_id, "ended": search.ended})
+    run_logger.set_tags({"final.run_id": final_run_id, "ended": search.ended})
 
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
 
 
-def _text(value: Any, secrets: Mapping[str, str]) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return mask_secrets(text, secrets)
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,7 +1,8 @@
-"""Tells everybody of trials that have ended: the store, and the person who waits."""
+"""Reports finished trials to the tracking store and on the console."""
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
 from pipeline.trials.search_display import SearchDisplay
@@ -11,38 +12,46 @@ from pipeline.trials.trial import TrialOutcome
 
 if TYPE_CHECKING:
     from pipeline.tracking.run_logger import RunLogger
-    from pipeline.tracking.trial_runs import TrialRunWriter
     from pipeline.trials.search_state import PendingTrial
 
 PROGRESS = "search/best_so_far"
 
 
 class TrialReporter:
-    """Reports every trial once, in this session or in an earlier one that was killed."""
+    """Reports every trial once, in this session or in an earlier one that was interrupted."""
 
     def __init__(
         self,
         search: Search,
-        children: TrialRunWriter,
         run_logger: RunLogger,
         display: SearchDisplay,
+        *,
+        logged: Set[int],
     ) -> None:
+        """Start reporting.
+
+        Args:
+            search: the search.
+            run_logger: logs to the run of the search.
+            display: shows the trials.
+            logged: the numbers of the trials that the tracking store has already.
+        """
         self._search = search
-        self._children = children
-        self._recorder = run_logger
+        self._run_logger = run_logger
         self._display = display
+        self._logged = logged
         self._earlier = {done.number for done in search.done}
         self._reported: set[int] = set()
 
     def update(self) -> None:
-        """Report the trials that have ended since the last time."""
+        """Report the trials that have ended since the last call."""
         for done in self._search.done:
             if done.number in self._reported:
                 continue
             self._reported.add(done.number)
             best = self._search.best_until(done.number)
-            if done.number not in self._children.written:
-                self._children.put(
+            if done.number not in self._logged:
+                self._run_logger.log_trial(
                     trial_run(
                         done,
                         self._search.recipe_of(done.number),
@@ -51,13 +60,13 @@ class TrialReporter:
                     )
                 )
             if best is not None:
-                self._recorder.metrics({PROGRESS: best}, step=done.number)
+                self._run_logger.log_metrics({PROGRESS: best}, step=done.number)
             if done.number not in self._earlier:
                 self._display.show(done)
 
     def interrupted(self, task: PendingTrial) -> None:
-        """Report a trial that was interrupted; when it is run again it takes the same run."""
-        self._children.put(
+        """Report a trial that was interrupted; it is repeated in the same MLflow run."""
+        self._run_logger.log_trial(
             trial_run(
                 FinishedTrial(task.number, task.values, TrialOutcome("KILLED")),
                 task.loaded,

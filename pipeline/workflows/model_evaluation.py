@@ -1,9 +1,10 @@
-"""From a trained model and a folder of other images to metrics: the story of `evaluate`."""
+"""Evaluates a trained model on another dataset and logs the result."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +24,15 @@ from pipeline.inference.file_images import FileImages
 from pipeline.inference.prediction import Prediction, predict
 from pipeline.stages.log_run import log_report
 from pipeline.stages.run_report import build_split_report, heat_map_function
-from pipeline.tracking import run_logger as recording
+from pipeline.stages.tracked_run import tracked_run
 
 if TYPE_CHECKING:
     from pipeline.evaluation.report_page import RenderedReport
     from pipeline.tracking.lookup import StoredModel
+    from pipeline.tracking.run_logger import RunLogger
     from pipeline.tracking.store import Store
+
+logger = logging.getLogger(__name__)
 
 PREFIX = "eval"
 
@@ -37,13 +41,13 @@ ShowProgress = Callable[[Iterator[Prediction[Path]], int], Iterator[Prediction[P
 
 @dataclass(frozen=True)
 class ExternalEvaluation:
-    """How good a model is on other images.
+    """The result of evaluating a model on another dataset.
 
     Attributes:
         metrics: by name, `eval_*`.
-        predictions: what the model gives each image.
+        predictions: the model's prediction for each image.
         left_out: the files that could not be read, with the reason.
-        report: what it gets wrong, and where it looked.
+        report: the report page.
     """
 
     metrics: dict[str, float]
@@ -52,19 +56,61 @@ class ExternalEvaluation:
     report: RenderedReport
 
 
-def evaluate(classifier: Classifier, folder: Path, *, shown: ShowProgress) -> ExternalEvaluation:
-    """Judge a model by the images in a folder, which has a folder a class.
+def evaluate_and_log(
+    classifier: Classifier,
+    directory: Path,
+    *,
+    store: Store,
+    model: StoredModel,
+    show_progress: ShowProgress,
+) -> tuple[ExternalEvaluation, str]:
+    """Evaluate a logged model on another dataset, as a child of the run that logged it.
 
     Args:
         classifier: the model.
-        folder: its classes are matched with the model's by name.
-        shown: passes predictions on, and shows how far they have come of so many.
+        directory: has one sub-directory per class, named like the model's classes.
+        store: the tracking store.
+        model: the model in the store.
+        show_progress: as in `evaluate`.
+
+    Returns:
+        The evaluation and the id of its run.
 
     Raises:
-        DataError: if the folder's classes are not the model's, or no file can be read.
+        PipelineError: if the evaluation fails. In MLflow its run is FAILED, with the reason.
+        KeyboardInterrupt: if it is interrupted. In MLflow its run is KILLED.
+    """
+    find_labelled_files(directory, classifier.interface.class_names)  # no run for a wrong path
+    with tracked_run(
+        store,
+        experiment=store.client.get_experiment(model.experiment_id).name,
+        name=f"{model.run_name} on {directory.name}",
+        description=f"The model {model.uri} on the images in {directory}.",
+        parent=model.run_id,
+    ) as tracked:
+        tracked.logger.set_tags({"evaluated_model": model.uri})
+        evaluation = evaluate(classifier, directory, show_progress=show_progress)
+        for name, reason in evaluation.left_out.items():
+            logger.warning(f"Left out {name}: {reason}")
+        _log(evaluation, directory, tracked.logger)
+    return evaluation, tracked.logger.run_id
+
+
+def evaluate(
+    classifier: Classifier, directory: Path, *, show_progress: ShowProgress
+) -> ExternalEvaluation:
+    """Evaluate a model on the images in a directory.
+
+    Args:
+        classifier: the model.
+        directory: has one sub-directory per class, named like the model's classes.
+        show_progress: called with an iterator over predictions and their number; yields them.
+
+    Raises:
+        DataError: if the classes differ from the model's, or no file can be read.
     """
     names = classifier.interface.class_names
-    files, labels = find_labelled_files(folder, names)
+    files, labels = find_labelled_files(directory, names)
     digests: dict[Path, str] = {}
 
     def read(path: Path) -> np.ndarray:
@@ -72,108 +118,86 @@ def evaluate(classifier: Classifier, folder: Path, *, shown: ShowProgress) -> Ex
         digests[path] = hashlib.sha256(data).hexdigest()
         return classifier.interface.decode(data)
 
-    answers = list(shown(predict(classifier, files, read), len(files)))
-    kept = [place for place, answer in enumerate(answers) if not answer.error]
+    answers = list(show_progress(predict(classifier, files, read), len(files)))
+    read_indices = [index for index, answer in enumerate(answers) if not answer.error]
     left_out = {
-        str(answer.item.relative_to(folder)): answer.error for answer in answers if answer.error
+        str(answer.item.relative_to(directory)): answer.error for answer in answers if answer.error
     }
-    if not kept:
+    if not read_indices:
         first, reason = next(iter(left_out.items()))
-        raise DataError(f"No file in {folder} can be read. {first}: {reason}.")
+        raise DataError(f"No file in {directory} can be read. {first}: {reason}.")
     predictions = Predictions(
         class_names=names,
-        names=[str(files[place].relative_to(folder)) for place in kept],
-        digests=[digests[files[place]] for place in kept],
-        labels=np.array([labels[place] for place in kept], np.int64),
-        probabilities=np.array([answers[place].probabilities for place in kept]),
+        names=[str(files[index].relative_to(directory)) for index in read_indices],
+        digests=[digests[files[index]] for index in read_indices],
+        labels=np.array([labels[index] for index in read_indices], np.int64),
+        probabilities=np.array([answers[index].probabilities for index in read_indices]),
     )
     values = classification_metrics(
         predictions.labels, predictions.probabilities, class_names=names
     )
     metrics = {f"{PREFIX}_{name}": value for name, value in values.items()}
-    images = FileImages([files[place] for place in kept], classifier.interface)
-    report = _report(classifier, folder, images, predictions, metrics, left_out)
+    images = FileImages([files[index] for index in read_indices], classifier.interface)
+    report = _report(classifier, directory, images, predictions, metrics, left_out)
     return ExternalEvaluation(metrics, predictions, left_out, report)
 
 
-def log_external_evaluation(
-    evaluation: ExternalEvaluation,
-    folder: Path,
-    *,
-    store: Store,
-    model: StoredModel,
-) -> str:
-    """Record an evaluation as a child of the run that logged the model; return its run id.
-
-    Raises:
-        TrackingError: if the store does not take it.
-    """
-    given = evaluation.predictions
-    count = len(given)
-    run_logger = recording.start_run(
-        store,
-        experiment=store.client.get_experiment(model.experiment_id).name,
-        name=f"{model.run_name} on {folder.name}",
-        description=f"The model {model.uri} on the images in {folder}.",
-        parent=model.run_id,
-    )
-    run_logger.tags({"evaluated_model": model.uri})
-    run_logger.dataset(
-        name=folder.name,
-        digest=_digest(given),
+def _log(evaluation: ExternalEvaluation, directory: Path, run_logger: RunLogger) -> None:
+    predicted = evaluation.predictions
+    run_logger.log_dataset(
+        name=directory.name,
+        digest=_digest(predicted),
         source_type="local",
-        source=json.dumps({"uri": str(folder.absolute())}),
-        counts={PREFIX: count},
+        source=json.dumps({"uri": str(directory.absolute())}),
+        counts={PREFIX: len(predicted)},
     )
-    left_out = {f"images/{PREFIX}": count, "images/quarantined": len(evaluation.left_out)}
-    run_logger.metrics(
-        evaluation.metrics | {name: float(value) for name, value in left_out.items()}
+    counts = {f"images/{PREFIX}": len(predicted), "images/quarantined": len(evaluation.left_out)}
+    run_logger.log_metrics(
+        evaluation.metrics | {name: float(count) for name, count in counts.items()}
     )
 
-    def write(place: Path) -> None:
-        (place / "predictions").mkdir()
-        predictions.write_predictions(given, place / "predictions" / f"{PREFIX}.csv")
+    def write(artifacts: Path) -> None:
+        (artifacts / "predictions").mkdir()
+        predictions.write_predictions(predicted, artifacts / "predictions" / f"{PREFIX}.csv")
         if evaluation.left_out:
             listed = json.dumps(evaluation.left_out, ensure_ascii=False, indent=1)
-            (place / "quarantined.json").write_text(listed, "utf-8")
+            (artifacts / "quarantined.json").write_text(listed, "utf-8", "backslashreplace")
 
-    run_logger.artifacts(write)
+    run_logger.log_artifacts(write)
     log_report(evaluation.report, run_logger)
-    run_logger.close("FINISHED")
-    return run_logger.run_id
 
 
 def _report(
     classifier: Classifier,
-    folder: Path,
+    directory: Path,
     images: FileImages,
-    given: Predictions,
+    predicted: Predictions,
     metrics: Mapping[str, float],
     left_out: Mapping[str, str],
 ) -> RenderedReport:
-    names = given.class_names
+    names = predicted.class_names
     split = build_split_report(
         images,
-        given,
+        predicted,
         metrics,
         prefix=PREFIX,
-        title=folder.name,
-        note="The model has not been trained or chosen by it, unless its images were.",
+        title=directory.name,
+        note="The model was not trained on this dataset, unless the datasets share images.",
         heat_maps=heat_map_function(classifier.model, images),
     )
     return render_report(
         Report(
-            title=f"{classifier.model.name} on {folder.name}",
+            title=f"{classifier.model.name} on {directory.name}",
             class_names=names,
             splits=[split],
-            counts={PREFIX: np.bincount(given.labels, minlength=len(names)).tolist()},
+            counts={PREFIX: np.bincount(predicted.labels, minlength=len(names)).tolist()},
             quarantined=list(left_out.items()),
         )
     )
 
 
 def _digest(predictions: Predictions) -> str:
-    """Return the hexadecimal SHA-256 of the images and of their labels."""
+    """Return the hexadecimal SHA-256 of the images and their labels."""
     digest = hashlib.sha256()
     for image, label in zip(predictions.digests, predictions.labels, strict=True):
         digest.update(f"{label}:{image}\n".encode())

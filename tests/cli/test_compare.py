@@ -11,7 +11,7 @@ import pytest
 from pipeline.cli import main
 from pipeline.evaluation import predictions
 from pipeline.evaluation.predictions import Predictions
-from pipeline.tracking import run_logger as recording
+from pipeline.tracking import run_logger as run_loggers
 from pipeline.tracking.store import open_store
 
 COUNT = 200
@@ -28,11 +28,13 @@ def record(name: str, *, right: int, first: int) -> None:
         (folder / "predictions").mkdir()
         predictions.write_predictions(given, folder / "predictions" / "val.csv")
 
-    run_logger = recording.start_run(open_store(None), experiment="ants", name=name, description="")
-    run_logger.parameters({"model.hidden": f"[{right}]", "seed": "42"})
-    run_logger.metrics({"val_accuracy": right / COUNT})
-    run_logger.artifacts(write)
-    run_logger.close("FINISHED")
+    run_logger = run_loggers.start_run(
+        open_store(None), experiment="ants", name=name, description=""
+    )
+    run_logger.log_params({"model.hidden": f"[{right}]", "seed": "42"})
+    run_logger.log_metrics({"val_accuracy": right / COUNT})
+    run_logger.log_artifacts(write)
+    run_logger.end("FINISHED")
 
 
 @pytest.fixture(scope="module")

@@ -33,14 +33,15 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("command", [command.name for command in COMMANDS])
-def test_every_command_has_help_whose_first_line_is_a_sentence(
+def test_every_command_has_help_from_a_sentence_to_an_example(
     capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
     assert main([command, "--help"]) == 0
-    usage, empty, first, *_ = capsys.readouterr().out.splitlines()
+    usage, empty, first, *_, example = capsys.readouterr().out.splitlines()
     assert usage.startswith(f"Usage: pipeline {command} ")
     assert empty == ""
     assert first.endswith(".")
+    assert f"pipeline {command}" in example
 
 
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:

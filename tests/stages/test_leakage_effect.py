@@ -23,41 +23,45 @@ def splits_with(*groups: tuple[tuple[str, int], ...]) -> Splits:
     return Splits(("ants", "bees"), split, split, split, (), duplicates)
 
 
-def effect(splits: Splits, name: str, wrong: list[int]) -> tuple[dict[str, float], list[str]]:
+def effect(splits: Splits, name: str, wrong: list[int]) -> dict[str, float]:
     is_right = np.ones(COUNT, bool)
     is_right[wrong] = False
-    said: list[str] = []
-    return measure_leakage_effect(splits, name, is_right, say=said.append), said
+    return measure_leakage_effect(splits, name, is_right)
 
 
-def test_the_accuracy_without_the_images_that_were_trained_on_is_a_metric() -> None:
+def test_the_accuracy_without_the_images_that_were_trained_on_is_a_metric(
+    messages: list[str],
+) -> None:
     splits = splits_with((("train", 3), ("val", 0)), (("train", 4), ("val", 1), ("val", 2)))
-    assert effect(splits, "val", wrong=[8, 9]) == (
-        {"val_duplicates": 3.0, "val_accuracy_without_duplicates": pytest.approx(5 / 7)},
-        [
-            "WARNING: 3 of the 10 val images are in another split too: val_accuracy is 0.8000, "
-            "without them 0.7143."
-        ],
-    )
+    assert effect(splits, "val", wrong=[8, 9]) == {
+        "val_duplicates": 3.0,
+        "val_accuracy_without_duplicates": pytest.approx(5 / 7),
+    }
+    assert messages == [
+        "WARNING: 3 of the 10 val images are in another split too: val_accuracy is 0.8000, "
+        "without them 0.7143."
+    ]
 
 
-def test_images_of_validation_count_against_test_and_not_the_other_way_round() -> None:
+def test_images_of_validation_count_against_test_and_not_the_other_way_round(
+    messages: list[str],
+) -> None:
     splits = splits_with((("val", 0), ("test", 5)))
-    assert effect(splits, "val", wrong=[]) == ({}, [])
-    assert effect(splits, "test", wrong=[5])[0] == {
+    assert effect(splits, "val", wrong=[]) == {}
+    assert messages == []
+    assert effect(splits, "test", wrong=[5]) == {
         "test_duplicates": 1.0,
         "test_accuracy_without_duplicates": 1.0,
     }
 
 
 @pytest.mark.parametrize("name", ["train", "val"])
-def test_copies_within_a_split_leave_its_accuracy_alone(name: str) -> None:
-    assert effect(splits_with(((name, 0), (name, 1))), "val", wrong=[0]) == ({}, [])
+def test_copies_within_a_split_leave_its_accuracy_alone(name: str, messages: list[str]) -> None:
+    assert effect(splits_with(((name, 0), (name, 1))), "val", wrong=[0]) == {}
+    assert messages == []
 
 
-def test_there_is_no_accuracy_where_nothing_is_left() -> None:
+def test_there_is_no_accuracy_where_nothing_is_left(messages: list[str]) -> None:
     splits = splits_with(*((("train", i), ("val", i)) for i in range(COUNT)))
-    assert effect(splits, "val", wrong=[]) == (
-        {"val_duplicates": 10.0},
-        ["WARNING: 10 of the 10 val images are in another split too."],
-    )
+    assert effect(splits, "val", wrong=[]) == {"val_duplicates": 10.0}
+    assert messages == ["WARNING: 10 of the 10 val images are in another split too."]

@@ -25,18 +25,15 @@ RECIPE = (
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A run that has hardly learnt and a better one, with what each said, in that order."""
-    with pytest.MonkeyPatch.context() as patch:
+def runs(tmp_path_factory: pytest.TempPathFactory, logged_messages: Any) -> Any:
+    """A poor run and a better one, and the messages of both."""
+    with pytest.MonkeyPatch.context() as patch, logged_messages() as messages:
         patch.chdir(tmp_path_factory.mktemp("registry"))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         Path("recipe.yaml").write_text(RECIPE)
-        messages: list[str] = []
-        poor = run(
-            load_recipe(Path("recipe.yaml"), ("optimizer.learning_rate=1e-6",)), say=messages.append
-        )
-        good = run(load_recipe(Path("recipe.yaml")), say=messages.append)
-        yield poor, good, messages
+        poor = run(load_recipe(Path("recipe.yaml"), ("optimizer.learning_rate=1e-6",)))
+        good = run(load_recipe(Path("recipe.yaml")))
+        yield poor, good, list(messages)
 
 
 @pytest.fixture
@@ -52,24 +49,26 @@ def test_the_first_one_is_the_champion_and_a_better_one_takes_its_place(
     assert good.registered is not None
     assert (good.registered.version, good.registered.is_champion) == ("2", True)
     gained = good.metrics["test_accuracy"] - poor.metrics["test_accuracy"]
-    found = good.registered.metrics
-    assert found["champion/accuracy_difference"] == pytest.approx(gained)
-    assert 0 < found["champion/accuracy_difference_low"] < gained
-    assert store.client.get_run(good.run_id).data.metrics.items() >= found.items()
+    metrics = good.registered.metrics
+    assert metrics["champion/accuracy_difference"] == pytest.approx(gained)
+    assert 0 < metrics["champion/accuracy_difference_low"] < gained
+    assert store.client.get_run(good.run_id).data.metrics.items() >= metrics.items()
     champion = registry.champion(store, "ten-digits")
     assert champion is not None
     assert (champion.uri, champion.run_id) == ("models:/ten-digits/2", good.run_id)
-    told = [message for message in messages if "ten-digits" in message]
-    assert told[:3] == [
-        "Registered as version 1 of ten-digits",
-        "Version 1 of ten-digits is the champion now",
-        "Registered as version 2 of ten-digits",
+    about = [message for message in messages if "ten-digits" in message]
+    assert about[:3] == [
+        "Registered version 1 of ten-digits",
+        "Version 1 of ten-digits is the new champion",
+        "Registered version 2 of ten-digits",
     ]
-    assert told[3].startswith("Against models:/ten-digits/1 on the same 269 test images: ")
-    assert told[4] == "Version 2 of ten-digits is the champion now"
+    assert about[3].startswith(
+        "Compared with models:/ten-digits/1 on the same 269 test images: accuracy +"
+    )
+    assert about[4] == "Version 2 of ten-digits is the new champion"
 
 
-def again(result: RunResult, store: Store, **changes: Any) -> tuple[Any, list[str]]:
+def register_again(result: RunResult, store: Store, **changes: Any) -> Any:
     """Register a run's model once more."""
     import mlflow
 
@@ -78,35 +77,32 @@ def again(result: RunResult, store: Store, **changes: Any) -> tuple[Any, list[st
     recipe = load_recipe(Path("recipe.yaml")).recipe
     splits = digits.load(recipe.data)
     folder = Path(mlflow.MlflowClient(store.uri).download_artifacts(result.run_id, "predictions"))
-    judged = {path.stem: predictions.read_predictions(path) for path in folder.iterdir()}
-    judged = {name: replace(given, **changes) for name, given in judged.items()}
-    messages: list[str] = []
-    found = stage.register_model(
-        recipe, result.run_id, splits, judged, store=store, say=messages.append
-    )
-    return found, messages
+    predicted = {path.stem: predictions.read_predictions(path) for path in folder.iterdir()}
+    predicted = {name: replace(one, **changes) for name, one in predicted.items()}
+    return stage.register_model(recipe, result.run_id, splits, predicted, store=store)
 
 
-def test_a_worse_one_and_one_as_good_do_not(runs: Any, store: Store, in_empty_folder: Path) -> None:
+def test_a_worse_one_and_one_as_good_do_not(
+    runs: Any, store: Store, in_empty_folder: Path, messages: list[str]
+) -> None:
     Path("recipe.yaml").write_text(RECIPE)
     poor, good, _ = runs
     before = registry.champion(store, "ten-digits")
     assert before is not None
     for result in (poor, good):
-        found, messages = again(result, store)
-        assert not found.is_champion
-        assert found.metrics["champion/accuracy_difference_low"] <= 0
-        assert messages[-1] == f"The champion of ten-digits stays {before.uri}"
+        registered = register_again(result, store)
+        assert not registered.is_champion
+        assert registered.metrics["champion/accuracy_difference_low"] <= 0
+        assert messages[-1] == f"{before.uri} remains the champion of ten-digits"
     assert registry.champion(store, "ten-digits") == before
 
 
-def test_a_champion_of_other_classes_stays_and_the_run_is_told(
-    runs: Any, store: Store, in_empty_folder: Path
+def test_a_champion_with_other_classes_stays_with_a_warning(
+    runs: Any, store: Store, in_empty_folder: Path, messages: list[str]
 ) -> None:
     Path("recipe.yaml").write_text(RECIPE)
     names = tuple("abcdefghij")
-    found, messages = again(runs[1], store, class_names=names)
-    assert found is None
+    assert register_again(runs[1], store, class_names=names) is None
     before = registry.champion(store, "ten-digits")
     assert before is not None
     assert messages[-1] == (

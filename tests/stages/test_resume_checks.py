@@ -1,4 +1,4 @@
-"""What a run goes on with has to be what it began with."""
+"""A run resumes with the recipe and the images that it was started with."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ def loaded(*overrides: str) -> LoadedRecipe:
     return load_recipe(path, overrides)
 
 
-def test_the_same_recipe_goes_on(in_empty_folder: Path) -> None:
-    messages: list[str] = []
+def test_the_same_recipe_is_resumed(in_empty_folder: Path, messages: list[str]) -> None:
     resume_checks.save_origin(Path("run"), loaded("seed=3"))
-    resume_checks.check_same_recipe(Path("run"), loaded("seed=3"), say=messages.append)
+    resume_checks.check_same_recipe(Path("run"), loaded("seed=3"))
     assert messages == []
 
 
@@ -31,29 +30,27 @@ def test_a_changed_recipe_is_refused_with_what_changed(in_empty_folder: Path) ->
     with pytest.raises(UsageError) as refused:
         resume_checks.check_same_recipe(Path("run"), loaded("optimizer.name=lion"))
     assert str(refused.value) == (
-        "Run run was begun with another recipe:\n"
-        "  optimizer.beta_1: absent then, 0.9 now\n"
-        "  optimizer.beta_2: absent then, 0.99 now\n"
-        "  optimizer.learning_rate: 0.01 then, 0.001 now\n"
-        "  optimizer.momentum: 0.9 then, absent now\n"
-        "  optimizer.name: sgd then, lion now\n"
-        "  optimizer.nesterov: false then, absent now\n"
-        "Take the changes back, or start a new run without --resume."
+        "The recipe has changed since run run was started:\n"
+        "  optimizer.beta_1: was absent, is 0.9\n"
+        "  optimizer.beta_2: was absent, is 0.99\n"
+        "  optimizer.learning_rate: was 0.01, is 0.001\n"
+        "  optimizer.momentum: was 0.9, is absent\n"
+        "  optimizer.name: was sgd, is lion\n"
+        "  optimizer.nesterov: was false, is absent\n"
+        "Undo the changes, or start a new run without --resume."
     )
 
 
-def test_another_version_of_the_engine_is_told_of(
-    in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_another_version_of_the_engine_is_a_warning(
+    in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
 ) -> None:
     resume_checks.save_origin(Path("run"), loaded())
     monkeypatch.setattr(resume_checks, "version", lambda name: "99.0")
-    messages: list[str] = []
-    resume_checks.check_same_recipe(Path("run"), loaded(), say=messages.append)
+    resume_checks.check_same_recipe(Path("run"), loaded())
     assert len(messages) == 2
-    assert messages[1].startswith("WARNING: the run was begun with keras 3.")
+    assert messages[1].startswith("WARNING: The run was started with keras 3.")
     assert messages[1].endswith(
-        " and goes on with 99.0: its metrics may differ from those of a run that was not "
-        "interrupted."
+        " and resumes with 99.0. Its metrics may differ from those of an uninterrupted run."
     )
 
 
@@ -64,17 +61,17 @@ def test_other_images_are_refused(in_empty_folder: Path) -> None:
     with pytest.raises(DataError) as refused:
         resume_checks.check_same_images(Path("run"), "b" * 64)
     assert str(refused.value) == (
-        "The images are not those that run run was begun with (digest aaaaaaaaaaaa then, "
-        "bbbbbbbbbbbb now). Put them back, or start a new run without --resume."
+        "The images have changed since run run was started: their digest was aaaaaaaaaaaa, and is "
+        "bbbbbbbbbbbb. Restore them, or start a new run without --resume."
     )
 
 
-def test_what_it_was_begun_with_has_to_be_there(in_empty_folder: Path) -> None:
+def test_a_run_without_its_origin_is_refused(in_empty_folder: Path) -> None:
     with pytest.raises(UsageError) as refused:
         resume_checks.check_same_recipe(Path("run"), loaded())
     assert str(refused.value) == (
-        "Run run cannot go on: run/origin.json cannot be read: [Errno 2] No such file or "
-        "directory: 'run/origin.json'. Start it anew without --resume."
+        "Cannot resume run run: run/origin.json cannot be read: [Errno 2] No such file or "
+        "directory: 'run/origin.json'. Start a new run without --resume."
     )
 
 

@@ -1,4 +1,4 @@
-"""Whether the model that was saved is the model that was judged."""
+"""The saved model predicts as the trained model does."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class InThisProcess:
     def answer(self) -> np.ndarray:
         if self._classifier is None:
             raise ModelError("it is broken")
-        given = predict(self._classifier, self.files, self._classifier.interface.read)
-        found = np.stack([prediction.probabilities for prediction in given])
-        return (1 - self.spoil) * found + self.spoil * np.roll(found, 1, axis=1)
+        predictions = predict(self._classifier, self.files, self._classifier.interface.read)
+        predicted = np.stack([prediction.probabilities for prediction in predictions])
+        return (1 - self.spoil) * predicted + self.spoil * np.roll(predicted, 1, axis=1)
 
 
 RECIPE = Recipe.model_validate({"data": {"source": "digits"}, "model": {"architecture": "mlp"}})
@@ -45,59 +45,64 @@ def splits() -> Splits:
 
 
 @pytest.fixture(scope="module")
-def judged(splits: Splits, digits_model: Path) -> Predictions:
+def expected(splits: Splits, digits_model: Path) -> Predictions:
     split = splits.validation
     pixels = split.images.read(np.arange(len(split)))
-    given = classifiers.load_classifier(digits_model).probabilities(pixels)
+    probabilities = classifiers.load_classifier(digits_model).probabilities(pixels)
     names, digests = split.names, split.image_digests
-    return Predictions(splits.class_names, names, digests, split.labels, given)
+    return Predictions(splits.class_names, names, digests, split.labels, probabilities)
 
 
-def checked(
-    judged: Predictions, splits: Splits, folder: Path, tmp_path: Path, spoil: float = 0.0
-) -> tuple[dict[str, float], list[str]]:
+def verified(
+    expected: Predictions, splits: Splits, folder: Path, tmp_path: Path, spoil: float = 0.0
+) -> dict[str, float]:
     process: Any = InThisProcess()
     process.spoil = spoil
-    check = ModelVerification(process, tmp_path)
-    check.ask(RECIPE, splits, folder)
-    messages: list[str] = []
-    return check.metrics(judged, say=messages.append), messages
+    verification = ModelVerification(process, tmp_path)
+    verification.ask(RECIPE, splits, folder)
+    return verification.metrics(expected)
 
 
-def test_digits_go_through_files_and_get_the_same_answers(
-    judged: Predictions, splits: Splits, digits_model: Path, tmp_path: Path
+def test_digits_are_predicted_from_files_with_the_same_result(
+    expected: Predictions,
+    splits: Splits,
+    digits_model: Path,
+    tmp_path: Path,
+    messages: list[str],
 ) -> None:
-    metrics, messages = checked(judged, splits, digits_model, tmp_path)
-    assert metrics.pop("reload/difference") < 1e-6
-    assert metrics == {"reload/other_labels": 0, "reload/images": IMAGES}
+    metrics = verified(expected, splits, digits_model, tmp_path)
+    assert metrics.pop("verification/max_difference") < 1e-6
+    assert metrics == {"verification/label_changes": 0, "verification/images": IMAGES}
     assert messages == []
 
 
-def test_a_saved_model_that_answers_otherwise_is_told_loudly(
-    judged: Predictions, splits: Splits, digits_model: Path, tmp_path: Path
+def test_a_saved_model_that_predicts_otherwise_is_a_warning(
+    expected: Predictions,
+    splits: Splits,
+    digits_model: Path,
+    tmp_path: Path,
+    messages: list[str],
 ) -> None:
-    metrics, (message,) = checked(judged, splits, digits_model, tmp_path, spoil=1.0)
-    assert metrics["reload/other_labels"] == IMAGES
-    difference = metrics["reload/difference"]
+    metrics = verified(expected, splits, digits_model, tmp_path, spoil=1.0)
+    assert metrics["verification/label_changes"] == IMAGES
+    difference = metrics["verification/max_difference"]
     assert difference > 0.9
-    assert message == (
-        "WARNING: the saved model, loaded in a fresh process, gives 8 of 8 validation images "
-        "another label than the one that was judged, and probabilities that differ by up to "
-        f"{difference:.2g}."
-    )
-
-
-def test_a_saved_model_that_cannot_be_loaded_is_told_loudly(
-    judged: Predictions, splits: Splits, tmp_path: Path
-) -> None:
-    metrics, messages = checked(judged, splits, tmp_path / "absent", tmp_path)
-    assert metrics == {}
     assert messages == [
-        "WARNING: the saved model could not be used in a fresh process: it is broken"
+        "WARNING: The saved model, loaded in a fresh process, predicts another label than the "
+        "trained model for 8 of 8 validation images. Their probabilities differ by up to "
+        f"{difference:.2g}."
     ]
 
 
-def test_photographs_are_asked_about_by_their_own_files(photographs: Path, tmp_path: Path) -> None:
+def test_a_saved_model_that_cannot_be_loaded_is_a_warning(
+    expected: Predictions, splits: Splits, tmp_path: Path, messages: list[str]
+) -> None:
+    metrics = verified(expected, splits, tmp_path / "absent", tmp_path)
+    assert metrics == {}
+    assert messages == ["WARNING: The saved model cannot be used in a fresh process: it is broken"]
+
+
+def test_photographs_are_predicted_from_their_own_files(photographs: Path, tmp_path: Path) -> None:
     recipe = Recipe.model_validate(
         {
             "data": {"source": "image_folder", "path": photographs, "image_size": [8, 8]},
@@ -115,7 +120,10 @@ def test_photographs_are_asked_about_by_their_own_files(photographs: Path, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_recipe_may_do_without(judged: Predictions, splits: Splits, tmp_path: Path) -> None:
-    check = ModelVerification(None, tmp_path)
-    check.ask(RECIPE, splits, tmp_path)
-    assert check.metrics(judged, say=pytest.fail) == {}
+def test_without_verification_there_are_no_metrics(
+    expected: Predictions, splits: Splits, tmp_path: Path, messages: list[str]
+) -> None:
+    verification = ModelVerification(None, tmp_path)
+    verification.ask(RECIPE, splits, tmp_path)
+    assert verification.metrics(expected) == {}
+    assert messages == []

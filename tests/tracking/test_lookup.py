@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.tracking import run_logger as recording
+from pipeline.tracking import run_logger as run_loggers
 from pipeline.tracking.lookup import EXPECTED, files_of, find_model, find_run
 from pipeline.tracking.store import Store, open_store
 from pipeline.workflows.single_run import RunResult
@@ -28,9 +28,9 @@ def registered(digits_run: RunResult, store: Store) -> str:
 
 
 def a_run_without_a_model(store: Store) -> str:
-    run_logger = recording.start_run(store, experiment="digits", name="digits", description="")
-    run_logger.tags({"reason": "The loss became nan."})
-    run_logger.close("FAILED")
+    run_logger = run_loggers.start_run(store, experiment="digits", name="digits", description="")
+    run_logger.set_tags({"reason": "The loss became nan."})
+    run_logger.end("FAILED")
     return run_logger.run_id
 
 
@@ -97,7 +97,7 @@ def test_a_name_may_hold_quotes(digits_run: RunResult, store: Store) -> None:
     ("called", "problem"),
     [
         ("models:/absent@champion", "There is no model models:/absent@champion in {uri}: "),
-        ("models:/", f"models:/ names no model. {EXPECTED}"),
+        ("models:/", f"models:/ is not the URI of a model. {EXPECTED}"),
         ("0" * 32, f"There is no run {'0' * 32} in {{uri}}. {EXPECTED}"),
     ],
 )

@@ -2,45 +2,86 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import http.client
 import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from pipeline.errors import ModelError
 from pipeline.inference import pyfunc_model
-from pipeline.tracking import model_server
+from pipeline.tracking import mlflow_server, model_server
 from pipeline.tracking.lookup import files_of, find_model
 from pipeline.tracking.mlflow_model import check_no_foreign_code
-from pipeline.tracking.mlflow_server import free_port, stop
+from pipeline.tracking.mlflow_server import free_port
 from pipeline.tracking.store import open_store
 from pipeline.workflows.single_run import RunResult
 
 README = Path(__file__).parent.parent.parent / "README.md"
 
 
-@pytest.mark.slow
+@pytest.fixture(scope="module")
+def port(digits_run: RunResult) -> Iterator[int]:
+    """The port of a server of the model of `digits_run`."""
+    store = open_store(digits_run.tracking_uri)
+    port = free_port(5700)
+    with (
+        files_of(store, find_model(store, "latest")) as folder,
+        model_server.serve(folder, store, port, loader=pyfunc_model.__name__),
+    ):
+        yield port
+
+
 def test_the_request_in_the_readme_is_answered(
-    digits_run: RunResult, digit_files: Path, in_empty_folder: Path
+    port: int, digit_files: Path, in_empty_folder: Path
 ) -> None:
     (request,) = re.findall(r"```bash\n(\(printf .*?)```", README.read_text("utf-8"), re.DOTALL)
     shutil.copy(digit_files / "003_3.png", "photograph.jpg")
-    store = open_store(digits_run.tracking_uri)
-    port = free_port(5700)
-    with files_of(store, find_model(store, "latest")) as folder:
-        process = model_server.start(folder, store, port, loader=pyfunc_model.__name__)
-        try:
-            command = request.replace("127.0.0.1:5001", f"127.0.0.1:{port}")
-            done = subprocess.run(["bash", "-c", command], capture_output=True, check=True)
-        finally:
-            stop(process)
+    command = request.replace("127.0.0.1:5001", f"127.0.0.1:{port}")
+    done = subprocess.run(["bash", "-c", command], capture_output=True, check=True)
     (answer,) = json.loads(done.stdout)["predictions"]
     assert answer["class"] == "3"
     assert answer["error"] == ""
+
+
+def post(port: int, body: str, **headers: str) -> tuple[int, str]:
+    """Send images; return the HTTP status and the body of the answer."""
+    headers = {"Content-Type": "application/json", **headers}
+    with contextlib.closing(http.client.HTTPConnection(mlflow_server.HOST, port)) as connection:
+        connection.request("POST", "/invocations", body, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+
+@pytest.mark.parametrize("number", ["1e400", "1" + 400 * "0"], ids=["float", "integer"])
+def test_a_number_too_large_for_a_float_is_a_row_with_an_error(
+    port: int, digit_files: Path, number: str
+) -> None:
+    image = base64.b64encode((digit_files / "003_3.png").read_bytes()).decode()
+    pixels = json.dumps(np.zeros((8, 8, 1)).tolist()).replace("0.0", number, 1)
+    body = f'{{"dataframe_split": {{"columns": ["image"], "data": [["{image}"], [{pixels}]]}}}}'
+    status, answer = post(port, body)
+    assert status == 200, answer
+    first, second = json.loads(answer)["predictions"]
+    assert (first["class"], first["error"]) == ("3", "")
+    assert second["class"] is None
+    assert second["error"].startswith("expected ")
+
+
+def test_a_foreign_host_header_is_refused(port: int) -> None:
+    body = '{"dataframe_split": {"columns": ["image"], "data": [["no image"]]}}'
+    for host in ("localhost", f"localhost:{port}", f"127.0.0.1:{port}", "localhost:8080"):
+        assert post(port, body, Host=host)[0] == 200
+    for host in ("evil.example", f"evil.example:{port}", "localhost.evil.example"):
+        assert post(port, body, Host=host) == (400, "Invalid host header")
 
 
 @pytest.mark.parametrize(

@@ -97,9 +97,9 @@ def test_a_server_that_is_not_there_is_one_line(in_empty_folder: Path) -> None:
     with pytest.raises(TrackingError) as refused:
         store.open_store("http://127.0.0.1:9")
     message = str(refused.value)
-    assert message.startswith("The store of runs http://127.0.0.1:9 cannot be used: ")
+    assert message.startswith("Cannot open the tracking store http://127.0.0.1:9: ")
     assert message.endswith(
-        " Check tracking.uri and MLFLOW_TRACKING_URI, and that the place can be written to."
+        " Check tracking.uri and MLFLOW_TRACKING_URI, and that you may write there."
     )
     assert "\n" not in message
 
@@ -108,7 +108,7 @@ def test_a_server_s_password_is_not_told(in_empty_folder: Path) -> None:
     with pytest.raises(TrackingError) as failed:
         store.open_store("http://me:hunter2@127.0.0.1:9/")
     assert str(failed.value).startswith(
-        "The store of runs http://me:***@127.0.0.1:9/ cannot be used: "
+        "Cannot open the tracking store http://me:***@127.0.0.1:9/: "
     )
     assert "hunter2" not in str(failed.value)
 
@@ -117,10 +117,15 @@ def test_a_password_that_was_not_kept_comes_from_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:hunter2@host")
-    assert store.restore_credentials("https://me:***@host") == "https://me:hunter2@host"
-    assert store.restore_credentials("http://other") == "http://other"
+    assert store.restore_credentials("https://me:***@host") == ("https://me:hunter2@host", {})
+    assert store.restore_credentials("http://other") == ("http://other", {})
     with pytest.raises(TrackingError):
         store.restore_credentials("https://me:***@other")
+    with pytest.raises(TrackingError):
+        store.restore_credentials("sqlite:///${ZOO_KEY}.db")
+    monkeypatch.setenv("ZOO_KEY", "ants")
+    restored = store.restore_credentials("sqlite:///${ZOO_KEY}.db")
+    assert restored == ("sqlite:///ants.db", {"ants": "${ZOO_KEY}"})
 
 
 def test_a_database_that_is_locked_is_one_line(
@@ -135,8 +140,8 @@ def test_a_database_that_is_locked_is_one_line(
     with pytest.raises(TrackingError) as refused:
         store.open_store(None)
     assert str(refused.value) == (
-        f"The store of runs {store.resolve_uri(None)} cannot be used: database is locked. Another "
-        "process has been writing to it for a while: wait for it, or end it."
+        f"Cannot open the tracking store {store.resolve_uri(None)}: database is locked. Another "
+        "process is writing to it: wait for it, or end it."
     )
 
 
@@ -144,10 +149,11 @@ def test_several_processes_create_the_store_and_record_at_once(in_empty_folder: 
     code = """
 from pipeline.tracking import run_logger, store
 opened = store.open_store(None)
-record = run_logger.start(opened, experiment='ants', name='run', description='')
+record = run_logger.start_run(opened, experiment='ants', name='run', description='')
 for step in range(30):
-    record.metrics({'loss': step / 3, 'accuracy': step / 7}, step=step)
-assert record.close('FINISHED') is None
+    record.log_metrics({'loss': step / 3, 'accuracy': step / 7}, step=step)
+record.end('FINISHED')
+assert record.outbox is None
 """
     processes = [
         subprocess.Popen(

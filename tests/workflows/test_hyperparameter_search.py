@@ -1,4 +1,4 @@
-"""The whole story of a search on real data: what it returns, and what MLflow holds of it."""
+"""A search on real data: what it returns, and what MLflow contains."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from pipeline.cli import main
 from pipeline.errors import DataError, UsageError
 from pipeline.recipe.loader import load_recipe
+from pipeline.stages import tracked_run
+from pipeline.tracking import run_logger as run_loggers
 from pipeline.tracking.store import open_store
 from pipeline.trials import trial
 from pipeline.workflows.hyperparameter_search import TuneResult, tune
@@ -127,10 +130,11 @@ def interrupt_in(patch: pytest.MonkeyPatch, number: int) -> None:
     patch.setattr(sequential, "run_trial", run_trial)
 
 
-def test_an_interrupted_search_goes_on_in_the_same_run(
+def test_an_interrupted_search_resumes_in_the_same_run(
     finished: Any, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, _ = finished
+    monkeypatch.setattr(tracked_run, "_SECONDS_TO_SEND", 60.0)
     with monkeypatch.context() as patch:
         interrupt_in(patch, 2)
         with pytest.raises(KeyboardInterrupt):
@@ -143,9 +147,9 @@ def test_an_interrupted_search_goes_on_in_the_same_run(
     with pytest.raises(UsageError) as refused:
         searched("optimizer.learning_rate=2e-4")
     assert str(refused.value) == (
-        f"The search {folder.name} of this recipe is not finished, and the recipe has changed "
-        "since:\n  optimizer.learning_rate: was 0.0001, is 0.0002\nChange it back to go on, or "
-        "begin another search with --new."
+        f"The recipe has changed since its unfinished search {folder.name} was started:\n"
+        "  optimizer.learning_rate: was 0.0001, is 0.0002\n"
+        "Undo the changes to resume it, or start a new search with --new."
     )
     result = searched()
     assert result.parent_run_id == folder.name
@@ -160,7 +164,28 @@ def test_an_interrupted_search_goes_on_in_the_same_run(
         searched(resume=folder.name)
 
 
-def test_other_images_are_noticed(in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trials_in_the_outbox_of_an_interrupted_search_are_sent_when_it_resumes(
+    in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_loggers, "_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(tracked_run, "_SECONDS_TO_SEND", 60.0)
+    with monkeypatch.context() as patch:
+        interrupt_in(patch, 2)
+        patch.setattr(MlflowClient, "log_batch", lambda *_, **__: 1 / 0)
+        with pytest.raises(KeyboardInterrupt):
+            searched()
+    (folder,) = Path("mlruns", "outbox").iterdir()
+    assert children_of(folder.name) == {}
+    with monkeypatch.context() as patch:
+        interrupt_in(patch, 1)
+        with pytest.raises(KeyboardInterrupt):
+            searched()
+    assert not folder.exists()
+    children = children_of(folder.name)
+    assert [run.info.status for run in children.values()] == ["FINISHED", "KILLED"]
+
+
+def test_changed_images_are_noticed(in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline.data.splits import Splits
 
     with monkeypatch.context() as patch:
@@ -168,7 +193,7 @@ def test_other_images_are_noticed(in_empty_folder: Path, monkeypatch: pytest.Mon
         with pytest.raises(KeyboardInterrupt):
             searched()
     monkeypatch.setattr(Splits, "digest", "another")
-    with pytest.raises(DataError, match="The images have changed since the search began"):
+    with pytest.raises(DataError, match="The images have changed since the search was started"):
         searched()
 
 
@@ -178,14 +203,14 @@ def test_a_recipe_without_a_space_says_what_is_missing(
     Path("recipe.yaml").write_text("data: {source: digits}\nmodel: {architecture: mlp}\n")
     assert main(["tune", "recipe.yaml"]) == 2
     assert capsys.readouterr().err == (
-        "Error: recipe.yaml: there is no section tuning, which says what to search, as in tuning: "
-        "{space: {optimizer.learning_rate: {log: [1e-4, 1e-1]}}}.\n"
+        "Error: recipe.yaml: the section tuning is missing. It defines what to search, for example "
+        "tuning: {space: {optimizer.learning_rate: {log: [1e-4, 1e-1]}}}.\n"
     )
 
 
-def test_a_search_that_does_not_exist_is_told(in_empty_folder: Path) -> None:
+def test_a_search_that_does_not_exist_is_an_error(in_empty_folder: Path) -> None:
     with pytest.raises(UsageError) as refused:
         searched(resume="abc")
     assert str(refused.value) == (
-        f"There is no search abc in {in_empty_folder}/mlruns/searches. Searches there: none."
+        f"No search abc in {in_empty_folder}/mlruns/searches. Available: none."
     )

@@ -1,4 +1,4 @@
-"""A model judged by other images."""
+"""A model evaluated on another dataset."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pipeline.errors import DataError
 from pipeline.evaluation import predictions
 from pipeline.inference import classifier as classifiers
 from pipeline.tracking.lookup import find_model
-from pipeline.tracking.store import open_store
+from pipeline.tracking.store import newest_run, open_store
 from pipeline.workflows.model_evaluation import evaluate
 from pipeline.workflows.single_run import RunResult
 
 
 @pytest.fixture(scope="module")
 def folder(digit_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The digits in a folder a class, one of them broken."""
+    """Digits in one directory per class, one file of them broken."""
     place = tmp_path_factory.mktemp("labelled")
     for file in sorted(digit_files.iterdir()):
         (place / file.stem[-1]).mkdir(exist_ok=True)
@@ -39,8 +39,8 @@ def test_the_metrics_become_a_child_run(
     captured = capsys.readouterr()
     first, second = captured.out.splitlines()
     assert first.startswith(f"digits on {folder}: accuracy 0.9")
-    assert first.endswith("of 100 images")
-    assert "Left out 7/broken.png: not a JPEG, PNG, BMP, GIF or WebP image" in captured.err
+    assert first.endswith("on 100 images")
+    assert "WARNING: Left out 7/broken.png: not a JPEG, PNG, BMP, GIF or WebP image" in captured.err
 
     store = open_store(digits_run.tracking_uri)
     run = store.client.get_run(second.split()[1])
@@ -61,13 +61,45 @@ def test_the_metrics_become_a_child_run(
     assert find_model(store, "latest").run_id == digits_run.run_id
 
 
+def test_an_evaluation_that_fails_is_a_failed_run_with_the_reason(
+    digits_run: RunResult,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fill(*_: object) -> None:
+        Path("/dev/full").write_text("as a full disk")
+
+    monkeypatch.setattr(predictions, "write_predictions", fill)
+    arguments = ["evaluate", digits_run.run_id, "--data", str(folder)]
+    assert main([*arguments, "--uri", digits_run.tracking_uri]) == 1
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.startswith("Error: No space left on device. Free disk space: ")
+    run = newest_run(open_store(digits_run.tracking_uri))
+    assert run.data.tags["mlflow.parentRunId"] == digits_run.run_id
+    assert run.info.status == "FAILED"
+    assert f"Error: {run.data.tags['reason']}" == message
+
+
+def test_a_wrong_directory_starts_no_run(
+    digits_run: RunResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = open_store(digits_run.tracking_uri)
+    before = newest_run(store).info.run_id
+    arguments = ["evaluate", digits_run.run_id, "--data", str(tmp_path / "absent")]
+    assert main([*arguments, "--uri", digits_run.tracking_uri]) == 1
+    assert newest_run(store).info.run_id == before
+
+
 def test_a_folder_without_one_good_file_is_an_error(digits_model: Path, tmp_path: Path) -> None:
     for name in "0123456789":
         (tmp_path / name).mkdir()
     (tmp_path / "3" / "broken.png").write_bytes(b"no image")
     with pytest.raises(DataError) as refused:
         evaluate(
-            classifiers.load_classifier(digits_model), tmp_path, shown=lambda found, total: found
+            classifiers.load_classifier(digits_model),
+            tmp_path,
+            show_progress=lambda predicted, total: predicted,
         )
     assert str(refused.value) == (
         f"No file in {tmp_path} can be read. 3/broken.png: not a JPEG, PNG, BMP, GIF or WebP image."

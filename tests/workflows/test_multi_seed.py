@@ -1,4 +1,4 @@
-"""Several seeds: runs under one run, and what is told of all of them."""
+"""Several seeds: child runs of one run, and the statistics over them."""
 
 from __future__ import annotations
 
@@ -50,6 +50,19 @@ def test_each_seed_is_a_run_under_one_run(done: tuple[dict[str, Any], Any]) -> N
     assert parent.data.params["seed"] == "5 to 6"
 
 
+def test_another_seed_gives_another_run_on_the_same_images(
+    done: tuple[dict[str, Any], Any],
+) -> None:
+    result, client = done
+    losses = [single["metrics"]["val_log_loss"] for single in result["runs"]]
+    assert losses[0] != losses[1]
+    first, second = (
+        client.get_run(single["run_id"]).inputs.dataset_inputs[0].dataset.digest
+        for single in result["runs"]
+    )
+    assert first == second
+
+
 def test_the_metrics_of_all_are_the_mean_and_the_spread_of_each(
     done: tuple[dict[str, Any], Any],
 ) -> None:
@@ -85,6 +98,6 @@ def test_runs_of_seeds_are_not_resumed_together(
 ) -> None:
     assert main(["run", "recipe.yaml", "--seeds", "2", "--resume", "latest"]) == 2
     assert capsys.readouterr().err == (
-        "Error: --seeds begins runs, --resume goes on with one. Give one of them; what a run with "
-        "--seeds left is gone on with by --set seed=SEED --resume RUN.\n"
+        "Error: --seeds and --resume exclude each other. To resume one run of several seeds, use "
+        "--set seed=SEED --resume RUN.\n"
     )

@@ -1,0 +1,133 @@
+"""Writes what a run logs to MLflow, one item at a time; an item may be written twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModelOutput,
+    Metric,
+    Param,
+    RunTag,
+)
+from mlflow.models import Model
+
+from pipeline.tracking.trial_runs import TRIAL, find_trial_run
+
+_MAX_TAG = 5000  # characters
+
+
+def write_item(
+    kind: str, body: Mapping[str, Any], *, client: Any, run_id: str, directory: Path
+) -> None:
+    """Write an item of the outbox.
+
+    Args:
+        kind: of the item.
+        body: its content.
+        client: an MlflowClient.
+        run_id: the run that the item belongs to.
+        directory: contains the item's files.
+    """
+    # `MlflowClient.log_batch` splits what is more than a store takes at once.
+    if kind == "metrics":
+        client.log_batch(run_id, metrics=_metrics(body["values"], body["timestamp"], body["step"]))
+    elif kind == "params":
+        client.log_batch(run_id, params=_params(body))
+    elif kind == "tags":
+        client.log_batch(run_id, tags=_tags(body))
+    elif kind == "dataset":
+        _write_dataset(body, client, run_id)
+    elif kind == "artifacts":
+        client.log_artifacts(run_id, str(directory / body["directory"]))
+    elif kind == "model":
+        _write_model(directory / body["directory"], client, run_id)
+    elif kind == "trial":
+        _write_trial(body, client, run_id)
+    else:
+        client.set_terminated(run_id, status=body["status"], end_time=body["end_time"])
+
+
+def _metrics(values: Mapping[str, float], timestamp: int, step: int) -> list[Metric]:
+    return [Metric(key, value, timestamp, step) for key, value in values.items()]
+
+
+def _params(values: Mapping[str, str]) -> list[Param]:
+    return [Param(key, value) for key, value in values.items()]
+
+
+def _tags(values: Mapping[str, str]) -> list[RunTag]:
+    return [RunTag(key, value[:_MAX_TAG]) for key, value in values.items()]
+
+
+def _write_dataset(body: Mapping[str, Any], client: Any, run_id: str) -> None:
+    dataset = Dataset(
+        name=body["name"],
+        digest=body["digest"],
+        source_type=body["source_type"],
+        source=body["source"],
+        profile=json.dumps(body["profile"]),
+    )
+    context = InputTag("mlflow.data.context", "training")
+    client.log_inputs(run_id, [DatasetInput(dataset, [context])])
+
+
+def _write_model(directory: Path, client: Any, run_id: str) -> None:
+    logged = _logged_model(client, run_id)
+    described = Model.load(str(directory / "MLmodel"))
+    described.run_id, described.model_id = run_id, logged.model_id
+    described.model_uuid, described.artifact_path = logged.model_id, logged.artifact_location
+    described.save(str(directory / "MLmodel"))
+    client.log_model_artifacts(logged.model_id, str(directory))
+    client.finalize_logged_model(logged.model_id, "READY")
+
+
+def _logged_model(client: Any, run_id: str) -> Any:
+    """Return the run's logged model: that of an earlier attempt, if there was one."""
+    run = client.get_run(run_id)
+    experiment = run.info.experiment_id
+    models = client.search_logged_models([experiment], f"source_run_id = '{run_id}'", max_results=1)
+    logged = (
+        models[0]
+        if models
+        else client.create_logged_model(
+            experiment, name="model", source_run_id=run_id, model_type="keras"
+        )
+    )
+    if not run.outputs.model_outputs:
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    return logged
+
+
+def _write_trial(body: Mapping[str, Any], client: Any, parent_id: str) -> None:
+    """Write the run of a trial; one that is there already is completed."""
+    parent, end = client.get_run(parent_id), int(body["end"] * 1000)
+    run_id = find_trial_run(client, parent, body["number"])
+    if run_id is None:
+        tags = {
+            "mlflow.parentRunId": parent_id,
+            "mlflow.source.name": "pipeline",
+            TRIAL: str(body["number"]),
+        }
+        run_id = client.create_run(
+            parent.info.experiment_id,
+            start_time=int(body["start"] * 1000),
+            run_name=body["name"],
+            tags=tags,
+        ).info.run_id
+    metrics = _metrics(body["metrics"], end, 0)
+    for epoch, (row, ended) in enumerate(zip(body["rows"], body["times"], strict=True), start=1):
+        by_epoch = {f"epoch/{name}": value for name, value in row.items()}
+        metrics += _metrics(by_epoch, int(ended * 1000), epoch)
+    client.log_batch(
+        run_id, metrics=metrics, params=_params(body["params"]), tags=_tags(body["tags"])
+    )
+    for name, text in body["files"].items():
+        client.log_text(run_id, text, name)
+    client.set_terminated(run_id, status=body["status"], end_time=end)
