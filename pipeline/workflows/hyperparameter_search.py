@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.console import hide_secrets
 from pipeline.errors import TrainingError, UsageError
+from pipeline.html_table import html_table
 from pipeline.recipe.loader import LoadedRecipe, load_recipe
 from pipeline.secrets import mask_values
 from pipeline.stages.log_run import log_dataset
@@ -53,6 +54,16 @@ class TuneResult:
     recipe: str
     seconds: float
     final: RunResult
+
+    def _repr_html_(self) -> str:
+        rows = [(path, str(value)) for path, value in self.best["values"].items()]
+        title = (
+            f"Best of {len(self.trials)} trials: trial {self.best['trial']}, "
+            f"{self.objective} {self.best['score']:.4f}"
+        )
+        notes = (f"search {self.parent_run_id}", f"recipe {self.recipe}")
+        table = html_table(title, ("parameter", "value"), rows, notes=notes)
+        return table + self.final._repr_html_()
 
 
 def tune(

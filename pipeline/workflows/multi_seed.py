@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.evaluation.intervals import spread_over_runs
+from pipeline.html_table import html_table
 from pipeline.recipe.loader import load_recipe, run_parameters
 from pipeline.stages.tracked_run import tracked_run
 from pipeline.tracking.store import open_store
@@ -41,6 +42,16 @@ class SeedsResult:
     tracking_uri: str
     metrics: dict[str, Spread]
     runs: list[RunResult]
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (name, *(f"{value:.4f}" for value in (each.mean, each.low, each.high, each.std)))
+            for name, each in self.metrics.items()
+        ]
+        title = f"{self.name}: {len(self.runs)} seeds"
+        header = ("metric", "mean", "low", "high", "standard deviation")
+        notes = (f"run {self.parent_run_id} in {self.tracking_uri}",)
+        return html_table(title, header, rows, notes=notes)
 
 
 def run_seeds(path: Path, overrides: tuple[str, ...], count: int) -> SeedsResult:

@@ -6,10 +6,13 @@ import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from pipeline.data.sources import SOURCES
 from pipeline.errors import DataError, DivergedError
+from pipeline.html_table import html_table
 from pipeline.recipe.loader import LoadedRecipe
 from pipeline.stages.evaluate_splits import evaluate_splits
 from pipeline.stages.find_label_errors import find_label_errors
@@ -59,6 +62,7 @@ class RunResult:
         seconds: the time of each stage.
         model_uri: the URI of the model, as MLflow's loaders take it.
         tracking_uri: the tracking store of the run, without secrets.
+        artifact_uri: where the files of the run are, such as `report.html`.
         epochs: the number of epochs trained.
         best_epoch: the epoch whose weights the model has, counted from 1.
         images: the number of images in each split.
@@ -75,6 +79,7 @@ class RunResult:
     seconds: dict[str, float]
     model_uri: str
     tracking_uri: str
+    artifact_uri: str
     epochs: int
     best_epoch: int
     images: dict[str, int]
@@ -82,6 +87,34 @@ class RunResult:
     features: dict[str, Any] | None
     outbox: str | None
     registered: RegisteredModel | None
+
+    @property
+    def report(self) -> Path | None:
+        """The file of the report, None where the run's files are on a server."""
+        address = urlsplit(self.artifact_uri)
+        if address.scheme not in ("", "file"):
+            return None
+        return Path(unquote(address.path), "report.html")
+
+    def _repr_html_(self) -> str:
+        names = ("accuracy", "f1_macro", "log_loss")
+        rows = [
+            (split, f"{images:,}", *(self._shown(f"{split}_{name}") for name in names))
+            for split, images in self.images.items()
+            if f"{split}_accuracy" in self.metrics
+        ]
+        notes = (f"run {self.run_id} in {self.tracking_uri}", f"model {self.model_uri}")
+        title = f"{self.name}: best epoch {self.best_epoch} of {self.epochs}"
+        return html_table(title, ("split", "images", *names), rows, notes=notes)
+
+    def _shown(self, name: str) -> str:
+        """Return a metric with its 95 % interval, if it has one."""
+        if name not in self.metrics:
+            return ""
+        shown = f"{self.metrics[name]:.4f}"
+        if f"{name}_low" in self.metrics:
+            shown += f" ({self.metrics[f'{name}_low']:.3f} to {self.metrics[f'{name}_high']:.3f})"
+        return shown
 
 
 def run(
@@ -188,6 +221,7 @@ def _run(
         seconds={stage: round(value, 3) for stage, value in watch.seconds.items()},
         model_uri=run_logger.model_uri(),
         tracking_uri=run_logger.uri,
+        artifact_uri=run_logger.artifact_uri,
         epochs=len(trained.history.rows),
         best_epoch=trained.history.best_epoch,
         images={name: len(split) for name, split in splits.named().items()},
