@@ -2,7 +2,8 @@
 
     python docs/generate.py
 
-These are the recipe's reference, the schema, the command reference and the README's table of commands.
+These are the recipe's reference, its schema, the command reference and the README's table of
+commands.
 """
 
 from __future__ import annotations

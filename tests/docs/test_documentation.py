@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -32,7 +33,7 @@ def blocks(page: Path, language: str) -> list[str]:
     return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, text in found]
 
 
-def all_blocks(language: str) -> list[pytest.param]:
+def all_blocks(language: str) -> list[Any]:
     return [
         pytest.param(text, id=f"{page.name}-{number}")
         for page in PAGES
