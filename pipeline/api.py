@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.recipe.overrides import Overrides
     from pipeline.workflows.hyperparameter_search import TuneResult
     from pipeline.workflows.multi_seed import SeedsResult
-    from pipeline.workflows.single_run import RunResult
+    from pipeline.workflows.run_result import RunResult
 
 PathLike = str | os.PathLike[str]
 
@@ -275,7 +275,7 @@ def _load(recipe: PathLike, overrides: Overrides) -> LoadedRecipe:
 
     loaded = load_recipe(Path(recipe), overrides)
     for warning in loaded.warnings:
-        logger.info(str(warning))
+        logger.warning(str(warning))
     return loaded
 
 

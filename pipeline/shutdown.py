@@ -106,7 +106,7 @@ def _handled_by(handler: Callable[..., None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _watched(begin: Callable[[], bool], save: Callable[[], None]) -> Iterator[None]:
-    """Watch for signals in another thread, which gets them while native code blocks the main one."""
+    """Watch for signals in another thread, which gets them while native code blocks this one."""
     if threading.current_thread() is not threading.main_thread() or _is_interactive():
         yield
         return

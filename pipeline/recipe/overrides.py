@@ -14,7 +14,6 @@ from pipeline.errors import RecipeError, RecipeProblem, UsageError, escape_unpri
 from pipeline.recipe.yaml_reader import MAX_DEPTH, Document, KeyPath, dotted_path, parse_value
 from pipeline.secrets import mask_credentials
 
-
 Overrides = Mapping[str, Any] | Sequence[str]
 
 

@@ -5,14 +5,10 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING
 
 from pipeline.data.sources import SOURCES
 from pipeline.errors import DataError, DivergedError
-from pipeline.html_table import html_table
 from pipeline.recipe.loader import LoadedRecipe
 from pipeline.stages.evaluate_splits import evaluate_splits
 from pipeline.stages.find_label_errors import find_label_errors
@@ -25,7 +21,7 @@ from pipeline.stages.log_run import (
     log_recipe,
     log_report,
 )
-from pipeline.stages.register_model import RegisteredModel, register_model
+from pipeline.stages.register_model import register_model
 from pipeline.stages.resume_checks import (
     check_same_images,
     check_same_recipe,
@@ -40,6 +36,7 @@ from pipeline.stopwatch import Stopwatch
 from pipeline.tracking.resumable_runs import find_resumable_run
 from pipeline.tracking.store import checkpoint_directory, open_store
 from pipeline.training.checkpoints import Checkpoints
+from pipeline.workflows.run_result import RunResult
 
 logger = logging.getLogger(__name__)
 
@@ -47,74 +44,6 @@ if TYPE_CHECKING:
     from pipeline.data.splits import Splits
     from pipeline.recipe.grammar import Recipe
     from pipeline.tracking.run_logger import RunLogger
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """The result of a run.
-
-    Attributes:
-        run_id: the id of the MLflow run.
-        name: the recipe's name.
-        status: FINISHED; a run that does not finish raises an error instead.
-        metrics: the final metrics by name. `val_*` are of the validation images, which chose the
-            epoch; `test_*` are of the test images, which are evaluated once, at the end.
-        seconds: the time of each stage.
-        model_uri: the URI of the model, as MLflow's loaders take it.
-        tracking_uri: the tracking store of the run, without secrets.
-        artifact_uri: where the files of the run are, such as `report.html`.
-        epochs: the number of epochs trained.
-        best_epoch: the epoch whose weights the model has, counted from 1.
-        images: the number of images in each split.
-        quarantined: the files that could not be used, with the reason.
-        features: precision, error and speed of the frozen base's features, None without a base.
-        outbox: the directory with logs that could not be sent, None if all were.
-        registered: the model's version in the registry, None if it was not registered.
-    """
-
-    run_id: str
-    name: str
-    status: str
-    metrics: dict[str, float]
-    seconds: dict[str, float]
-    model_uri: str
-    tracking_uri: str
-    artifact_uri: str
-    epochs: int
-    best_epoch: int
-    images: dict[str, int]
-    quarantined: dict[str, str]
-    features: dict[str, Any] | None
-    outbox: str | None
-    registered: RegisteredModel | None
-
-    @property
-    def report(self) -> Path | None:
-        """The file of the report, None where the run's files are on a server."""
-        address = urlsplit(self.artifact_uri)
-        if address.scheme not in ("", "file"):
-            return None
-        return Path(unquote(address.path), "report.html")
-
-    def _repr_html_(self) -> str:
-        names = ("accuracy", "f1_macro", "log_loss")
-        rows = [
-            (split, f"{images:,}", *(self._shown(f"{split}_{name}") for name in names))
-            for split, images in self.images.items()
-            if f"{split}_accuracy" in self.metrics
-        ]
-        notes = (f"run {self.run_id} in {self.tracking_uri}", f"model {self.model_uri}")
-        title = f"{self.name}: best epoch {self.best_epoch} of {self.epochs}"
-        return html_table(title, ("split", "images", *names), rows, notes=notes)
-
-    def _shown(self, name: str) -> str:
-        """Return a metric with its 95 % interval, if it has one."""
-        if name not in self.metrics:
-            return ""
-        shown = f"{self.metrics[name]:.4f}"
-        if f"{name}_low" in self.metrics:
-            shown += f" ({self.metrics[f'{name}_low']:.3f} to {self.metrics[f'{name}_high']:.3f})"
-        return shown
 
 
 def run(
