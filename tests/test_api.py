@@ -83,7 +83,7 @@ def test_progress_is_one_plain_line_an_epoch(session: tuple[dict[str, Any], str]
     _, progress = session
     assert "\r" not in progress
     assert "\x1b" not in progress
-    epochs = [line.split()[1] for line in progress.splitlines() if line.startswith("epoch ")]
+    epochs = [line.split()[1] for line in progress.splitlines() if line.startswith("Epoch ")]
     assert epochs == ["1/3", "2/3", "3/3"]
 
 
