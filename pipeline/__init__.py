@@ -1,3 +1,51 @@
-"""One YAML recipe becomes a trained, tracked image classifier."""
+"""One YAML recipe becomes a trained, tracked image classifier.
+
+>>> import pipeline
+>>> result = pipeline.run("recipe.yaml", {"training.epochs": 3})
+>>> pipeline.load("latest").predict("photographs/")
+"""
 
 __version__ = "0.1.0"
+
+from pipeline.api import (
+    ImagePrediction,
+    Model,
+    PredictionTable,
+    load,
+    run,
+    run_seeds,
+    tune,
+    validate,
+)
+from pipeline.errors import (
+    DataError,
+    DivergedError,
+    ModelError,
+    PipelineError,
+    RecipeError,
+    RecipeProblem,
+    TrackingError,
+    TrainingError,
+    UsageError,
+)
+
+__all__ = [
+    "DataError",
+    "DivergedError",
+    "ImagePrediction",
+    "Model",
+    "ModelError",
+    "PipelineError",
+    "PredictionTable",
+    "RecipeError",
+    "RecipeProblem",
+    "TrackingError",
+    "TrainingError",
+    "UsageError",
+    "__version__",
+    "load",
+    "run",
+    "run_seeds",
+    "tune",
+    "validate",
+]

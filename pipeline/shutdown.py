@@ -48,7 +48,7 @@ def exit_on_signal() -> Iterator[None]:
 
     Some modules that are imported in the block would swallow a KeyboardInterrupt.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or _is_interactive():
         yield
         return
 
@@ -106,8 +106,8 @@ def _handled_by(handler: Callable[..., None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _watched(begin: Callable[[], bool], save: Callable[[], None]) -> Iterator[None]:
-    """Watch for signals in another thread, while native code may block the main one."""
-    if threading.current_thread() is not threading.main_thread():
+    """Watch for signals in another thread, which gets them while native code blocks this one."""
+    if threading.current_thread() is not threading.main_thread() or _is_interactive():
         yield
         return
     end, signals = socket.socketpair()
@@ -139,6 +139,11 @@ def _watched(begin: Callable[[], bool], save: Callable[[], None]) -> Iterator[No
         end.close()
         watcher.join()
         signals.close()
+
+
+def _is_interactive() -> bool:
+    """Return whether a person's session would end with the process, such as a notebook's."""
+    return hasattr(sys, "ps1")
 
 
 def _heard(signals: socket.socket, seconds: float | None) -> bool | None:

@@ -26,9 +26,12 @@ FOUNDATIONS = {
     "secrets",
     "console",
     "keras_files",
+    "html_table",
 }
 ARROWS: dict[str, set[str]] = {
+    "api": {"workflows", "recipe", "tracking", "inference"},
     "cli": {
+        "api",
         "workflows",
         "tuning",
         "evaluation",

@@ -9,7 +9,6 @@ import logging
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -17,9 +16,6 @@ from pipeline.backend import quiet_imports
 from pipeline.cli.options import interrupt, json_option, recipe_argument, set_option
 
 logger = logging.getLogger(__name__)
-
-if TYPE_CHECKING:
-    from pipeline.workflows.hyperparameter_search import TuneResult
 
 
 @click.command("tune", epilog="Example: pipeline tune recipe.yaml --workers 4")
@@ -88,41 +84,4 @@ def command(
         seconds = {"search": result.seconds, **result.final.seconds}
         click.echo(json.dumps({**final, **searched, "seconds": seconds}, ensure_ascii=False))
     else:
-        click.echo(_summary(result))
-
-
-def _summary(result: TuneResult) -> str:
-    best, final, objective = result.best, result.final, result.objective
-    values = [f"  {path}: {json.dumps(value)}" for path, value in best["values"].items()]
-    lines = [
-        f"Best of {len(result.trials)} trials in {result.seconds:.1f} seconds: trial "
-        f"{best['trial']}, {objective} {best['score']:.4f}",
-        *(values or ["  the recipe without changes"]),
-        f"Trained in full: {_figure(final.metrics, objective)} on {final.images['val']:,} images "
-        f"(optimistic: {len(result.trials)} trials were compared on them)",
-    ]
-    tested = objective.replace("val_", "test_")
-    if tested in final.metrics:
-        lines.append(
-            f"  {_figure(final.metrics, tested)} on {final.images['test']:,} images "
-            "(evaluated once, at the end)"
-        )
-    else:
-        lines.append("  There is no test split for an unbiased estimate.")
-    lines += [
-        f"  recipe {result.recipe}",
-        f"  search {result.parent_run_id}, best run {final.run_id} in {final.tracking_uri}",
-        f"  model {final.model_uri}",
-        "View it with: pipeline ui",
-    ]
-    return "\n".join(lines)
-
-
-def _figure(metrics: dict[str, float], name: str) -> str:
-    """Return a metric with its 95 % interval, if it has one."""
-    if name not in metrics:
-        return f"{name} of its best epoch"
-    shown = f"{name} {metrics[name]:.4f}"
-    if f"{name}_low" in metrics:
-        shown += f" (95 %: {metrics[f'{name}_low']:.3f} to {metrics[f'{name}_high']:.3f})"
-    return shown
+        click.echo(str(result))

@@ -17,7 +17,12 @@ from pipeline.errors import RecipeError, RecipeProblem, UsageError, escape_unpri
 from pipeline.models import transfer
 from pipeline.recipe import cross_checks
 from pipeline.recipe.grammar import Recipe
-from pipeline.recipe.overrides import apply_overrides, parse_overrides
+from pipeline.recipe.overrides import (
+    Overrides,
+    apply_overrides,
+    override_arguments,
+    parse_overrides,
+)
 from pipeline.recipe.space_checks import (
     apply_trial_values,
     check_space,
@@ -53,15 +58,16 @@ class LoadedRecipe:
 
 def load_recipe(
     path: Path,
-    overrides: tuple[str, ...] = (),
+    overrides: Overrides = (),
     *,
     environment: Mapping[str, str] | None = None,
 ) -> LoadedRecipe:
     """Read and check a recipe.
 
     Args:
-        path: the file; relative paths in it start from its folder.
-        overrides: `a.b=value` arguments; relative paths in them start from the working folder.
+        path: the file; relative paths in it start from its directory.
+        overrides: `a.b=value` strings, or Python values by dotted path. Relative paths in them
+            start from the working directory.
         environment: the values of `${NAME}`; the process's own unless given.
 
     Raises:
@@ -71,10 +77,11 @@ def load_recipe(
     environment = os.environ if environment is None else environment
     text = read_text(path)
     document = parse(text, name=str(path), folder=path.absolute().parent, environment=environment)
-    values = parse_overrides(overrides, folder=Path.cwd(), environment=environment)
+    arguments = override_arguments(overrides)
+    values = parse_overrides(arguments, folder=Path.cwd(), environment=environment)
     document = apply_overrides(document, values)
     recipe, warnings = check_document(document, name=path.stem)
-    return LoadedRecipe(path, recipe, document, text, overrides, warnings, document.secrets)
+    return LoadedRecipe(path, recipe, document, text, arguments, warnings, document.secrets)
 
 
 def check_document(document: Document, *, name: str) -> tuple[Recipe, tuple[RecipeProblem, ...]]:

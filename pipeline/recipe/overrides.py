@@ -3,14 +3,54 @@
 from __future__ import annotations
 
 import copy
+import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import RecipeError, RecipeProblem, escape_unprintable
+from pipeline.errors import RecipeError, RecipeProblem, UsageError, escape_unprintable
 from pipeline.recipe.yaml_reader import MAX_DEPTH, Document, KeyPath, dotted_path, parse_value
 from pipeline.secrets import mask_credentials
+
+Overrides = Mapping[str, Any] | Sequence[str]
+
+
+def override_arguments(overrides: Overrides) -> tuple[str, ...]:
+    """Return overrides as `--set` takes them, so that a run can be repeated on the command line.
+
+    Args:
+        overrides: Python values by dotted path, such as `{"training.epochs": 3}`, or `path=value`
+            strings, which are returned as they are.
+
+    Raises:
+        UsageError: if a value is not one that a recipe can hold.
+    """
+    if not isinstance(overrides, Mapping):
+        return tuple(overrides)
+    return tuple(f"{path}={_as_yaml(path, value)}" for path, value in overrides.items())
+
+
+def _as_yaml(path: str, value: Any) -> str:
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=_as_plain_value)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"overrides: {path}: expected a number, a string, a path, true or false, None, a list "
+            f"or a dict. Received: {error}."
+        ) from None
+    escaped = "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
+    return escaped.replace("${", "$${")  # a Python string names no environment variable
+
+
+def _as_plain_value(value: Any) -> Any:
+    """Return a path as a string, and a number of NumPy as one of Python."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"a value of type {type(value).__name__}")
 
 
 def parse_overrides(

@@ -70,6 +70,7 @@ class RunLogger:
         """
         self.run_id: str = run.info.run_id
         self.uri = store.uri
+        self.artifact_uri = store.mask(run.info.artifact_uri)
         self.outbox: Path | None = None
         self._client = store.client
         self._secrets = store.secrets

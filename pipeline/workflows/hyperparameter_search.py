@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 from pipeline.console import hide_secrets
 from pipeline.errors import TrainingError, UsageError
+from pipeline.html_table import html_table
 from pipeline.recipe.loader import LoadedRecipe, load_recipe
 from pipeline.secrets import mask_values
 from pipeline.stages.log_run import log_dataset
@@ -25,7 +27,8 @@ from pipeline.trials.trial_reporter import TrialReporter
 from pipeline.trials.trial_trainer import TrialTrainer
 from pipeline.tuning.tuning_config import TuningConfig
 from pipeline.tuning.worker_role import WorkerRole
-from pipeline.workflows.single_run import RunResult, run
+from pipeline.workflows.run_result import RunResult
+from pipeline.workflows.single_run import run
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +56,43 @@ class TuneResult:
     recipe: str
     seconds: float
     final: RunResult
+
+    def __str__(self) -> str:
+        best, final, objective = self.best, self.final, self.objective
+        values = [f"  {path}: {json.dumps(value)}" for path, value in best["values"].items()]
+        in_full = final.format_metric(objective) or "of its best epoch"
+        lines = [
+            f"Best of {len(self.trials)} trials in {self.seconds:.1f} seconds: trial "
+            f"{best['trial']}, {objective} {best['score']:.4f}",
+            *(values or ["  the recipe without changes"]),
+            f"Trained in full: {objective} {in_full} on {final.images['val']:,} images "
+            f"(optimistic: {len(self.trials)} trials were compared on them)",
+        ]
+        tested = objective.replace("val_", "test_")
+        if tested in final.metrics:
+            lines.append(
+                f"  {tested} {final.format_metric(tested)} on {final.images['test']:,} images "
+                "(evaluated once, at the end)"
+            )
+        else:
+            lines.append("  There is no test split for an unbiased estimate.")
+        lines += [
+            f"  recipe {self.recipe}",
+            f"  search {self.parent_run_id}, best run {final.run_id} in {final.tracking_uri}",
+            f"  model {final.model_uri}",
+            "View it with: pipeline ui",
+        ]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = [(path, str(value)) for path, value in self.best["values"].items()]
+        title = (
+            f"Best of {len(self.trials)} trials: trial {self.best['trial']}, "
+            f"{self.objective} {self.best['score']:.4f}"
+        )
+        notes = (f"search {self.parent_run_id}", f"recipe {self.recipe}")
+        table = html_table(title, ("parameter", "value"), rows, notes=notes)
+        return table + self.final._repr_html_()
 
 
 def tune(

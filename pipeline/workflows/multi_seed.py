@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.evaluation.intervals import spread_over_runs
+from pipeline.html_table import html_table
 from pipeline.recipe.loader import load_recipe, run_parameters
 from pipeline.stages.tracked_run import tracked_run
 from pipeline.tracking.store import open_store
-from pipeline.workflows.single_run import RunResult, run
+from pipeline.workflows.run_result import MAIN_METRICS, RunResult
+from pipeline.workflows.single_run import run
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +43,33 @@ class SeedsResult:
     tracking_uri: str
     metrics: dict[str, Spread]
     runs: list[RunResult]
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}: {len(self.runs)} seeds"]
+        for name in MAIN_METRICS:
+            for split in ("val", "test"):
+                spread = self.metrics.get(f"{split}_{name}")
+                if spread:
+                    lines.append(
+                        f"  {f'{split}_{name}':<13} mean {spread.mean:.4f} ({spread.low:.3f} to "
+                        f"{spread.high:.3f}), standard deviation {spread.std:.4f}"
+                    )
+        for single in self.runs:
+            accuracy = single.metrics["val_accuracy"]
+            lines.append(f"  run {single.run_id}  val_accuracy {accuracy:.4f}")
+        lines.append(f"  under {self.parent_run_id} in {self.tracking_uri}")
+        lines.append("View them with: pipeline ui")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (name, *(f"{value:.4f}" for value in (each.mean, each.low, each.high, each.std)))
+            for name, each in self.metrics.items()
+        ]
+        title = f"{self.name}: {len(self.runs)} seeds"
+        header = ("metric", "mean", "low", "high", "standard deviation")
+        notes = (f"run {self.parent_run_id} in {self.tracking_uri}",)
+        return html_table(title, header, rows, notes=notes)
 
 
 def run_seeds(path: Path, overrides: tuple[str, ...], count: int) -> SeedsResult:

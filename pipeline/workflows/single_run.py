@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.data.sources import SOURCES
 from pipeline.errors import DataError, DivergedError
@@ -22,7 +21,7 @@ from pipeline.stages.log_run import (
     log_recipe,
     log_report,
 )
-from pipeline.stages.register_model import RegisteredModel, register_model
+from pipeline.stages.register_model import register_model
 from pipeline.stages.resume_checks import (
     check_same_images,
     check_same_recipe,
@@ -37,6 +36,7 @@ from pipeline.stopwatch import Stopwatch
 from pipeline.tracking.resumable_runs import find_resumable_run
 from pipeline.tracking.store import checkpoint_directory, open_store
 from pipeline.training.checkpoints import Checkpoints
+from pipeline.workflows.run_result import RunResult
 
 logger = logging.getLogger(__name__)
 
@@ -44,44 +44,6 @@ if TYPE_CHECKING:
     from pipeline.data.splits import Splits
     from pipeline.recipe.grammar import Recipe
     from pipeline.tracking.run_logger import RunLogger
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """The result of a run.
-
-    Attributes:
-        run_id: the id of the MLflow run.
-        name: the recipe's name.
-        status: FINISHED; a run that does not finish raises an error instead.
-        metrics: the final metrics by name. `val_*` are of the validation images, which chose the
-            epoch; `test_*` are of the test images, which are evaluated once, at the end.
-        seconds: the time of each stage.
-        model_uri: the URI of the model, as MLflow's loaders take it.
-        tracking_uri: the tracking store of the run, without secrets.
-        epochs: the number of epochs trained.
-        best_epoch: the epoch whose weights the model has, counted from 1.
-        images: the number of images in each split.
-        quarantined: the files that could not be used, with the reason.
-        features: precision, error and speed of the frozen base's features, None without a base.
-        outbox: the directory with logs that could not be sent, None if all were.
-        registered: the model's version in the registry, None if it was not registered.
-    """
-
-    run_id: str
-    name: str
-    status: str
-    metrics: dict[str, float]
-    seconds: dict[str, float]
-    model_uri: str
-    tracking_uri: str
-    epochs: int
-    best_epoch: int
-    images: dict[str, int]
-    quarantined: dict[str, str]
-    features: dict[str, Any] | None
-    outbox: str | None
-    registered: RegisteredModel | None
 
 
 def run(
@@ -188,6 +150,7 @@ def _run(
         seconds={stage: round(value, 3) for stage, value in watch.seconds.items()},
         model_uri=run_logger.model_uri(),
         tracking_uri=run_logger.uri,
+        artifact_uri=run_logger.artifact_uri,
         epochs=len(trained.history.rows),
         best_epoch=trained.history.best_epoch,
         images={name: len(split) for name, split in splits.named().items()},

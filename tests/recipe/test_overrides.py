@@ -4,10 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from pipeline.errors import UsageError
 from pipeline.recipe.loader import LoadedRecipe
-from pipeline.recipe.overrides import apply_overrides, parse_overrides
+from pipeline.recipe.overrides import apply_overrides, override_arguments, parse_overrides
 from pipeline.recipe.yaml_reader import Document
 
 Loaded = Callable[..., LoadedRecipe]
@@ -195,3 +197,42 @@ def test_a_place_in_a_list_is_a_number_or_its_digits(path: tuple[Any, ...]) -> N
     changed = apply_overrides(Document({"a": [1]}), {path: (5, origin)})
     assert changed.tree == {"a": [5]}
     assert changed.values == {("a", 0): "search"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        7,
+        1e-7,
+        True,
+        None,
+        "no",
+        "3",
+        "",
+        "${HOME}",
+        "a b: [c] # d",
+        'quote"\\',
+        "line\nbreak\t\x7f\x85\u2028\U0001f600é",
+        [64, 32],
+        {"name": "sgd", "momentum": 0.9},
+    ],
+    ids=repr,
+)
+def test_a_python_value_is_read_back_as_it_is(value: Any) -> None:
+    arguments = override_arguments({"a.b": value})
+    parsed = parse_overrides(arguments, folder=Path.cwd(), environment={"HOME": "elsewhere"})
+    assert parsed["a", "b"][0] == value
+
+
+def test_a_path_and_a_numpy_number_are_plain_values() -> None:
+    values = {"a": Path("b/c"), "d": np.float64(0.5), "e": np.arange(2)}
+    assert override_arguments(values) == ('a="b/c"', "d=0.5", "e=[0, 1]")
+
+
+def test_a_value_that_no_recipe_can_hold_is_an_error() -> None:
+    with pytest.raises(UsageError) as raised:
+        override_arguments({"data.path": object()})
+    assert str(raised.value) == (
+        "overrides: data.path: expected a number, a string, a path, true or false, None, a list "
+        "or a dict. Received: a value of type object."
+    )

@@ -1,0 +1,291 @@
+"""The Python API: what `import pipeline` offers, and what the command line calls.
+
+Importing it loads neither TensorFlow nor MLflow: each function loads them when it is called.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.html_table import html_table
+
+if TYPE_CHECKING:
+    from pipeline.errors import RecipeProblem
+    from pipeline.inference.classifier import Classifier
+    from pipeline.recipe.loader import LoadedRecipe
+    from pipeline.recipe.overrides import Overrides
+    from pipeline.workflows.hyperparameter_search import TuneResult
+    from pipeline.workflows.multi_seed import SeedsResult
+    from pipeline.workflows.run_result import RunResult
+
+PathLike = str | os.PathLike[str]
+
+logger = logging.getLogger(__name__)
+
+_MAX_HTML_ROWS = 50
+
+
+def run(recipe: PathLike, overrides: Overrides = (), *, resume: str | None = None) -> RunResult:
+    """Train, evaluate and log a recipe.
+
+    >>> result = pipeline.run("recipe.yaml", {"training.epochs": 3})
+    >>> result.metrics["val_accuracy"]
+
+    Args:
+        recipe: the recipe's file.
+        overrides: values that replace the recipe's, by dotted path. A relative path in them starts
+            from the working directory.
+        resume: the run to resume: its id, its name, or `latest`.
+
+    Raises:
+        RecipeError: if the recipe has errors; it names all of them.
+        PipelineError: if the run fails. Its status in MLflow is FAILED, with the reason.
+        KeyboardInterrupt: if it is interrupted. Its status in MLflow is KILLED.
+    """
+    from pipeline.backend import quiet_imports
+    from pipeline.stopwatch import Stopwatch
+
+    with _messages_shown():
+        loaded = _load(recipe, overrides)
+        stopwatch = Stopwatch()
+        with stopwatch.stage("import"), quiet_imports():
+            from pipeline.workflows.single_run import run
+        return run(loaded, resume=resume, stopwatch=stopwatch)
+
+
+def run_seeds(recipe: PathLike, overrides: Overrides = (), *, seeds: int) -> SeedsResult:
+    """Run a recipe with several seeds: its own and those that follow it.
+
+    >>> result = pipeline.run_seeds("recipe.yaml", seeds=5)
+    >>> result.metrics["val_accuracy"].mean
+
+    Args:
+        recipe: the recipe's file.
+        overrides: as `run` takes them.
+        seeds: how many, 2 or more.
+
+    Raises:
+        RecipeError: if the recipe has errors; it names all of them.
+        PipelineError: if one of the runs fails.
+        KeyboardInterrupt: if it is interrupted.
+    """
+    from pipeline.backend import quiet_imports
+
+    with _messages_shown():
+        loaded = _load(recipe, overrides)
+        with quiet_imports():
+            from pipeline.workflows.multi_seed import run_seeds
+        return run_seeds(loaded.path, loaded.overrides, seeds)
+
+
+def tune(
+    recipe: PathLike,
+    overrides: Overrides = (),
+    *,
+    workers: int = 1,
+    resume: str | None = None,
+    start_new: bool = False,
+) -> TuneResult:
+    """Search a recipe's hyperparameters and train the best configuration.
+
+    >>> result = pipeline.tune("recipe.yaml", {"tuning.trials": 20})
+    >>> result.best["values"], result.final.metrics["val_accuracy"]
+
+    Args:
+        recipe: the recipe's file; its section `tuning` has the search space.
+        overrides: as `run` takes them.
+        workers: processes that run trials at the same time.
+        resume: the run of the search to resume. By default, the last unfinished search of this
+            recipe is resumed.
+        start_new: start a new search, ignoring unfinished ones.
+
+    Raises:
+        RecipeError: if the recipe has errors; it names all of them.
+        PipelineError: if the search fails.
+        KeyboardInterrupt: if it is interrupted. Finished trials are kept.
+    """
+    from pipeline.backend import quiet_imports
+
+    with _messages_shown():
+        loaded = _load(recipe, overrides)
+        with quiet_imports():
+            from pipeline.workflows.hyperparameter_search import tune
+        return tune(loaded, loaded.path, workers=workers, resume=resume, start_new=start_new)
+
+
+def validate(recipe: PathLike, overrides: Overrides = ()) -> tuple[RecipeProblem, ...]:
+    """Check a recipe without training it; return its warnings.
+
+    Args:
+        recipe: the recipe's file.
+        overrides: as `run` takes them.
+
+    Raises:
+        RecipeError: if the recipe has errors; it names all of them.
+    """
+    from pipeline.recipe.loader import load_recipe
+
+    return load_recipe(Path(recipe), overrides).warnings
+
+
+def load(run: str, *, tracking_uri: str | None = None) -> Model:
+    """Load the model of a run.
+
+    >>> model = pipeline.load("latest")
+    >>> model.predict(["photographs/", "another.jpg"])
+
+    Args:
+        run: a run's id or name, `latest`, or a registered model, `models:/NAME@ALIAS`.
+        tracking_uri: the MLflow tracking server. By default MLFLOW_TRACKING_URI, else `mlruns/` in
+            the working directory.
+
+    Raises:
+        UsageError: if there is no such run, or it has no model.
+        ModelError: if the model's files cannot be loaded.
+    """
+    from pipeline.backend import quiet_imports
+
+    with _messages_shown():
+        with quiet_imports():
+            from pipeline.inference.classifier import load_classifier
+            from pipeline.tracking.lookup import files_of, find_model
+            from pipeline.tracking.mlflow_model import DATA
+            from pipeline.tracking.store import open_store
+        store = open_store(tracking_uri)
+        stored = find_model(store, run)
+        with files_of(store, stored) as directory:
+            classifier = load_classifier(directory / DATA)
+    return Model(
+        name=stored.run_name,
+        run_id=stored.run_id,
+        uri=stored.uri,
+        class_names=classifier.interface.class_names,
+        image_size=classifier.interface.image_size,
+        classifier=classifier,
+    )
+
+
+@dataclass(frozen=True)
+class ImagePrediction:
+    """The prediction for one image.
+
+    Attributes:
+        path: the image file.
+        label: the most probable class; empty if the file could not be read.
+        probability: of that class.
+        probabilities: of every class, the most probable first.
+        error: why the file could not be read; empty if it could.
+    """
+
+    path: Path
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+    error: str
+
+
+class PredictionTable(tuple[ImagePrediction, ...]):
+    """Predictions in the order of the files, shown as a table in a notebook."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (str(image.path), image.label, f"{image.probability:.4f}", image.error)
+            for image in self[:_MAX_HTML_ROWS]
+        ]
+        hidden = len(self) - len(rows)
+        notes = [f"{hidden:,} more images are not shown."] if hidden else []
+        return html_table(
+            f"{len(self):,} images", ("path", "label", "probability", "error"), rows, notes=notes
+        )
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model, as `load` returns it.
+
+    Attributes:
+        name: the name of the run that trained it.
+        run_id: the id of that run.
+        uri: the model's address, as MLflow's loaders take it.
+        class_names: the classes, in the order of the outputs.
+        image_size: height and width in pixels that images are scaled to.
+        classifier: the Keras model with its preprocessing.
+    """
+
+    name: str
+    run_id: str
+    uri: str
+    class_names: tuple[str, ...]
+    image_size: tuple[int, int]
+    classifier: Classifier = field(repr=False)
+
+    @property
+    def keras_model(self) -> Any:
+        """The Keras model: raw RGB pixels from 0 to 255 in, probabilities out."""
+        return self.classifier.model
+
+    def predict(self, paths: PathLike | Sequence[PathLike]) -> PredictionTable:
+        """Classify images.
+
+        Args:
+            paths: image files, directories of images or patterns such as `photographs/**/*.jpg`;
+                one or several.
+
+        Returns:
+            A prediction for each file. A file that cannot be read has an `error`.
+
+        Raises:
+            UsageError: if there is no image at one of the paths.
+        """
+        from pipeline.inference.input_files import expand_paths
+        from pipeline.inference.prediction import predict
+
+        given = [paths] if isinstance(paths, str | os.PathLike) else paths
+        files = expand_paths([os.fspath(path) for path in given])
+        predictions = predict(self.classifier, files, self.classifier.interface.read)
+        return PredictionTable(self._named(each) for each in predictions)
+
+    def _named(self, prediction: Any) -> ImagePrediction:
+        ranked = prediction.ranked(self.class_names, len(self.class_names))
+        label, probability = ranked[0] if ranked else ("", float("nan"))
+        return ImagePrediction(prediction.item, label, probability, dict(ranked), prediction.error)
+
+    def _repr_html_(self) -> str:
+        height, width = self.image_size
+        rows = [
+            ("run", self.run_id),
+            ("model", self.uri),
+            ("classes", ", ".join(self.class_names)),
+            ("image size", f"{height} × {width}"),
+        ]
+        return html_table(self.name, ("", ""), rows)
+
+
+def _load(recipe: PathLike, overrides: Overrides) -> LoadedRecipe:
+    """Read a recipe and log its warnings."""
+    from pipeline.recipe.loader import load_recipe
+
+    loaded = load_recipe(Path(recipe), overrides)
+    for warning in loaded.warnings:
+        logger.warning(str(warning))
+    return loaded
+
+
+@contextlib.contextmanager
+def _messages_shown() -> Iterator[None]:
+    """Show log messages on standard error, unless the caller has set up logging."""
+    from pipeline.console import PACKAGE_LOGGER, console_logging
+
+    if logging.getLogger(PACKAGE_LOGGER).hasHandlers():
+        yield
+        return
+    with console_logging():
+        yield

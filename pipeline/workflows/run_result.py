@@ -1,0 +1,112 @@
+"""The result of a run, as text for a terminal and as a table for a notebook."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from pipeline.errors import escape_unprintable
+from pipeline.html_table import html_table
+
+if TYPE_CHECKING:
+    from pipeline.stages.register_model import RegisteredModel
+
+MAIN_METRICS = ("accuracy", "f1_macro", "log_loss")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The result of a run.
+
+    Attributes:
+        run_id: the id of the MLflow run.
+        name: the recipe's name.
+        status: FINISHED; a run that does not finish raises an error instead.
+        metrics: the final metrics by name. `val_*` are of the validation images, which chose the
+            epoch; `test_*` are of the test images, which are evaluated once, at the end.
+        seconds: the time of each stage.
+        model_uri: the URI of the model, as MLflow's loaders take it.
+        tracking_uri: the tracking store of the run, without secrets.
+        artifact_uri: where the files of the run are, such as `report.html`.
+        epochs: the number of epochs trained.
+        best_epoch: the epoch whose weights the model has, counted from 1.
+        images: the number of images in each split.
+        quarantined: the files that could not be used, with the reason.
+        features: precision, error and speed of the frozen base's features, None without a base.
+        outbox: the directory with logs that could not be sent, None if all were.
+        registered: the model's version in the registry, None if it was not registered.
+    """
+
+    run_id: str
+    name: str
+    status: str
+    metrics: dict[str, float]
+    seconds: dict[str, float]
+    model_uri: str
+    tracking_uri: str
+    artifact_uri: str
+    epochs: int
+    best_epoch: int
+    images: dict[str, int]
+    quarantined: dict[str, str]
+    features: dict[str, Any] | None
+    outbox: str | None
+    registered: RegisteredModel | None
+
+    @property
+    def report(self) -> Path | None:
+        """The file of the report, None where the run's files are on a server."""
+        address = urlsplit(self.artifact_uri)
+        if address.scheme not in ("", "file"):
+            return None
+        return Path(unquote(address.path), "report.html")
+
+    def format_metric(self, name: str) -> str:
+        """Return a metric with its 95 % interval, if it has one."""
+        if name not in self.metrics:
+            return ""
+        text = f"{self.metrics[name]:.4f}"
+        if f"{name}_low" in self.metrics:
+            text += f" ({self.metrics[f'{name}_low']:.3f} to {self.metrics[f'{name}_high']:.3f})"
+        return text
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}: best epoch {self.best_epoch} of {self.epochs}"]
+        for split, images in self._evaluated().items():
+            metrics = "  ".join(
+                f"{name} {self.format_metric(f'{split}_{name}')}" for name in MAIN_METRICS
+            )
+            role = "chose the epoch" if split == "val" else "evaluated once, at the end"
+            lines.append(f"  {split:<5} {metrics}  on {images:,} images  ({role})")
+        if self.quarantined:
+            names = escape_unprintable(", ".join(self.quarantined))
+            lines.append(f"  {len(self.quarantined)} files left out: {names}")
+        spent = "  ".join(f"{stage} {seconds:.1f}" for stage, seconds in self.seconds.items())
+        lines.append(f"  {sum(self.seconds.values()):.1f} seconds: {spent}")
+        lines.append(f"  run {self.run_id} in {self.tracking_uri}")
+        lines.append(f"  model {self.model_uri}")
+        lines.append("View it with: pipeline ui")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                split,
+                f"{images:,}",
+                *(self.format_metric(f"{split}_{name}") for name in MAIN_METRICS),
+            )
+            for split, images in self._evaluated().items()
+        ]
+        notes = (f"run {self.run_id} in {self.tracking_uri}", f"model {self.model_uri}")
+        title = f"{self.name}: best epoch {self.best_epoch} of {self.epochs}"
+        return html_table(title, ("split", "images", *MAIN_METRICS), rows, notes=notes)
+
+    def _evaluated(self) -> dict[str, int]:
+        """Return the number of images in each split that has metrics."""
+        return {
+            split: images
+            for split, images in self.images.items()
+            if f"{split}_accuracy" in self.metrics
+        }
