@@ -1,4 +1,4 @@
-"""Training images whose labels are doubtful, by the features of the frozen base."""
+"""Find training images that are probably mislabelled, by features of the frozen base."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from pipeline.data.splits import Splits
     from pipeline.stages.train_model import TrainedModel
 
-_MOST_SAID = 5
+_MAX_NAMED = 5  # images in the log message
 
 
 @dataclass(frozen=True)
 class SuspectedLabel:
-    """A training image whose neighbours carry another label.
+    """A training image whose nearest neighbours have another label.
 
     Attributes:
-        index: its place among the training images.
-        name: what it is called.
-        label: the class that it is in.
+        index: in the training split.
+        name: of the image, as in the split.
+        label: its class.
         suggested: the class of most of its neighbours.
-        share: the share of the neighbours that are in it.
+        share: of its neighbours that are in that class.
     """
 
     index: int
@@ -36,15 +36,17 @@ class SuspectedLabel:
     share: float
 
 
-def find_label_errors(splits: Splits, trained: TrainedModel) -> list[SuspectedLabel]:
-    """Return the training images whose labels are doubtful, the most doubtful first.
+def find_label_errors(splits: Splits, trained: TrainedModel) -> list[SuspectedLabel] | None:
+    """Return the training images that are probably mislabelled, the most probable first.
 
-    Nothing is doubted where there are no features of a base that did not learn these labels.
+    Returns:
+        None without features of a base that was not trained on these labels.
     """
-    if not trained.fitting:
-        return []
+    features = trained.trainer.pretrained_features()
+    if features is None:
+        return None
     split, names = splits.train, splits.class_names
-    found = find_neighbor_label_errors(trained.fitting.training_features, split.labels)
+    errors = find_neighbor_label_errors(features, split.labels)
     suspects = [
         SuspectedLabel(
             int(index),
@@ -54,14 +56,15 @@ def find_label_errors(splits: Splits, trained: TrainedModel) -> list[SuspectedLa
             float(share),
         )
         for index, suggested, share in zip(
-            found.indices, found.suggested, found.shares, strict=True
+            errors.indices, errors.suggested, errors.shares, strict=True
         )
     ]
+    suspects.sort(key=lambda suspect: (-suspect.share, suspect.name))
     if suspects:
-        listed = ", ".join(f"{one.name} ({one.suggested}?)" for one in suspects[:_MOST_SAID])
-        more = f" and {len(suspects) - _MOST_SAID} more" if len(suspects) > _MOST_SAID else ""
+        named = ", ".join(f"{one.name} ({one.suggested}?)" for one in suspects[:_MAX_NAMED])
+        more = f" and {len(suspects) - _MAX_NAMED} more" if len(suspects) > _MAX_NAMED else ""
         logger.info(
-            f"The labels of {len(suspects)} training images are doubtful: most images like them "
-            f"are in another class. Look at {listed}{more}"
+            f"{len(suspects)} training images are probably mislabelled, because most images "
+            f"similar to them are in another class: {named}{more}"
         )
     return suspects

@@ -117,8 +117,8 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
 
     folder = run_logger.model(write)
     tags = {"devices": ", ".join(trained.devices.names), "precision": trained.devices.precision}
-    if trained.fitting:
-        tags["features.precision"] = str(trained.fitting.report()["precision"])
+    if facts := trained.trainer.feature_facts():
+        tags["features.precision"] = facts["precision"]
     run_logger.tags(tags)
     return folder / DATA
 
@@ -162,8 +162,10 @@ def log_interruption(run_logger: RunLogger) -> None:
     run_logger.close("KILLED", within=_SECONDS_TO_SEND)
 
 
-def log_label_errors(suspects: Sequence[SuspectedLabel], run_logger: RunLogger) -> None:
-    """Record the training images whose labels are doubtful."""
+def log_label_errors(suspects: Sequence[SuspectedLabel] | None, run_logger: RunLogger) -> None:
+    """Record the training images that are probably mislabelled, if they were looked for."""
+    if suspects is None:
+        return
     run_logger.metrics({"images/suspicious": float(len(suspects))})
     if suspects:
         listed = [asdict(suspect) for suspect in suspects]

@@ -158,8 +158,7 @@ def _run(
                 judgement = evaluate_splits(recipe, splits, trained)
                 log_evaluation(judgement, run_logger)
                 suspects = find_label_errors(splits, trained)
-                if trained.fitting:
-                    log_label_errors(suspects, run_logger)
+                log_label_errors(suspects, run_logger)
             with watch.stage("report"):
                 rendered = build_report(
                     loaded,
@@ -205,7 +204,7 @@ def _run(
         best_epoch=trained.history.best_epoch,
         images={name: len(split) for name, split in splits.named().items()},
         quarantined={file.name: file.reason for file in splits.quarantined},
-        features=trained.fitting.report() if trained.fitting else None,
+        features=trained.trainer.feature_facts() or None,
         undelivered=str(undelivered) if undelivered else None,
         registered=registered,
     )
