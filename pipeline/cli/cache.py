@@ -35,8 +35,7 @@ def command(clear: bool) -> None:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
         click.echo(f"{entry.key[:12]}  {_size(entry.size):>10}  {used}  {entry.label}")
     total = _size(sum(entry.size for entry in entries))
-    count = f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}"
-    click.echo(f"{total} in {count} in {feature_cache.cache_directory()}")
+    click.echo(f"Entries: {len(entries)}, size: {total}, in {feature_cache.cache_directory()}")
 
 
 def _size(count: int) -> str:

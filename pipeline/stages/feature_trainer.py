@@ -197,8 +197,6 @@ def _batches(inputs: HeadInputs, recipe: Recipe) -> TrainingData:
 
 
 def _feature_precision(recipe: Recipe, devices: Devices) -> FeatureDtype:
-    if recipe.runtime.precision != "auto":
-        return "bfloat16" if recipe.runtime.precision == "mixed_bfloat16" else "float32"
-    if devices.on_gpu:
-        return "bfloat16" if devices.precision == "mixed_bfloat16" else "float32"
-    return "bfloat16" if processor_has_bfloat16() else "float32"
+    if recipe.runtime.precision == "auto" and not devices.on_gpu:
+        return "bfloat16" if processor_has_bfloat16() else "float32"
+    return "bfloat16" if devices.precision == "mixed_bfloat16" else "float32"

@@ -1,4 +1,4 @@
-"""Find training images that are probably mislabelled, by features of the frozen base."""
+"""Find training images that are probably mislabeled, by features of the frozen base."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _MAX_NAMED = 5  # images in the log message
 
 @dataclass(frozen=True)
 class SuspectedLabel:
-    """A training image whose nearest neighbours have another label.
+    """A training image whose nearest neighbors have another label.
 
     Attributes:
         index: in the training split.
         name: of the image, as in the split.
         label: its class.
-        suggested: the class of most of its neighbours.
-        share: of its neighbours that are in that class.
+        suggested: the class of most of its neighbors.
+        share: of its neighbors that are in that class.
     """
 
     index: int
@@ -37,7 +37,7 @@ class SuspectedLabel:
 
 
 def find_label_errors(splits: Splits, trained: TrainedModel) -> list[SuspectedLabel] | None:
-    """Return the training images that are probably mislabelled, the most probable first.
+    """Return the training images that are probably mislabeled, the most probable first.
 
     Returns:
         None without features of a base that was not trained on these labels.
@@ -64,7 +64,7 @@ def find_label_errors(splits: Splits, trained: TrainedModel) -> list[SuspectedLa
         named = ", ".join(f"{one.name} ({one.suggested}?)" for one in suspects[:_MAX_NAMED])
         more = f" and {len(suspects) - _MAX_NAMED} more" if len(suspects) > _MAX_NAMED else ""
         logger.info(
-            f"{len(suspects)} training images are probably mislabelled, because most images "
-            f"similar to them are in another class: {named}{more}"
+            f"Probably mislabeled training images: {len(suspects)}, because most images similar "
+            f"to them are in another class. Check {named}{more}"
         )
     return suspects

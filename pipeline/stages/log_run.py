@@ -163,7 +163,7 @@ def log_interruption(run_logger: RunLogger) -> None:
 
 
 def log_label_errors(suspects: Sequence[SuspectedLabel] | None, run_logger: RunLogger) -> None:
-    """Record the training images that are probably mislabelled, if they were looked for."""
+    """Record the training images that are probably mislabeled, if they were looked for."""
     if suspects is None:
         return
     run_logger.metrics({"images/suspicious": float(len(suspects))})

@@ -57,7 +57,7 @@ def build_report(
         splits: the images.
         trained: the model.
         judgement: how good it is.
-        suspects: training images that are probably mislabelled; None if they were not looked for.
+        suspects: training images that are probably mislabeled; None if they were not looked for.
         facts: what identifies the run, by name.
         environment: what it was made with.
         seconds: the time of each stage so far.

@@ -49,7 +49,7 @@ class TrialTrainer:
         """
         splits = self.splits(recipe)
         inputs = self._inputs_of(recipe, splits) if trains_head_alone(recipe) else None
-        with _warnings_only():
+        with _only_warnings():
             trained = train_model(
                 recipe, splits, on_epoch=on_epoch, show_progress=False, head_inputs=inputs
             )
@@ -85,17 +85,15 @@ class TrialTrainer:
 
 
 @contextlib.contextmanager
-def _warnings_only() -> Iterator[None]:
+def _only_warnings() -> Iterator[None]:
     """Do not log in every trial what a run logs about its model and its features."""
-    loggers = [logging.getLogger(f"pipeline.{room}") for room in ("stages", "features")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
+    logger = logging.getLogger("pipeline")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
     try:
         yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logger.setLevel(level)
 
 
 def _key(parts: Any) -> str:

@@ -275,7 +275,7 @@ def test_an_image_in_two_splits_is_named_and_its_effect_is_measured(
 
 
 def test_training_images_in_the_folder_of_another_class_are_named(
-    photographs: Path, weights: Path, in_empty_folder: Path
+    photographs: Path, weights: Path, in_empty_folder: Path, messages: list[str]
 ) -> None:
     for split, count in {"train": 40, "val": 4}.items():
         for name in ("ants", "bees"):
@@ -292,13 +292,13 @@ def test_training_images_in_the_folder_of_another_class_are_named(
         f"  weights: {weights / 'mobilenet_v2_imagenet_notop.weights.h5'}\n"
         "training: {epochs: 2}\n"
     )
-    said: list[str] = []
-    result = run(load_recipe(Path("recipe.yaml")), say=said.append)
-    (line,) = [line for line in said if line.startswith("The labels of")]
+    result = run(load_recipe(Path("recipe.yaml")))
     kept = open_store(None).client.download_artifacts(result.run_id, "suspicious_labels.json")
     suspects = {one["name"]: one["suggested"] for one in json.loads(Path(kept).read_text())}
+    # The message names some of them only: which ones, rounding on the processor may decide.
+    (message,) = [line for line in messages if line.startswith("Probably mislabeled")]
+    assert f"images: {len(suspects)}," in message
     for path in strayed:
-        assert f"train/bees/{path.name} (ants?)" in line
         assert suspects[f"train/bees/{path.name}"] == "ants"
 
 
