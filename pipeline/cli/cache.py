@@ -12,27 +12,30 @@ _UNITS = ("B", "KiB", "MiB", "GiB")
 
 
 @click.command("cache")
-@click.option("--clear", is_flag=True, help="Remove everything that is kept.")
+@click.option("--clear", is_flag=True, help="Remove all entries.")
 def command(clear: bool) -> None:
-    """List or clear kept features.
+    """List or clear cached features.
 
-    What a frozen base computes is kept on the disk, so that a second run, a changed head and every
-    trial start from it. PIPELINE_CACHE names the folder, runtime.cache_gb of a recipe its limit.
+    The features of frozen base networks are cached on disk and reused by later runs, runs with
+    another head, and trials of a search. PIPELINE_CACHE sets the cache directory, runtime.cache_gb
+    in a recipe its size limit.
+
+    \b
+    Example:
+      pipeline cache --clear
     """
     with quiet_imports():
         from pipeline.features import feature_cache
 
     if clear:
-        click.echo(
-            f"{_size(feature_cache.clear())} are free again in {feature_cache.cache_directory()}"
-        )
+        click.echo(f"Freed {_size(feature_cache.clear())} in {feature_cache.cache_directory()}")
         return
     entries = feature_cache.list_entries()
     for entry in entries:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
         click.echo(f"{entry.key[:12]}  {_size(entry.size):>10}  {used}  {entry.label}")
     total = _size(sum(entry.size for entry in entries))
-    click.echo(f"{total} in {len(entries)} entries in {feature_cache.cache_directory()}")
+    click.echo(f"Entries: {len(entries)}, size: {total}, in {feature_cache.cache_directory()}")
 
 
 def _size(count: int) -> str:

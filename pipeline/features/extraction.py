@@ -1,4 +1,4 @@
-"""Send each view of each image through the frozen prefix once, and keep what comes out."""
+"""Compute the features of images with a frozen network, once, and cache them."""
 
 from __future__ import annotations
 
@@ -27,44 +27,43 @@ from pipeline.features.splitting import ModelSplit
 if TYPE_CHECKING:
     from pipeline.data.splits import Split
 
-BATCH = 32
-# Bytes of activations, of which TensorFlow makes several copies; more are read from their files.
-_MOST_IN_MEMORY = 32 * 2**20
-_FORMAT = 2  # of what is kept; another number makes everything be computed anew
+BATCH_SIZE = 32
+# More bytes of features are read from their files: TensorFlow makes several copies of a tensor.
+_MAX_BYTES_IN_MEMORY = 32 * 2**20
+_FORMAT = 2  # of cached features; with another number, all are computed again
 
 
 @dataclass(frozen=True)
-class Views:
-    """How the images of a split are varied before they are kept.
+class AugmentedViews:
+    """How the images of a split are augmented before their features are computed.
 
     Attributes:
-        count: variations of each image.
-        layers: Keras preprocessing layers; none for the images as they are.
-        settings: what determines the layers, as JSON can hold it.
-        seed: the stream of random numbers.
+        count: augmented views of each image.
+        layers: Keras preprocessing layers; none leaves the images unchanged.
+        config: what determines the layers, serializable as JSON.
+        seed: of the random numbers.
     """
 
     count: int
     layers: Sequence[Any]
-    settings: Any
+    config: Any
     seed: int
 
 
-UNAUGMENTED = Views(count=1, layers=(), settings=None, seed=0)
+UNAUGMENTED = AugmentedViews(count=1, layers=(), config=None, seed=0)
 
 
 @dataclass(frozen=True)
 class Features:
-    """Activations of every view of every image of a split.
+    """Features of every view of every image of a split.
 
     Attributes:
-        activations: for each tensor at the cut an array (rows, …), memory-mapped.
-        rows: int64 (images, views): the row of each view of each image. Views that are equal in
-            every pixel share one.
+        activations: an array (rows, …) for each output of the frozen network, memory-mapped.
+        rows: int64 (images, views), the row of each view; views with equal pixels share a row.
         labels: float32 (images, views, classes).
-        precision: what they were computed in; `stock` is float32 and not compiled.
-        relative_error: their distance from the stock network's on sample images.
-        images_per_second: how fast they were computed; 0 if they were there already.
+        precision: of the network that computed them, as in `FrozenNetwork`.
+        relative_error: their relative error on sample images.
+        images_per_second: how fast they were computed; 0 if they come from the cache.
     """
 
     activations: list[np.ndarray]
@@ -76,33 +75,31 @@ class Features:
 
     @property
     def views(self) -> int:
-        """The number of views of each image."""
         return int(self.labels.shape[1])
 
     @property
-    def is_held(self) -> bool:
-        """Whether the activations are so few that they may be held in memory."""
-        return sum(array.nbytes for array in self.activations) <= _MOST_IN_MEMORY
+    def fits_in_memory(self) -> bool:
+        return sum(array.nbytes for array in self.activations) <= _MAX_BYTES_IN_MEMORY
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def of(self, numbers: np.ndarray, view: int) -> list[np.ndarray]:
-        """Return the activations of one view of the images at `numbers`, float32 (n, …) each."""
-        rows = self.rows[numbers, view]
+    def batch(self, indices: np.ndarray, view: int) -> list[np.ndarray]:
+        """Return the features of one view of the images at `indices`, float32 (n, …) each."""
+        rows = self.rows[indices, view]
         return [array[rows].astype(np.float32) for array in self.activations]
 
 
 class FeatureExtractor:
-    """Computes activations with a compiled prefix, and knows what determines them.
+    """Computes features with the frozen part of a model unless they are cached.
 
-    The prefix is compiled and compared with the stock one only when there is something to compute.
+    The network is chosen only when there is something to compute.
     """
 
     def __init__(
         self,
-        cut: ModelSplit,
-        choose: Callable[[], FrozenNetwork],
+        model_split: ModelSplit,
+        choose_network: Callable[[], FrozenNetwork],
         *,
         wanted: str,
         sample: str | None,
@@ -112,154 +109,167 @@ class FeatureExtractor:
         """Prepare to compute.
 
         Args:
-            cut: the model.
-            choose: picks the network to compute with, which is asked for once, if at all.
-            wanted: the precision that `choose` tries first.
-            sample: digest of the images that `choose` decides by.
+            model_split: the model.
+            choose_network: returns the network to compute with; called at most once.
+            wanted: the precision that `choose_network` tries first.
+            sample: digest of the images that `choose_network` compares features on.
             classes: the number of classes.
-            limit: bytes that everything kept may take together.
+            limit: bytes that the whole cache may take.
         """
-        self._choose = choose
+        self._choose_network = choose_network
         self._classes = classes
         self._limit = limit
-        self._prepare = cut.prepare
-        self._pool = cut.pool
-        self._shapes = [self._kept_shape(tensor.shape) for tensor in cut.prefix.outputs]
-        self._determined_by = {
+        self._prepare = model_split.prepare
+        self._pool = model_split.pool
+        self._shapes = [
+            (tensor.shape[-1],) if self._pool else tuple(tensor.shape[1:])
+            for tensor in model_split.frozen.network.outputs
+        ]
+        self._key_parts = {
             "format": _FORMAT,
             "versions": [keras.__version__, tf.__version__],
             "wanted": wanted,
             "sample": sample,
-            "place": cut.place,
-            "weights": cut.prefix_digest,
-            "input": [*cut.prepare.input_shape[1:]],
-            "preparation": [type(operation).__name__ for operation in cut.prepare.operations],
+            "place": model_split.index,
+            "weights": model_split.digest,
+            "input": [*self._prepare.input_shape[1:]],
+            "preparation": [type(operation).__name__ for operation in self._prepare.operations],
         }
 
     @functools.cached_property
-    def choice(self) -> FrozenNetwork:
+    def network(self) -> FrozenNetwork:
         """The network to compute with."""
-        return self._choose()
+        return self._choose_network()
 
-    def bytes_for(self, images: int, views: int) -> int:
-        """Return the most that the activations of so many images take."""
-        one = sum(int(np.prod(shape)) for shape in self._shapes) * self._dtype.itemsize
-        return images * views * (one + self._classes * 4)
+    def max_bytes(self, images: int, views: int) -> int:
+        """Return the size of the features of so many images if all their views differ."""
+        activations = sum(int(np.prod(shape)) for shape in self._shapes) * self._dtype.itemsize
+        return images * views * (activations + self._classes * 4)
 
-    def features(self, split: Split, views: Views, *, name: str) -> Features:
-        """Return the activations of a split, computed or kept from an earlier run.
+    def is_cached(self, split: Split, views: AugmentedViews) -> bool:
+        return feature_cache.contains(self._key(split, views))
+
+    def extract(self, split: Split, views: AugmentedViews, *, name: str) -> Features:
+        """Return the features of a split, computed or from the cache.
+
+        Args:
+            split: the images.
+            views: how they are augmented.
+            name: of the cache entry, for people.
 
         Raises:
             PipelineError: if they do not fit on the disk.
         """
-        key = self._key(split, views)
-        if not feature_cache.contains(key):
-            self._refuse_what_does_not_fit(len(split), views.count)
+        if not self.is_cached(split, views):
+            self._check_disk_space(len(split), views.count)
         started = time.perf_counter()
-        found = feature_cache.get_or_compute(
-            key,
-            lambda folder: self._compute(split, views, folder),
+        cached = feature_cache.get_or_compute(
+            self._key(split, views),
+            lambda directory: self._compute(split, views, directory),
             label=f"{name}, {len(split):,} images, {views.count} views",
             limit=self._limit,
         )
         seconds = time.perf_counter() - started
-        arrays = found.arrays
-        activations = [arrays[f"activations_{i}"] for i in range(len(self._shapes))]
+        activations = [cached.arrays[f"activations_{i}"] for i in range(len(self._shapes))]
         return Features(
             activations=activations,
-            rows=np.asarray(arrays["rows"]),
-            labels=np.asarray(arrays["labels"]),
-            precision=found.facts["precision"],
-            relative_error=found.facts["relative_error"],
-            images_per_second=0.0 if found.was_there else len(activations[0]) / seconds,
+            rows=np.asarray(cached.arrays["rows"]),
+            labels=np.asarray(cached.arrays["labels"]),
+            precision=cached.facts["precision"],
+            relative_error=cached.facts["relative_error"],
+            images_per_second=0.0 if cached.was_cached else len(activations[0]) / seconds,
         )
 
-    def has(self, split: Split, views: Views) -> bool:
-        """Return whether the activations of a split are kept from an earlier run."""
-        return feature_cache.contains(self._key(split, views))
-
-    def _refuse_what_does_not_fit(self, images: int, views: int) -> None:
-        needed, free = self.bytes_for(images, views), feature_cache.free_bytes()
+    def _check_disk_space(self, images: int, views: int) -> None:
+        needed, free = self.max_bytes(images, views), feature_cache.free_bytes()
         if needed > free:
             raise PipelineError(
-                f"The features of {images:,} images in {views} views take "
-                f"{needed / 2**30:.1f} GiB, and {feature_cache.cache_directory()} has {free / 2**30:.1f} GiB left. "
-                "Lower training.views, free some space (pipeline cache --clear), or name another "
-                "folder in PIPELINE_CACHE."
+                f"The features of {images:,} images in {views} views need "
+                f"{needed / 2**30:.1f} GiB. {feature_cache.cache_directory()} has "
+                f"{free / 2**30:.1f} GiB left. Lower training.views, free disk space (pipeline "
+                "cache --clear), or set PIPELINE_CACHE to another directory."
             )
 
     @property
     def _dtype(self) -> np.dtype[Any]:
-        return np.dtype(CACHE_DTYPES[self.choice.precision])
+        return np.dtype(CACHE_DTYPES[self.network.precision])
 
-    def _key(self, split: Split, views: Views) -> str:
+    def _key(self, split: Split, views: AugmentedViews) -> str:
         return feature_cache.cache_key(
             {
-                **self._determined_by,
+                **self._key_parts,
                 "images": split.digest,
                 "views": views.count,
-                "augmentation": views.settings,
+                "augmentation": views.config,
                 "seed": views.seed if views.layers else None,
             }
         )
 
-    def _compute(self, split: Split, views: Views, folder: Path) -> dict[str, Any]:
+    def _compute(self, split: Split, views: AugmentedViews, directory: Path) -> dict[str, Any]:
         rows = np.zeros((len(split), views.count), np.int64)
         labels = np.zeros((*rows.shape, self._classes), np.float32)
-        # Images that are mixed with their neighbours must not have neighbours of one class alone.
+        # MixUp and the like mix neighbours, which must not all be of one class.
         order = np.arange(len(split))
         if views.layers:
             order = np.random.default_rng(views.seed).permutation(len(split))
         with contextlib.ExitStack() as files:
-            appends = [
-                files.enter_context(npy_writer(folder / f"activations_{i}.npy", self._dtype, shape))
+            writers = [
+                files.enter_context(
+                    npy_writer(directory / f"activations_{i}.npy", self._dtype, shape)
+                )
                 for i, shape in enumerate(self._shapes)
             ]
+            for images in _prefetch(self._distinct_views(split, views, order, rows, labels)):
+                for write, activations in zip(writers, self._activations(images), strict=True):
+                    write(activations.numpy())
+        np.save(directory / "rows.npy", rows)
+        np.save(directory / "labels.npy", labels)
+        return {"precision": self.network.precision, "relative_error": self.network.error}
 
-            for images in prefetch(self._distinct(split, views, order, rows, labels)):
-                for append, output in zip(appends, self._activations(images), strict=True):
-                    append(output.numpy())
-        np.save(folder / "rows.npy", rows)
-        np.save(folder / "labels.npy", labels)
-        return {"precision": self.choice.precision, "relative_error": self.choice.error}
-
-    def _distinct(
-        self, split: Split, views: Views, order: np.ndarray, rows: np.ndarray, labels: np.ndarray
+    def _distinct_views(
+        self,
+        split: Split,
+        views: AugmentedViews,
+        order: np.ndarray,
+        rows: np.ndarray,
+        labels: np.ndarray,
     ) -> Iterator[np.ndarray]:
-        """Yield the views that differ, float32 (n, height, width, channels).
+        """Yield batches of the views that differ, float32 (n, height, width, channels).
 
         Args:
             split: the images.
-            views: how they are varied.
+            views: how they are augmented.
             order: of the images.
-            rows: is filled with the place of each view of each image among those that differ.
+            rows: is filled with the row of each view of each image among those that differ.
             labels: is filled with the labels of each view of each image.
         """
         new: list[np.ndarray] = []
         row_of: dict[bytes, int] = {}  # by the digest of a view, in all views of one batch
         count = 0
-        for number, images, targets in self._batches(split, views, order):
+        for number, images, targets in self._view_batches(split, views, order):
             batch, view = divmod(int(number), views.count)
-            places = order[batch * BATCH : (batch + 1) * BATCH]
-            labels[places, view] = targets
+            indices = order[batch * BATCH_SIZE : (batch + 1) * BATCH_SIZE]
+            labels[indices, view] = targets
             if view == 0:
                 row_of.clear()
-            for place, image in zip(places, images.numpy(), strict=True):
+            for index, image in zip(indices, images.numpy(), strict=True):
                 digest = hashlib.sha256(image).digest()
                 if digest not in row_of:
                     row_of[digest] = count
                     new.append(image)
                     count += 1
-                rows[place, view] = row_of[digest]
-            while len(new) >= BATCH:
-                yield np.stack(new[:BATCH], dtype=np.float32)
-                del new[:BATCH]
+                rows[index, view] = row_of[digest]
+            while len(new) >= BATCH_SIZE:
+                yield np.stack(new[:BATCH_SIZE], dtype=np.float32)
+                del new[:BATCH_SIZE]
         if new:
             yield np.stack(new, dtype=np.float32)
 
-    def _batches(self, split: Split, views: Views, order: np.ndarray) -> tf.data.Dataset:
+    def _view_batches(
+        self, split: Split, views: AugmentedViews, order: np.ndarray
+    ) -> tf.data.Dataset:
         """Return (number, images, labels): all views of the first batch, then of the next."""
-        indices = tf.data.Dataset.from_tensor_slices(order).batch(BATCH)
+        indices = tf.data.Dataset.from_tensor_slices(order).batch(BATCH_SIZE)
         batches = batches_at(indices, split, self._classes)
         count = views.count
         numbered = batches.enumerate().flat_map(
@@ -271,13 +281,13 @@ class FeatureExtractor:
             augment = augmenter(views.layers, seed=views.seed)
             numbered = numbered.map(lambda number, x, y: (number, *augment(x, y, number)))
         options = tf.data.Options()
-        options.autotune.enabled = False  # it kept the end of the iteration waiting for seconds
+        options.autotune.enabled = False  # it delays the end of the iteration by seconds
         return numbered.prefetch(2).with_options(options)
 
     @functools.cached_property
     def _activations(self) -> Any:
         """The function of float32 images (n, height, width, channels) to their activations."""
-        outputs_of, dtype = self.choice.outputs, self._dtype
+        outputs_of, dtype = self.network.outputs, self._dtype
 
         # Traced once, for batches of any size.
         @tf.function(input_signature=[tf.TensorSpec((None, *self._prepare.input_shape[1:]))])
@@ -289,72 +299,74 @@ class FeatureExtractor:
 
         return activations
 
-    def _kept_shape(self, shape: Any) -> tuple[int, ...]:
-        return (shape[-1],) if self._pool else tuple(shape[1:])
 
-
-def prefetch(items: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yield what an iterator gives, which works on the next item meanwhile, in a thread."""
+def _prefetch(items: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the items of an iterator while a thread prepares the next one."""
     with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, items, None)
-        while (item := coming.result()) is not None:
-            coming = thread.submit(next, items, None)
+        following = thread.submit(next, items, None)
+        while (item := following.result()) is not None:
+            following = thread.submit(next, items, None)
             yield item
 
 
-def exact_extractor(cut: ModelSplit, *, classes: int, limit: int) -> FeatureExtractor:
-    """Return what computes activations with the stock network, in float32 and not compiled.
+def original_extractor(model_split: ModelSplit, *, classes: int, limit: int) -> FeatureExtractor:
+    """Return an extractor that computes with the original network, in float32.
 
-    The arguments are those of `Extractor`.
+    The arguments are those of `FeatureExtractor`.
     """
     return FeatureExtractor(
-        cut, lambda: cut.stock, wanted="stock", sample=None, classes=classes, limit=limit
+        model_split,
+        lambda: model_split.frozen,
+        wanted="stock",  # as entries on disk call it
+        sample=None,
+        classes=classes,
+        limit=limit,
     )
 
 
 def feature_batches(
-    features: Features, indices: tf.data.Dataset, finish: Callable[[Any, Any], Any]
+    features: Features, indices: tf.data.Dataset, to_targets: Callable[[Any, Any], Any]
 ) -> tf.data.Dataset:
-    """Return batches of activations, float32, and labels.
+    """Return batches of features, float32, and labels.
 
     Args:
-        features: the activations.
-        indices: (epoch, indices of images); an epoch takes one view of every image.
-        finish: makes of the labels what the model's output needs.
+        features: the features.
+        indices: (epoch, indices of images); an epoch uses one view of every image.
+        to_targets: makes labels into the targets of an output layer, as `targets_for` returns it.
     """
-    read = _reading_memory(features) if features.is_held else _reading_files(features)
+    read = _memory_reader(features) if features.fits_in_memory else _file_reader(features)
 
-    def batch(epoch: Any, numbers: Any) -> Any:
-        *activations, labels = read(epoch, numbers)
+    def batch(epoch: Any, of_images: Any) -> Any:
+        *activations, labels = read(epoch, of_images)
         for tensor, array in zip(activations, features.activations, strict=True):
             tensor.set_shape((None, *array.shape[1:]))
         labels.set_shape((None, features.labels.shape[-1]))
-        return finish(activations[0] if len(activations) == 1 else tuple(activations), labels)
+        return to_targets(activations[0] if len(activations) == 1 else tuple(activations), labels)
 
     return indices.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
 
 
-def _reading_memory(features: Features) -> Callable[[Any, Any], list[Any]]:
-    """Return what reads activations and labels from tensors, without a step into Python."""
+def _memory_reader(features: Features) -> Callable[[Any, Any], list[Any]]:
+    """Return a function that reads activations and labels from tensors, within TensorFlow."""
     with tf.device("CPU:0"):
         arrays = [tf.constant(array) for array in features.activations]
         rows, labels = tf.constant(features.rows), tf.constant(features.labels)
 
-    def read(epoch: Any, numbers: Any) -> list[Any]:
+    def read(epoch: Any, indices: Any) -> list[Any]:
         view = epoch % features.views
-        chosen = tf.gather(tf.gather(rows, view, axis=1), numbers)
-        activations = [tf.cast(tf.gather(array, chosen), tf.float32) for array in arrays]
-        return [*activations, tf.gather(tf.gather(labels, view, axis=1), numbers)]
+        batch_rows = tf.gather(tf.gather(rows, view, axis=1), indices)
+        activations = [tf.cast(tf.gather(array, batch_rows), tf.float32) for array in arrays]
+        return [*activations, tf.gather(tf.gather(labels, view, axis=1), indices)]
 
     return read
 
 
-def _reading_files(features: Features) -> Callable[[Any, Any], list[Any]]:
-    """Return what reads activations from where they are kept, and labels."""
+def _file_reader(features: Features) -> Callable[[Any, Any], list[Any]]:
+    """Return a function that reads activations from their files, and labels."""
 
-    def of(epoch: int, numbers: np.ndarray) -> list[np.ndarray]:
+    def read(epoch: int, indices: np.ndarray) -> list[np.ndarray]:
         view = int(epoch) % features.views
-        return [*features.of(numbers, view), features.labels[numbers, view]]
+        return [*features.batch(indices, view), features.labels[indices, view]]
 
     types = [tf.float32] * (len(features.activations) + 1)
-    return lambda epoch, numbers: tf.numpy_function(of, [epoch, numbers], types, stateful=False)
+    return lambda epoch, indices: tf.numpy_function(read, [epoch, indices], types, stateful=False)

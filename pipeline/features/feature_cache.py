@@ -1,9 +1,9 @@
-"""Arrays kept on disk under a key of everything that determines them.
+"""Cache arrays on disk under a key of everything that determines them.
 
-An entry is a folder of .npy files that appears whole or not at all: it is written beside its place,
-flushed, and renamed. It carries the digest of each file, and one that was damaged since is made
-anew. A lock for each key lets one process compute while another that wants the same waits. Where
-the entries exceed a limit, those used longest ago go.
+An entry is a directory of .npy files. It is written atomically, under a temporary name, flushed and
+renamed, and it holds a checksum of each file: a corrupt entry is computed again. With a lock for
+each key, one process computes while others that need the same entry wait. Above a limit of bytes,
+the least recently used entries are removed.
 """
 
 from __future__ import annotations
@@ -29,19 +29,18 @@ from pipeline.file_locks import file_lock
 
 logger = logging.getLogger(__name__)
 
-
 _META = "entry.json"
 
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """What is kept under one key.
+    """An entry of the cache.
 
     Attributes:
         key: hexadecimal.
         size: bytes on disk.
-        used: when it was last used, in seconds since the epoch.
-        label: what it is, for people.
+        used: when it was last used, in seconds since 1970.
+        label: a description for people.
     """
 
     key: str
@@ -52,120 +51,119 @@ class CacheEntry:
 
 @dataclass(frozen=True)
 class CachedArrays:
-    """What `get` returns.
+    """The arrays of an entry.
 
     Attributes:
         arrays: memory-mapped, by the names of their files.
-        facts: what was said about them when they were made.
-        was_there: whether they were made by an earlier call.
+        facts: what the function that computed them returned.
+        was_cached: whether an earlier call computed them.
     """
 
     arrays: dict[str, np.ndarray]
     facts: dict[str, Any]
-    was_there: bool
+    was_cached: bool
 
 
 def cache_directory() -> Path:
-    """Return where entries are kept: PIPELINE_CACHE, or below the user's cache folder."""
-    named = os.environ.get("PIPELINE_CACHE")
-    if named:
-        return Path(named)
+    """Return PIPELINE_CACHE or, if it is not set, `pipeline` in the user's cache directory."""
+    path = os.environ.get("PIPELINE_CACHE")
+    if path:
+        return Path(path)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "pipeline")
 
 
 def cache_key(parts: Mapping[str, Any]) -> str:
-    """Return the key of everything that determines an entry, given as JSON can hold it."""
+    """Return the key of an entry that `parts`, serializable as JSON, determine."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:40]
 
 
 def get_or_compute(
     key: str,
-    make: Callable[[Path], Mapping[str, Any]],
+    compute: Callable[[Path], Mapping[str, Any]],
     *,
     label: str,
     limit: int,
 ) -> CachedArrays:
-    """Return the arrays kept under a key, which are made if they are not there or damaged.
+    """Return the arrays of an entry, which are computed if they are absent or corrupt.
 
     Args:
-        key: what `key_of` returned.
-        make: writes .npy files into the empty folder that it is given, and returns what is worth
-            knowing about them, as JSON can hold it.
-        label: what they are, for people.
-        limit: bytes that all entries may take together; this one stays even if it is larger.
+        key: what `cache_key` returned.
+        compute: writes .npy files into an empty directory and returns facts about them that are
+            serializable as JSON.
+        label: a description for people.
+        limit: bytes that the whole cache may take; this entry stays even if it is larger.
 
     Raises:
-        PipelineError: if the folder cannot be written to.
+        PipelineError: if the cache directory is not writable.
     """
-    place, lock = cache_directory() / key, cache_directory() / f".{key}.lock"
+    path, lock = cache_directory() / key, cache_directory() / f".{key}.lock"
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.touch()
     except OSError as error:
         raise PipelineError(
-            f"Features cannot be kept in {place.parent}: {error.strerror}. Name another folder in "
-            "PIPELINE_CACHE."
+            f"Cannot write features to {path.parent}: {error.strerror}. Set PIPELINE_CACHE to "
+            "another directory."
         ) from None
     with file_lock(lock):
-        was_there = contains(key)
-        if was_there and (damaged := _damaged(place)):
-            logger.info(f"{place / damaged} is damaged: {label} is computed again")
-            shutil.rmtree(place)
-            was_there = False
-        if not was_there:
-            _write(place, make, label)
+        was_cached = contains(key)
+        if was_cached and (corrupt := _corrupt_file(path)):
+            logger.warning(f"{path / corrupt} is corrupt: computing {label} again")
+            shutil.rmtree(path)
+            was_cached = False
+        if not was_cached:
+            _write(path, compute, label)
             _prune(limit, keep=key)
-        os.utime(place / _META)
-        facts = json.loads((place / _META).read_text(encoding="utf-8"))["facts"]
-        return CachedArrays(_load(place), facts, was_there)
+        os.utime(path / _META)
+        facts = json.loads((path / _META).read_text(encoding="utf-8"))["facts"]
+        return CachedArrays(_load(path), facts, was_cached)
 
 
 def contains(key: str) -> bool:
-    """Return whether there is an entry under a key."""
     return (cache_directory() / key / _META).is_file()
 
 
 def list_entries() -> list[CacheEntry]:
-    """Return what is kept, the last used first."""
-    found = []
+    """Return the entries, most recently used first."""
+    entries = []
     for meta in cache_directory().glob(f"*/{_META}"):
         with contextlib.suppress(OSError, ValueError):
             content = json.loads(meta.read_text(encoding="utf-8"))
             used = meta.stat().st_mtime
-            found.append(CacheEntry(meta.parent.name, content["size"], used, content["label"]))
-    return sorted(found, key=lambda entry: entry.used, reverse=True)
+            entries.append(CacheEntry(meta.parent.name, content["size"], used, content["label"]))
+    return sorted(entries, key=lambda entry: entry.used, reverse=True)
 
 
 def clear() -> int:
-    """Remove every entry and what a killed process left; return the bytes that are free again.
+    """Remove every entry and the leftovers of killed processes; return the bytes freed.
 
-    Nothing else in the folder is touched: PIPELINE_CACHE may name any folder.
+    Other files stay: PIPELINE_CACHE may be any directory.
     """
-    found = list_entries()
-    for entry in found:
+    entries = list_entries()
+    for entry in entries:
         shutil.rmtree(cache_directory() / entry.key, ignore_errors=True)
     for lock in cache_directory().glob(".*.lock"):
         key = lock.name[1 : -len(".lock")]
         for leftover in cache_directory().glob(f".{key}-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         lock.unlink(missing_ok=True)
-    return sum(entry.size for entry in found)
+    return sum(entry.size for entry in entries)
 
 
 def free_bytes() -> int:
-    """Return how much the disk that entries are kept on has left."""
-    place = cache_directory()
-    while not place.exists():
-        place = place.parent
-    return shutil.disk_usage(place).free
+    """Return the free space of the disk that the cache is on."""
+    path = cache_directory()
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
 
 
-def _write(place: Path, make: Callable[[Path], Mapping[str, Any]], label: str) -> None:
-    for leftover in place.parent.glob(f".{place.name}-*"):  # this key's lock is ours
+def _write(path: Path, compute: Callable[[Path], Mapping[str, Any]], label: str) -> None:
+    for leftover in path.parent.glob(f".{path.name}-*"):  # no other process holds this key's lock
         shutil.rmtree(leftover, ignore_errors=True)
-    scratch = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}-"))
+    scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
     try:
-        facts = make(scratch)
+        facts = compute(scratch)
         files = sorted(scratch.iterdir())
         meta = {
             "label": label,
@@ -177,24 +175,24 @@ def _write(place: Path, make: Callable[[Path], Mapping[str, Any]], label: str) -
         (scratch / _META).write_text(json.dumps(meta), encoding="utf-8")
         for file in (*files, scratch / _META, scratch):
             fsync(file)
-        if place.exists():  # without its meta file: not whole
-            shutil.rmtree(place)
-        scratch.rename(place)
-        fsync(place.parent)
+        if path.exists():  # without its meta file: incomplete
+            shutil.rmtree(path)
+        scratch.rename(path)
+        fsync(path.parent)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
 
 
-def _damaged(place: Path) -> str | None:
-    """Return the name of a file of an entry that is not what was written, None if all are."""
+def _corrupt_file(path: Path) -> str | None:
+    """Return the name of a file of an entry that has another checksum or is gone, if any."""
     try:
-        digests = json.loads((place / _META).read_text(encoding="utf-8"))["digests"]
+        digests = json.loads((path / _META).read_text(encoding="utf-8"))["digests"]
     except (OSError, ValueError, KeyError, TypeError):
         return _META
     for name, digest in digests.items():
         try:
-            if _digest(place / name) != digest:
+            if _digest(path / name) != digest:
                 return str(name)
         except OSError:
             return str(name)
@@ -206,8 +204,8 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _load(place: Path) -> dict[str, np.ndarray]:
-    return {file.stem: np.load(file, mmap_mode="r") for file in sorted(place.glob("*.npy"))}
+def _load(path: Path) -> dict[str, np.ndarray]:
+    return {file.stem: np.load(file, mmap_mode="r") for file in sorted(path.glob("*.npy"))}
 
 
 def _prune(limit: int, *, keep: str) -> None:
@@ -215,5 +213,5 @@ def _prune(limit: int, *, keep: str) -> None:
     for entry in list_entries():
         total += entry.size
         if total > limit and entry.key != keep:
-            # A process that has it mapped keeps reading what it mapped.
+            # A process that has mapped its files can still read them.
             shutil.rmtree(cache_directory() / entry.key, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What a frozen base sees in a few images, before it is averaged: for a look at where it looked."""
+"""Feature maps of a frozen base, for heat maps of a few images."""
 
 from __future__ import annotations
 
@@ -8,41 +8,42 @@ import hashlib
 import numpy as np
 
 from pipeline.data.splits import ArrayImages, Split
-from pipeline.features.extraction import UNAUGMENTED, exact_extractor
+from pipeline.features.extraction import UNAUGMENTED, original_extractor
 from pipeline.features.splitting import ModelSplit
 
-_PLACE = -2  # before what `cutting.before_the_head` cuts at
+_INDEX = -2  # tells feature maps from their averages, whose index is -1, in cache keys
 
 
 def feature_maps(
-    cut: ModelSplit,
+    model_split: ModelSplit,
     split: Split,
-    numbers: np.ndarray,
+    indices: np.ndarray,
     *,
     classes: int,
     limit: int,
 ) -> np.ndarray:
-    """Return the last feature map of the base for some images, computed or kept from before.
+    """Return the last feature maps of the base for some images, computed or from the cache.
 
     Args:
-        cut: what `cutting.before_the_head` returned for a model whose base ends in a feature map.
+        model_split: what `split_before_head` returned for a base that ends in a feature map.
         split: the images.
-        numbers: int (n,), which of them.
+        indices: int (n,), which of them.
         classes: the number of classes.
-        limit: bytes that everything kept may take together.
+        limit: bytes that the whole cache may take.
 
     Returns:
         float32 (n, rows, columns, channels).
     """
     # A copy also has a digest of its own, of the weights that fine-tuning may have changed.
-    unpooled = dataclasses.replace(cut, pool=False, place=_PLACE)
-    extractor = exact_extractor(unpooled, classes=classes, limit=limit)
+    unpooled = dataclasses.replace(model_split, pool=False, index=_INDEX)
+    extractor = original_extractor(unpooled, classes=classes, limit=limit)
     some = Split(
-        ArrayImages(split.images.read(numbers)),
-        labels=np.zeros(len(numbers), np.int64),
-        names=[split.names[number] for number in numbers],
-        image_digests=[split.image_digests[number] for number in numbers],
-        digest=hashlib.sha256(f"{split.digest} {numbers.tolist()}".encode()).hexdigest(),
+        ArrayImages(split.images.read(indices)),
+        labels=np.zeros(len(indices), np.int64),
+        names=[split.names[index] for index in indices],
+        image_digests=[split.image_digests[index] for index in indices],
+        digest=hashlib.sha256(f"{split.digest} {indices.tolist()}".encode()).hexdigest(),
     )
-    features = extractor.features(some, UNAUGMENTED, name=f"{cut.prefix.name} maps")
-    return features.of(np.arange(len(some)), 0)[0]
+    name = f"{model_split.frozen.network.name} feature maps"
+    features = extractor.extract(some, UNAUGMENTED, name=name)
+    return features.batch(np.arange(len(some)), 0)[0]

@@ -1,14 +1,12 @@
-"""A frozen network compiled for inference: normalization folded away, the rest in bfloat16."""
+"""Fold batch normalization into the layers before it, to run a frozen network faster."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from collections import Counter
+from typing import Any, Literal
 
 import keras
 import numpy as np
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 FeatureDtype = Literal["float32", "bfloat16"]
 
@@ -23,17 +21,17 @@ _ALWAYS_FLOAT32 = (keras.layers.Normalization, keras.layers.Rescaling)
 
 
 def fold_batchnorm(network: keras.Model, precision: FeatureDtype) -> keras.Model:
-    """Return a network that computes what `network` does in inference mode, faster.
+    """Return a faster copy of `network` for inference.
 
     Each batch normalization whose only input is a linear convolution or dense layer that feeds
-    nothing else is folded into that layer's weights (Jacob et al., 2017, section 3.2); others stay.
+    nothing else is folded into that layer's weights (Jacob et al., 2017, section 3.2).
 
     Args:
         network: a functional model.
         precision: of weights and computation; layers that scale the input stay in float32.
 
     Raises:
-        Exception: whatever a layer raises that cannot be made again from its configuration.
+        Exception: any exception of a layer that cannot be created from its configuration.
     """
     norm_after = _foldable(network)
     folded_away = {norm.name for norm in norm_after.values()}
@@ -42,7 +40,7 @@ def fold_batchnorm(network: keras.Model, precision: FeatureDtype) -> keras.Model
         config = layer.get_config()
         if layer.name in norm_after:
             config["use_bias"] = True
-        is_layer = isinstance(layer, keras.Layer)  # a bare operation, as in `x + y`, is none
+        is_layer = isinstance(layer, keras.Layer)  # `x + y` is an operation, but no layer
         if is_layer and not isinstance(layer, keras.layers.InputLayer):
             _set_precision(config, layer, precision)
         return type(layer).from_config(config)
@@ -52,65 +50,54 @@ def fold_batchnorm(network: keras.Model, precision: FeatureDtype) -> keras.Model
             return arguments[0]
         return layer(*arguments, **keywords)
 
-    clones = keras.models.clone_model(network, clone_function=clone, call_function=call)
-    for copy in clones.layers:
-        if copy.name in norm_after:
-            original = network.get_layer(copy.name)
-            copy.set_weights(_folded_weights(original, norm_after[copy.name]))
-        elif copy.weights:
-            copy.set_weights(network.get_layer(copy.name).get_weights())
-    clones.trainable = False
-    return clones
+    folded = keras.models.clone_model(network, clone_function=clone, call_function=call)
+    for layer in folded.layers:
+        if layer.name in norm_after:
+            original = network.get_layer(layer.name)
+            layer.set_weights(_folded_weights(original, norm_after[layer.name]))
+        elif layer.weights:
+            layer.set_weights(network.get_layer(layer.name).get_weights())
+    folded.trainable = False
+    return folded
 
 
-def _foldable(network: keras.Model) -> Mapping[str, keras.layers.BatchNormalization]:
+def _foldable(network: keras.Model) -> dict[str, keras.layers.BatchNormalization]:
     """Return the batch normalization to fold into each layer, by the layer's name."""
-    found = {}
-    uses = _uses(network)
+    norm_after = {}
+    uses = _count_uses(network)
     for norm in network.layers:
         if not isinstance(norm, keras.layers.BatchNormalization):
             continue
-        source = _sole_source(norm)
+        inputs = input_tensors(norm)
+        source = source_of(inputs[0]) if len(inputs) == 1 else None
         if (
             isinstance(source, _FOLDABLE)
             and source.activation is keras.activations.linear
             and getattr(source, "data_format", "channels_last") == "channels_last"
             and norm.axis in (-1, len(norm.output.shape) - 1)
-            and uses.get(source.name) == 1
-            and uses.get(norm.name, 0) >= 1
+            and uses[source.name] == 1
+            and uses[norm.name]
         ):
-            found[source.name] = norm
-    return found
+            norm_after[source.name] = norm
+    return norm_after
 
 
-def _sole_source(layer: keras.Layer) -> Any:
-    """Return the layer whose output is the only input of `layer`, which is called once."""
-    try:
-        tensor = layer.input
-    except (AttributeError, ValueError):
-        return None
-    if not isinstance(tensor, keras.KerasTensor):
-        return None
-    source = tensor._keras_history.operation
-    try:
-        return source if isinstance(source.output, keras.KerasTensor) else None
-    except (AttributeError, ValueError):
-        return None
+def _count_uses(network: keras.Model) -> Counter[str]:
+    """Return how often each operation's output is used, also as an output of the network."""
+    inputs = [tensor for operation in network.operations for tensor in input_tensors(operation)]
+    return Counter(source_of(tensor).name for tensor in [*inputs, *network.outputs])
 
 
-def _uses(network: keras.Model) -> dict[str, int]:
-    """Return how often the output of each operation is taken, the network's own output included."""
-    counts: dict[str, int] = {}
-    taken = [tensor for op in network.operations for tensor in input_tensors(op)]
-    for tensor in [*taken, *network.outputs]:
-        name = tensor._keras_history.operation.name
-        counts[name] = counts.get(name, 0) + 1
-    return counts
-
-
+# Keras documents `input` and `output` of operations that are called once, but no interface to the
+# graph of operations that are called more often, which a base from a file may have.
 def input_tensors(operation: Any) -> list[Any]:
-    """Return the tensors that an operation of a functional model takes, over all of its calls."""
+    """Return the inputs of an operation of a functional model in all of its calls."""
     return [tensor for node in operation._inbound_nodes for tensor in node.arguments.keras_tensors]
+
+
+def source_of(tensor: Any) -> Any:
+    """Return the operation whose output a tensor of a functional model is."""
+    return tensor._keras_history.operation
 
 
 def _set_precision(config: dict[str, Any], layer: keras.Layer, precision: FeatureDtype) -> None:
@@ -124,7 +111,7 @@ def _set_precision(config: dict[str, Any], layer: keras.Layer, precision: Featur
 
 
 def _folded_weights(layer: Any, norm: Any) -> list[np.ndarray]:
-    """Return the weights of `layer` with `norm` folded in: kernels, then the bias."""
+    """Return the kernels and the bias of `layer` with `norm` folded in."""
     weights = [np.asarray(weight, np.float32) for weight in layer.get_weights()]
     kernels, bias = (weights[:-1], weights[-1]) if layer.use_bias else (weights, np.float32(0))
     mean, variance = (np.asarray(value) for value in (norm.moving_mean, norm.moving_variance))

@@ -1,4 +1,4 @@
-"""Arrays written to a .npy file row by row, whose number of rows is known at the end alone."""
+"""Write a .npy file row by row, without knowing the number of rows beforehand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 def npy_writer(
     path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]
 ) -> Iterator[Callable[[np.ndarray], None]]:
-    """Open a .npy file and yield what appends rows (n, *shape) to it."""
+    """Open a .npy file and yield a function that appends rows (n, *shape) to it."""
     count = 0
 
     def append(rows: np.ndarray) -> None:
@@ -22,14 +22,14 @@ def npy_writer(
         file.write(np.ascontiguousarray(rows, dtype).data)
         count += len(rows)
 
-    def header() -> None:  # it leaves room for a first dimension of any size
-        described = np.lib.format.dtype_to_descr(dtype)
+    def write_header() -> None:  # NumPy leaves room in it for any number of rows
+        descr = np.lib.format.dtype_to_descr(dtype)
         np.lib.format.write_array_header_2_0(
-            file, {"descr": described, "fortran_order": False, "shape": (count, *shape)}
+            file, {"descr": descr, "fortran_order": False, "shape": (count, *shape)}
         )
 
     with path.open("wb") as file:
-        header()
+        write_header()
         yield append
         file.seek(0)
-        header()
+        write_header()

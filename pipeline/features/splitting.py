@@ -1,4 +1,4 @@
-"""Cut a transfer model in two where learning begins: a constant prefix, and the rest."""
+"""Split a transfer model where training begins: a frozen part and a head."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipeline.features.folding import input_tensors
-from pipeline.features.precision_guard import FrozenNetwork, stock_network
+from pipeline.features.folding import input_tensors, source_of
+from pipeline.features.precision_guard import FrozenNetwork, original_network
 from pipeline.models import transfer
 
 
@@ -22,70 +22,65 @@ class ModelSplit:
 
     Attributes:
         prepare: raw pixels → what the base takes.
-        stock: what the base takes → the activations at the cut, all of it frozen.
-        pool: whether those activations are averaged over their places before they are kept.
-        rest: the activations at the cut → probabilities.
-        place: where the cut is, as a number that does not depend on the names of layers.
+        frozen: what the base takes → the activations at the split; nothing in it is trained.
+        pool: whether these activations are averaged over rows and columns.
+        head: the activations at the split → probabilities.
+        index: of the head's first operation in the base; negative where the head starts after it.
     """
 
     prepare: keras.Model
-    stock: FrozenNetwork
+    frozen: FrozenNetwork
     pool: bool
-    rest: keras.Model
-    place: int
-
-    @property
-    def prefix(self) -> keras.Model:
-        """The network that `stock` is."""
-        return self.stock.network
+    head: keras.Model
+    index: int
 
     @functools.cached_property
-    def prefix_digest(self) -> str:
-        """Digest of what the prefix computes, which is frozen."""
-        return network_digest(self.prefix)
+    def digest(self) -> str:
+        """Digest of what the frozen part computes."""
+        return network_digest(self.frozen.network)
 
 
 def split_before_head(model: keras.Model) -> ModelSplit:
-    """Cut a model that `transfer.build` made between its base and its head."""
-    base = transfer.base_of(model)
+    """Split a model that `transfer.build` made between its base and its head."""
     features = model.get_layer(transfer.FEATURES)
     return ModelSplit(
         prepare=_prepare(model),
-        stock=stock_network(base),
+        frozen=original_network(transfer.base_of(model)),
         pool=isinstance(features, keras.layers.GlobalAveragePooling2D),
-        rest=keras.Model(features.output, model.output, name="head"),
-        place=-1,
+        head=keras.Model(features.output, model.output, name="head"),
+        index=-1,
     )
 
 
 def split_before_layer(model: keras.Model, first: int) -> ModelSplit:
-    """Cut a model that `transfer.build` made inside its base.
+    """Split a model that `transfer.build` made inside its base.
 
     Args:
         model: the model.
-        first: the place among the base's operations of the first one of the rest.
+        first: index among the base's operations of the first one that belongs to the head.
     """
     base = transfer.base_of(model)
-    operations = base.operations
-    late = {id(operation) for operation in operations[first:]}
-    crossing: dict[int, Any] = {}
-    for operation in operations[first:]:
-        for tensor in input_tensors(operation):
-            if id(tensor._keras_history.operation) not in late:
-                crossing[id(tensor)] = tensor
+    trained = base.operations[first:]
+    in_head = {id(operation) for operation in trained}
+    crossing = {
+        id(tensor): tensor
+        for operation in trained
+        for tensor in input_tensors(operation)
+        if id(source_of(tensor)) not in in_head
+    }
     tensors = list(crossing.values())
-    base_rest = keras.Model(tensors, base.output, name=f"{base.name}_rest")
+    base_end = keras.Model(tensors, base.output, name=f"{base.name}_end")
     inputs = [keras.Input(tensor.shape[1:]) for tensor in tensors]
-    taken = inputs if len(inputs) > 1 else inputs[0]
-    x = base_rest(taken)
+    activations = inputs if len(inputs) > 1 else inputs[0]
+    x = base_end(activations)
     for layer in _head_layers(model):
         x = layer(x)
     return ModelSplit(
         prepare=_prepare(model),
-        stock=stock_network(keras.Model(base.input, tensors, name=f"{base.name}_start")),
+        frozen=original_network(keras.Model(base.input, tensors, name=f"{base.name}_start")),
         pool=False,
-        rest=keras.Model(taken, x, name="rest"),
-        place=first,
+        head=keras.Model(activations, x, name="head"),
+        index=first,
     )
 
 
@@ -94,23 +89,23 @@ def _prepare(model: keras.Model) -> keras.Model:
 
 
 def _head_layers(model: keras.Model) -> list[keras.Layer]:
-    """Return the layers after the base, which follow one another in a line."""
+    """Return the layers after the base, each of which takes the output of the one before."""
     names = [layer.name for layer in model.layers]
     return list(model.layers[names.index(transfer.FEATURES) :])
 
 
 def network_digest(network: keras.Model) -> str:
-    """Return a digest of what a network computes: its operations, their settings and weights.
+    """Return a digest of what a network computes: its operations, their configuration and weights.
 
-    Names are left out: they count up within a process.
+    Names are left out because Keras numbers them within a process.
     """
     digest = hashlib.sha256()
-    places = {operation.name: i for i, operation in enumerate(network.operations)}
+    indices = {operation.name: i for i, operation in enumerate(network.operations)}
     for operation in network.operations:
-        settings = operation.get_config() if isinstance(operation, keras.Layer) else {}
-        sources = [places.get(x._keras_history.operation.name) for x in input_tensors(operation)]
-        described = [type(operation).__name__, _without_names(settings), sources]
-        digest.update(json.dumps(described, sort_keys=True, default=str).encode())
+        config = operation.get_config() if isinstance(operation, keras.Layer) else {}
+        sources = [indices.get(source_of(tensor).name) for tensor in input_tensors(operation)]
+        description = [type(operation).__name__, _without_names(config), sources]
+        digest.update(json.dumps(description, sort_keys=True, default=str).encode())
         for weight in getattr(operation, "weights", ()):
             digest.update(np.ascontiguousarray(weight).tobytes())
     return digest.hexdigest()
@@ -118,8 +113,8 @@ def network_digest(network: keras.Model) -> str:
 
 def _without_names(value: Any) -> Any:
     if isinstance(value, dict):
-        dropped = ("name", "shared_object_id", "input_layers", "output_layers", "inbound_nodes")
-        return {key: _without_names(v) for key, v in value.items() if key not in dropped}
+        names = ("name", "shared_object_id", "input_layers", "output_layers", "inbound_nodes")
+        return {key: _without_names(item) for key, item in value.items() if key not in names}
     if isinstance(value, list | tuple):
         return [_without_names(item) for item in value]
     return value

@@ -1,4 +1,4 @@
-"""Finds training images whose labels may be wrong, by the features of the frozen base."""
+"""Find training images that are probably mislabeled, by features of the frozen base."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from pipeline.data.splits import Splits
     from pipeline.stages.train_model import TrainedModel
 
-_MAX_LISTED = 5
+_MAX_NAMED = 5  # images in the log message
 
 
 @dataclass(frozen=True)
 class SuspectedLabel:
-    """A training image whose nearest neighbours mostly have another label.
+    """A training image whose nearest neighbors have another label.
 
     Attributes:
-        index: its index among the training images.
-        name: its name.
+        index: in the training split.
+        name: of the image, as in the split.
         label: its class.
-        suggested: the class of most of its neighbours.
-        share: the share of the neighbours in that class.
+        suggested: the class of most of its neighbors.
+        share: of its neighbors that are in that class.
     """
 
     index: int
@@ -36,15 +36,17 @@ class SuspectedLabel:
     share: float
 
 
-def find_label_errors(splits: Splits, trained: TrainedModel) -> list[SuspectedLabel]:
-    """Return the training images whose labels may be wrong, the least plausible labels first.
+def find_label_errors(splits: Splits, trained: TrainedModel) -> list[SuspectedLabel] | None:
+    """Return the training images that are probably mislabeled, the most probable first.
 
-    The result is empty without a frozen base, whose features do not depend on these labels.
+    Returns:
+        None without features of a base that was not trained on these labels.
     """
-    if not trained.fitting:
-        return []
+    features = trained.trainer.pretrained_features()
+    if features is None:
+        return None
     split, names = splits.train, splits.class_names
-    found = find_neighbor_label_errors(trained.fitting.training_features, split.labels)
+    errors = find_neighbor_label_errors(features, split.labels)
     suspects = [
         SuspectedLabel(
             int(index),
@@ -54,14 +56,15 @@ def find_label_errors(splits: Splits, trained: TrainedModel) -> list[SuspectedLa
             float(share),
         )
         for index, suggested, share in zip(
-            found.indices, found.suggested, found.shares, strict=True
+            errors.indices, errors.suggested, errors.shares, strict=True
         )
     ]
+    suspects.sort(key=lambda suspect: (-suspect.share, suspect.name))
     if suspects:
-        listed = ", ".join(f"{one.name} ({one.suggested}?)" for one in suspects[:_MAX_LISTED])
-        more = f" and {len(suspects) - _MAX_LISTED} more" if len(suspects) > _MAX_LISTED else ""
+        named = ", ".join(f"{one.name} ({one.suggested}?)" for one in suspects[:_MAX_NAMED])
+        more = f" and {len(suspects) - _MAX_NAMED} more" if len(suspects) > _MAX_NAMED else ""
         logger.info(
             f"The labels of {len(suspects)} training images may be wrong: most similar images are "
-            f"in another class. Check {listed}{more}"
+            f"in another class. Check {named}{more}"
         )
     return suspects

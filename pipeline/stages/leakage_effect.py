@@ -1,4 +1,4 @@
-"""What images that were trained on do to the accuracy of the split that they are in too."""
+"""Measure how duplicates of training images change the accuracy of another split."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
     from pipeline.data.splits import Splits
 
 
-def measure_leakage_effect(splits: Splits, name: str, is_right: np.ndarray) -> dict[str, float]:
-    """Return the accuracy without the images that an earlier split has too, and say it.
+def measure_leakage_effect(splits: Splits, name: str, is_correct: np.ndarray) -> dict[str, float]:
+    """Return the accuracy without the images that an earlier split has too, with a warning.
 
     Args:
         splits: the data, with its duplicates.
-        name: the split, `val` or `test`.
-        is_right: bool (n,), whether each of its images was classified rightly.
+        name: of the split, `val` or `test`.
+        is_correct: bool (n,), whether each of its images is classified correctly.
 
     Returns:
-        `{name}_duplicates`, how many such images there are, and, unless that is all of them,
-        `{name}_accuracy_without_duplicates`; nothing where there are none.
+        `{name}_duplicates`, the number of such images, and, if there are others,
+        `{name}_accuracy_without_duplicates`; nothing without duplicates.
     """
     seen = splits.seen_before(name)
     if not seen:
         return {}
-    found = {f"{name}_duplicates": float(len(seen))}
-    rest = np.delete(is_right, seen)
-    effect = f"{len(seen)} of the {len(is_right):,} {name} images are in another split too"
-    if len(rest):
-        accuracy = float(rest.mean())
-        found[f"{name}_accuracy_without_duplicates"] = accuracy
-        effect += f": {name}_accuracy is {is_right.mean():.4f}, without them {accuracy:.4f}"
+    metrics = {f"{name}_duplicates": float(len(seen))}
+    others = np.delete(is_correct, seen)
+    effect = f"{len(seen)} of {len(is_correct):,} {name} images are also in another split"
+    if len(others):
+        accuracy = float(others.mean())
+        metrics[f"{name}_accuracy_without_duplicates"] = accuracy
+        effect += f": {name}_accuracy is {is_correct.mean():.4f}, without them {accuracy:.4f}"
     logger.warning(f"{effect}.")
-    return found
+    return metrics

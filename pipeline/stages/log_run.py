@@ -114,8 +114,8 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
 
     directory = run_logger.log_model(write)
     tags = {"devices": ", ".join(trained.devices.names), "precision": trained.devices.precision}
-    if trained.fitting:
-        tags["features.precision"] = str(trained.fitting.report()["precision"])
+    if facts := trained.trainer.feature_facts():
+        tags["features.precision"] = facts["precision"]
     run_logger.set_tags(tags)
     return directory / DATA
 
@@ -144,8 +144,10 @@ def log_report(rendered: RenderedReport, run_logger: RunLogger) -> None:
     run_logger.log_artifacts(write)
 
 
-def log_label_errors(label_errors: Sequence[SuspectedLabel], run_logger: RunLogger) -> None:
-    """Log the training images whose labels may be wrong."""
+def log_label_errors(label_errors: Sequence[SuspectedLabel] | None, run_logger: RunLogger) -> None:
+    """Log the training images whose labels may be wrong, if they were looked for."""
+    if label_errors is None:
+        return
     run_logger.log_metrics({"images/label_errors": float(len(label_errors))})
     if label_errors:
         listed = [asdict(one) for one in label_errors]

@@ -40,7 +40,7 @@ def build_report(
     splits: Splits,
     trained: TrainedModel,
     judgement: Evaluation,
-    suspects: Sequence[SuspectedLabel],
+    suspects: Sequence[SuspectedLabel] | None,
     *,
     facts: Mapping[str, str],
     environment: Mapping[str, str],
@@ -56,14 +56,13 @@ def build_report(
         splits: the images.
         trained: the model.
         judgement: how good it is.
-        suspects: training images whose labels are doubtful.
+        suspects: training images that are probably mislabeled; None if they were not looked for.
         facts: what identifies the run, by name.
         environment: what it was made with.
         seconds: the time of each stage so far.
     """
     history, classes = trained.history, len(splits.class_names)
-    validation, fitting = splits.validation, trained.fitting
-    kept = (lambda numbers: fitting.feature_maps(validation, numbers)) if fitting else None
+    validation = splits.validation
     reports = [
         build_split_report(
             validation.images,
@@ -72,7 +71,11 @@ def build_report(
             prefix="val",
             title="validation",
             note="It chose the epoch, so that it is a little optimistic.",
-            heat_maps=heat_map_function(trained.model, validation.images, kept),
+            heat_maps=heat_map_function(
+                trained.model,
+                validation.images,
+                lambda indices: trained.trainer.feature_maps(validation, indices),
+            ),
         )
     ]
     if splits.test:
@@ -100,7 +103,7 @@ def build_report(
             for name, split in splits.named().items()
         },
         duplicates=_duplicates(splits),
-        suspicious=_suspects(splits.train, suspects) if trained.fitting else None,
+        suspicious=None if suspects is None else _suspects(splits.train, suspects),
         quarantined=[(file.name, file.reason) for file in splits.quarantined],
         recipe=loaded.text.rstrip() + "".join(f"\n# --set {s}" for s in loaded.overrides),
         environment=environment,
@@ -188,23 +191,24 @@ def _suspects(split: Split, suspects: Sequence[SuspectedLabel]) -> list[Captione
 
 
 def heat_map_function(
-    model: keras.Model, images: Images, kept: Callable[[np.ndarray], np.ndarray] | None = None
+    model: keras.Model,
+    images: Images,
+    cached: Callable[[np.ndarray], np.ndarray | None] = lambda indices: None,
 ) -> HeatMaps:
     """Return what tells where a model looked.
 
     Args:
         model: over probabilities.
         images: what it looked at.
-        kept: returns the feature maps of images by their numbers, where they are kept.
+        cached: returns the feature maps of images by their indices, None if they are not cached.
     """
     parts = grad_cam.parts_of(model)
 
     def heat_maps(numbers: np.ndarray, classes: np.ndarray) -> np.ndarray | None:
         if parts is None:
             return None
-        if kept:
-            maps = kept(numbers)
-        else:
+        maps = cached(numbers)
+        if maps is None:
             maps = np.asarray(parts.features(images.read(numbers), training=False))
         return grad_cam.heat_maps(parts, maps, classes, image_size=images.shape[:2])
 

@@ -101,7 +101,7 @@ def run_trial(
     try:
         for execution in range(executions):
             seeded = recipe.model_copy(update={"seed": recipe.seed + execution})
-            found = bench.judged(seeded, on_epoch=later if execution else first)
+            found = bench.validation_metrics(seeded, on_epoch=later if execution else first)
             metrics = metrics or found
             scores.append(_score(objective, found))
     except _PrunedError:

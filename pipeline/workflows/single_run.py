@@ -114,8 +114,7 @@ def _run(
             evaluation = evaluate_splits(recipe, splits, trained)
             log_evaluation(evaluation, run_logger)
             label_errors = find_label_errors(splits, trained)
-            if trained.fitting:
-                log_label_errors(label_errors, run_logger)
+            log_label_errors(label_errors, run_logger)
         with watch.stage("report"):
             report = build_report(
                 loaded,
@@ -155,7 +154,7 @@ def _run(
         best_epoch=trained.history.best_epoch,
         images={name: len(split) for name, split in splits.named().items()},
         quarantined={file.name: file.reason for file in splits.quarantined},
-        features=trained.fitting.report() if trained.fitting else None,
+        features=trained.trainer.feature_facts() or None,
         outbox=str(run_logger.outbox) if run_logger.outbox else None,
         registered=registered,
     )

@@ -11,8 +11,8 @@ from pipeline.cli import main
 from pipeline.features import feature_cache
 
 
-def ones(folder: Path) -> dict[str, str]:
-    np.save(folder / "numbers.npy", np.ones(1000))
+def ones(directory: Path) -> dict[str, str]:
+    np.save(directory / "numbers.npy", np.ones(1000))
     return {}
 
 
@@ -21,18 +21,16 @@ def entry(cache: Path) -> None:
     feature_cache.get_or_compute("a" * 40, ones, label="resnet50 train", limit=2**30)
 
 
-def test_it_lists_what_is_kept_with_its_size(
-    cache: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_lists_entries_with_their_size(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cache"]) == 0
     entry, total = capsys.readouterr().out.splitlines()
     assert entry.split("  ")[0] == "aaaaaaaaaaaa"
     assert entry.endswith("  resnet50 train")
     assert "  7.9 KiB  " in entry
-    assert total == f"7.9 KiB in 1 entries in {cache}"
+    assert total == f"Entries: 1, size: 7.9 KiB, in {cache}"
 
 
-def test_it_clears(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_clear_removes_all_entries(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cache", "--clear"]) == 0
-    assert capsys.readouterr().out == f"7.9 KiB are free again in {cache}\n"
+    assert capsys.readouterr().out == f"Freed 7.9 KiB in {cache}\n"
     assert feature_cache.list_entries() == []

@@ -1,4 +1,4 @@
-"""Entries appear whole or not at all, are computed once, and the oldest go first."""
+"""Cache entries are atomic, checksummed, computed once, and the least recently used go first."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ PLENTY = 2**30
 
 
 def writer(value: float, count: int = 1000, calls: list[float] | None = None):
-    def make(folder: Path) -> dict[str, float]:
+    def make(directory: Path) -> dict[str, float]:
         if calls is not None:
             calls.append(value)
-        np.save(folder / "numbers.npy", np.full(count, value))
+        np.save(directory / "numbers.npy", np.full(count, value))
         return {"value": value}
 
     return make
@@ -33,61 +33,59 @@ def get(key: str, make: Any, *, label: str, limit: int = PLENTY) -> feature_cach
     return feature_cache.get_or_compute(key, make, label=label, limit=limit)
 
 
-def test_an_entry_is_made_once_and_read_from_the_disk_afterwards() -> None:
+def test_an_entry_is_computed_once_and_then_read_from_disk() -> None:
     calls: list[float] = []
     first = get("a", writer(1.0, calls=calls), label="ones")
     again = get("a", writer(2.0, calls=calls), label="ones")
-    assert (first.was_there, again.was_there, calls) == (False, True, [1.0])
+    assert (first.was_cached, again.was_cached, calls) == (False, True, [1.0])
     assert again.facts == {"value": 1.0}
     assert isinstance(again.arrays["numbers"], np.memmap)
     np.testing.assert_array_equal(first.arrays["numbers"], again.arrays["numbers"])
 
 
 @pytest.mark.parametrize("name", ["numbers.npy", "entry.json"])
-def test_a_damaged_entry_is_noticed_and_made_anew(
-    cache: Path, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
+def test_a_corrupt_entry_is_computed_again(cache: Path, messages: list[str], name: str) -> None:
     get("a", writer(1.0), label="ones")
     file = cache / "a" / name
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
     found = get("a", writer(1.0), label="ones")
-    assert not found.was_there
+    assert not found.was_cached
     assert found.arrays["numbers"].mean() == 1.0
-    assert capsys.readouterr().out == f"{file} is damaged: ones is computed again\n"
+    assert messages == [f"WARNING: {file} is corrupt: computing ones again"]
 
 
-def test_a_file_that_is_gone_is_damage(cache: Path) -> None:
+def test_an_entry_with_a_missing_file_is_computed_again(cache: Path) -> None:
     get("a", writer(1.0), label="ones")
     (cache / "a" / "numbers.npy").unlink()
-    assert not get("a", writer(1.0), label="ones").was_there
+    assert not get("a", writer(1.0), label="ones").was_cached
 
 
-def test_another_key_is_another_entry() -> None:
+def test_the_key_depends_on_values_but_not_on_their_order() -> None:
     assert feature_cache.cache_key({"seed": 1}) != feature_cache.cache_key({"seed": 2})
     assert feature_cache.cache_key({"a": 1, "b": 2}) == feature_cache.cache_key({"b": 2, "a": 1})
 
 
-def test_what_fails_half_way_leaves_nothing(cache: Path) -> None:
-    def make(folder: Path) -> None:
-        np.save(folder / "numbers.npy", np.ones(10))
+def test_a_failed_computation_leaves_no_entry(cache: Path) -> None:
+    def make(directory: Path) -> None:
+        np.save(directory / "numbers.npy", np.ones(10))
         raise RuntimeError("half way")
 
     with pytest.raises(RuntimeError, match="half way"):
         get("a", make, label="ones")
     assert [path.name for path in cache.iterdir()] == [".a.lock"]
-    assert not get("a", writer(1.0), label="ones").was_there
+    assert not get("a", writer(1.0), label="ones").was_cached
 
 
-def test_a_killed_process_leaves_nothing_half_valid(cache: Path) -> None:
+def test_a_killed_process_leaves_no_entry(cache: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; import numpy as np\n"
-        "from pipeline.features import kept\n"
-        "def make(folder):\n"
-        "    np.save(folder / 'numbers.npy', np.zeros(10)); print('half', flush=True)\n"
+        "from pipeline.features import feature_cache\n"
+        "def make(directory):\n"
+        "    np.save(directory / 'numbers.npy', np.zeros(10)); print('half', flush=True)\n"
         "    time.sleep(60)\n"
-        "kept.get('a', make, label='zeros', limit=2**30)\n"
+        "feature_cache.get_or_compute('a', make, label='zeros', limit=2**30)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=os.environ)
     assert process.stdout is not None
@@ -96,20 +94,20 @@ def test_a_killed_process_leaves_nothing_half_valid(cache: Path) -> None:
         process.send_signal(signal.SIGKILL)
         process.wait()
     found = get("a", writer(1.0), label="ones")
-    assert not found.was_there
+    assert not found.was_cached
     assert found.arrays["numbers"][0] == 1.0
     assert sorted(path.name for path in cache.iterdir()) == [".a.lock", "a"]
 
 
-def test_two_processes_that_want_the_same_compute_it_once(cache: Path) -> None:
+def test_two_processes_compute_an_entry_once(cache: Path) -> None:
     code = (
         "import os, time; import numpy as np\n"
-        "from pipeline.features import kept\n"
-        "def make(folder):\n"
-        "    time.sleep(1); np.save(folder / 'numbers.npy', np.array([os.getpid()]))\n"
+        "from pipeline.features import feature_cache\n"
+        "def make(directory):\n"
+        "    time.sleep(1); np.save(directory / 'numbers.npy', np.array([os.getpid()]))\n"
         "    return {}\n"
-        "found = kept.get('a', make, label='pid', limit=2**30)\n"
-        "print(int(found.arrays['numbers'][0]), found.was_there)\n"
+        "found = feature_cache.get_or_compute('a', make, label='pid', limit=2**30)\n"
+        "print(int(found.arrays['numbers'][0]), found.was_cached)\n"
     )
     processes = [
         subprocess.Popen(
@@ -122,7 +120,7 @@ def test_two_processes_that_want_the_same_compute_it_once(cache: Path) -> None:
     assert sorted(answer[1] for answer in answers) == ["False", "True"]
 
 
-def test_over_the_limit_the_one_used_longest_ago_goes() -> None:
+def test_above_the_limit_the_least_recently_used_entry_is_removed() -> None:
     for number, key in enumerate(("a", "b", "c")):
         get(key, writer(number), label=key)
         meta = feature_cache.cache_directory() / key / "entry.json"
@@ -138,13 +136,13 @@ def test_entries_are_listed_with_their_size(cache: Path) -> None:
     assert (entry.key, entry.label, entry.size) == ("a", "ones", 8128)
 
 
-def test_everything_can_be_cleared(cache: Path) -> None:
+def test_clear_removes_all_entries(cache: Path) -> None:
     get("a", writer(1.0, count=1000), label="ones")
     assert feature_cache.clear() == 8128
     assert feature_cache.list_entries() == []
 
 
-def test_clearing_removes_what_a_killed_process_left(cache: Path) -> None:
+def test_clear_removes_leftovers_of_killed_processes(cache: Path) -> None:
     get("a", writer(1.0), label="ones")
     (cache / ".b.lock").touch()
     (cache / ".b-killed").mkdir()
@@ -152,14 +150,14 @@ def test_clearing_removes_what_a_killed_process_left(cache: Path) -> None:
     assert list(cache.iterdir()) == []
 
 
-def test_clearing_touches_nothing_else_in_the_folder(cache: Path) -> None:
+def test_clear_leaves_other_files(cache: Path) -> None:
     get("a", writer(1.0), label="ones")
     (cache / "thesis.txt").write_text("years of work")
     feature_cache.clear()
     assert [path.name for path in cache.iterdir()] == ["thesis.txt"]
 
 
-def test_a_folder_that_cannot_be_written_to_is_an_error(
+def test_a_directory_that_is_not_writable_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -167,6 +165,6 @@ def test_a_folder_that_cannot_be_written_to_is_an_error(
     with pytest.raises(PipelineError) as refused:
         get("a", writer(1.0), label="ones")
     assert str(refused.value) == (
-        f"Features cannot be kept in {tmp_path / 'file'}: File exists. Name another folder in "
-        "PIPELINE_CACHE."
+        f"Cannot write features to {tmp_path / 'file'}: File exists. Set PIPELINE_CACHE to another "
+        "directory."
     )

@@ -1,4 +1,4 @@
-"""Compiled networks against the stock ones, through every family of keras.applications."""
+"""Folded networks compute what the original ones do, in every family of keras.applications."""
 
 from __future__ import annotations
 
@@ -55,29 +55,29 @@ def features(network: keras.Model, images: np.ndarray) -> np.ndarray:
     return np.asarray(outputs).mean(axis=(1, 2))
 
 
-def test_every_family_is_tried() -> None:
+def test_every_family_is_covered() -> None:
     modules = {application.module for application in APPLICATIONS.values()}
     assert {APPLICATIONS[name].module for name in FAMILIES} == modules
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_compiled_family_gives_the_stock_features(name: str) -> None:
-    side = max(APPLICATIONS[name].smallest, 64)
+def test_a_folded_family_has_the_features_of_the_original(name: str) -> None:
+    side = APPLICATIONS[name].smallest
     constructor = getattr(keras.applications, name)
-    stock = with_statistics(
+    original = with_statistics(
         constructor(include_top=False, weights=None, input_shape=(side, side, 3))
     )
-    pixels = np.random.default_rng(1).uniform(0, 255, (4, side, side, 3)).astype(np.float32)
+    pixels = np.random.default_rng(1).uniform(0, 255, (2, side, side, 3)).astype(np.float32)
     module = getattr(keras.applications, APPLICATIONS[name].module)
     images = module.preprocess_input(pixels.copy())
-    expected = features(stock, images)
+    expected = features(original, images)
 
-    exact = fold_batchnorm(stock, "float32")
+    exact = fold_batchnorm(original, "float32")
     norms, folded = FAMILIES[name]
-    assert (count_norms(stock), count_norms(stock) - count_norms(exact)) == (norms, folded)
+    assert (count_norms(original), count_norms(original) - count_norms(exact)) == (norms, folded)
     assert relative_error(features(exact, images), expected) < 1e-4
 
-    fast = fold_batchnorm(stock, "bfloat16")
+    fast = fold_batchnorm(original, "bfloat16")
     assert relative_error(features(fast, images), expected) < MAX_ERROR["bfloat16"]
     layers = [layer for layer in fast.layers if isinstance(layer, keras.layers.Conv2D)]
     assert {layer.compute_dtype for layer in layers} == {"bfloat16"}
@@ -93,17 +93,17 @@ def test_a_compiled_family_gives_the_stock_features(name: str) -> None:
         (keras.layers.Dense(5), (7,)),
     ],
 )
-def test_each_linear_layer_takes_the_normalization_in(
+def test_normalization_is_folded_into_each_linear_layer(
     layer: keras.layers.Layer, shape: tuple[int, ...]
 ) -> None:
     inputs = keras.Input(shape)
     x = keras.layers.BatchNormalization()(layer(inputs))
-    stock = with_statistics(keras.Model(inputs, keras.layers.ReLU()(x)))
-    exact = fold_batchnorm(stock, "float32")
+    original = with_statistics(keras.Model(inputs, keras.layers.ReLU()(x)))
+    exact = fold_batchnorm(original, "float32")
     assert count_norms(exact) == 0
     images = np.random.default_rng(2).normal(size=(4, *shape)).astype(np.float32)
     np.testing.assert_allclose(
-        np.asarray(exact(images)), np.asarray(stock(images)), rtol=1e-4, atol=1e-5
+        np.asarray(exact(images)), np.asarray(original(images)), rtol=1e-4, atol=1e-5
     )
 
 
@@ -116,14 +116,14 @@ def test_a_normalization_that_cannot_be_folded_stays(kind: str) -> None:
         x = keras.layers.MaxPooling2D()(x)
     normal = keras.layers.BatchNormalization()(x)
     output = keras.layers.Add()([normal, x]) if kind == "used twice" else normal
-    stock = with_statistics(keras.Model(inputs, output))
-    exact = fold_batchnorm(stock, "float32")
+    original = with_statistics(keras.Model(inputs, output))
+    exact = fold_batchnorm(original, "float32")
     assert count_norms(exact) == 1
     images = np.random.default_rng(3).normal(size=(4, 8, 8, 3)).astype(np.float32)
-    np.testing.assert_allclose(np.asarray(exact(images)), np.asarray(stock(images)), atol=1e-5)
+    np.testing.assert_allclose(np.asarray(exact(images)), np.asarray(original(images)), atol=1e-5)
 
 
-def test_what_scales_the_input_stays_in_float32() -> None:
+def test_layers_that_scale_the_input_stay_in_float32() -> None:
     inputs = keras.Input((8, 8, 3))
     x = keras.layers.Rescaling(1 / 255)(inputs)
     x = keras.layers.Normalization(mean=[0.5] * 3, variance=[0.1] * 3)(x)
@@ -136,11 +136,11 @@ def test_what_scales_the_input_stays_in_float32() -> None:
     )
 
 
-def test_the_stock_network_is_left_as_it_was() -> None:
+def test_the_original_network_is_unchanged() -> None:
     inputs = keras.Input((8, 8, 3))
     x = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3)(inputs))
-    stock = with_statistics(keras.Model(inputs, x))
-    before = [weight.copy() for weight in stock.get_weights()]
-    fold_batchnorm(stock, "bfloat16")
-    for old, new in zip(before, stock.get_weights(), strict=True):
+    original = with_statistics(keras.Model(inputs, x))
+    before = [weight.copy() for weight in original.get_weights()]
+    fold_batchnorm(original, "bfloat16")
+    for old, new in zip(before, original.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)

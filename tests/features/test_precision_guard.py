@@ -1,4 +1,4 @@
-"""The guard: a compiled network is used where its features are the stock network's."""
+"""A folded network is used only if its features are those of the original network."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.features import precision_guard
-from pipeline.features.precision_guard import choose_precision, relative_error, stock_network
+from pipeline.features.precision_guard import choose_precision, original_network, relative_error
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (4, 8, 8, 3)).astype(np.float32)
 
@@ -18,27 +18,23 @@ def network() -> keras.Model:
     return keras.Model(inputs, keras.layers.ReLU()(x), name="net")
 
 
-def test_bfloat16_is_taken_where_it_agrees() -> None:
-    said: list[str] = []
-    choice = choose_precision(
-        stock_network(network()), IMAGES, pool=True, wanted="bfloat16", say=said.append
-    )
-    assert (choice.precision, said) == ("bfloat16", [])
-    assert 0 < choice.error < 0.05
+def test_bfloat16_is_used_if_the_features_agree(messages: list[str]) -> None:
+    chosen = choose_precision(original_network(network()), IMAGES, pool=True, wanted="bfloat16")
+    assert (chosen.precision, messages) == ("bfloat16", [])
+    assert 0 < chosen.error < 0.05
 
 
-def test_float32_is_taken_where_bfloat16_is_too_far_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
+def test_float32_is_used_if_bfloat16_is_too_inaccurate(
+    messages: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(precision_guard.MAX_ERROR, "bfloat16", 1e-9)
-    choice = choose_precision(
-        stock_network(network()), IMAGES, pool=True, wanted="bfloat16", say=said.append
-    )
-    assert (choice.precision, len(said)) == ("float32", 1)
-    assert said[0].startswith("net in bfloat16 gives features that are ")
-    assert said[0].endswith(" off, more than 1e-09: not used")
+    chosen = choose_precision(original_network(network()), IMAGES, pool=True, wanted="bfloat16")
+    assert (chosen.precision, len(messages)) == ("float32", 1)
+    assert messages[0].startswith("Not running net in bfloat16: the relative error of its features")
+    assert messages[0].endswith(", more than 1e-09")
 
 
-def test_a_layer_that_cannot_be_made_again_means_the_stock_network() -> None:
+def test_the_original_network_is_used_if_a_layer_cannot_be_cloned(messages: list[str]) -> None:
     class Stubborn(keras.layers.Layer):
         def __init__(self, secret: int) -> None:
             super().__init__()
@@ -48,22 +44,19 @@ def test_a_layer_that_cannot_be_made_again_means_the_stock_network() -> None:
             return inputs
 
     inputs = keras.Input((8, 8, 3))
-    stock = keras.Model(inputs, Stubborn(1)(keras.layers.Conv2D(2, 3)(inputs)), name="net")
-    said: list[str] = []
-    choice = choose_precision(
-        stock_network(stock), IMAGES, pool=True, wanted="bfloat16", say=said.append
-    )
-    assert choice.network is stock
-    assert (choice.precision, choice.error) == ("stock", 0.0)
-    assert [message.partition(" (")[0] for message in said] == [
-        "net cannot be compiled in bfloat16",
-        "net cannot be compiled in float32",
+    original = keras.Model(inputs, Stubborn(1)(keras.layers.Conv2D(2, 3)(inputs)), name="net")
+    chosen = choose_precision(original_network(original), IMAGES, pool=True, wanted="bfloat16")
+    assert chosen.network is original
+    assert (chosen.precision, chosen.error) == ("original", 0.0)
+    assert [message.partition(" (")[0] for message in messages] == [
+        "net cannot run in bfloat16",
+        "net cannot run in float32",
     ]
 
 
-def test_what_is_not_finite_is_infinitely_far_off() -> None:
+def test_the_error_is_infinite_if_features_are_not_finite() -> None:
     assert relative_error(np.array([1.0, np.nan]), np.array([1.0, 1.0])) == float("inf")
 
 
-def test_the_error_is_a_share_of_the_norm() -> None:
+def test_the_error_is_relative_to_the_norm() -> None:
     assert relative_error(np.array([3.0, 4.5]), np.array([3.0, 4.0])) == pytest.approx(0.1)

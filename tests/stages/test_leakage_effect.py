@@ -1,4 +1,4 @@
-"""What duplicates do to an accuracy."""
+"""How duplicates change an accuracy."""
 
 from __future__ import annotations
 
@@ -12,40 +12,36 @@ COUNT = 10
 
 
 def splits_with(*groups: tuple[tuple[str, int], ...]) -> Splits:
-    """Return splits of ten images each with copies at (split, place)."""
+    """Return splits of ten images each, with groups of copies at (split, index)."""
     images = ArrayImages(np.zeros((COUNT, 1, 1, 1), np.uint8))
     names = [str(i) for i in range(COUNT)]
-    split = Split(images, np.zeros(COUNT, np.int64), names, "", names)
+    split = Split(images, np.zeros(COUNT, np.int64), names=names, image_digests=names, digest="")
     duplicates = tuple(
-        tuple(DuplicateImage(name, place, str(place), 0, "") for name, place in group)
+        tuple(DuplicateImage(name, index, str(index), 0, "") for name, index in group)
         for group in groups
     )
     return Splits(("ants", "bees"), split, split, split, (), duplicates)
 
 
 def effect(splits: Splits, name: str, wrong: list[int]) -> dict[str, float]:
-    is_right = np.ones(COUNT, bool)
-    is_right[wrong] = False
-    return measure_leakage_effect(splits, name, is_right)
+    is_correct = np.ones(COUNT, bool)
+    is_correct[wrong] = False
+    return measure_leakage_effect(splits, name, is_correct)
 
 
-def test_the_accuracy_without_the_images_that_were_trained_on_is_a_metric(
-    messages: list[str],
-) -> None:
+def test_accuracy_without_images_of_the_training_split(messages: list[str]) -> None:
     splits = splits_with((("train", 3), ("val", 0)), (("train", 4), ("val", 1), ("val", 2)))
     assert effect(splits, "val", wrong=[8, 9]) == {
         "val_duplicates": 3.0,
         "val_accuracy_without_duplicates": pytest.approx(5 / 7),
     }
     assert messages == [
-        "WARNING: 3 of the 10 val images are in another split too: val_accuracy is 0.8000, "
-        "without them 0.7143."
+        "WARNING: 3 of 10 val images are also in another split: val_accuracy is 0.8000, without "
+        "them 0.7143."
     ]
 
 
-def test_images_of_validation_count_against_test_and_not_the_other_way_round(
-    messages: list[str],
-) -> None:
+def test_validation_images_are_duplicates_in_test_but_not_vice_versa(messages: list[str]) -> None:
     splits = splits_with((("val", 0), ("test", 5)))
     assert effect(splits, "val", wrong=[]) == {}
     assert messages == []
@@ -56,12 +52,12 @@ def test_images_of_validation_count_against_test_and_not_the_other_way_round(
 
 
 @pytest.mark.parametrize("name", ["train", "val"])
-def test_copies_within_a_split_leave_its_accuracy_alone(name: str, messages: list[str]) -> None:
+def test_copies_within_a_split_have_no_effect(messages: list[str], name: str) -> None:
     assert effect(splits_with(((name, 0), (name, 1))), "val", wrong=[0]) == {}
     assert messages == []
 
 
-def test_there_is_no_accuracy_where_nothing_is_left(messages: list[str]) -> None:
+def test_no_accuracy_if_all_images_are_duplicates(messages: list[str]) -> None:
     splits = splits_with(*((("train", i), ("val", i)) for i in range(COUNT)))
     assert effect(splits, "val", wrong=[]) == {"val_duplicates": 10.0}
-    assert messages == ["WARNING: 10 of the 10 val images are in another split too."]
+    assert messages == ["WARNING: 10 of 10 val images are also in another split."]

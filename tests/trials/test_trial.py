@@ -101,6 +101,6 @@ def test_memory_that_runs_out_is_a_failure_of_its_own_kind(
     def full(*_: Any, **__: Any) -> None:
         raise MemoryError("no room for 3 GiB")
 
-    monkeypatch.setattr(TrialTrainer, "judged", full)
+    monkeypatch.setattr(TrialTrainer, "validation_metrics", full)
     outcome = trial(DIGITS, TrialTrainer(), {})
     assert (outcome.kind, outcome.reason) == ("memory", "Out of memory: no room for 3 GiB")

@@ -277,11 +277,12 @@ def test_training_images_in_the_folder_of_another_class_are_named(
         "training: {epochs: 2}\n"
     )
     result = run(load_recipe(Path("recipe.yaml")))
-    (line,) = [line for line in messages if line.startswith("The labels of")]
     kept = open_store(None).client.download_artifacts(result.run_id, "label_errors.json")
     suspects = {one["name"]: one["suggested"] for one in json.loads(Path(kept).read_text())}
+    # The message names some of them only: which ones, rounding on the processor may decide.
+    (message,) = [line for line in messages if line.startswith("The labels of")]
+    assert message.startswith(f"The labels of {len(suspects)} training images may be wrong: ")
     for path in strayed:
-        assert f"train/bees/{path.name} (ants?)" in line
         assert suspects[f"train/bees/{path.name}"] == "ants"
 
 

@@ -1,0 +1,202 @@
+"""Train transfer models on cached features of their frozen base."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from pipeline.evaluation.metrics import to_probabilities
+from pipeline.features.cached_features import (
+    CachedFeatures,
+    HeadInputs,
+    head_batches,
+    head_outputs,
+)
+from pipeline.features.extraction import AugmentedViews
+from pipeline.features.feature_maps import feature_maps
+from pipeline.features.precision_guard import processor_has_bfloat16
+from pipeline.features.splitting import ModelSplit, split_before_head, split_before_layer
+from pipeline.models import transfer
+from pipeline.stages.trainer import PixelTrainer, Trainer
+from pipeline.training.phases import Phase, fine_tuning_optimizer
+
+logger = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    from pipeline.data.splits import Split, Splits
+    from pipeline.features.folding import FeatureDtype
+    from pipeline.recipe.grammar import Recipe
+    from pipeline.training.devices import Devices
+    from pipeline.training.phases import TrainingData
+    from pipeline.training.training_config import FineTuneConfig
+
+_GIB = 2**30
+_IMAGES_PER_DISAGREEMENT = 150  # more disagreements, and more than one, are a warning
+
+
+class FeatureTrainer(PixelTrainer):
+    """Trains the head on cached features of the base, then fine-tunes the end of the base.
+
+    Fine-tuning uses cached activations too where they fit into the cache, else pixels.
+    """
+
+    def __init__(
+        self, recipe: Recipe, splits: Splits, layers: Sequence[Any], devices: Devices
+    ) -> None:
+        """Build the model.
+
+        Args:
+            recipe: what to build and how to train it.
+            splits: the images.
+            layers: of the augmentation.
+            devices: what is trained on.
+
+        Raises:
+            ModelError: if the model cannot be built.
+        """
+        super().__init__(recipe, splits, layers)
+        self._devices = devices
+        self._limit = int(recipe.runtime.cache_gb * _GIB)
+        self._split = split_before_head(self.model)
+        self._base_features = self._features_at(self._split)
+        # Of the last phase; None where that trains on pixels.
+        self._features: CachedFeatures | None = self._base_features
+
+    def phases(self) -> Iterator[Phase]:
+        """Yield the phase of the head and, if the recipe asks for it, the one of fine-tuning."""
+        training = self._recipe.training
+        self._inputs = self.head_inputs()
+        batches = _batches(self._inputs, self._recipe)
+        yield Phase(self._split.head, batches, training.epochs, self._recipe.optimizer)
+        if training.fine_tune:
+            yield self._fine_tuning(training.fine_tune)
+
+    def head_inputs(self) -> HeadInputs:
+        """Return what any head on this base is trained on.
+
+        Raises:
+            PipelineError: if the features do not fit on the disk.
+        """
+        return self._base_features.compute()
+
+    def predict(self, split: Split, name: str) -> np.ndarray:
+        if self._features is None:
+            return super().predict(split, name)
+        return to_probabilities(self._features.outputs(split, name))
+
+    def feature_maps(self, split: Split, indices: np.ndarray) -> np.ndarray:
+        classes = len(self._splits.class_names)
+        return feature_maps(self._split, split, indices, classes=classes, limit=self._limit)
+
+    def pretrained_features(self) -> Callable[[np.ndarray], np.ndarray]:
+        train = self._inputs.train
+        views = range(min(train.views, 4))
+        return lambda indices: np.mean([train.batch(indices, view)[0] for view in views], axis=0)
+
+    def feature_facts(self) -> dict[str, Any]:
+        return self._base_features.facts()
+
+    def feature_metrics(self, predicted: np.ndarray) -> dict[str, float]:
+        facts = self.feature_facts()
+        metrics = {
+            f"features/{name}": float(facts[name])
+            for name in ("relative_error", "images_per_second")
+        }
+        if self._features is None:
+            return metrics
+        disagreements = self._features.disagreements(predicted)
+        if disagreements > max(1, len(predicted) // _IMAGES_PER_DISAGREEMENT):
+            logger.warning(
+                f"{disagreements} of {len(predicted)} validation predictions differ from the "
+                f"full-precision model if features are computed in {facts['precision']}, as in "
+                "training. All metrics are those of the full-precision model. To train on exact "
+                "features, set runtime.precision: float32."
+            )
+        return {**metrics, "features/disagreements": float(disagreements)}
+
+    def _fine_tuning(self, config: FineTuneConfig) -> Phase:
+        first = transfer.layer_index(self.model, config.start)
+        added = transfer.unfreeze(self.model, first)
+        logger.info(f"Fine-tuning from layer '{config.start}' ({added:,} more parameters)")
+        optimizer = fine_tuning_optimizer(self._recipe.optimizer, config)
+        model_split = split_before_layer(self.model, first)
+        features = self._features_at(model_split)
+        needed, available = features.bytes_needed(), features.bytes_available()
+        if needed > available:
+            self._features = None
+            logger.info(
+                f"Fine-tuning runs the whole base in every epoch: cached activations at layer "
+                f"'{config.start}' would need {needed / _GIB:.1f} GiB, but only "
+                f"{available / _GIB:.1f} GiB are available. To cache them, raise runtime.cache_gb "
+                "or free disk space."
+            )
+            return Phase(self.model, self._pixels(), config.epochs, optimizer)
+        self._features = features
+        batches = _batches(features.compute(), self._recipe)
+        return Phase(model_split.head, batches, config.epochs, optimizer)
+
+    def _features_at(self, model_split: ModelSplit) -> CachedFeatures:
+        return CachedFeatures(
+            model_split,
+            self._splits,
+            self._views(),
+            precision=_feature_precision(self._recipe, self._devices),
+            limit=self._limit,
+        )
+
+    def _views(self) -> AugmentedViews:
+        entries = [entry.model_dump(mode="json") for entry in self._recipe.data.augmentation]
+        training = self._recipe.training
+        epochs = training.epochs + (training.fine_tune.epochs if training.fine_tune else 0)
+        count = min(training.views, epochs) if self._layers else 1
+        return AugmentedViews(count, self._layers, entries, self._recipe.seed)
+
+
+class HeadTrainer(Trainer):
+    """Trains the head of a transfer model alone, on features that are computed already.
+
+    Its weights, metrics and predictions for the validation images are those of `FeatureTrainer`.
+    """
+
+    def __init__(self, recipe: Recipe, splits: Splits, inputs: HeadInputs) -> None:
+        """Build the head.
+
+        Args:
+            recipe: a transfer recipe without fine-tuning.
+            splits: the images.
+            inputs: what `compute_head_inputs` returned for such a recipe.
+        """
+        self._recipe, self._inputs = recipe, inputs
+        keras.utils.set_random_seed(recipe.seed)
+        self.model = transfer.build_head(
+            recipe.model,  # type: ignore[arg-type]
+            features=inputs.train.activations[0].shape[-1],
+            classes=len(splits.class_names),
+            output=recipe.output,
+            regularization=recipe.regularization,
+        )
+
+    def phases(self) -> Iterator[Phase]:
+        recipe = self._recipe
+        batches = _batches(self._inputs, recipe)
+        yield Phase(self.model, batches, recipe.training.epochs, recipe.optimizer)
+
+    def predict(self, split: Split, name: str) -> np.ndarray:
+        """Return the probabilities of the validation images, the only ones with features."""
+        return to_probabilities(head_outputs(self.model, self._inputs.validation))
+
+
+def _batches(inputs: HeadInputs, recipe: Recipe) -> TrainingData:
+    return head_batches(
+        inputs, output=recipe.output, batch_size=recipe.data.batch_size, seed=recipe.seed
+    )
+
+
+def _feature_precision(recipe: Recipe, devices: Devices) -> FeatureDtype:
+    if recipe.runtime.precision == "auto" and not devices.on_gpu:
+        return "bfloat16" if processor_has_bfloat16() else "float32"
+    return "bfloat16" if devices.precision == "mixed_bfloat16" else "float32"

@@ -1,0 +1,128 @@
+"""The interface of trainers, and the trainer of every model that learns from pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import keras
+
+from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
+from pipeline.evaluation.metrics import predict_probabilities
+from pipeline.models.architectures import ARCHITECTURES
+from pipeline.training.phases import Phase, TrainingData
+
+if TYPE_CHECKING:
+    import numpy as np
+    import tensorflow as tf
+
+    from pipeline.data.splits import Split, Splits
+    from pipeline.recipe.grammar import Recipe
+
+_EVALUATION_BATCH_SIZE = 64
+
+
+class Trainer(Protocol):
+    """Trains a model and predicts with it.
+
+    The defaults are those of a model without a frozen base.
+    """
+
+    model: keras.Model
+    """The model, over pixels."""
+
+    def phases(self) -> Iterator[Phase]:
+        """Yield the phases of training, for `fit_phases`."""
+
+    def predict(self, split: Split, name: str) -> np.ndarray:
+        """Return the probabilities of the images of a split, float64 (n, classes).
+
+        Args:
+            split: the images.
+            name: of the split, as in the names of metrics.
+        """
+
+    def feature_maps(self, split: Split, indices: np.ndarray) -> np.ndarray | None:
+        """Return the base's last feature maps, float32 (n, rows, columns, channels)."""
+        return None
+
+    def pretrained_features(self) -> Callable[[np.ndarray], np.ndarray] | None:
+        """Return a function of indices of training images (n,) to features (n, units).
+
+        The network that computes them was not trained on the labels.
+        """
+        return None
+
+    def feature_facts(self) -> dict[str, Any]:
+        """Return the precision of the base's features, their error, and images per second."""
+        return {}
+
+    def feature_metrics(self, predicted: np.ndarray) -> dict[str, float]:
+        """Return `features/*` metrics, and warn if the features were not precise enough.
+
+        Args:
+            predicted: int (n,), the labels predicted for the validation images.
+        """
+        return {}
+
+
+class PixelTrainer(Trainer):
+    """Trains a whole model on pixels."""
+
+    def __init__(self, recipe: Recipe, splits: Splits, layers: Sequence[Any]) -> None:
+        """Build the model.
+
+        Args:
+            recipe: what to build and how to train it.
+            splits: the images.
+            layers: of the augmentation.
+
+        Raises:
+            ModelError: if the model cannot be built.
+        """
+        self._recipe, self._splits, self._layers = recipe, splits, layers
+        # Not earlier: the augmentation must not change the initial weights.
+        keras.utils.set_random_seed(recipe.seed)
+        self.model = ARCHITECTURES[recipe.model.architecture].build(
+            recipe.model,
+            image_shape=splits.image_shape,
+            classes=len(splits.class_names),
+            output=recipe.output,
+            regularization=recipe.regularization,
+        )
+
+    def phases(self) -> Iterator[Phase]:
+        recipe = self._recipe
+        yield Phase(self.model, self._pixels(), recipe.training.epochs, recipe.optimizer)
+
+    def predict(self, split: Split, name: str) -> np.ndarray:
+        return predict_probabilities(self.model, self._evaluation_batches(split))
+
+    def _pixels(self) -> TrainingData:
+        recipe, train = self._recipe, self._splits.train
+
+        def training(first_epoch: int, epochs: int) -> tf.data.Dataset:
+            return training_batches(
+                train,
+                classes=len(self._splits.class_names),
+                output=recipe.output,
+                batch_size=recipe.data.batch_size,
+                augmentation=self._layers,
+                seed=recipe.seed,
+                first_epoch=first_epoch,
+                epochs=epochs,
+            )
+
+        return TrainingData(
+            training=training,
+            validation=self._evaluation_batches(self._splits.validation),
+            steps_per_epoch=steps_per_epoch(train, recipe.data.batch_size),
+        )
+
+    def _evaluation_batches(self, split: Split) -> tf.data.Dataset:
+        return evaluation_batches(
+            split,
+            classes=len(self._splits.class_names),
+            output=self._recipe.output,
+            batch_size=_EVALUATION_BATCH_SIZE,
+        )

@@ -1,0 +1,250 @@
+"""Training on cached features of real photographs, against training on pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.data import image_folder
+from pipeline.data.splits import Splits
+from pipeline.evaluation import grad_cam
+from pipeline.features import extraction, feature_cache
+from pipeline.features.cached_features import CachedFeatures
+from pipeline.features.extraction import Features
+from pipeline.inference import classifier as classifiers
+from pipeline.inference.prediction import predict
+from pipeline.recipe.grammar import Recipe
+from pipeline.recipe.loader import load_recipe
+from pipeline.stages import feature_trainer
+from pipeline.stages.evaluate_splits import evaluate_splits
+from pipeline.stages.train_model import TrainedModel, train_model
+from pipeline.tracking.lookup import files_of, find_model
+from pipeline.tracking.mlflow_model import DATA
+from pipeline.tracking.store import open_store
+from pipeline.workflows.single_run import run
+
+RECIPE = """\
+data:
+  source: image_folder
+  path: photographs
+  image_size: [96, 96]
+  batch_size: 16
+  augmentation: [{{random_flip: {{}}}}]
+model: {{architecture: transfer, base: {base}}}
+regularization: {{initializer: zeros}}
+optimizer: {{learning_rate: 3e-3}}
+training: {{epochs: 8, views: 3}}
+"""
+
+
+@pytest.fixture(scope="module")
+def directory(
+    tmp_path_factory: pytest.TempPathFactory, photographs: Path, weights: Path
+) -> Iterator[Path]:
+    """A recipe and 84 photographs, with one cache for all tests of this file.
+
+    Features are in bfloat16 whatever the processor.
+    """
+    directory = tmp_path_factory.mktemp("features")
+    for split, count in (("train", 30), ("val", 12)):
+        for name in ("ants", "bees"):
+            target = directory / "photographs" / split / name
+            target.mkdir(parents=True)
+            for file in sorted((photographs / split / name).glob("*.jpg"))[:count]:
+                (target / file.name).write_bytes(file.read_bytes())
+    text = RECIPE.format(base=weights / "resnet18_imagenet.keras")
+    (directory / "recipe.yaml").write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(directory)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setattr(feature_trainer, "processor_has_bfloat16", lambda: True)
+        yield directory
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shared_cache(directory: Path) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIPELINE_CACHE", str(directory / "cache"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def cache(shared_cache: None) -> None:
+    """No cache of its own for each test."""
+
+
+@pytest.fixture(scope="module")
+def splits(directory: Path) -> Splits:
+    return image_folder.load(recipe_with().data)  # type: ignore[arg-type]
+
+
+def recipe_with(*overrides: str) -> Recipe:
+    return load_recipe(Path("recipe.yaml"), overrides).recipe
+
+
+def trained_with(splits: Splits, *overrides: str) -> TrainedModel:
+    recipe = recipe_with(*overrides)
+    return train_model(recipe, splits, on_epoch=lambda *_: None, show_progress=False)
+
+
+def metrics_of(trained: TrainedModel, splits: Splits, *overrides: str) -> dict[str, float]:
+    return evaluate_splits(recipe_with(*overrides), splits, trained).metrics
+
+
+def features_of(trained: TrainedModel) -> Features:
+    """Return the features of the training images, from the cache."""
+    assert isinstance(trained.trainer, feature_trainer.FeatureTrainer)
+    return trained.trainer.head_inputs().train
+
+
+@pytest.fixture(scope="module")
+def baseline(splits: Splits) -> TrainedModel:
+    """The model of the recipe as it is."""
+    return trained_with(splits)
+
+
+@pytest.fixture(scope="module")
+def unaugmented(splits: Splits) -> TrainedModel:
+    return trained_with(splits, "data.augmentation=[]", "training.epochs=1")
+
+
+def test_learns(baseline: TrainedModel, splits: Splits) -> None:
+    assert metrics_of(baseline, splits)["val_accuracy"] > 0.7
+    assert baseline.trainer.feature_facts()["precision"] == "bfloat16"
+    assert baseline.trainer.feature_facts()["images_per_second"] > 0
+
+
+def test_a_second_run_uses_the_features_of_the_first(
+    baseline: TrainedModel, splits: Splits, messages: list[str]
+) -> None:
+    second = trained_with(splits)
+    (used,) = (line for line in messages if line.startswith("Using cached features of 60 train "))
+    assert used.startswith("Using cached features of 60 train images in 3 views (")
+    assert "Using cached features of 24 val images" in messages
+    assert not any(line.startswith("Computed ") for line in messages)
+    facts = {**baseline.trainer.feature_facts(), "images_per_second": 0.0}
+    assert second.trainer.feature_facts() == facts
+    speed = "features/images_per_second"
+    assert metrics_of(second, splits) == {**metrics_of(baseline, splits), speed: 0.0}
+
+
+def test_validation_by_epoch_is_that_of_the_full_precision_model(
+    baseline: TrainedModel, splits: Splits
+) -> None:
+    best = baseline.history.rows[baseline.history.best_epoch - 1]
+    log_loss = metrics_of(baseline, splits)["val_log_loss"]
+    assert log_loss == pytest.approx(best["val_loss"], abs=1e-6)
+    images = splits.validation.images.read(np.arange(len(splits.validation)))
+    np.testing.assert_allclose(
+        baseline.trainer.predict(splits.validation, "val"),
+        baseline.model(images, training=False),
+        atol=1e-4,
+    )
+
+
+def test_the_head_can_change_without_new_features(baseline: TrainedModel, splits: Splits) -> None:
+    before = {entry.key for entry in feature_cache.list_entries()}
+    trained_with(splits, "model.hidden=[8]", "regularization.dropout=0.5", "training.epochs=4")
+    assert {entry.key for entry in feature_cache.list_entries()} == before
+
+
+def test_features_that_do_not_fit_in_memory_are_read_from_files(
+    baseline: TrainedModel, splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extraction, "_MAX_BYTES_IN_MEMORY", 0)
+    assert trained_with(splits).history == baseline.history
+
+
+def test_there_is_one_view_without_augmentation(
+    unaugmented: TrainedModel, messages: list[str]
+) -> None:
+    assert features_of(unaugmented).views == 1
+    assert "Using cached features of 60 train images" in messages
+
+
+def test_mixed_labels_are_cached_with_the_features(splits: Splits) -> None:
+    changes = ("data.augmentation=[{mix_up: {alpha: 1.0}}]", "training.views=1")
+    trained = trained_with(splits, *changes)
+    labels = features_of(trained).labels
+    assert ((labels > 0.1) & (labels < 0.9)).mean() > 0.2
+    assert metrics_of(trained, splits, *changes)["val_accuracy"] > 0.6
+
+
+def test_one_sigmoid_unit_learns_on_features_too(splits: Splits) -> None:
+    loss = "training.loss=binary_cross_entropy"
+    metrics = metrics_of(trained_with(splits, loss), splits, loss)
+    assert metrics["val_accuracy"] > 0.7
+    assert metrics["features/disagreements"] <= 2
+
+
+def test_fine_tuning_on_cached_activations_has_the_metrics_of_the_logged_model(
+    directory: Path, messages: list[str]
+) -> None:
+    fine_tune = "training.fine_tune={from: 6, epochs: 2, learning_rate: 1e-4}"
+    result = run(load_recipe(Path("recipe.yaml"), (fine_tune,)))
+    assert "Fine-tuning from layer '6' (2,359,296 more parameters)" in messages
+    assert not any(line.startswith("Fine-tuning runs ") for line in messages)
+    assert result.epochs == 10
+    assert result.metrics["val_accuracy"] > 0.7
+    assert result.metrics["features/disagreements"] <= 2
+    store = open_store(result.tracking_uri)
+    with files_of(store, find_model(store, result.run_id)) as folder:
+        classifier = classifiers.load_classifier(folder / DATA)
+    files = sorted(Path("photographs/val").rglob("*.jpg"))
+    answers = list(predict(classifier, files, classifier.interface.read))
+    labels = [classifier.interface.class_names.index(path.parent.name) for path in files]
+    probabilities = np.array([answer.probabilities for answer in answers])
+    log_loss = -np.mean(np.log(probabilities[range(len(files)), labels]))
+    assert np.mean(probabilities.argmax(axis=1) == labels) == result.metrics["val_accuracy"]
+    assert log_loss == pytest.approx(result.metrics["val_log_loss"], abs=1e-4)
+
+
+def test_fine_tuning_uses_pixels_if_activations_do_not_fit_in_the_cache(
+    baseline: TrainedModel, splits: Splits, messages: list[str]
+) -> None:
+    changes = (
+        "training.epochs=4",
+        "training.fine_tune={from: 9, epochs: 1, learning_rate: 1e-4}",
+        "runtime.cache_gb=0.001",
+    )
+    trained = trained_with(splits, *changes)
+    assert (
+        "Fine-tuning runs the whole base in every epoch: cached activations at layer '9' would "
+        "need 0.0 GiB, but only 0.0 GiB are available. To cache them, raise runtime.cache_gb or "
+        "free disk space."
+    ) in messages
+    assert trained.history.phases == (0, 4)
+    best = trained.history.rows[trained.history.best_epoch - 1]
+    metrics = metrics_of(trained, splits, *changes)
+    assert metrics["val_log_loss"] == pytest.approx(best["val_loss"], abs=1e-4)
+    assert "features/disagreements" not in metrics
+
+
+def test_disagreements_with_the_full_precision_model_are_a_warning(
+    baseline: TrainedModel, splits: Splits, messages: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disagreements(self: Any, labels: Any) -> int:
+        return 2
+
+    monkeypatch.setattr(CachedFeatures, "disagreements", disagreements)
+    assert metrics_of(baseline, splits)["features/disagreements"] == 2
+    assert messages == [
+        "WARNING: 2 of 24 validation predictions differ from the full-precision model if features "
+        "are computed in bfloat16, as in training. All metrics are those of the full-precision "
+        "model. To train on exact features, set runtime.precision: float32."
+    ]
+
+
+def test_feature_maps_are_those_of_the_full_precision_base(
+    unaugmented: TrainedModel, splits: Splits
+) -> None:
+    parts = grad_cam.parts_of(unaugmented.model)
+    assert parts is not None
+    indices = np.array([3, 1])
+    maps = unaugmented.trainer.feature_maps(splits.validation, indices)
+    images = splits.validation.images.read(indices)
+    np.testing.assert_allclose(maps, parts.features(images), rtol=1e-3, atol=1e-3)
