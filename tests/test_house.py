@@ -26,6 +26,7 @@ FOUNDATIONS = {
     "secrets",
     "console",
     "keras_files",
+    "metric_direction",
 }
 ARROWS: dict[str, set[str]] = {
     "cli": {

@@ -1,4 +1,4 @@
-"""Progress for people: a live line in a terminal, one plain line an epoch elsewhere."""
+"""The progress of a training: a live line in a terminal, else one plain line per epoch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.training.callbacks import BestEpoch, EpochMetrics
 
 
 class ProgressDisplay(keras.callbacks.Callback):
-    """Show the epoch, the time left, the losses and the best so far, on standard error."""
+    """Show the epoch, the metrics, the best epoch and the time left, on standard error."""
 
     def __init__(self, best: BestEpoch, *, first_epoch: int, last_epoch: int) -> None:
         super().__init__()
@@ -50,32 +50,33 @@ class ProgressDisplay(keras.callbacks.Callback):
         if self._bar:
             values = logs or {}
             note = f"loss {values.get('loss', 0):.4f}  accuracy {values.get('accuracy', 0):.4f}"
-            self._bar.update(self._task, completed=batch + 1, note=f"{note}  {self._best_so_far()}")
+            self._bar.update(self._task, completed=batch + 1, note=f"{note}  {self._best_epoch()}")
 
     def on_epoch_end(self, epoch: int, logs: EpochMetrics | None = None) -> None:
-        done = epoch + 1 - self._first
-        left = (time.monotonic() - self._started) / done * (self._last - epoch - 1)
+        completed = epoch + 1 - self._first
+        left = (time.monotonic() - self._started) / completed * (self._last - epoch - 1)
         values = logs or {}
         names = ("loss", "accuracy", "val_loss", "val_accuracy")
-        shown = "  ".join(f"{name} {values[name]:.4f}" for name in names if name in values)
-        line = f"epoch {epoch + 1}/{self._last}  {shown}  {self._best_so_far()}  {_span(left)} left"
+        metrics = "  ".join(f"{name} {values[name]:.4f}" for name in names if name in values)
+        number = f"epoch {epoch + 1}/{self._last}"
+        line = f"{number}  {metrics}  {self._best_epoch()}  {_duration(left)} left"
         if self._bar:
             self._bar.console.print(line, highlight=False)
         else:
             print(line, file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Take the live line away, however the training ended."""
+        """Remove the live line. Call it however the training ended."""
         if self._bar:
             self._bar.stop()
             self._bar = None
 
-    def _best_so_far(self) -> str:
+    def _best_epoch(self) -> str:
         best = self._best
         return f"best {best.monitor} {best.value:.4f} (epoch {best.epoch})" if best.epoch else ""
 
 
-def _span(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
