@@ -21,6 +21,8 @@ def quiet_imports() -> Iterator[None]:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    # TensorFlow would take all memory of a GPU at once. Child processes inherit this setting.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     was_loaded = "tensorflow" in sys.modules
     with exit_on_signal(), suppress_native_stderr():
         yield

@@ -27,6 +27,7 @@ FOUNDATIONS = {
     "console",
     "keras_files",
     "html_table",
+    "metric_direction",
 }
 ARROWS: dict[str, set[str]] = {
     "api": {"workflows", "recipe", "tracking", "inference"},

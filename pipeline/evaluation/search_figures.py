@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -12,11 +12,11 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
 
+from pipeline.metric_direction import Direction
+
 _TRIAL, _BEST, _PRUNED = "#4477aa", "#ee6677", "#bbbbbb"
 _FEWEST = 8  # trials, below which importance is noise
 _SEED = 0
-
-Direction = Literal["max", "min"]
 
 
 def best_so_far(

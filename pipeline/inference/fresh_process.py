@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from pipeline.errors import ModelError
 from pipeline.inference import classifier as classifiers
@@ -74,6 +75,7 @@ class FreshProcess:
 
 def main() -> None:
     """Answer the one question that comes on standard input."""
+    tf.config.set_visible_devices([], "GPU")  # the memory of the GPUs is for the run
     out = sys.stdout
     sys.stdout = sys.stderr  # what Keras prints is no answer
     line = sys.stdin.readline()

@@ -1,4 +1,4 @@
-"""What happens between the epochs."""
+"""Keras callbacks: the best epoch, divergence, signals, and state that outlives an interruption."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import keras
 import numpy as np
 
 from pipeline.errors import DivergedError
+from pipeline.metric_direction import is_better, metric_direction
 from pipeline.training import model_state
 
 EpochMetrics = dict[str, float]
 
-# What Keras's callbacks count, each of those that has it. They forget it when a fit begins.
-_COUNTERS = (
+# The attributes in which Keras's callbacks keep their state. `on_train_begin` resets them.
+_STATE_ATTRIBUTES = (
     "best",
     "best_epoch",
     "cooldown_counter",
@@ -29,8 +30,8 @@ _COUNTERS = (
 class BestEpoch(keras.callbacks.Callback):
     """Keep the weights of the epoch with the best value of a monitored metric.
 
-    It may be given to the `fit` of one model after another that share weights, if `follow` comes
-    before each; the best epoch of all of them is kept.
+    One instance serves the phases of a training, whose models share weights: call `track` before
+    each phase, and it keeps the best epoch of all of them.
     """
 
     def __init__(self, monitor: str) -> None:
@@ -39,15 +40,16 @@ class BestEpoch(keras.callbacks.Callback):
         self.value = math.nan
         self.epoch = 0
         self.weights: Sequence[np.ndarray] = ()
+        self._direction = metric_direction(monitor)
         self._variables: Sequence[Any] = ()
 
-    def follow(self, model: keras.Model) -> None:
-        """Keep the weights of another model from now on; it has the best ones at this time."""
+    def track(self, model: keras.Model) -> None:
+        """Keep the weights of this model from now on. It has the best weights so far."""
         self._variables = model_state.weights(model)
         self.weights = model_state.values(self._variables)
 
-    def recall(self, epoch: int, value: float, weights: Sequence[np.ndarray]) -> None:
-        """Take over what was the best so far before an interruption."""
+    def load(self, epoch: int, value: float, weights: Sequence[np.ndarray]) -> None:
+        """Set the best epoch to the one of a checkpoint."""
         self.epoch, self.value, self.weights = epoch, value, weights
 
     def on_epoch_end(self, epoch: int, logs: EpochMetrics | None = None) -> None:
@@ -57,20 +59,20 @@ class BestEpoch(keras.callbacks.Callback):
                 f"{self.monitor} became {value} in epoch {epoch + 1}, although the training loss "
                 "did not. Lower optimizer.learning_rate, or set optimizer.global_clipnorm: 1.0."
             )
-        if not self.epoch or self._is_better(value):
+        if not self.epoch or is_better(value, self.value, self._direction):
             self.value, self.epoch = float(value), epoch + 1
             self.weights = model_state.values(self._variables)
 
-    def restore(self) -> None:
-        """Give the weights of the best epoch back to the model."""
+    def restore_weights(self) -> None:
+        """Set the weights of the model to those of the best epoch."""
         model_state.assign(self._variables, self.weights)
-
-    def _is_better(self, value: float) -> bool:
-        return value > self.value if self.monitor.endswith("accuracy") else value < self.value
 
 
 class StopOnNaN(keras.callbacks.Callback):
-    """End the training with an error when the loss is no longer a number."""
+    """End the training with an error when the loss is NaN or infinite.
+
+    Keras's TerminateOnNaN stops without an error.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,7 +93,7 @@ class StopOnNaN(keras.callbacks.Callback):
 
 
 class OnEpochEnd(keras.callbacks.Callback):
-    """Hand each epoch to a function of (epoch, metrics, seconds), epochs counted from 1."""
+    """Call a function with (epoch, metrics, seconds) after each epoch, counted from 1."""
 
     def __init__(self, function: Callable[[int, EpochMetrics, float], None]) -> None:
         super().__init__()
@@ -108,14 +110,14 @@ class OnEpochEnd(keras.callbacks.Callback):
 
 
 class StopOnSignal(keras.callbacks.Callback):
-    """End the training after the step in which it was asked for."""
+    """Raise KeyboardInterrupt after the step during which a signal arrived."""
 
-    def __init__(self, is_asked_for: Callable[[], bool]) -> None:
+    def __init__(self, is_signalled: Callable[[], bool]) -> None:
         super().__init__()
-        self._is_asked_for = is_asked_for
+        self._is_signalled = is_signalled
 
     def on_train_batch_end(self, batch: int, logs: EpochMetrics | None = None) -> None:
-        if self._is_asked_for():
+        if self._is_signalled():
             raise KeyboardInterrupt
 
     def on_test_batch_end(self, batch: int, logs: EpochMetrics | None = None) -> None:
@@ -126,22 +128,22 @@ class StopOnSignal(keras.callbacks.Callback):
 
 
 class RestoreState(keras.callbacks.Callback):
-    """Give callbacks their counters back when a training that was interrupted goes on.
+    """Restore the state of Keras's callbacks when an interrupted training resumes.
 
-    It comes after them: they forget their counters when a fit begins.
+    It must come after them, because their `on_train_begin` resets it.
     """
 
     def __init__(
-        self, callbacks: Sequence[keras.callbacks.Callback], counters: Sequence[dict[str, Any]]
+        self, callbacks: Sequence[keras.callbacks.Callback], states: Sequence[dict[str, Any]]
     ) -> None:
         super().__init__()
-        self._callbacks, self._counters = callbacks, counters
+        self._callbacks, self._states = callbacks, states
 
     def on_train_begin(self, logs: EpochMetrics | None = None) -> None:
-        for callback, counters in zip(self._callbacks, self._counters, strict=True):
-            vars(callback).update(counters)
+        for callback, state in zip(self._callbacks, self._states, strict=True):
+            vars(callback).update(state)
 
 
 def callback_state(callback: keras.callbacks.Callback) -> dict[str, Any]:
-    """Return what a callback of Keras counts, as JSON can hold it."""
-    return {name: value for name, value in vars(callback).items() if name in _COUNTERS}
+    """Return the state of one of Keras's callbacks as JSON can represent it."""
+    return {name: value for name, value in vars(callback).items() if name in _STATE_ATTRIBUTES}

@@ -1,7 +1,7 @@
-"""Training as it was after an epoch, kept on disk so that it can go on from there.
+"""Checkpoints: the state of a training after an epoch, from which it can resume.
 
-A checkpoint is one .npz file that appears whole or not at all, with its SHA-256 in its name; the
-one before it stays until the next one is there.
+A checkpoint is one .npz file with its SHA-256 in its name. It is written atomically, and the one
+before it is kept in case it is corrupt.
 """
 
 from __future__ import annotations
@@ -23,26 +23,25 @@ from pipeline.atomic_files import atomic_write
 
 logger = logging.getLogger(__name__)
 
-
-_SHARE = 0.02  # of the time of training may go into writing checkpoints
-_KEPT = 2
+_MAX_TIME_FRACTION = 0.02  # of the training that may be spent on writing checkpoints
+_MAX_FILES = 2
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Training as it was after an epoch.
+    """The state of a training after an epoch.
 
     Attributes:
         rows: the metrics of each epoch so far.
-        seconds: the time of each epoch so far.
+        seconds: the duration of each epoch so far.
         phases: the number of epochs before each phase so far.
-        is_phase_over: whether the last of these phases ended with this epoch.
+        is_phase_over: whether this epoch was the last of its phase.
         best_epoch: the best epoch so far, counted from 1.
-        best_value: what it was best at.
-        callbacks: the counters of Keras's callbacks, in their order.
-        model: the values of what changes in the model of that phase.
+        best_value: the monitored metric of that epoch.
+        callbacks: the state of Keras's callbacks, in their order.
+        model: the values of the variables that training changes in the model of the phase.
         optimizer: the values of the optimizer's variables.
-        best: the weights of the best epoch, of what changes in the model of that phase.
+        best: the weights of the best epoch that training changes in the model of the phase.
     """
 
     rows: Sequence[dict[str, float]]
@@ -61,35 +60,35 @@ _ARRAYS = ("model", "optimizer", "best")
 
 
 class Checkpoints:
-    """The checkpoints of a run, in a folder of their own.
+    """The checkpoints of a run, in a directory of their own.
 
-    Writing never takes more than a small share of the time: where epochs are shorter than that, the
-    newest checkpoint waits in memory for the next one that is due, or for `flush`.
+    Writing takes at most 2 % of the time: where epochs are too short for that, the latest
+    checkpoint stays in memory until the next write is due, or until `flush`.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._waiting: Checkpoint | None = None
-        self._lock = threading.Lock()  # `flush` may come from another thread
-        self._next = 0.0
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._pending: Checkpoint | None = None
+        self._lock = threading.Lock()  # another thread may call `flush`
+        self._next_write = 0.0
         self._is_failing = False
 
-    def keep(self, checkpoint: Checkpoint, *, now: bool) -> bool:
-        """Keep a checkpoint, on disk if that is due or asked for.
+    def save(self, checkpoint: Checkpoint, *, now: bool) -> bool:
+        """Save a checkpoint: on disk if a write is due or `now` is set, else in memory.
 
         Returns:
-            Whether nothing waits in memory: it is on disk, or the disk does not take it.
+            Whether none is pending in memory: it is on disk, or the disk does not accept it.
         """
-        self._waiting = checkpoint
-        if now or time.monotonic() >= self._next:
+        self._pending = checkpoint
+        if now or time.monotonic() >= self._next_write:
             self.flush()
             return True
         return False
 
     def flush(self) -> None:
-        """Write what waits in memory. A disk that does not take it does not end the training."""
+        """Write the pending checkpoint. If the disk does not accept it, log a warning."""
         with self._lock:
-            checkpoint, self._waiting = self._waiting, None
+            checkpoint, self._pending = self._pending, None
             if not checkpoint:
                 return
             started = time.monotonic()
@@ -98,52 +97,52 @@ class Checkpoints:
             except OSError as error:
                 if not self._is_failing:
                     logger.warning(
-                        f"no checkpoint can be written to {self.folder}: "
-                        f"{error.strerror or error}. Training goes on; if it is interrupted, it "
-                        "goes on from the one before."
+                        f"A checkpoint could not be written to {self.directory}: "
+                        f"{error.strerror or error}. Training continues; if it is interrupted, it "
+                        "can resume from the previous checkpoint."
                     )
                 self._is_failing = True
             else:
                 self._is_failing = False
             now = time.monotonic()
-            self._next = now + (now - started) / _SHARE
+            self._next_write = now + (now - started) / _MAX_TIME_FRACTION
 
-    def newest(self) -> Checkpoint | None:
-        """Return the newest checkpoint that is whole, None where there is none."""
+    def latest(self) -> Checkpoint | None:
+        """Return the latest checkpoint that is not corrupt, None if there is none."""
         for path in self._files():
             content = path.read_bytes()
             if hashlib.sha256(content).hexdigest() == path.name.split(".")[1]:
                 return _from_bytes(content)
-            logger.warning(f"the checkpoint {path} is damaged and not used; the one before it is.")
+            logger.warning(f"The checkpoint {path} is corrupt. Falling back to the previous one.")
         return None
 
     def last_epoch(self) -> int:
-        """Return the number of the newest checkpoint's epoch, 0 where there is none."""
+        """Return the epoch of the latest checkpoint on disk, 0 if there is none."""
         return max((int(path.name.split(".")[0][6:]) for path in self._files()), default=0)
 
     def _write(self, checkpoint: Checkpoint) -> None:
         content = _to_bytes(checkpoint)
         digest = hashlib.sha256(content).hexdigest()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"epoch-{len(checkpoint.rows):06}.{digest}.npz"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        path = self.directory / f"epoch-{len(checkpoint.rows):06}.{digest}.npz"
         atomic_write(path, content)
-        for old in self._files()[_KEPT:]:
+        for old in self._files()[_MAX_FILES:]:
             old.unlink(missing_ok=True)
 
     def _files(self) -> list[Path]:
-        """Return the checkpoints on disk, the newest first."""
-        return sorted(self.folder.glob("epoch-*.npz"), reverse=True)
+        """Return the checkpoints on disk, the latest first."""
+        return sorted(self.directory.glob("epoch-*.npz"), reverse=True)
 
 
 def _to_bytes(checkpoint: Checkpoint) -> memoryview:
-    rest = {key: value for key, value in vars(checkpoint).items() if key not in _ARRAYS}
+    metadata = {key: value for key, value in vars(checkpoint).items() if key not in _ARRAYS}
     arrays = {
         f"{name}.{i}": array
         for name in _ARRAYS
         for i, array in enumerate(getattr(checkpoint, name))
     }
     file = io.BytesIO()
-    np.savez(file, **{"rest": np.array(json.dumps(rest)), **arrays})
+    np.savez(file, **{"metadata": np.array(json.dumps(metadata)), **arrays})
     return file.getbuffer()
 
 
@@ -152,4 +151,4 @@ def _from_bytes(content: bytes) -> Checkpoint:
         arrays: dict[str, Any] = {name: [] for name in _ARRAYS}
         for key in file.files[1:]:
             arrays[key.partition(".")[0]].append(file[key])
-        return Checkpoint(**json.loads(str(file["rest"])), **arrays)
+        return Checkpoint(**json.loads(str(file["metadata"])), **arrays)

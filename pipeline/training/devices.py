@@ -1,8 +1,9 @@
-"""Which devices a run uses, and in which precision."""
+"""The devices that a run uses, and their precision."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,28 +16,31 @@ from pipeline.training.training_config import DtypePolicy, RuntimeConfig
 
 @dataclass(frozen=True)
 class Devices:
-    """What a model is built and trained on.
+    """The devices that a model is trained on.
 
     Attributes:
         names: such as `CPU:0`.
         precision: the Keras dtype policy.
-        strategy: a tf.distribute strategy where there are several devices.
-        on_gpu: whether they are GPUs.
-        description: one line for people.
+        strategy: divides batches among several devices; None for a single one.
+        on_gpu: whether the devices are GPUs.
+        description: one sentence for the log.
     """
 
     names: tuple[str, ...]
     precision: DtypePolicy
-    strategy: Any
+    strategy: tf.distribute.Strategy | None
     on_gpu: bool
     description: str
 
     @contextlib.contextmanager
-    def scope(self) -> Any:
-        """Build models in here."""
+    def scope(self) -> Iterator[None]:
+        """Set the dtype policy of the models that are built in this context."""
+        previous = keras.config.dtype_policy()
         keras.config.set_dtype_policy(self.precision)
-        with self.strategy.scope() if self.strategy else contextlib.nullcontext():
+        try:
             yield
+        finally:
+            keras.config.set_dtype_policy(previous)
 
 
 def find_devices(runtime: RuntimeConfig) -> Devices:
@@ -54,27 +58,30 @@ def find_devices(runtime: RuntimeConfig) -> Devices:
         names = tuple(dict.fromkeys(name.upper() for name in runtime.devices))
         _check_available(names, len(gpus))
     on_gpu = names[0].startswith("GPU")
-    used = [gpus[int(name[4:])] for name in names if on_gpu]
-    with contextlib.suppress(RuntimeError):  # too late once a run has used the GPU: it is set then
-        for gpu in gpus:
-            tf.config.experimental.set_memory_growth(gpu, True)
-        tf.config.set_visible_devices(used, "GPU")
+    used_gpus = [gpus[int(name[4:])] for name in names if on_gpu]
+    with contextlib.suppress(RuntimeError):  # an earlier run in this process used the GPUs
+        tf.config.set_visible_devices(used_gpus, "GPU")
     _split_cpu(names)
-    precision, why = _precision(runtime, used)
-    found = ", ".join(str(_details(gpu).get("device_name", gpu.name)) for gpu in gpus)
-    several = f", each batch divided by {len(names)}" if len(names) > 1 else ""
+    precision, reason = _precision(runtime, used_gpus)
+    gpu_names = ", ".join(str(_details(gpu).get("device_name", gpu.name)) for gpu in gpus)
+    division = f", each batch divided by {len(names)}" if len(names) > 1 else ""
     return Devices(
         names=names,
         precision=precision,
-        # Once others are hidden, TensorFlow counts the devices in use from 0.
-        strategy=tf.distribute.MirroredStrategy([f"/{names[0][:3]}:{i}" for i in range(len(names))])
-        if len(names) > 1
-        else None,
+        strategy=_strategy(names),
         on_gpu=on_gpu,
         description=(
-            f"Found {found or 'no GPU'}. Using {', '.join(names)}{several}, in {precision}{why}."
+            f"Found {gpu_names or 'no GPU'}. "
+            f"Using {', '.join(names)}{division}, in {precision}{reason}."
         ),
     )
+
+
+def _strategy(names: tuple[str, ...]) -> tf.distribute.Strategy | None:
+    if len(names) == 1:
+        return None
+    # TensorFlow numbers the visible devices from 0.
+    return tf.distribute.MirroredStrategy([f"/{name[:3]}:{i}" for i, name in enumerate(names)])
 
 
 def _check_available(names: tuple[str, ...], gpu_count: int) -> None:
@@ -84,13 +91,13 @@ def _check_available(names: tuple[str, ...], gpu_count: int) -> None:
         available = ", ".join(f"gpu:{i}" for i in range(gpu_count)) or "no GPU"
         raise TrainingError(
             "runtime.devices: expected devices of one kind that this machine has "
-            f"({available}, and the CPU in as many parts as you like). "
+            f"({available}, or any number of parts of the CPU such as cpu:0 and cpu:1). "
             f"Received: {', '.join(names).lower()}."
         )
 
 
 def _split_cpu(names: tuple[str, ...]) -> None:
-    """Divide the CPU into logical devices where more than one is asked for."""
+    """Divide the CPU into logical devices if the names ask for more than one."""
     count = max((int(name[4:]) for name in names if name.startswith("CPU")), default=0) + 1
     if count == 1:
         return
@@ -102,14 +109,15 @@ def _split_cpu(names: tuple[str, ...]) -> None:
     except RuntimeError:
         if len(tf.config.list_logical_devices("CPU")) < count:
             raise TrainingError(
-                "runtime.devices: the CPU can only be divided before its first use in a process."
+                "runtime.devices: TensorFlow can divide the CPU only before its first use in a "
+                "process. Start another process for this recipe."
             ) from None
 
 
 def _precision(runtime: RuntimeConfig, gpus: list[Any]) -> tuple[DtypePolicy, str]:
     if runtime.precision != "auto":
-        return runtime.precision, " as the recipe says"
-    # Tensor cores: bfloat16 from compute capability 8.0 on, float16 from 7.0 on.
+        return runtime.precision, " as set in the recipe"
+    # Tensor cores support bfloat16 from compute capability 8.0 and float16 from 7.0.
     capability = min((_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus), default=())
     if capability >= (8, 0):
         return "mixed_bfloat16", ""

@@ -1,4 +1,4 @@
-"""Losses, and the metrics that are followed while a model trains."""
+"""Losses, and the metrics of each epoch."""
 
 from __future__ import annotations
 

@@ -10,13 +10,13 @@ import numpy as np
 
 
 def variables(model: keras.Model) -> list[Any]:
-    """Return what changes in a model: weights, statistics and the states of random generators."""
-    return [variable for layer in _learning(model) for variable in layer.variables]
+    """Return the variables that training changes: weights, statistics and random states."""
+    return [variable for layer in _trainable_layers(model) for variable in layer.variables]
 
 
 def weights(model: keras.Model) -> list[Any]:
-    """Return what changes in a model and determines what it predicts."""
-    return [weight for layer in _learning(model) for weight in layer.weights]
+    """Return the variables that training changes and predictions depend on."""
+    return [weight for layer in _trainable_layers(model) for weight in layer.weights]
 
 
 def values(of: Sequence[Any]) -> list[np.ndarray]:
@@ -25,15 +25,15 @@ def values(of: Sequence[Any]) -> list[np.ndarray]:
 
 
 def assign(to: Sequence[Any], values: Sequence[np.ndarray]) -> None:
-    """Give variables the values that `values` returned of them."""
+    """Set variables to the values that `values` returned for them."""
     for variable, value in zip(to, values, strict=True):
         variable.assign(value)
 
 
-def _learning(model: keras.Model) -> Iterator[keras.Layer]:
-    """Yield the layers that are not frozen, also those of networks inside the model."""
+def _trainable_layers(model: keras.Model) -> Iterator[keras.Layer]:
+    """Yield the layers that are not frozen, including those of nested models."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            yield from _learning(layer)
+            yield from _trainable_layers(layer)
         elif layer.trainable:
             yield layer

@@ -1,4 +1,4 @@
-"""Training from first to last, in one phase or several."""
+"""Train a model with Keras's `fit`, in one phase or several."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from pipeline.metric_direction import metric_direction
 from pipeline.shutdown import deferred_signals
 from pipeline.training import model_state, optimizers, schedules
 from pipeline.training.callbacks import (
@@ -19,6 +20,7 @@ from pipeline.training.callbacks import (
     callback_state,
 )
 from pipeline.training.checkpoints import Checkpoint, Checkpoints
+from pipeline.training.data_parallel import DataParallel
 from pipeline.training.losses import loss_function, running_metrics
 from pipeline.training.optimizers import OptimizerConfig
 from pipeline.training.progress_display import ProgressDisplay
@@ -30,19 +32,19 @@ if TYPE_CHECKING:
     from pipeline.training.callbacks import EpochMetrics
     from pipeline.training.devices import Devices
 
-# With this many steps in one call of the compiled function, its overhead no longer shows.
-_MOST_STEPS_A_CALL = 32
+# With this many steps per call of the compiled function, its overhead is negligible.
+_MAX_STEPS_PER_EXECUTION = 32
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The data as a model is fitted to it.
+    """The data that a model is fitted to.
 
     Attributes:
-        training: function of (first epoch, end epoch) that returns the batches of those epochs on
-            end, as `pipeline.data.batches.training_batches` does.
+        training: a function of (first epoch, end epoch) that returns the batches of these epochs,
+            one epoch after another, as `pipeline.data.batches.training_batches` does.
         validation: the batches of one pass over the validation images.
-        steps_per_epoch: training batches in an epoch.
+        steps_per_epoch: the number of training batches in an epoch.
     """
 
     training: Callable[[int, int], tf.data.Dataset]
@@ -52,13 +54,13 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training.
+    """A part of the training with a model and an optimizer of its own.
 
     Attributes:
-        model: an uncompiled model over probabilities.
-        batches: what it is fitted to.
-        epochs: the most passes over the training data.
-        optimizer: the section of the recipe, for a fresh optimizer.
+        model: a functional model that returns probabilities.
+        batches: the data that it is fitted to.
+        epochs: the maximal number of passes over the training data.
+        optimizer: the configuration of a new optimizer.
     """
 
     model: keras.Model
@@ -69,11 +71,11 @@ class Phase:
 
 @dataclass(frozen=True)
 class History:
-    """What happened in each epoch.
+    """The metrics of a training.
 
     Attributes:
-        rows: `loss`, `accuracy`, `val_loss`, `val_accuracy` and so on by epoch.
-        best_epoch: the epoch, counted from 1, whose weights the model has now.
+        rows: `loss`, `accuracy`, `val_loss`, `val_accuracy` and so on of each epoch.
+        best_epoch: the epoch, counted from 1, whose weights the model has at the end.
         phases: the number of epochs before each phase.
     """
 
@@ -92,67 +94,67 @@ def fit_phases(
     checkpoints: Checkpoints | None = None,
     show_progress: bool = True,
 ) -> History:
-    """Train in one phase after another, and leave the weights of the best epoch of all of them.
+    """Train in one phase after another; the model ends with the weights of the best epoch of all.
 
-    A training that was interrupted goes on from its newest checkpoint and ends as if it had not
-    been, to the last bit on a CPU, if the phases are the same: all that is random is a function of
-    the seed and the epoch, or has its state in the model.
+    An interrupted training resumes from its latest checkpoint if the phases are the same. On a CPU
+    its result is then bit-identical to that of an uninterrupted one: everything random is a
+    function of the seed and the epoch, or has its state in the model.
 
     Args:
-        phases: the models of later phases share weights with the first one's; each phase is asked
-            for when the one before has ended and its best weights are back in place, or, where that
-            was before the checkpoint, are about to be replaced by those of a later phase.
-        training: the section of the recipe.
-        label_smoothing: share of a label given to all classes.
-        devices: what is trained on.
-        on_epoch: is called with each epoch's number, from 1, its metrics and its seconds, once its
-            checkpoint is kept; also for the epochs before the one that training goes on from.
-        checkpoints: where to go on from, and what to keep.
+        phases: models that share weights. Each phase is requested when the one before has ended
+            and its best weights are restored, or, if it ended before the checkpoint, when its
+            weights are about to be replaced by those of a later phase.
+        training: the `training` section of the recipe.
+        label_smoothing: the fraction of a label that is spread over all classes.
+        devices: the devices to train on.
+        on_epoch: called with the number of each epoch, from 1, its metrics and its seconds, once
+            its checkpoint is saved. When a training resumes, also called for the epochs before.
+        checkpoints: where to resume from, and where to save.
         show_progress: whether to show each epoch on standard error.
 
     Raises:
-        TrainingError: if the loss is no longer a number.
+        DivergedError: if the loss becomes NaN or infinite.
     """
-    before = checkpoints.newest() if checkpoints else None
+    checkpoint = checkpoints.latest() if checkpoints else None
     best = BestEpoch(training.monitor)
-    course = _EpochLog(best, checkpoints, on_epoch)
-    if before:
-        course.recall(before)
+    log = _EpochLog(best, checkpoints, on_epoch)
+    if checkpoint:
+        log.load(checkpoint)
     for number, phase in enumerate(phases):
-        if before and number < len(before.phases) - 1:
+        if checkpoint and number < len(checkpoint.phases) - 1:
             continue
-        resumed = before if before and number == len(before.phases) - 1 else None
-        best.follow(phase.model)
+        resumed = checkpoint if checkpoint and number == len(checkpoint.phases) - 1 else None
+        best.track(phase.model)
         if resumed:
             model_state.assign(model_state.variables(phase.model), resumed.model)
-            best.recall(resumed.best_epoch, resumed.best_value, resumed.best)
+            best.load(resumed.best_epoch, resumed.best_value, resumed.best)
         else:
-            course.starts.append(len(course.rows))
-        _compile(phase, training, label_smoothing, devices)
-        callbacks = _callbacks(phase.optimizer, training)
+            log.starts.append(len(log.rows))
         if not (resumed and resumed.is_phase_over):
-            _fit(phase, course, callbacks, resumed, show_progress=show_progress)
-        best.restore()
-    return History(tuple(course.rows), best.epoch, tuple(course.starts))
+            model = _compiled_model(phase, training, label_smoothing, devices)
+            callbacks = _keras_callbacks(phase.optimizer, training)
+            _fit(model, phase, log, callbacks, resumed, show_progress=show_progress)
+        best.restore_weights()
+    return History(tuple(log.rows), best.epoch, tuple(log.starts))
 
 
 def fine_tuning_optimizer(optimizer: OptimizerConfig, fine_tune: FineTuneConfig) -> OptimizerConfig:
-    """Return the optimizer of the fine-tuning phase: the same kind, at a slow constant rate."""
+    """Return the optimizer of the fine-tuning phase: the same, with a low constant rate."""
     changes = {"learning_rate": fine_tune.learning_rate, "schedule": None}
     return optimizer.model_copy(update=changes)
 
 
 def steps_per_execution(steps_per_epoch: int) -> int:
-    """Return how many training steps one call of the compiled function makes.
+    """Return the number of training steps per call of the compiled function.
 
-    It divides the epoch, because Keras runs the last call of an epoch in full.
+    It is a divisor of `steps_per_epoch`, because Keras never shortens the last call of an epoch.
     """
-    limit = min(_MOST_STEPS_A_CALL, steps_per_epoch)
+    limit = min(_MAX_STEPS_PER_EXECUTION, steps_per_epoch)
     return next(count for count in range(limit, 0, -1) if steps_per_epoch % count == 0)
 
 
 class _EpochLog:
-    """The epochs so far; tells of each once it is kept."""
+    """The epochs so far. Each is reported to `on_epoch` once its checkpoint is saved."""
 
     def __init__(
         self,
@@ -164,30 +166,30 @@ class _EpochLog:
         self.rows: list[EpochMetrics] = []
         self.starts: list[int] = []
         self._seconds: list[float] = []
-        self._told = 0
+        self._reported = 0
         self._checkpoints = checkpoints
         self._on_epoch = on_epoch
 
-    def recall(self, checkpoint: Checkpoint) -> None:
-        """Take over the epochs before an interruption."""
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Start with the epochs of a checkpoint."""
         self.rows = list(checkpoint.rows)
         self.starts = list(checkpoint.phases)
         self._seconds = list(checkpoint.seconds)
-        self.tell()
+        self.report()
 
-    def add(
+    def append(
         self,
         row: EpochMetrics,
         seconds: float,
+        phase: Phase,
         model: keras.Model,
         callbacks: Sequence[Any],
-        end: int,
     ) -> None:
-        """Add an epoch of a phase that lasts until the epoch `end`, or until the model stops."""
+        """Append an epoch, after which `model` was compiled and fitted for `phase`."""
         self.rows.append(row)
         self._seconds.append(seconds)
         if self._checkpoints:
-            is_over = model.stop_training or len(self.rows) == end
+            is_over = model.stop_training or len(self.rows) == self.starts[-1] + phase.epochs
             checkpoint = Checkpoint(
                 rows=tuple(self.rows),
                 seconds=tuple(self._seconds),
@@ -196,60 +198,62 @@ class _EpochLog:
                 best_epoch=self.best.epoch,
                 best_value=self.best.value,
                 callbacks=[callback_state(callback) for callback in callbacks],
-                model=model_state.values(model_state.variables(model)),
+                model=model_state.values(model_state.variables(phase.model)),
                 optimizer=model_state.values(model.optimizer.variables),
                 best=self.best.weights,
             )
-            if not self._checkpoints.keep(checkpoint, now=is_over):
+            if not self._checkpoints.save(checkpoint, now=is_over):
                 return
-        self.tell()
+        self.report()
 
-    def tell(self) -> None:
-        """Tell of the epochs that were not told of yet."""
-        while self._told < len(self.rows):
-            self._told += 1
-            number = self._told - 1
-            self._on_epoch(self._told, self.rows[number], self._seconds[number])
+    def report(self) -> None:
+        """Call `on_epoch` for the epochs that were not reported yet."""
+        while self._reported < len(self.rows):
+            i = self._reported
+            self._reported += 1
+            self._on_epoch(i + 1, self.rows[i], self._seconds[i])
 
 
-def _compile(
+def _compiled_model(
     phase: Phase, training: TrainingConfig, label_smoothing: float, devices: Devices
-) -> None:
+) -> keras.Model:
+    """Return the model to call `fit` of, which trains the variables of the phase's model."""
     steps = phase.batches.steps_per_epoch
-    phase.model.compile(
+    model = DataParallel(phase.model, devices.strategy) if devices.strategy else phase.model
+    model.compile(
         optimizer=optimizers.build_optimizer(
             phase.optimizer, steps_per_epoch=steps, epochs=phase.epochs
         ),
         loss=loss_function(training.loss, label_smoothing=label_smoothing),
         metrics=running_metrics(training.loss, top_k=training.top_k),
-        # Several steps in one call fail in TensorFlow where several devices share them.
-        steps_per_execution=1 if devices.strategy else steps_per_execution(steps),
-        # On CPUs XLA makes training two to twelve times slower.
-        jit_compile="auto" if devices.on_gpu else False,
+        steps_per_execution=steps_per_execution(steps),
+        # XLA compiles for one device, and on CPUs it makes training two to twelve times slower.
+        jit_compile="auto" if devices.on_gpu and not devices.strategy else False,
     )
+    return model
 
 
 def _fit(
+    model: keras.Model,
     phase: Phase,
-    course: _EpochLog,
+    log: _EpochLog,
     callbacks: Sequence[Any],
     resumed: Checkpoint | None,
     *,
     show_progress: bool,
 ) -> None:
-    model, first = phase.model, len(course.rows)
-    end = course.starts[-1] + phase.epochs
+    first, end = len(log.rows), log.starts[-1] + phase.epochs
     if resumed:
         model.optimizer.build(model.trainable_variables)
         model_state.assign(model.optimizer.variables, resumed.optimizer)
 
     def record(epoch: int, row: EpochMetrics, seconds: float) -> None:
-        course.add(row, seconds, model, callbacks, end)
+        log.append(row, seconds, phase, model, callbacks)
 
     display = (
-        ProgressDisplay(course.best, first_epoch=first, last_epoch=end) if show_progress else None
+        ProgressDisplay(log.best, first_epoch=first, last_epoch=end) if show_progress else None
     )
-    with deferred_signals() as is_asked_for:
+    with deferred_signals() as is_signalled:
         try:
             model.fit(
                 phase.batches.training(first, end),
@@ -261,10 +265,10 @@ def _fit(
                     *callbacks,
                     *([RestoreState(callbacks, resumed.callbacks)] if resumed else []),
                     StopOnNaN(),
-                    course.best,
+                    log.best,
                     OnEpochEnd(record),
                     *([display] if display else []),
-                    StopOnSignal(is_asked_for),
+                    StopOnSignal(is_signalled),
                 ],
                 shuffle=False,
                 verbose=0,
@@ -272,22 +276,22 @@ def _fit(
         finally:
             if display:
                 display.close()
-            course.tell()
+            log.report()
 
 
-def _callbacks(optimizer: OptimizerConfig, training: TrainingConfig) -> list[Any]:
-    found: list[Any] = []
-    if optimizer.use_ema:  # comes first: it puts the averaged weights in place for the others
-        found.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    found += schedules.callbacks(optimizers.schedule_of(optimizer))
+def _keras_callbacks(optimizer: OptimizerConfig, training: TrainingConfig) -> list[Any]:
+    callbacks: list[Any] = []
+    if optimizer.use_ema:  # first: the other callbacks must see the averaged weights
+        callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+    callbacks += schedules.callbacks(optimizers.schedule_of(optimizer))
     stopping = training.early_stopping
     if stopping and stopping.patience:
-        found.append(
+        callbacks.append(
             keras.callbacks.EarlyStopping(
                 monitor=stopping.monitor,
                 patience=stopping.patience,
                 min_delta=stopping.min_delta,
-                mode="max" if stopping.monitor.endswith("accuracy") else "min",
+                mode=metric_direction(stopping.monitor),
             )
         )
-    return found
+    return callbacks

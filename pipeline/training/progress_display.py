@@ -53,7 +53,7 @@ class ProgressDisplay(keras.callbacks.Callback):
         if self._bar:
             values = logs or {}
             note = f"loss {values.get('loss', 0):.4f}  accuracy {values.get('accuracy', 0):.4f}"
-            self._bar.update(self._task, completed=batch + 1, note=f"{note}  {self._best_so_far()}")
+            self._bar.update(self._task, completed=batch + 1, note=f"{note}  {self._best_epoch()}")
 
     def on_epoch_end(self, epoch: int, logs: EpochMetrics | None = None) -> None:
         done = epoch + 1 - self._first
@@ -62,7 +62,7 @@ class ProgressDisplay(keras.callbacks.Callback):
         names = ("loss", "accuracy", "val_loss", "val_accuracy")
         shown = "  ".join(f"{name} {values[name]:.4f}" for name in names if name in values)
         logger.info(
-            f"Epoch {epoch + 1}/{self._last}  {shown}  {self._best_so_far()}  {_span(left)} left"
+            f"Epoch {epoch + 1}/{self._last}  {shown}  {self._best_epoch()}  {_span(left)} left"
         )
 
     def close(self) -> None:
@@ -71,7 +71,7 @@ class ProgressDisplay(keras.callbacks.Callback):
             self._bar.stop()
             self._bar = None
 
-    def _best_so_far(self) -> str:
+    def _best_epoch(self) -> str:
         best = self._best
         return f"best {best.monitor} {best.value:.4f} (epoch {best.epoch})" if best.epoch else ""
 

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.tuning.tuning_config import Direction
+from pipeline.metric_direction import Direction, is_better
 
 EpochMetrics = dict[str, float]
 
@@ -55,5 +55,4 @@ def is_behind(
         return False
     best = max if direction == "max" else min
     reached = [best(row[metric] for row in other) for other in as_far]
-    middle, here = statistics.median(reached), best(row[metric] for row in rows)
-    return here < middle if direction == "max" else here > middle
+    return is_better(statistics.median(reached), best(row[metric] for row in rows), direction)

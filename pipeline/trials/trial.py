@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import DivergedError, PipelineError, first_line
+from pipeline.metric_direction import metric_direction
 
 if TYPE_CHECKING:
     from pipeline.recipe.grammar import Recipe
@@ -106,7 +107,7 @@ def run_trial(
             scores.append(_score(objective, found))
     except _PrunedError:
         pruned_at = len(rows)
-        best = (min if objective == "val_loss" else max)(row[objective] for row in rows)
+        best = {"min": min, "max": max}[metric_direction(objective)](row[objective] for row in rows)
         scores = [float(best)]
     except Exception as error:  # a trial may fail in any way, and the search goes on
         kind, reason = _explained(error)

@@ -20,8 +20,9 @@ from keras_tuner.engine import trial as trials
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import kernels
 
+from pipeline.metric_direction import Direction
 from pipeline.tuning.search_space import SearchSpace
-from pipeline.tuning.tuning_config import Direction, Tuner
+from pipeline.tuning.tuning_config import Tuner
 
 Numbers = dict[str, float | int]
 

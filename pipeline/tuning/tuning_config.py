@@ -8,14 +8,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, Strict, model_validator
 
 from pipeline.config import Bool, Config, PositiveFloat, PositiveInt, expecting, invalid_value
+from pipeline.metric_direction import Direction, metric_direction
 
 Tuner = Literal["random", "bayesian", "hyperband", "grid"]
-Direction = Literal["max", "min"]
 
 MAX_VALUES = 64  # of a choice
 MAX_PARAMETERS = 32
 
-_LOSSES = ("loss", "log_loss", "ece")
 _OBJECTIVE = (
     r"^val_(accuracy|loss|log_loss|ece|roc_auc|top_[0-9]+_accuracy"
     r"|(precision|recall|f1)(_macro|_weighted|/.+))$"
@@ -126,7 +125,7 @@ class TuningConfig(Config):
     @property
     def direction(self) -> Direction:
         """Whether the objective is better when it is larger or when it is smaller."""
-        return "min" if self.objective.removeprefix("val_") in _LOSSES else "max"
+        return metric_direction(self.objective)
 
     @property
     def budget_seconds(self) -> float | None:

@@ -51,8 +51,8 @@ def test_an_image_among_those_of_another_class_is_found(messages: list[str]) -> 
     (suspect,) = find(splits_with([3]), ClusterTrainer)
     assert suspect == stage.SuspectedLabel(3, "96.jpg", "bees", "ants", 1.0)
     assert messages == [
-        "Probably mislabeled training images: 1, because most images similar to them are in "
-        "another class. Check 96.jpg (ants?)"
+        "The labels of 1 training images may be wrong: most similar images are in another class. "
+        "Check 96.jpg (ants?)"
     ]
 
 
