@@ -26,7 +26,7 @@ from pipeline.config import (
     Seed,
     Share,
     TaggedUnion,
-    expecting,
+    Expected,
     key_names,
     single_key_union,
     unwrap_single_key,
@@ -97,12 +97,12 @@ def test_a_refusal_is_worded_as_the_type_says() -> None:
     (detail,) = details(Counted, {"count": 0})
     assert detail["type"] == "expected"
     assert detail["loc"] == ("count",)
-    assert detail["ctx"] == {"wording": "a whole number, 1 or more", "hint": ""}
+    assert detail["ctx"] == {"wording": "an integer, 1 or more", "hint": ""}
 
 
 def test_expecting_words_any_failure_once() -> None:
     class Pair(Config):
-        pair: Annotated[tuple[PositiveInt, PositiveInt], expecting("a pair")]
+        pair: Annotated[tuple[PositiveInt, PositiveInt], Expected("a pair")]
 
     (detail,) = details(Pair, {"pair": ["x", 0]})
     assert (detail["loc"], detail["ctx"]["wording"]) == (("pair",), "a pair")

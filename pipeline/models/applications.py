@@ -1,4 +1,4 @@
-"""The networks of keras.applications: where each lives, and the smallest image it takes."""
+"""The networks of keras.applications: the module of each, and its smallest image size."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 
 class Application(NamedTuple):
-    """A network that Keras has ImageNet weights for."""
+    """A network with ImageNet weights."""
 
     module: str
-    """Its module in keras.applications, which holds its `preprocess_input`."""
-    smallest: int = 32
-    """The least height and width in pixels."""
+    """Its module in keras.applications, with its `preprocess_input`."""
+    min_side: int = 32
+    """The smallest height and width in pixels."""
 
 
 APPLICATIONS: dict[str, Application] = {

@@ -25,7 +25,7 @@ def measure_leakage_effect(splits: Splits, name: str, is_right: np.ndarray) -> d
         `{name}_duplicates`, how many such images there are, and, unless that is all of them,
         `{name}_accuracy_without_duplicates`; nothing where there are none.
     """
-    seen = splits.seen_before(name)
+    seen = splits.leaked_indices(name)
     if not seen:
         return {}
     found = {f"{name}_duplicates": float(len(seen))}

@@ -15,7 +15,6 @@ from pipeline.features.cached_features import TransferContext, head_batches
 from pipeline.features.feature_trainer import FeatureTrainer
 from pipeline.features.precision_guard import processor_has_bfloat16
 from pipeline.models import transfer
-from pipeline.models.architectures import ARCHITECTURES
 from pipeline.training import devices
 from pipeline.training.phases import Phase, TrainingData, fit_phases
 
@@ -113,8 +112,7 @@ def train_head(
     found = devices.find_devices(recipe.runtime)
     with found.scope():
         keras.utils.set_random_seed(recipe.seed)
-        head = transfer.build_head(
-            recipe.model,  # type: ignore[arg-type]
+        head = recipe.model.build_head(  # type: ignore[attr-defined]
             features=activations.train.activations[0].shape[-1],
             classes=len(splits.class_names),
             output=recipe.output,
@@ -157,8 +155,7 @@ def compute_head_inputs(recipe: Recipe, splits: Splits) -> HeadInputs:
 def _model(recipe: Recipe, splits: Splits) -> keras.Model:
     # Here, so that the augmentation does not change what a model starts from.
     keras.utils.set_random_seed(recipe.seed)
-    return ARCHITECTURES[recipe.model.architecture].build(
-        recipe.model,
+    return recipe.model.build(
         image_shape=splits.image_shape,
         classes=len(splits.class_names),
         output=recipe.output,

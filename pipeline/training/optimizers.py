@@ -1,7 +1,7 @@
-"""Every optimizer of keras.optimizers, with its own arguments.
+"""All optimizers of keras.optimizers, with their arguments.
 
-The table repeats Keras's signatures so that a recipe can be checked without importing Keras; a test
-holds the two together.
+The table repeats Keras's signatures so that recipes are validated without importing Keras. A test
+compares them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pydantic import Field, Strict, create_model
 from pipeline.config import (
     Bool,
     Config,
+    Expected,
     FiniteFloat,
     Fraction,
     NonNegativeFloat,
@@ -21,40 +22,43 @@ from pipeline.config import (
     PositiveFloat,
     PositiveInt,
     TaggedUnion,
-    expecting,
     unwrap_single_key,
 )
 from pipeline.training.schedules import Schedule, learning_rate
 
-SeveralSteps = Annotated[int, Strict(), Field(ge=2), expecting("a whole number, 2 or more")]
+SeveralSteps = Annotated[int, Strict(), Field(ge=2), Expected("an integer, 2 or more")]
 
 
 class OptimizerConfig(Config):
-    """How the weights change: the keys that every optimizer has."""
+    """The keys that all optimizers have."""
 
     name: str
     learning_rate: PositiveFloat
-    schedule: Schedule | None = Field(None, description="How the rate changes.")
-    weight_decay: NonNegativeFloat | None = Field(
-        None, description="Decoupled decay of the weights."
+    schedule: Schedule | None = Field(None, description="Learning rate schedule.")
+    weight_decay: NonNegativeFloat | None = Field(None, description="Decoupled weight decay.")
+    clipnorm: PositiveFloat | None = Field(
+        None, description="Maximum norm of the gradient of each weight."
     )
-    clipnorm: PositiveFloat | None = Field(None, description="Largest norm of a weight's gradient.")
-    clipvalue: PositiveFloat | None = Field(None, description="Largest entry of a gradient.")
+    clipvalue: PositiveFloat | None = Field(
+        None, description="Maximum absolute value of a gradient."
+    )
     global_clipnorm: PositiveFloat | None = Field(
-        None, description="Largest norm of all gradients together."
+        None, description="Maximum norm of all gradients together."
     )
-    use_ema: Bool = Field(False, description="Evaluate and keep a moving average of the weights.")
-    ema_momentum: Fraction = Field(0.99, description="How slowly the average moves.")
+    use_ema: Bool = Field(
+        False, description="Evaluate and save an exponential moving average of the weights."
+    )
+    ema_momentum: Fraction = Field(0.99, description="Momentum of the moving average.")
     ema_overwrite_frequency: PositiveInt | None = Field(
-        None, description="Steps after which the weights are set to their average."
+        None, description="Steps between overwriting the weights with their average."
     )
     gradient_accumulation_steps: SeveralSteps | None = Field(
-        None, description="Steps whose gradients are averaged before the weights change."
+        None, description="Steps whose gradients are averaged for one update."
     )
 
 
 class OptimizerSpec(NamedTuple):
-    """An optimizer of Keras: the name of its class, and its own arguments with their defaults."""
+    """A Keras optimizer: the name of its class, and its own arguments with type and default."""
 
     class_name: str
     arguments: dict[str, tuple[Any, Any]]
@@ -179,6 +183,7 @@ _SECTIONS: dict[str, type[OptimizerConfig]] = {
     name: create_model(
         f"{optimizer.class_name}Config",
         __base__=OptimizerConfig,
+        __doc__=f"keras.optimizers.{optimizer.class_name}",
         **{  # type: ignore[call-overload]
             "name": (Literal[name], name),
             **optimizer.arguments,
@@ -191,30 +196,30 @@ AnyOptimizer = Annotated[OptimizerConfig, TaggedUnion(_SECTIONS, key="name", def
 
 
 def default_optimizer() -> OptimizerConfig:
-    """Return the section of a recipe that names no optimizer."""
+    """Return the section of a recipe without one."""
     return _SECTIONS[DEFAULT].model_validate({})
 
 
-def schedule_of(keys: OptimizerConfig) -> Config | None:
-    """Return the section of the schedule that an `optimizer` section names, if it names one."""
-    return unwrap_single_key(keys.schedule)[1] if keys.schedule else None
+def schedule_of(config: OptimizerConfig) -> Config | None:
+    """Return the section of the learning rate schedule, if there is one."""
+    return unwrap_single_key(config.schedule)[1] if config.schedule else None
 
 
-def build_optimizer(keys: OptimizerConfig, *, steps_per_epoch: int, epochs: int) -> Any:
+def build_optimizer(config: OptimizerConfig, *, steps_per_epoch: int, epochs: int) -> Any:
     """Return a new Keras optimizer.
 
     Args:
-        keys: the `optimizer` section of a recipe.
-        steps_per_epoch: training steps in an epoch, for the schedule.
-        epochs: the length of the training, for the schedule.
+        config: the section `optimizer` of a recipe.
+        steps_per_epoch: training steps per epoch, for the schedule.
+        epochs: the number of epochs, for the schedule.
     """
     import keras
 
-    arguments = keys.model_dump(exclude={"name", "schedule"})
+    arguments = config.model_dump(exclude={"name", "schedule"})
     arguments["learning_rate"] = learning_rate(
-        schedule_of(keys),
-        keys.learning_rate,
+        schedule_of(config),
+        config.learning_rate,
         steps_per_epoch=steps_per_epoch,
         epochs=epochs,
     )
-    return getattr(keras.optimizers, OPTIMIZERS[keys.name].class_name)(**arguments)
+    return getattr(keras.optimizers, OPTIMIZERS[config.name].class_name)(**arguments)

@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pipeline.data.sources import SOURCES
 from pipeline.evaluation.metrics import classification_metrics, to_probabilities
 from pipeline.features.cached_features import head_outputs
 from pipeline.models import transfer
@@ -40,7 +39,7 @@ class TrialTrainer:
             DataError: if they are not what the recipe says they are.
         """
         key = _key(recipe.data.model_dump(mode="json", exclude={"batch_size", "augmentation"}))
-        return _shared(self._splits, key, lambda: SOURCES[recipe.data.source].load(recipe.data))
+        return _shared(self._splits, key, recipe.data.load)
 
     def judged(self, recipe: Recipe, *, on_epoch: OnEpoch) -> dict[str, float]:
         """Train a recipe, and return its metrics of the validation images as a run has them.

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.data.sources import SOURCES
 from pipeline.errors import DataError, DivergedError
 from pipeline.recipe.loader import LoadedRecipe
 from pipeline.stages.evaluate_splits import evaluate_splits
@@ -138,7 +137,7 @@ def _run(
             save_origin(directory, loaded)
         log_recipe(loaded, run_logger)
         with watch.stage("data"):
-            splits = SOURCES[recipe.data.source].load(recipe.data)
+            splits = recipe.data.load()
         _check_class_count(recipe, splits)
         check_same_images(directory, splits.digest)
         log_dataset(loaded, splits, run_logger)

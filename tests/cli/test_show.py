@@ -93,7 +93,7 @@ def test_a_wrong_recipe_is_not_shown(recipe: str, capsys: pytest.CaptureFixture[
     assert main(["show", recipe, "--set", "seed=x"]) == 2
     assert capsys.readouterr() == (
         "",
-        "--set seed=x: seed: expected a whole number from 0 to 2147483647. Received 'x'.\n",
+        "--set seed=x: seed: expected an integer from 0 to 2147483647. Received 'x'.\n",
     )
 
 

@@ -70,7 +70,7 @@ def test_every_shipped_recipe_is_valid(capsys: pytest.CaptureFixture[str]) -> No
         (
             "batch_size: 32",
             "batch_size: 32.5",
-            "3:3: data.batch_size: expected a whole number, 1 or more, or all (batch descent). "
+            "3:3: data.batch_size: expected an integer, 1 or more, or all (batch descent). "
             "Received 32.5.",
         ),
         (
@@ -82,7 +82,7 @@ def test_every_shipped_recipe_is_valid(capsys: pytest.CaptureFixture[str]) -> No
         (
             "hidden: [64]",
             "hidden: [64, -1]",
-            "6:16: model.hidden.1: expected a whole number, 1 or more. Received -1.",
+            "6:16: model.hidden.1: expected an integer, 1 or more. Received -1.",
         ),
         (
             "learning_rate: 1e-3",
@@ -98,7 +98,7 @@ def test_every_shipped_recipe_is_valid(capsys: pytest.CaptureFixture[str]) -> No
         (
             "epochs: 3",
             "epochs: three",
-            "11:3: training.epochs: expected a whole number, 1 or more. Received 'three'.",
+            "11:3: training.epochs: expected an integer, 1 or more. Received 'three'.",
         ),
         (
             "epochs: 3",
@@ -132,7 +132,7 @@ def test_every_recipe_is_checked_whatever_is_wrong_with_another(
     assert main(["validate", "wrong.yaml", "absent.yaml", "right.yaml", "empty.yaml"]) == 2
     assert capsys.readouterr() == (
         "right.yaml: valid\n",
-        "wrong.yaml:1:1: seed: expected a whole number from 0 to 2147483647. Received 'x'.\n"
+        "wrong.yaml:1:1: seed: expected an integer from 0 to 2147483647. Received 'x'.\n"
         "absent.yaml: there is no such file. `pipeline list` names the recipes that come with the "
         "package, `pipeline copy NAME` fetches one.\n"
         "empty.yaml:1:1: Expected the sections of a recipe. Received nothing.\n",
@@ -158,6 +158,6 @@ def test_arguments_are_checked_with_the_recipe(
     assert main(["validate", write(VALID), *arguments]) == 2
     assert capsys.readouterr() == (
         "",
-        "--set training.epochs=0: training.epochs: expected a whole number, 1 or more. "
+        "--set training.epochs=0: training.epochs: expected an integer, 1 or more. "
         "Received 0.\n",
     )

@@ -256,7 +256,7 @@ def test_a_section_has_the_arguments_of_its_keras_layer(section: type[Config]) -
         ({"random_erasing": {"scale": 0.1}}, "[low, high], two numbers from 0 to 1"),
         ({"cut_mix": {"factor": 1.1}}, "a number from 0 to 1"),
         ({"mix_up": {"alpha": 0.0}}, "a number above 0"),
-        ({"rand_augment": {"num_ops": 0}}, "a whole number, 1 or more"),
+        ({"rand_augment": {"num_ops": 0}}, "an integer, 1 or more"),
     ],
     ids=str,
 )

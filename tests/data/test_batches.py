@@ -250,7 +250,7 @@ def test_photographs_that_are_read_anew_make_the_same_batches(
         source="image_folder", path=str(photographs), image_size=(16, 16), batch_size=64
     )
     kept = image_folder.load(keys)
-    monkeypatch.setattr(image_folder, "KEPT_BYTES", 0)
+    monkeypatch.setattr(image_folder, "MAX_BYTES_IN_MEMORY", 0)
     anew = image_folder.load(keys)
     for one, again in zip(
         train(kept.validation, classes=2, batch_size=64),

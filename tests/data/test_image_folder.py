@@ -16,7 +16,7 @@ from PIL import Image
 
 from pipeline.data import image_folder
 from pipeline.data.image_decoding import decode_image
-from pipeline.data.image_folder import FileImages
+from pipeline.data.image_files import ImageFiles
 from pipeline.data.splits import ArrayImages, Splits, UnreadableFile
 from pipeline.errors import DataError
 
@@ -365,7 +365,7 @@ def test_broken_files_are_in_no_split(broken: Path) -> None:
 def test_the_images_beside_broken_ones_keep_their_labels_and_pixels(
     broken: Path, monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
-    monkeypatch.setattr(image_folder, "KEPT_BYTES", kept)
+    monkeypatch.setattr(image_folder, "MAX_BYTES_IN_MEMORY", kept)
     train = load(broken).train
     for number, name in enumerate(train.names):
         expected = decode_image((broken / name).read_bytes(), size=(16, 16), resize="crop")
@@ -461,8 +461,8 @@ def test_a_photograph_in_two_splits_is_a_warning_that_names_both(
     assert one.digest == hashlib.sha256(original.read_bytes()).hexdigest()
     assert (other.split, other.index) == ("val", splits.validation.names.index(other.name))
     assert other.digest == hashlib.sha256(copy.read_bytes()).hexdigest()
-    assert splits.seen_before("val") == [other.index]
-    assert splits.seen_before("train") == []
+    assert splits.leaked_indices("val") == [other.index]
+    assert splits.leaked_indices("train") == []
 
 
 def test_a_photograph_in_two_splits_can_be_an_error(leaking: tuple[Path, Path, Path]) -> None:
@@ -483,7 +483,7 @@ def test_a_copy_within_a_split_is_no_leakage(tmp_path: Path, plant: Plant) -> No
         f"1 picture is more than once in a class:\n  train/bees/{original.name} = "
         "train/bees/a_copy.jpg (the same file)"
     ]
-    assert splits.seen_before("train") == splits.seen_before("val") == []
+    assert splits.leaked_indices("train") == splits.leaked_indices("val") == []
 
 
 def test_broken_files_are_no_duplicates_and_shift_none(
@@ -539,9 +539,9 @@ def test_many_images_are_read_anew_with_the_same_pixels(
     tmp_path: Path, plant: Plant, monkeypatch: pytest.MonkeyPatch, resize: str
 ) -> None:
     kept = load(plant(tmp_path, TWO_SPLITS), resize=resize)
-    monkeypatch.setattr(image_folder, "KEPT_BYTES", 0)
+    monkeypatch.setattr(image_folder, "MAX_BYTES_IN_MEMORY", 0)
     anew = load(tmp_path, resize=resize)
-    assert isinstance(anew.train.images, FileImages)
+    assert isinstance(anew.train.images, ImageFiles)
     assert anew.image_shape == kept.image_shape == (16, 16, 3)
     assert anew.digest == kept.digest
     for name, split in kept.named().items():
@@ -554,7 +554,7 @@ def test_many_images_are_read_anew_with_the_same_pixels(
 def test_a_file_that_vanishes_during_the_run_is_an_error(
     tmp_path: Path, plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(image_folder, "KEPT_BYTES", 0)
+    monkeypatch.setattr(image_folder, "MAX_BYTES_IN_MEMORY", 0)
     train = load(plant(tmp_path, TWO_SPLITS)).train
     path = tmp_path / train.names[1]
     path.unlink()

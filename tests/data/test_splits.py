@@ -25,32 +25,32 @@ def images() -> np.ndarray:
 
 
 def test_every_image_is_in_one_part(labels: np.ndarray) -> None:
-    parts = stratified_split(labels, shares=(0.2, 0.1), seed=0)
+    parts = stratified_split(labels, fractions=(0.2, 0.1), seed=0)
     assert np.sort(np.concatenate(parts)).tolist() == list(range(len(labels)))
 
 
 def test_every_part_has_its_share_of_every_class(labels: np.ndarray) -> None:
     counts = np.bincount(labels)
-    parts = stratified_split(labels, shares=(0.2, 0.1), seed=0)
+    parts = stratified_split(labels, fractions=(0.2, 0.1), seed=0)
     for part, share in zip(parts, (0.7, 0.2, 0.1), strict=True):
         np.testing.assert_allclose(np.bincount(labels[part]), counts * share, atol=1)
 
 
 def test_parts_are_sorted(labels: np.ndarray) -> None:
-    for part in stratified_split(labels, shares=(0.2, 0.1), seed=0):
+    for part in stratified_split(labels, fractions=(0.2, 0.1), seed=0):
         assert (np.diff(part) > 0).all()
 
 
 def test_the_seed_decides_the_parts(labels: np.ndarray) -> None:
     first, again, other = (
-        stratified_split(labels, shares=(0.2,), seed=seed)[1] for seed in (0, 0, 1)
+        stratified_split(labels, fractions=(0.2,), seed=seed)[1] for seed in (0, 0, 1)
     )
     assert first.tolist() == again.tolist()
     assert first.tolist() != other.tolist()
 
 
 def test_a_share_of_zero_gives_an_empty_part(labels: np.ndarray) -> None:
-    assert [len(part) for part in stratified_split(labels, shares=(0.2, 0.0), seed=0)] == [
+    assert [len(part) for part in stratified_split(labels, fractions=(0.2, 0.0), seed=0)] == [
         1438,
         359,
         0,
@@ -64,7 +64,7 @@ def test_shares_that_leave_a_split_empty_are_an_error(
     labels: np.ndarray, shares: tuple[float, ...], counts: str
 ) -> None:
     with pytest.raises(DataError) as caught:
-        stratified_split(labels, shares=shares, seed=0)
+        stratified_split(labels, fractions=shares, seed=0)
     assert str(caught.value) == (
         f"data.validation: the 1,797 images would be divided into splits of {counts}. "
         "Choose shares that leave none of them empty."

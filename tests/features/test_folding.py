@@ -62,7 +62,7 @@ def test_every_family_is_tried() -> None:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_compiled_family_gives_the_stock_features(name: str) -> None:
-    side = max(APPLICATIONS[name].smallest, 64)
+    side = max(APPLICATIONS[name].min_side, 64)
     constructor = getattr(keras.applications, name)
     stock = with_statistics(
         constructor(include_top=False, weights=None, input_shape=(side, side, 3))

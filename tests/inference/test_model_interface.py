@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.data import digits
-from pipeline.data.image_folder import FileImages
+from pipeline.data.image_files import ImageFiles
 from pipeline.errors import ModelError
 from pipeline.inference import model_interface as interfaces
 from pipeline.inference.model_interface import ModelInterface
@@ -26,7 +26,7 @@ def test_it_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
 def test_a_photograph_is_read_as_training_reads_it(photographs: Path, resize: str) -> None:
     path = next((photographs / "val" / "bees").iterdir())
     rgb = ModelInterface(("ants", "bees"), (64, 48), 3, resize)
-    (trained,) = FileImages([path], (64, 48), resize).read(np.arange(1))
+    (trained,) = ImageFiles([path], (64, 48), resize).read(np.arange(1))
     np.testing.assert_array_equal(rgb.read(path), trained)
 
 

@@ -28,7 +28,7 @@ def test_each_network_comes_from_the_module_with_its_preprocessing(name: str) ->
 
 @pytest.mark.parametrize("name", ["MobileNetV2", "InceptionV3", "Xception"])
 def test_the_smallest_image_is_the_smallest_that_keras_takes(name: str) -> None:
-    smallest = APPLICATIONS[name].smallest
+    smallest = APPLICATIONS[name].min_side
     constructor = getattr(keras.applications, name)
     constructor(include_top=False, weights=None, input_shape=(smallest, smallest, 3))
     too_small = (smallest - 1, smallest - 1, 3)

@@ -222,8 +222,8 @@ def test_contradictions_are_told_together_with_many_wrong_entries_of_a_list(
         + "training: {top_k: 10}\n"
     )
     assert problems(text) == [
-        "recipe.yaml:2:64: model.hidden.9: expected a whole number, 1 or more. Received 'x'.",
-        "recipe.yaml:2:67: model.hidden.10: expected a whole number, 1 or more. Received 'y'.",
+        "recipe.yaml:2:64: model.hidden.9: expected an integer, 1 or more. Received 'x'.",
+        "recipe.yaml:2:67: model.hidden.10: expected an integer, 1 or more. Received 'y'.",
         "recipe.yaml:3:12: training.top_k: expected less than the 10 classes of the data. "
         "Received 10.",
     ]

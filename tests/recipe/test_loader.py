@@ -53,7 +53,7 @@ SECRETS = {"ZOO_TOKEN": "hunter2", "ZOO_SERVER": "https://me:pass@zoo", "ZOO": "
 @pytest.mark.parametrize(
     ("addition", "message"),
     [
-        ("seed: ${ZOO_TOKEN}", "expected a whole number from 0 to 2147483647. Received"),
+        ("seed: ${ZOO_TOKEN}", "expected an integer from 0 to 2147483647. Received"),
         ("${X}: {a: '${ZOO_TOKEN}'}", "unknown key. Expected one of: name,"),
         ("training: {loss: 'is ${ZOO_TOKEN}'}", "expected one of:"),
         ("optimizer: {name: '${ZOO_TOKEN}'}", "expected one of:"),
@@ -139,7 +139,7 @@ def test_an_unquoted_variable_is_a_number_and_a_quoted_one_a_text(
     recipe = loaded(SMALLEST + "training:\n  epochs: ${EPOCHS:-5}\n").recipe
     assert recipe.training.epochs == 5
     assert problems(SMALLEST + "training:\n  epochs: '${EPOCHS:-5}'\n") == [
-        "recipe.yaml:4:3: training.epochs: expected a whole number, 1 or more. Received '5'."
+        "recipe.yaml:4:3: training.epochs: expected an integer, 1 or more. Received '5'."
     ]
 
 

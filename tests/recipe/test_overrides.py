@@ -102,7 +102,7 @@ def test_a_value_that_was_wrong_can_be_replaced(loaded: Loaded) -> None:
         ),
         (
             "seed=\n- 1",
-            "--set seed=\\n- 1: seed: expected a whole number from 0 to 2147483647. Received [1].",
+            "--set seed=\\n- 1: seed: expected an integer from 0 to 2147483647. Received [1].",
         ),
         (
             "trainin.epochs=3",
@@ -123,12 +123,12 @@ def test_a_value_that_was_wrong_can_be_replaced(loaded: Loaded) -> None:
         ),
         (
             "model.hidden.0=x",
-            "--set model.hidden.0=x: model.hidden.0: expected a whole number, 1 or more. "
+            "--set model.hidden.0=x: model.hidden.0: expected an integer, 1 or more. "
             "Received 'x'.",
         ),
         (
             "seed=a:1:2",
-            "--set seed=a:1:2: seed: expected a whole number from 0 to 2147483647. "
+            "--set seed=a:1:2: seed: expected an integer from 0 to 2147483647. "
             "Received 'a:1:2'.",
         ),
     ],
@@ -154,8 +154,8 @@ def test_every_wrong_argument_is_told(problems: Problems) -> None:
 
 def test_problems_of_the_text_come_before_those_of_arguments(problems: Problems) -> None:
     assert problems(BASE + "name: 3\n", "seed=a:1:1") == [
-        "recipe.yaml:3:1: name: expected a text. Received 3.",
-        "--set seed=a:1:1: seed: expected a whole number from 0 to 2147483647. Received 'a:1:1'.",
+        "recipe.yaml:3:1: name: expected a string. Received 3.",
+        "--set seed=a:1:1: seed: expected an integer from 0 to 2147483647. Received 'a:1:1'.",
     ]
 
 

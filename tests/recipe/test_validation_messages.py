@@ -36,14 +36,14 @@ regularization: {dropuot: 0.5, dropout: 1}
         "recipe.yaml:1:1: traning: unknown key. Expected one of: name, description, seed, data, "
         "model, regularization, optimizer, training, tuning, tracking, runtime. Did you mean "
         "'training'?",
-        "recipe.yaml:2:12: training.epochs: expected a whole number, 1 or more. Received 0.",
+        "recipe.yaml:2:12: training.epochs: expected an integer, 1 or more. Received 0.",
         "recipe.yaml:2:23: training.loss: expected one of: cross_entropy, binary_cross_entropy. "
         "Received 'crossentropy'. Did you mean 'cross_entropy'?",
         "recipe.yaml:5:3: model.base: unknown key. Expected one of: architecture, activation, "
         "pooling. 'base' belongs to architecture transfer.",
-        "recipe.yaml:8:3: data.batch_size: expected a whole number, 1 or more, or all "
+        "recipe.yaml:8:3: data.batch_size: expected an integer, 1 or more, or all "
         "(batch descent). Received 'many'.",
-        "recipe.yaml:11:21: data.augmentation.1.random_crop.height: expected a whole number, "
+        "recipe.yaml:11:21: data.augmentation.1.random_crop.height: expected an integer, "
         "1 or more. Received 30.5.",
         "recipe.yaml:12:18: regularization.dropuot: unknown key. Expected one of: dropout, l1, l2, "
         "batch_norm, label_smoothing, initializer. Did you mean 'dropout'?",
@@ -106,16 +106,16 @@ def test_a_section_is_a_mapping(problems: Problems, section: str, text: str, rec
 @pytest.mark.parametrize(
     ("section", "problem"),
     [
-        ("seed: 3.5", "3:1: seed: expected a whole number from 0 to 2147483647. Received 3.5."),
-        ("seed: true", "3:1: seed: expected a whole number from 0 to 2147483647. Received true."),
-        ("seed: '3'", "3:1: seed: expected a whole number from 0 to 2147483647. Received '3'."),
+        ("seed: 3.5", "3:1: seed: expected an integer from 0 to 2147483647. Received 3.5."),
+        ("seed: true", "3:1: seed: expected an integer from 0 to 2147483647. Received true."),
+        ("seed: '3'", "3:1: seed: expected an integer from 0 to 2147483647. Received '3'."),
         (
             "seed: 2147483648",
-            "3:1: seed: expected a whole number from 0 to 2147483647. Received 2147483648.",
+            "3:1: seed: expected an integer from 0 to 2147483647. Received 2147483648.",
         ),
-        ("name: 3", "3:1: name: expected a text. Received 3."),
-        ("name: ''", "3:1: name: expected a text. Received ''."),
-        ("description: [x]", "3:1: description: expected a text. Received ['x']."),
+        ("name: 3", "3:1: name: expected a string. Received 3."),
+        ("name: ''", "3:1: name: expected a string. Received ''."),
+        ("description: [x]", "3:1: description: expected a string. Received ['x']."),
         (
             "optimizer: {learning_rate: 0}",
             "3:13: optimizer.learning_rate: expected a number above 0. Received 0.",
@@ -160,7 +160,7 @@ def test_a_section_is_a_mapping(problems: Problems, section: str, text: str, rec
         ),
         (
             "training: {top_k: 1}",
-            "3:12: training.top_k: expected a whole number, 2 or more. Received 1.",
+            "3:12: training.top_k: expected an integer, 2 or more. Received 1.",
         ),
         (
             "runtime: {devices: [gpu]}",
@@ -245,7 +245,7 @@ def test_a_wrong_augmentation_is_told(problems: Problems, entry: str, problem: s
         ),
         (
             "data: {source: digits, image_size: 28}\n" + MODEL,
-            "1:24: data.image_size: expected two whole numbers, [height, width], in pixels. "
+            "1:24: data.image_size: expected two integers, [height, width], in pixels. "
             "Received 28.",
         ),
         (
