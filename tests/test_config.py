@@ -10,7 +10,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from pipeline.config import (
     Bool,
+    ClosedFraction,
     Config,
+    Expected,
     Factor,
     FilePath,
     FiniteFloat,
@@ -24,9 +26,7 @@ from pipeline.config import (
     PositiveFloat,
     PositiveInt,
     Seed,
-    Share,
     TaggedUnion,
-    Expected,
     key_names,
     single_key_union,
     unwrap_single_key,
@@ -75,7 +75,7 @@ def details(section: type[Config], value: Any) -> list[dict[str, Any]]:
         (FiniteFloat, [-3, 0.5], [INFINITE, -INFINITE, NAN, "x"]),
         (Fraction, [0, 0.999], [1, -0.1, NAN]),
         (OpenFraction, [0.001, 0.999], [0, 1, NAN]),
-        (Share, [0, 1], [1.001, -0.001, NAN]),
+        (ClosedFraction, [0, 1], [1.001, -0.001, NAN]),
         (Factor, [-1, 1], [-1.001, 1.001, NAN]),
         (FilePath, ["x", Path("x")], ["", 3, None]),
         (ImageSize, [(1, 1), [28, 28]], [[28], [28, 28, 3], [0, 28], 28, [28.0, 28], "28"]),
@@ -123,7 +123,7 @@ def test_an_unknown_key_of_an_inner_section_keeps_that_sections_keys() -> None:
 @pytest.mark.parametrize("value", [None, 3, "x", ["kind"]])
 def test_a_section_is_a_mapping(value: Any) -> None:
     (detail,) = details(Cat, value)
-    assert detail["ctx"]["wording"] == "a section: keys with values"
+    assert detail["ctx"]["wording"] == "a section with keys and values"
 
 
 def test_a_section_cannot_be_changed() -> None:
@@ -202,5 +202,5 @@ def test_the_home_of_nobody_is_refused() -> None:
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda text: pickle.loads(pickle.dumps(text))])
-def test_a_copy_of_a_text_knows_the_folder_too(copied: Any) -> None:
-    assert copied(LocatedString.at("x", Path("/recipes"))).folder == Path("/recipes")
+def test_a_copied_string_keeps_its_directory(copied: Any) -> None:
+    assert copied(LocatedString.at("x", Path("/recipes"))).directory == Path("/recipes")

@@ -21,10 +21,7 @@ from pipeline.errors import ModelError
 
 Config = dict[str, Any]
 PIXELS = np.ones((1, 8, 8, 3), np.float32)
-RULE = (
-    "A model file may hold Keras's own layers and their weights only: no code, and nothing of "
-    "other files."
-)
+RULE = "A model file may only contain Keras layers and weights, no code and no other files."
 
 
 def network() -> keras.Model:
@@ -101,7 +98,7 @@ def test_a_lambda_layer_is_refused_and_not_run(tmp_path: Path) -> None:
     keras.Model(pixels, code(pixels)).save(path)
     proof.unlink(missing_ok=True)
     assert refusal_of(path) == (
-        f"{path} is refused: the layer 'code' is a Lambda, which holds or loads code. {RULE}"
+        f"{path} is unsafe: the layer 'code' is a Lambda, which contains or loads code. {RULE}"
     )
     assert not proof.exists()
 
@@ -125,7 +122,7 @@ CODE = python_utils.func_dump(lambda x: x)
 HOSTILE: dict[str, tuple[Callable[[Config], None], str]] = {
     "lambda": (
         as_activation(object_of("__lambda__", "builtins", config={"value": CODE})),
-        "the layer 'head' holds Python code, a lambda",
+        "the layer 'head' contains a Python lambda",
     ),
     "class of another module": (
         as_activation(object_of("Popen", "subprocess", config={"args": "true"})),
@@ -153,7 +150,7 @@ HOSTILE: dict[str, tuple[Callable[[Config], None], str]] = {
     ),
     "registered object under the name of a layer": (
         as_the_layer(registered_name="mine>Payload"),
-        "the layer 'head' asks for 'mine>Payload' under the name of 'Dense'",
+        "the layer 'head' is registered as 'mine>Payload' but called 'Dense'",
     ),
     "type": (
         as_activation(object_of("__typespec__", "os", spec_name="PathLike", config=[])),
@@ -161,11 +158,11 @@ HOSTILE: dict[str, tuple[Callable[[Config], None], str]] = {
     ),
     "saved model": (
         as_the_layer(class_name="TFSMLayer", config={"name": "head", "filepath": "/x"}),
-        "the layer 'head' is a TFSMLayer, which holds or loads code",
+        "the layer 'head' is a TFSMLayer, which contains or loads code",
     ),
     "pickled module": (
         as_the_layer(class_name="TorchModuleWrapper"),
-        "the layer 'head' is a TorchModuleWrapper, which holds or loads code",
+        "the layer 'head' is a TorchModuleWrapper, which contains or loads code",
     ),
     "vocabulary in a file": (
         as_the_layer(
@@ -189,7 +186,7 @@ def test_what_is_no_network_is_refused_by_its_name(
     change, finding = HOSTILE[case]
     path = with_head(change)
     monkeypatch.setattr(keras.saving, "load_model", lambda *_, **__: pytest.fail("it was loaded"))
-    assert refusal_of(path) == f"{path} is refused: {finding}. {RULE}"
+    assert refusal_of(path) == f"{path} is unsafe: {finding}. {RULE}"
 
 
 def test_a_name_that_is_no_function_of_keras_is_refused(
@@ -207,7 +204,7 @@ def test_a_file_that_would_be_written_elsewhere_is_refused(
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(name, "evil")
     assert refusal_of(path) == (
-        f"{path} is refused: {name!r} would be written outside its folder. {RULE}"
+        f"{path} is unsafe: {name!r} would be written outside its directory. {RULE}"
     )
 
 
@@ -217,13 +214,13 @@ def test_a_link_in_the_file_is_refused(rewritten: Callable[..., Path]) -> None:
     link.external_attr = 0o120777 << 16
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(link, "/etc")
-    assert refusal_of(path).startswith(f"{path} is refused: 'assets' would be written outside")
+    assert refusal_of(path).startswith(f"{path} is unsafe: 'assets' would be written outside")
 
 
 def test_a_configuration_that_no_network_has_is_not_read(rewritten: Callable[..., Path]) -> None:
     path = rewritten(config=b" " * (64 * 2**20 + 1))
     assert refusal_of(path) == (
-        f"{path} is refused: its config.json takes 67,108,865 bytes, which no network does. {RULE}"
+        f"{path} is unsafe: its config.json has 67,108,865 bytes, more than any model needs. {RULE}"
     )
 
 
@@ -245,7 +242,7 @@ def test_a_network_that_would_keep_random_weights_is_refused(
 
     monkeypatch.setattr(keras.saving, "load_model", load)
     assert refusal_of(saved) == (
-        f"{saved} lacks weights of its own layers. "
+        f"{saved} has no weights for some of its layers. "
         "Affected layers will retain their freshly-initialized weights"
     )
 

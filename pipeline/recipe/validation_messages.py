@@ -104,7 +104,7 @@ def _hint_for_unknown_key(path: KeyPath, siblings: list[str], grammar: type[Conf
     """Return a hint: which choice has the key, or a similar key here or elsewhere."""
     key = str(path[-1])
     everywhere: dict[str, list[str]] = {}
-    for known, owner in _key_paths(grammar):
+    for known, owner in key_paths(grammar):
         everywhere.setdefault(known, []).append(owner)
     owners = [owner.partition(" ") for owner in everywhere.get(dotted_path(path), []) if owner]
     if owners:
@@ -116,7 +116,7 @@ def _hint_for_unknown_key(path: KeyPath, siblings: list[str], grammar: type[Conf
     return f" There is '{same[0]}'." if same else did_you_mean(key, everywhere)
 
 
-def _key_paths(
+def key_paths(
     section: type[Config], prefix: str = "", owner: str = ""
 ) -> Iterator[tuple[str, str]]:
     """Yield the dotted path of every key, and the choice that it belongs to, if any."""
@@ -124,7 +124,7 @@ def _key_paths(
         path = f"{prefix}{field.alias or name}"
         yield path, owner
         for inner, choice in sections_in(field.annotation, field.metadata):
-            yield from _key_paths(inner, f"{path}.", choice)
+            yield from key_paths(inner, f"{path}.", choice)
 
 
 def sections_in(annotation: Any, metadata: Any = ()) -> Iterator[tuple[type[Config], str]]:

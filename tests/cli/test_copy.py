@@ -52,7 +52,7 @@ def test_a_file_that_is_there_is_never_replaced(
     assert main(["copy", "digits_lenet"]) == 2
     assert capsys.readouterr() == (
         "",
-        "Error: digits_lenet.yaml exists. Give another name, or remove it first.\n",
+        "Error: digits_lenet.yaml already exists. Choose another name, or remove it first.\n",
     )
     assert Path("digits_lenet.yaml").read_text() == "mine"
 
@@ -71,7 +71,7 @@ def test_an_unknown_recipe_is_told_with_the_nearest(
 ) -> None:
     assert main(["copy", "mnist_mpl"]) == 2
     assert capsys.readouterr().err == (
-        f"Error: There is no shipped recipe 'mnist_mpl'. Available: {', '.join(shipped_recipes())}. "
+        f"Error: Unknown recipe 'mnist_mpl'. Available: {', '.join(shipped_recipes())}. "
         "Did you mean 'mnist_mlp'?\n"
     )
     assert list(in_empty_folder.iterdir()) == []

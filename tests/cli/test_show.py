@@ -102,5 +102,5 @@ def test_a_warning_goes_to_standard_error(recipe: str, capsys: pytest.CaptureFix
     assert main(["show", recipe, "--set", argument]) == 0
     assert capsys.readouterr().err == (
         f"--set {argument}: warning: data.augmentation.0.random_flip: "
-        "a digit flipped horizontal is another digit or none.\n"
+        "a flip can change the class of these images, as it does for digits.\n"
     )

@@ -70,8 +70,8 @@ def test_every_shipped_recipe_is_valid(capsys: pytest.CaptureFixture[str]) -> No
         (
             "batch_size: 32",
             "batch_size: 32.5",
-            "3:3: data.batch_size: expected an integer, 1 or more, or all (batch descent). "
-            "Received 32.5.",
+            "3:3: data.batch_size: expected an integer, 1 or more, or all (batch gradient "
+            "descent). Received 32.5.",
         ),
         (
             "architecture: mlp",
@@ -103,7 +103,7 @@ def test_every_shipped_recipe_is_valid(capsys: pytest.CaptureFixture[str]) -> No
         (
             "epochs: 3",
             "epochs: 3\n  epochs: 4",
-            "12:3: training.epochs: Key given twice, first at recipe.yaml:11:3.",
+            "12:3: training.epochs: Duplicate key, first at recipe.yaml:11:3.",
         ),
         (
             "training:",
@@ -133,9 +133,9 @@ def test_every_recipe_is_checked_whatever_is_wrong_with_another(
     assert capsys.readouterr() == (
         "right.yaml: valid\n",
         "wrong.yaml:1:1: seed: expected an integer from 0 to 2147483647. Received 'x'.\n"
-        "absent.yaml: there is no such file. `pipeline list` names the recipes that come with the "
-        "package, `pipeline copy NAME` fetches one.\n"
-        "empty.yaml:1:1: Expected the sections of a recipe. Received nothing.\n",
+        "absent.yaml: the file does not exist. `pipeline list` lists the recipes that come with "
+        "the package, and `pipeline copy NAME` copies one.\n"
+        "empty.yaml:1:1: Expected a mapping with the sections of a recipe. Received nothing.\n",
     )
 
 
@@ -147,7 +147,7 @@ def test_a_warning_is_told_and_leaves_the_recipe_valid(
     assert capsys.readouterr() == (
         "recipe.yaml: valid\n",
         "recipe.yaml:3:18: warning: data.augmentation.0.random_flip: "
-        "a digit flipped horizontal is another digit or none.\n",
+        "a flip can change the class of these images, as it does for digits.\n",
     )
 
 
@@ -158,6 +158,5 @@ def test_arguments_are_checked_with_the_recipe(
     assert main(["validate", write(VALID), *arguments]) == 2
     assert capsys.readouterr() == (
         "",
-        "--set training.epochs=0: training.epochs: expected an integer, 1 or more. "
-        "Received 0.\n",
+        "--set training.epochs=0: training.epochs: expected an integer, 1 or more. Received 0.\n",
     )

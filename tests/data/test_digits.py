@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from pipeline.data import digits
+from pipeline.data.digits import DigitsConfig
 from pipeline.data.splits import Splits
 
 
 def load(**keys: Any) -> Splits:
-    return digits.load(digits.DigitsConfig(source="digits", **keys))
+    return DigitsConfig(source="digits", **keys).load()
 
 
 def test_there_are_1797_of_ten_classes() -> None:
     splits = load()
     assert sum(len(split) for split in splits.named().values()) == 1797
     assert splits.class_names == tuple("0123456789")
-    assert splits.class_names == digits.class_names(digits.DigitsConfig(source="digits"))
+    assert splits.class_names == DigitsConfig(source="digits").class_names()
 
 
 def test_no_digit_is_in_two_splits() -> None:

@@ -129,11 +129,12 @@ def test_a_tar_that_ends_in_a_zip_is_a_tar(
     assert files_below(folder) == content
 
 
-def test_the_address_is_said(tmp_path: Path, folder: Path, content: dict[str, bytes]) -> None:
-    said: list[str] = []
+def test_the_url_is_logged(
+    tmp_path: Path, folder: Path, content: dict[str, bytes], messages: list[str]
+) -> None:
     pack_zip(tmp_path / "photos.zip", content)
-    download_archive(offer(tmp_path / "photos.zip"), folder, say=said.append)
-    assert said == [f"Downloading file://{tmp_path}/photos.zip"]
+    download_archive(offer(tmp_path / "photos.zip"), folder)
+    assert messages == [f"Downloading file://{tmp_path}/photos.zip"]
 
 
 def test_nothing_is_printed_to_standard_output(
@@ -176,8 +177,8 @@ def test_an_address_the_server_does_not_know_is_an_error(
     with pytest.raises(DataError) as caught:
         download_archive(DownloadConfig(url=f"{server}/absent.zip", sha256="0" * 64), folder)
     assert str(caught.value) == (
-        f"data.download: {server}/absent.zip could not be fetched into {folder.parent} "
-        "(HTTP Error 404: File not found). Download it yourself and unpack it as "
+        f"data.download: {server}/absent.zip could not be downloaded to {folder.parent} "
+        "(HTTP Error 404: File not found). Download it yourself and unpack it to "
         f"{folder}."
     )
     assert list(folder.parent.iterdir()) == []
@@ -207,8 +208,8 @@ def test_an_address_that_cannot_be_reached_is_an_error(
     with pytest.raises(DataError) as caught:
         download_archive(DownloadConfig(url=url, sha256="0" * 64), folder)
     assert str(caught.value) == (
-        f"data.download: {url} could not be fetched into {folder.parent} ({reason}). "
-        f"Download it yourself and unpack it as {folder}."
+        f"data.download: {url} could not be downloaded to {folder.parent} ({reason}). "
+        f"Download it yourself and unpack it to {folder}."
     )
     assert list(folder.parent.iterdir()) == []
 
@@ -223,7 +224,7 @@ def test_another_archive_than_expected_is_refused(
     with pytest.raises(DataError) as caught:
         download_archive(DownloadConfig(url=archive.as_uri(), sha256="AB" * 32), folder)
     assert str(caught.value) == (
-        f"data.download: file://{archive} is not the expected archive. "
+        f"data.download: file://{archive} has the wrong checksum and was not unpacked. "
         f"Expected SHA-256 {'ab' * 32}. Received {received}. Nothing was unpacked."
     )
     assert_nothing_was_left(tmp_path, archive)
@@ -239,7 +240,7 @@ def test_a_member_that_climbs_out_is_refused(
     with pytest.raises(DataError) as caught:
         download_archive(offer(archive), folder)
     assert str(caught.value) == (
-        f"data.download: the archive is refused: {evil!r} would be written outside its folder."
+        f"data.download: the archive is unsafe: {evil!r} would be written outside its directory."
     )
     assert_nothing_was_left(tmp_path, archive)
 
@@ -252,7 +253,7 @@ def test_an_absolute_path_in_a_zip_is_refused(
     with pytest.raises(DataError) as caught:
         download_archive(offer(archive), folder)
     assert str(caught.value) == (
-        f"data.download: the archive is refused: {evil!r} would be written outside its folder."
+        f"data.download: the archive is unsafe: {evil!r} would be written outside its directory."
     )
     assert_nothing_was_left(tmp_path, archive)
 
@@ -279,7 +280,7 @@ def test_a_link_in_a_zip_is_refused(
     with pytest.raises(DataError) as caught:
         download_archive(offer(archive), folder)
     assert str(caught.value) == (
-        "data.download: the archive is refused: 'train/link' would be written outside its folder."
+        "data.download: the archive is unsafe: 'train/link' would be written outside its directory."
     )
     assert_nothing_was_left(tmp_path, archive)
 
@@ -304,7 +305,7 @@ def test_a_link_out_of_a_tar_is_refused(
     with pytest.raises(DataError) as caught:
         download_archive(offer(archive), folder)
     assert str(caught.value) == (
-        "data.download: the archive is refused: 'train/link' would be written outside its folder."
+        "data.download: the archive is unsafe: 'train/link' would be written outside its directory."
     )
     assert_nothing_was_left(tmp_path, archive)
 
@@ -317,7 +318,7 @@ def test_a_device_in_a_tar_is_refused(tmp_path: Path, folder: Path) -> None:
         file.addfile(device)
     with pytest.raises(DataError) as caught:
         download_archive(offer(archive), folder)
-    assert str(caught.value) == ("data.download: the archive is refused: 'train/disk' is a device.")
+    assert str(caught.value) == ("data.download: the archive is unsafe: 'train/disk' is a device.")
     assert_nothing_was_left(tmp_path, archive)
 
 
@@ -350,7 +351,7 @@ def test_an_address_of_another_form_is_refused(url: str) -> None:
     with pytest.raises(ValidationError) as caught:
         DownloadConfig(url=url, sha256="0" * 64)
     (problem,) = caught.value.errors()
-    assert (problem["loc"], problem["ctx"]["wording"]) == (("url",), "an address, https://…")
+    assert (problem["loc"], problem["ctx"]["wording"]) == (("url",), "a URL, https://…")
 
 
 @pytest.mark.parametrize("sha256", ["", "0" * 63, "g" * 64])

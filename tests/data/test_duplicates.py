@@ -12,6 +12,7 @@ from PIL import Image
 
 from pipeline.data import duplicates
 from pipeline.data.duplicates import (
+    describe_label_conflicts,
     describe_leakage,
     describe_repetitions,
     find_duplicate_groups,
@@ -79,7 +80,7 @@ def test_digits_that_look_alike_are_not_the_same_picture(mnist_file: Path) -> No
 
 
 def test_more_copies_than_an_image_is_compared_with_are_one_group(thumbnails: np.ndarray) -> None:
-    count = 3 * duplicates._MOST_NEIGHBOURS
+    count = 3 * duplicates._MAX_NEIGHBOURS
     many = np.concatenate([thumbnails[:2], np.repeat(thumbnails[2:3], count, axis=0)])
     assert find_duplicate_groups(many) == [list(range(2, count + 2))]
 
@@ -114,7 +115,7 @@ def test_one_image_has_no_copy(thumbnails: np.ndarray, count: int) -> None:
     assert find_duplicate_groups(thumbnails[:count]) == []
 
 
-# What is said
+# Descriptions
 
 
 def copies(*places: str, digests: str = "aaaaaa") -> tuple[DuplicateImage, ...]:
@@ -127,8 +128,8 @@ def copies(*places: str, digests: str = "aaaaaa") -> tuple[DuplicateImage, ...]:
     )
 
 
-def test_nothing_is_said_of_no_duplicates() -> None:
-    assert (describe_leakage([]), list(describe_repetitions([]))) == ("", [])
+def test_the_description_of_no_duplicates_is_empty() -> None:
+    assert describe_leakage([]) == describe_label_conflicts([]) == describe_repetitions([]) == ""
 
 
 def test_a_picture_in_two_splits_is_leakage() -> None:
@@ -137,38 +138,36 @@ def test_a_picture_in_two_splits_is_leakage() -> None:
         copies("train/ants/3.jpg", "train/ants/4.jpg", "test/ants/5.jpg", digests="aab"),
     ]
     assert describe_leakage(found) == (
-        "2 pictures are in more than one split, which flatters the metrics. "
-        "Keep one image of each:\n"
-        "  train/ants/1.jpg = val/ants/2.jpg (the same file)\n"
-        "  train/ants/3.jpg = train/ants/4.jpg = test/ants/5.jpg (the same picture)"
+        "2 pictures are in more than one split, which makes the metrics too good. "
+        "Keep one copy of each:\n"
+        "  train/ants/1.jpg = val/ants/2.jpg (same file)\n"
+        "  train/ants/3.jpg = train/ants/4.jpg = test/ants/5.jpg (same picture)"
     )
-    assert list(describe_repetitions(found)) == []
+    assert describe_label_conflicts(found) == describe_repetitions(found) == ""
 
 
-def test_a_picture_in_two_classes_is_a_warning() -> None:
+def test_a_picture_in_two_classes_is_a_label_conflict() -> None:
     found = [copies("train/ants/1.jpg", "train/bees/1.jpg")]
-    assert describe_leakage(found) == ""
-    assert list(describe_repetitions(found)) == [
-        "WARNING: 1 picture is in more than one class. At most one is right; keep the image in it:"
-        "\n  train/ants/1.jpg = train/bees/1.jpg (the same file)"
-    ]
+    assert describe_leakage(found) == describe_repetitions(found) == ""
+    assert describe_label_conflicts(found) == (
+        "1 picture is in more than one class. Keep only the copies with the correct label:"
+        "\n  train/ants/1.jpg = train/bees/1.jpg (same file)"
+    )
 
 
 def test_a_picture_in_two_classes_and_two_splits_is_both() -> None:
     found = [copies("train/ants/1.jpg", "val/bees/1.jpg")]
     assert describe_leakage(found).startswith("1 picture is in more than one split")
-    assert [text[:40] for text in describe_repetitions(found)] == [
-        "WARNING: 1 picture is in more than one c"
-    ]
+    assert describe_label_conflicts(found).startswith("1 picture is in more than one class")
+    assert describe_repetitions(found) == ""
 
 
-def test_a_repetition_within_a_class_is_a_note() -> None:
-    assert list(
-        describe_repetitions([copies("val/bees/1.jpg", "val/bees/2.jpg", digests="ab")])
-    ) == [
-        "1 picture is more than once in a class:"
-        "\n  val/bees/1.jpg = val/bees/2.jpg (the same picture)"
-    ]
+def test_a_picture_repeated_within_a_class_is_neither() -> None:
+    found = [copies("val/bees/1.jpg", "val/bees/2.jpg", digests="ab")]
+    assert describe_leakage(found) == describe_label_conflicts(found) == ""
+    assert describe_repetitions(found) == (
+        "1 picture is repeated in a class:\n  val/bees/1.jpg = val/bees/2.jpg (same picture)"
+    )
 
 
 def test_a_long_list_ends_after_twenty() -> None:

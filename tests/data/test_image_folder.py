@@ -24,14 +24,14 @@ Plant = Callable[[Path, Mapping[str, int]], Path]
 TWO_SPLITS = {"train/ants": 4, "train/bees": 3, "val/ants": 2, "val/bees": 1}
 
 
-def keys_of(path: Path, **keys: Any) -> image_folder.ImageFolderConfig:
+def config_of(path: Path, **keys: Any) -> image_folder.ImageFolderConfig:
     return image_folder.ImageFolderConfig(
         **{"source": "image_folder", "path": str(path), "image_size": (16, 16), **keys}
     )
 
 
 def load(path: Path, **keys: Any) -> Splits:
-    return image_folder.load(keys_of(path, **keys))
+    return config_of(path, **keys).load()
 
 
 def refusal_of(path: Path, **keys: Any) -> str:
@@ -180,33 +180,33 @@ def test_every_path_has_the_label_of_its_folder_and_its_own_pixels(
 
 
 def test_a_glance_tells_the_classes(tmp_path: Path, plant: Plant) -> None:
-    assert image_folder.class_names(keys_of(tmp_path / "absent")) is None
-    assert image_folder.class_names(keys_of(plant(tmp_path / "a", TWO_SPLITS))) == ("ants", "bees")
+    assert config_of(tmp_path / "absent").class_names() is None
+    assert config_of(plant(tmp_path / "a", TWO_SPLITS)).class_names() == ("ants", "bees")
     one_each = plant(tmp_path / "b", {"bees": 1, "ants": 1})
-    assert image_folder.class_names(keys_of(one_each)) == ("ants", "bees")
+    assert config_of(one_each).class_names() == ("ants", "bees")
 
 
 def test_a_split_that_lacks_a_class_is_an_error(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path, {"train/ants": 1, "train/bees": 1, "train/wasps": 1, "val/bees": 1})
     assert refusal_of(tmp_path) == (
-        f"data.path: {tmp_path / 'val'} has other classes than train. It lacks ants, wasps. "
-        "Expected: ants, bees, wasps."
+        f"data.path: the classes in {tmp_path / 'val'} differ from those in {tmp_path / 'train'}. "
+        "Missing: ants, wasps. Expected: ants, bees, wasps."
     )
 
 
 def test_a_split_with_a_class_more_is_an_error(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path, {**TWO_SPLITS, "val/wasps": 1})
     assert refusal_of(tmp_path) == (
-        f"data.path: {tmp_path / 'val'} has other classes than train. "
-        "It has wasps, which train does not. Expected: ants, bees."
+        f"data.path: the classes in {tmp_path / 'val'} differ from those in {tmp_path / 'train'}. "
+        "Unexpected: wasps. Expected: ants, bees."
     )
 
 
 def test_a_class_of_another_name_is_an_error(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path, {**TWO_SPLITS, "test/ants": 1, "test/bee": 1})
     assert refusal_of(tmp_path) == (
-        f"data.path: {tmp_path / 'test'} has other classes than train. It lacks bees. "
-        "It has bee, which train does not. Expected: ants, bees."
+        f"data.path: the classes in {tmp_path / 'test'} differ from those in {tmp_path / 'train'}. "
+        "Missing: bees. Unexpected: bee. Expected: ants, bees."
     )
 
 
@@ -216,8 +216,8 @@ def test_a_class_without_an_image_is_an_error(tmp_path: Path, plant: Plant, empt
     for path in (tmp_path / empty / "ants").iterdir():
         path.unlink()
     assert refusal_of(tmp_path) == (
-        f"data.path: the {empty} split of {tmp_path} has no image of ants. Add images; or, where "
-        "the split is drawn, raise data.validation and data.test or choose another data.split_seed."
+        f"data.path: the {empty} split of {tmp_path} has no images of ants. Add images, or, if "
+        "the split is random, increase data.validation and data.test or change data.split_seed."
     )
 
 
@@ -226,14 +226,14 @@ def test_fewer_than_two_classes_are_an_error(
     tmp_path: Path, plant: Plant, counts: dict[str, int], received: str
 ) -> None:
     assert refusal_of(plant(tmp_path, counts)) == (
-        f"data.path: expected a folder for each of two classes or more in {tmp_path}. "
+        f"data.path: expected subdirectories for two or more classes in {tmp_path}. "
         f"Received: {received}."
     )
 
 
 def test_an_absent_folder_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "absent"
-    assert refusal_of(path) == f"data.path: there is no folder {path}."
+    assert refusal_of(path) == f"data.path: the directory {path} does not exist."
 
 
 def test_an_absent_folder_is_downloaded(tmp_path: Path, plant: Plant) -> None:
@@ -377,14 +377,13 @@ def test_broken_files_leave_the_digest_alone(tmp_path: Path, plant: Plant, broke
     assert load(broken).digest == load(plant(tmp_path / "whole", TWO_SPLITS)).digest
 
 
-def test_what_is_read_and_left_out_is_said(broken: Path) -> None:
-    said: list[str] = []
-    image_folder.load(keys_of(broken), say=said.append)
-    assert said == [
+def test_reading_and_skipped_files_are_logged(broken: Path, messages: list[str]) -> None:
+    load(broken)
+    assert messages == [
         f"Reading 13 images of 2 classes from {broken}",
-        "Left out train/ants/a_empty.jpg: the file is empty",
-        "Left out train/ants/z_text.jpg: not a JPEG, PNG, BMP, GIF or WebP image",
-        "Left out train/bees/gone.jpg: No such file or directory",
+        "Skipped train/ants/a_empty.jpg: the file is empty",
+        "Skipped train/ants/z_text.jpg: not a JPEG, PNG, BMP, GIF or WebP image",
+        "Skipped train/bees/gone.jpg: No such file or directory",
     ]
 
 
@@ -405,7 +404,7 @@ def test_more_broken_files_than_allowed_are_an_error_that_lists_them(
     listed = "\n".join(f"  train/ants/bad0{number}.jpg: the file is empty" for number in range(6))
     assert refusal_of(tmp_path) == (
         f"6 of the 16 files in {tmp_path} cannot be decoded; data.max_bad allows 5. "
-        f"Mend or remove them, or raise data.max_bad:\n{listed}"
+        f"Repair or remove them, or increase data.max_bad:\n{listed}"
     )
 
 
@@ -413,7 +412,7 @@ def test_a_list_of_broken_files_ends_after_fifty(tmp_path: Path, plant: Plant) -
     add_broken(plant(tmp_path, TWO_SPLITS), 53)
     lines = refusal_of(tmp_path, max_bad=0.5).splitlines()
     assert lines[0].startswith(f"53 of the 63 files in {tmp_path} cannot be decoded; data.max_bad ")
-    assert lines[0].endswith("allows 31. Mend or remove them, or raise data.max_bad:")
+    assert lines[0].endswith("allows 31. Repair or remove them, or increase data.max_bad:")
     assert len(lines) == 52
     assert lines[-1] == "  and 3 more"
 
@@ -428,7 +427,7 @@ def test_a_class_of_broken_files_alone_is_an_error(tmp_path: Path, plant: Plant)
     for path in (tmp_path / "val" / "bees").iterdir():
         path.write_bytes(b"")
     assert refusal_of(tmp_path).startswith(
-        f"data.path: the val split of {tmp_path} has no image of bees."
+        f"data.path: the val split of {tmp_path} has no images of bees."
     )
 
 
@@ -446,15 +445,14 @@ def leaking(tmp_path: Path, plant: Plant) -> tuple[Path, Path, Path]:
 
 
 def test_a_photograph_in_two_splits_is_a_warning_that_names_both(
-    leaking: tuple[Path, Path, Path],
+    leaking: tuple[Path, Path, Path], messages: list[str]
 ) -> None:
     root, original, copy = leaking
-    said: list[str] = []
-    splits = image_folder.load(keys_of(root), say=said.append)
-    assert said[1:] == [
-        "WARNING: 1 picture is in more than one split, which flatters the metrics. "
-        f"Keep one image of each:\n  train/bees/{original.name} = val/bees/a_copy.jpg "
-        "(the same picture)"
+    splits = load(root)
+    assert messages[1:] == [
+        "WARNING: 1 picture is in more than one split, which makes the metrics too good. "
+        f"Keep one copy of each:\n  train/bees/{original.name} = val/bees/a_copy.jpg "
+        "(same picture)"
     ]
     ((one, other),) = splits.duplicates
     assert (one.split, one.name) == ("train", f"train/bees/{original.name}")
@@ -468,20 +466,21 @@ def test_a_photograph_in_two_splits_is_a_warning_that_names_both(
 def test_a_photograph_in_two_splits_can_be_an_error(leaking: tuple[Path, Path, Path]) -> None:
     root, original, _ = leaking
     assert refusal_of(root, leakage="error") == (
-        "data.leakage: 1 picture is in more than one split, which flatters the metrics. "
-        f"Keep one image of each:\n  train/bees/{original.name} = val/bees/a_copy.jpg "
-        "(the same picture)"
+        "data.leakage: 1 picture is in more than one split, which makes the metrics too good. "
+        f"Keep one copy of each:\n  train/bees/{original.name} = val/bees/a_copy.jpg "
+        "(same picture)"
     )
 
 
-def test_a_copy_within_a_split_is_no_leakage(tmp_path: Path, plant: Plant) -> None:
+def test_a_copy_within_a_split_is_no_leakage(
+    tmp_path: Path, plant: Plant, messages: list[str]
+) -> None:
     original = min((plant(tmp_path, TWO_SPLITS) / "train" / "bees").glob("*.jpg"))
     shutil.copy(original, tmp_path / "train" / "bees" / "a_copy.jpg")
-    said: list[str] = []
-    splits = image_folder.load(keys_of(tmp_path, leakage="error"), say=said.append)
-    assert said[1:] == [
-        f"1 picture is more than once in a class:\n  train/bees/{original.name} = "
-        "train/bees/a_copy.jpg (the same file)"
+    splits = load(tmp_path, leakage="error")
+    assert messages[1:] == [
+        f"1 picture is repeated in a class:\n  train/bees/{original.name} = "
+        "train/bees/a_copy.jpg (same file)"
     ]
     assert splits.leaked_indices("train") == splits.leaked_indices("val") == []
 
@@ -561,7 +560,7 @@ def test_a_file_that_vanishes_during_the_run_is_an_error(
     assert train.images.read(np.array([0])).shape == (1, 16, 16, 3)
     with pytest.raises(DataError) as caught:
         train.images.read(np.array([0, 1]))
-    assert str(caught.value) == f"{path} changed during the run: No such file or directory."
+    assert str(caught.value) == f"{path} was changed during the run: No such file or directory."
 
 
 def test_no_two_images_share_a_name(drawn: Splits) -> None:
@@ -577,5 +576,4 @@ def test_the_names_of_splits_may_be_capitalized(
             folder = tmp_path / split / name
             folder.mkdir(parents=True)
             (folder / files[0][0]).write_bytes(files[0][1])
-    keys = image_folder.ImageFolderConfig(source="image_folder", path=tmp_path, image_size=(16, 16))
-    assert image_folder.load(keys).class_names == ("ants", "bees")
+    assert load(tmp_path).class_names == ("ants", "bees")

@@ -31,19 +31,19 @@ def test_labels_follow_the_names_and_not_the_order_of_the_folders(in_empty_folde
 @pytest.mark.parametrize(
     ("planted", "problem"),
     [
-        ([], "There is no folder data."),
+        ([], "The directory data does not exist."),
         (
             ["data/ants/1.jpg", "data/wasps/2.jpg"],
-            "data has other classes than the model. It lacks bees. It has wasps, which the model "
-            "does not know. Expected a folder for each of: bees, ants.",
+            "The classes in data differ from those of the model. Missing: bees. Unexpected: wasps. "
+            "Expected one subdirectory per class: bees, ants.",
         ),
         (
             ["data/train/ants/1.jpg", "data/val/ants/1.jpg"],
-            "data holds several splits. Name the one you mean: data/train or data/val.",
+            "data contains several splits. Choose one of them: data/train or data/val.",
         ),
         (
             ["data/ants/a.txt", "data/bees/b.txt"],
-            "The folders of the classes in data hold no image.",
+            "The class directories in data contain no images.",
         ),
     ],
     ids=["absent", "classes", "splits", "empty"],

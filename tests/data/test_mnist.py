@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.data import mnist
+from pipeline.data.mnist import MnistConfig
 from pipeline.data.splits import Splits
 from pipeline.errors import DataError
 
 
 def load(path: Path, **keys: Any) -> Splits:
-    return mnist.load(mnist.MnistConfig(source="mnist", path=str(path), **keys))
+    return MnistConfig(source="mnist", path=str(path), **keys).load()
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_images_are_scaled_to_the_image_size(
 def test_an_absent_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         load(tmp_path / "mnist.npz")
-    assert str(caught.value) == f"data.path: there is no file {tmp_path / 'mnist.npz'}."
+    assert str(caught.value) == f"data.path: the file {tmp_path / 'mnist.npz'} does not exist."
 
 
 def no_bytes(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -128,8 +128,8 @@ def test_a_file_that_is_not_mnist_is_an_error(
     with pytest.raises(DataError) as caught:
         load(path)
     assert str(caught.value) == (
-        f"data.path: {path} is not MNIST. Expected an .npz with x_train, y_train, x_test, y_test. "
-        f"Received: {received.format(path=path)}"
+        f"data.path: {path} is not MNIST. Expected an .npz file with x_train, y_train, x_test, "
+        f"y_test. Received: {received.format(path=path)}"
     )
 
 

@@ -66,8 +66,8 @@ def test_shares_that_leave_a_split_empty_are_an_error(
     with pytest.raises(DataError) as caught:
         stratified_split(labels, fractions=shares, seed=0)
     assert str(caught.value) == (
-        f"data.validation: the 1,797 images would be divided into splits of {counts}. "
-        "Choose shares that leave none of them empty."
+        f"data.validation: the 1,797 images would be split into {counts}. "
+        "Choose fractions that leave no split empty."
     )
 
 

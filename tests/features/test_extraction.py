@@ -25,8 +25,7 @@ PLAIN = Views(1, (), None, 0)
 
 def small_model(seed: int = 0) -> keras.Model:
     keras.utils.set_random_seed(seed)
-    return transfer.build(
-        transfer.TransferConfig(architecture="transfer", base="MobileNetV2", weights=None),
+    return transfer.TransferConfig(architecture="transfer", base="MobileNetV2", weights=None).build(
         image_shape=(32, 32, 3),
         classes=2,
         output="softmax",

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from pipeline.data import image_folder
 from pipeline.evaluation import grad_cam
 from pipeline.features import extraction, feature_cache, precision_guard
 from pipeline.inference import classifier as classifiers
@@ -182,7 +181,7 @@ def test_a_shortcut_that_disagrees_is_said_loudly(
 
 def test_the_maps_of_some_images_are_what_the_stock_base_gives(recipe: Path) -> None:
     chosen = load_recipe(recipe, ("training.epochs=1", "data.augmentation=[]")).recipe
-    splits = image_folder.load(chosen.data)
+    splits = chosen.data.load()
     trained = train_model(chosen, splits, on_epoch=lambda *_: None)
     parts = grad_cam.parts_of(trained.model)
     assert trained.fitting is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.data import digits
+from pipeline.data.digits import DigitsConfig
 from pipeline.data.image_files import ImageFiles
 from pipeline.errors import ModelError
 from pipeline.inference import model_interface as interfaces
@@ -31,8 +31,8 @@ def test_a_photograph_is_read_as_training_reads_it(photographs: Path, resize: st
 
 
 def test_a_gray_image_scaled_from_a_file_is_what_training_scales(digit_files: Path) -> None:
-    keys = digits.DigitsConfig(source="digits", image_size=(28, 28), validation=0.01, test=0.0)
-    train = digits.load(keys).train
+    keys = DigitsConfig(source="digits", image_size=(28, 28), validation=0.01, test=0.0)
+    train = keys.load().train
     (trained,) = train.images.read(np.arange(1))
     (file,) = digit_files.glob(f"{int(train.names[0]):03}_*.png")
     scaled = ModelInterface(tuple("0123456789"), (28, 28), 1, "squash").read(file)

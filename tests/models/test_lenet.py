@@ -11,8 +11,7 @@ from pipeline.models.regularization import RegularizationConfig
 
 
 def built(image_shape: tuple[int, int, int] = (28, 28, 1), **regularization: object):
-    return lenet.build(
-        lenet.LeNetConfig(architecture="lenet"),
+    return lenet.LeNetConfig(architecture="lenet").build(
         image_shape=image_shape,
         classes=10,
         output="softmax",
@@ -61,8 +60,7 @@ def test_a_larger_image_is_refused() -> None:
     with pytest.raises(ModelError) as refused:
         built((64, 64, 1))
     assert str(refused.value) == (
-        "model.architecture: lenet takes images of up to 32×32 pixels. Received: 64×64. "
-        "Set data.image_size: [28, 28]."
+        "data.image_size: lenet accepts at most [32, 32]. Received [64, 64]."
     )
 
 

@@ -10,8 +10,7 @@ from pipeline.models.regularization import RegularizationConfig
 
 
 def built(hidden: tuple[int, ...] = (32,), output: str = "softmax", **regularization: object):
-    return mlp.build(
-        mlp.MLPConfig(architecture="mlp", hidden=hidden, activation="relu"),
+    return mlp.MLPConfig(architecture="mlp", hidden=hidden, activation="relu").build(
         image_shape=(8, 8, 1),
         classes=10 if output == "softmax" else 2,
         output=output,

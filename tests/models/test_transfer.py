@@ -17,8 +17,9 @@ SIZE = (96, 96)
 
 
 def built(base: object = "MobileNetV2", weights: object = None, **keys: object) -> keras.Model:
-    return transfer.build(
-        transfer.TransferConfig(architecture="transfer", base=base, weights=weights, **keys),
+    return transfer.TransferConfig(
+        architecture="transfer", base=base, weights=weights, **keys
+    ).build(
         image_shape=(*SIZE, 3),
         classes=2,
         output="softmax",
@@ -79,8 +80,9 @@ def test_hidden_layers_come_before_the_output() -> None:
 
 
 def test_gray_images_are_made_rgb() -> None:
-    model = transfer.build(
-        transfer.TransferConfig(architecture="transfer", base="MobileNetV2", weights=None),
+    model = transfer.TransferConfig(
+        architecture="transfer", base="MobileNetV2", weights=None
+    ).build(
         image_shape=(32, 32, 1),
         classes=10,
         output="softmax",

@@ -26,16 +26,16 @@ def class_folders(folder: Path, *names: str) -> None:
     [
         (
             DATA + MODEL + "training: {fine_tune: {from: 3}}\n",
-            "3:12: training.fine_tune: there is nothing to fine-tune without a base: "
-            "model.architecture is mlp, not transfer.",
+            "3:12: training.fine_tune: needs a model with a frozen base, "
+            "model.architecture: transfer. Received mlp.",
         ),
         (
             DATA + MODEL + "training: {top_k: 10}\n",
-            "3:12: training.top_k: expected less than the 10 classes of the data. Received 10.",
+            "3:12: training.top_k: expected less than the number of classes, 10. Received 10.",
         ),
         (
             "data: {source: mnist}\n" + MODEL + "training: {top_k: 12}\n",
-            "3:12: training.top_k: expected less than the 10 classes of the data. Received 12.",
+            "3:12: training.top_k: expected less than the number of classes, 10. Received 12.",
         ),
         (
             DATA + MODEL + "training: {loss: binary_cross_entropy}\n",
@@ -43,16 +43,16 @@ def class_folders(folder: Path, *names: str) -> None:
         ),
         (
             "data: {source: digits, image_size: [28, 33]}\nmodel: {architecture: lenet}\n",
-            "1:24: data.image_size: lenet takes at most [32, 32]. Received [28, 33].",
+            "1:24: data.image_size: lenet accepts at most [32, 32]. Received [28, 33].",
         ),
         (
             "data: {source: digits, image_size: [64, 70]}\n"
             "model: {architecture: transfer, base: Xception}\n",
-            "1:24: data.image_size: Xception takes at least [71, 71]. Received [64, 70].",
+            "1:24: data.image_size: Xception accepts at least [71, 71]. Received [64, 70].",
         ),
         (
             DATA + "model: {architecture: transfer, base: VGG16}\n",
-            "1:1: data.image_size: VGG16 takes at least [32, 32]. Received [8, 8].",
+            "1:1: data.image_size: VGG16 accepts at least [32, 32]. Received [8, 8].",
         ),
         (
             "data: {source: digits, augmentation: [random_crop: {height: 8, width: 9}]}\n" + MODEL,
@@ -61,17 +61,17 @@ def class_folders(folder: Path, *names: str) -> None:
         ),
         (
             DATA + MODEL + "optimizer: {schedule: {cosine: {warmup: 10}}}\n",
-            "3:13: optimizer.schedule: expected a warmup shorter than training.epochs 10. "
+            "3:13: optimizer.schedule: expected a warmup shorter than training.epochs, 10. "
             "Received 10.0.",
         ),
         (
             DATA + MODEL + "optimizer: {global_clipnorm: 1, clipnorm: 1}\n",
-            "3:13: optimizer.global_clipnorm: Keras clips in one way at a time, "
-            "and clipnorm is set.",
+            "3:13: optimizer.global_clipnorm: cannot be used together with clipnorm. "
+            "Remove one of them.",
         ),
         (
             DATA + MODEL + "tracking: {promote: better}\n",
-            "3:12: tracking.promote: expected tracking.register to name the model too.",
+            "3:12: tracking.promote: needs tracking.register, the name of the model.",
         ),
     ],
 )
@@ -104,7 +104,7 @@ def test_a_folder_with_a_folder_a_class_says_how_many_classes_there_are(
     class_folders(tmp_path / "photographs", "ant", "bee", "wasp", ".hidden")
     text = "data: {source: image_folder, path: photographs}\n" + MODEL + "training: {top_k: 3}\n"
     assert problems(text) == [
-        "recipe.yaml:3:12: training.top_k: expected less than the 3 classes of the data. Received 3."
+        "recipe.yaml:3:12: training.top_k: expected less than the number of classes, 3. Received 3."
     ]
 
 
@@ -115,9 +115,10 @@ def test_a_folder_with_splits_says_how_many_classes_there_are(
     text = "data: {source: image_folder, path: photographs}\n" + MODEL
     assert loaded(text + "training: {loss: binary_cross_entropy}\n").recipe.output == "sigmoid"
     assert problems(text + "training: {loss: binary_cross_entropy, top_k: 2}\n") == [
-        "recipe.yaml:3:40: training.top_k: expected less than the 2 classes of the data. "
+        "recipe.yaml:3:40: training.top_k: expected less than the number of classes, 2. "
         "Received 2.",
-        "recipe.yaml:3:40: training.top_k: there is no top_k with binary_cross_entropy.",
+        "recipe.yaml:3:40: training.top_k: cannot be used with binary_cross_entropy. "
+        "Remove this key.",
     ]
 
 
@@ -132,31 +133,32 @@ def test_two_folders_for_one_split_are_an_error(problems: Problems, tmp_path: Pa
     [
         (
             "data: {source: image_folder, path: absent}\n" + MODEL,
-            "1:30: data.path: there is no folder absent, and no data.download.",
+            "1:30: data.path: the directory absent does not exist, and data.download is not set.",
         ),
         (
             "data: {source: mnist, path: absent.npz}\n" + MODEL,
-            "1:23: data.path: there is no file absent.npz.",
+            "1:23: data.path: the file absent.npz does not exist.",
         ),
         (
             'data: {source: mnist, path: "two\\nlines"}\n' + MODEL,
-            "1:23: data.path: there is no file two\\nlines.",
+            "1:23: data.path: the file two\\nlines does not exist.",
         ),
         (
             VGG.replace("VGG16", "absent.keras"),
-            "2:33: model.base: there is no file absent.keras.",
+            "2:33: model.base: the file absent.keras does not exist.",
         ),
         (
             VGG.replace("VGG16", "VGG16, weights: absent.h5"),
-            "2:46: model.weights: there is no file absent.h5.",
+            "2:46: model.weights: the file absent.h5 does not exist.",
         ),
         (
             f"data: {{source: image_folder, path: {'x' * 300}}}\n" + MODEL,
-            f"1:30: data.path: there is no folder {'x' * 300}, and no data.download.",
+            f"1:30: data.path: the directory {'x' * 300} does not exist, and "
+            "data.download is not set.",
         ),
         (
             f"data: {{source: mnist, path: {'x' * 300}}}\n" + MODEL,
-            f"1:23: data.path: there is no file {'x' * 300}.",
+            f"1:23: data.path: the file {'x' * 300} does not exist.",
         ),
     ],
     ids=["folder", "npz", "two lines", "base", "weights", "long folder", "long npz"],
@@ -174,7 +176,7 @@ def test_an_absent_folder_that_can_be_downloaded_is_no_error(loaded: Loaded) -> 
 def test_a_base_from_a_file_brings_its_own_weights(problems: Problems, tmp_path: Path) -> None:
     (tmp_path / "base.keras").touch()
     assert problems(VGG.replace("VGG16", "base.keras, weights: null")) == [
-        "recipe.yaml:2:51: model.weights: base.keras brings its own weights. Remove this key."
+        "recipe.yaml:2:51: model.weights: base.keras contains its own weights. Remove this key."
     ]
 
 
@@ -186,29 +188,33 @@ optimizer: {schedule: {cosine: {warmup: 5, fnal: 0}}, clipnorm: 1, clipvalue: 1}
 training: {epochs: 4, top_k: 10, fine_tune: {from: 3}}
 """
     assert [problem.split(": ")[:3] for problem in problems(text)] == [
-        ["recipe.yaml:1:24", "data.image_size", "lenet takes at most [32, 32]. Received [40, 40]."],
+        [
+            "recipe.yaml:1:24",
+            "data.image_size",
+            "lenet accepts at most [32, 32]. Received [40, 40].",
+        ],
         ["recipe.yaml:1:46", "data.batchsize", "unknown key. Expected one of"],
         ["recipe.yaml:2:30", "model.activation", "expected one of"],
         [
             "recipe.yaml:3:13",
             "optimizer.schedule",
-            "expected a warmup shorter than training.epochs 4. Received 5.0.",
+            "expected a warmup shorter than training.epochs, 4. Received 5.0.",
         ],
         ["recipe.yaml:3:44", "optimizer.schedule.cosine.fnal", "unknown key. Expected one of"],
         [
             "recipe.yaml:3:68",
             "optimizer.clipvalue",
-            "Keras clips in one way at a time, and clipnorm is set.",
+            "cannot be used together with clipnorm. Remove one of them.",
         ],
         [
             "recipe.yaml:4:23",
             "training.top_k",
-            "expected less than the 10 classes of the data. Received 10.",
+            "expected less than the number of classes, 10. Received 10.",
         ],
         [
-            "recipe.yaml:4:33",
+            "recipe.yaml:4:34",
             "training.fine_tune",
-            "there is nothing to fine-tune without a base",
+            "needs a model with a frozen base, model.architecture",
         ],
     ]
 
@@ -224,7 +230,7 @@ def test_contradictions_are_told_together_with_many_wrong_entries_of_a_list(
     assert problems(text) == [
         "recipe.yaml:2:64: model.hidden.9: expected an integer, 1 or more. Received 'x'.",
         "recipe.yaml:2:67: model.hidden.10: expected an integer, 1 or more. Received 'y'.",
-        "recipe.yaml:3:12: training.top_k: expected less than the 10 classes of the data. "
+        "recipe.yaml:3:12: training.top_k: expected less than the number of classes, 10. "
         "Received 10.",
     ]
 
@@ -265,15 +271,16 @@ def test_a_default_in_place_of_a_wrong_value_contradicts_nothing(
     [
         (
             "random_flip: {}",
-            "random_flip: a digit flipped horizontal is another digit or none.",
+            "random_flip: a flip can change the class of these images, as it does for digits.",
         ),
         (
             "random_flip: {mode: horizontal_and_vertical}",
-            "random_flip: a digit flipped horizontal and vertical is another digit or none.",
+            "random_flip: a flip can change the class of these images, as it does for digits.",
         ),
         (
             "random_rotation: {factor: [-0.5, 0.1]}",
-            "random_rotation: a 6 turned by 0.5 of a full turn can become a 9.",
+            "random_rotation: a rotation by 0.5 of a full turn can change the class of these "
+            "images, as it turns a 6 into a 9.",
         ),
     ],
 )
@@ -312,15 +319,21 @@ def test_a_share_to_hold_out_is_of_no_use_beside_folders_of_splits(
         "model: {architecture: mlp}\n"
     )
     assert [str(warning) for warning in load_recipe(path, environment={}).warnings] == [
-        f"{path}:1:44: warning: data.{key}: {tmp_path / 'images'} has folders for its splits: "
-        "not used."
+        f"{path}:1:44: warning: data.{key}: has no effect: {tmp_path / 'images'} has "
+        "directories for its splits."
     ]
 
 
 @pytest.mark.parametrize(
     ("architecture", "expected"),
     [
-        ("mlp", ["training.views: mlp has no frozen base to keep views for: not used."]),
+        (
+            "mlp",
+            [
+                "training.views: has no effect: it needs a model with a frozen base, "
+                "model.architecture: transfer. Received mlp."
+            ],
+        ),
         ("transfer, base: ResNet50", []),
     ],
 )
@@ -344,6 +357,6 @@ def test_splits_that_disagree_on_the_classes_are_found_at_a_glance(tmp_path: Pat
     with pytest.raises(RecipeError) as error:
         load_recipe(path, environment={})
     assert [str(problem) for problem in error.value.problems] == [
-        f"{path}:1:30: data.path: {tmp_path / 'images' / 'val'} has other classes than train. "
-        "It lacks bees. It has bee, which train does not. Expected: ants, bees."
+        f"{path}:1:30: data.path: the classes in {tmp_path / 'images' / 'val'} differ from those in "
+        f"{tmp_path / 'images' / 'train'}. Missing: bees. Unexpected: bee. Expected: ants, bees."
     ]

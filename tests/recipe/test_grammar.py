@@ -53,5 +53,5 @@ def test_the_schema_offers_every_choice(section: str, key: str, names: set[str])
 
 
 def test_the_schema_names_keys_as_a_recipe_writes_them() -> None:
-    fine_tune = json_schema()["$defs"]["FineTune"]
+    fine_tune = json_schema()["$defs"]["FineTuneConfig"]
     assert list(fine_tune["properties"]) == ["from", "epochs", "learning_rate"]

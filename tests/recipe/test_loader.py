@@ -57,7 +57,7 @@ SECRETS = {"ZOO_TOKEN": "hunter2", "ZOO_SERVER": "https://me:pass@zoo", "ZOO": "
         ("${X}: {a: '${ZOO_TOKEN}'}", "unknown key. Expected one of: name,"),
         ("training: {loss: 'is ${ZOO_TOKEN}'}", "expected one of:"),
         ("optimizer: {name: '${ZOO_TOKEN}'}", "expected one of:"),
-        ("runtime: '${ZOO_SERVER}'", "expected a section: keys with values. Received"),
+        ("runtime: '${ZOO_SERVER}'", "expected a section with keys and values. Received"),
         ("description: '${ZOO_TOKEN} ${'", "Expected ${NAME} or ${NAME:-default}"),
     ],
 )
@@ -166,11 +166,11 @@ def test_a_path_starts_from_the_recipe_or_from_home(
     [
         (
             "absent.yaml",
-            "there is no such file. `pipeline list` names the recipes that come with the package, "
-            "`pipeline copy NAME` fetches one.",
+            "the file does not exist. `pipeline list` lists the recipes that come with the "
+            "package, and `pipeline copy NAME` copies one.",
         ),
-        (".", "the recipe cannot be read: Is a directory."),
-        ("a\0b", "the recipe cannot be read: embedded null byte."),
+        (".", "the file cannot be read: Is a directory."),
+        ("a\0b", "the file cannot be read: embedded null byte."),
     ],
 )
 def test_a_file_that_cannot_be_read_is_told(in_empty_folder: Path, name: str, reason: str) -> None:

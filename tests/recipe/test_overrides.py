@@ -84,17 +84,17 @@ def test_a_value_that_was_wrong_can_be_replaced(loaded: Loaded) -> None:
         (
             "model.hidden.2=1",
             "--set model.hidden.2=1: model.hidden.2: "
-            "'model.hidden' is a list of 2. Received the place '2'.",
+            "'model.hidden' is a list of 2 items. Received index '2'.",
         ),
         (
             "model.hidden.-1=1",
             "--set model.hidden.-1=1: model.hidden.-1: "
-            "'model.hidden' is a list of 2. Received the place '-1'.",
+            "'model.hidden' is a list of 2 items. Received index '-1'.",
         ),
         (
             "model.hidden.first=1",
             "--set model.hidden.first=1: model.hidden.first: "
-            "'model.hidden' is a list of 2. Received the place 'first'.",
+            "'model.hidden' is a list of 2 items. Received index 'first'.",
         ),
         (
             ".".join("a" * 41) + "=1",
@@ -123,13 +123,11 @@ def test_a_value_that_was_wrong_can_be_replaced(loaded: Loaded) -> None:
         ),
         (
             "model.hidden.0=x",
-            "--set model.hidden.0=x: model.hidden.0: expected an integer, 1 or more. "
-            "Received 'x'.",
+            "--set model.hidden.0=x: model.hidden.0: expected an integer, 1 or more. Received 'x'.",
         ),
         (
             "seed=a:1:2",
-            "--set seed=a:1:2: seed: expected an integer from 0 to 2147483647. "
-            "Received 'a:1:2'.",
+            "--set seed=a:1:2: seed: expected an integer from 0 to 2147483647. Received 'a:1:2'.",
         ),
     ],
 )
@@ -142,7 +140,7 @@ def test_what_is_wrong_with_an_argument_is_told_with_the_argument(
 def test_a_place_in_a_list_of_thousands_of_digits_is_refused(problems: Problems) -> None:
     path = f"model.hidden.{'9' * 5000}"
     (problem,) = problems(BASE, f"{path}=1")
-    assert problem.startswith(f"--set {path}=1: {path}: 'model.hidden' is a list of 2.")
+    assert problem.startswith(f"--set {path}=1: {path}: 'model.hidden' is a list of 2 items.")
 
 
 def test_every_wrong_argument_is_told(problems: Problems) -> None:
@@ -154,7 +152,7 @@ def test_every_wrong_argument_is_told(problems: Problems) -> None:
 
 def test_problems_of_the_text_come_before_those_of_arguments(problems: Problems) -> None:
     assert problems(BASE + "name: 3\n", "seed=a:1:1") == [
-        "recipe.yaml:3:1: name: expected a string. Received 3.",
+        "recipe.yaml:3:1: name: expected a non-empty string. Received 3.",
         "--set seed=a:1:1: seed: expected an integer from 0 to 2147483647. Received 'a:1:1'.",
     ]
 
@@ -184,7 +182,7 @@ def test_a_path_in_a_recipe_starts_from_its_folder_and_one_in_an_argument_from_t
 
 def test_the_document_itself_stays_as_it_is() -> None:
     document = Document({"a": [1, {"b": 2}]}, {("a",): "place"}, {("a",): "place"})
-    values = parse_overrides(("a.1.b=3",), folder=Path(), environment={})
+    values = parse_overrides(("a.1.b=3",), directory=Path(), environment={})
     assert apply_overrides(document, values).tree == {"a": [1, {"b": 3}]}
     assert document.tree == {"a": [1, {"b": 2}]}
 

@@ -60,6 +60,6 @@ def test_an_unknown_name_is_told_with_the_nearest() -> None:
     with pytest.raises(UsageError) as error:
         shipped.find_shipped("digit_lenet")
     assert str(error.value) == (
-        f"There is no shipped recipe 'digit_lenet'. Available: {', '.join(RECIPES)}. "
+        f"Unknown recipe 'digit_lenet'. Available: {', '.join(RECIPES)}. "
         "Did you mean 'digits_lenet'?"
     )

@@ -45,7 +45,7 @@ def problems(tmp_path: Path, space: str, head: str = BASE) -> list[str]:
         (
             "    model: {choice: [{architecture: mlp}, {architecture: lenet}]}\n"
             "    data.image_size: {choice: [[64, 64]], when: {model.architecture: lenet}}",
-            "recipe.yaml:6:32: tuning.space.data.image_size: lenet takes at most [32, 32]. "
+            "recipe.yaml:6:32: tuning.space.data.image_size: lenet accepts at most [32, 32]. "
             "Received [64, 64].",
         ),
         (
@@ -130,12 +130,12 @@ def test_all_problems_of_a_space_are_told_at_once(tmp_path: Path) -> None:
     [
         (
             "  budget: 10x\n",
-            "recipe.yaml:4:3: tuning.budget: expected a time such as 90s, 10m or 1h30m. Received "
-            "'10x'.",
+            "recipe.yaml:4:3: tuning.budget: expected a duration such as 90s, 10m or 1h30m. "
+            "Received '10x'.",
         ),
         (
             "  objective: test_accuracy\n",
-            "recipe.yaml:4:3: tuning.objective: expected a metric of the validation images, such "
+            "recipe.yaml:4:3: tuning.objective: expected a metric of the validation split, such "
             "as val_accuracy, val_log_loss or val_loss. Received 'test_accuracy'.",
         ),
     ],
@@ -149,7 +149,7 @@ def test_the_section_is_checked(tmp_path: Path, line: str, expected: str) -> Non
 def test_hyperband_chooses_the_epochs_itself(tmp_path: Path) -> None:
     head = BASE.replace("  space:", "  tuner: hyperband\n  space:")
     assert problems(tmp_path, "    training.epochs: {choice: [3]}", head) == [
-        "recipe.yaml:6:22: tuning.space.training.epochs: hyperband chooses the epochs itself. "
+        "recipe.yaml:6:22: tuning.space.training.epochs: hyperband sets the epochs itself. "
         "Remove this key, or choose another tuner."
     ]
 
@@ -159,8 +159,8 @@ def test_other_images_for_each_trial_are_a_warning(tmp_path: Path) -> None:
     path.write_text(BASE + "    data.split_seed: {choice: [1, 2]}")
     (warning,) = load_recipe(path, environment={}).warnings
     assert str(warning) == (
-        f"{path}:5:22: warning: tuning.space.data.split_seed: trials that differ in this are "
-        "judged on different images, and cannot be compared."
+        f"{path}:5:22: warning: tuning.space.data.split_seed: trials with different "
+        "values are evaluated on different images: not comparable."
     )
 
 

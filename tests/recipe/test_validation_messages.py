@@ -42,7 +42,7 @@ regularization: {dropuot: 0.5, dropout: 1}
         "recipe.yaml:5:3: model.base: unknown key. Expected one of: architecture, activation, "
         "pooling. 'base' belongs to architecture transfer.",
         "recipe.yaml:8:3: data.batch_size: expected an integer, 1 or more, or all "
-        "(batch descent). Received 'many'.",
+        "(batch gradient descent). Received 'many'.",
         "recipe.yaml:11:21: data.augmentation.1.random_crop.height: expected an integer, "
         "1 or more. Received 30.5.",
         "recipe.yaml:12:18: regularization.dropuot: unknown key. Expected one of: dropout, l1, l2, "
@@ -99,7 +99,7 @@ def test_a_required_key_is_asked_for(problems: Problems, text: str, expected: li
 @pytest.mark.parametrize("section", ["optimizer", "training", "regularization"])
 def test_a_section_is_a_mapping(problems: Problems, section: str, text: str, received: str) -> None:
     assert problems(f"{DATA}{MODEL}{section}: {text}\n") == [
-        f"recipe.yaml:3:1: {section}: expected a section: keys with values. Received {received}."
+        f"recipe.yaml:3:1: {section}: expected a section with keys and values. Received {received}."
     ]
 
 
@@ -113,8 +113,8 @@ def test_a_section_is_a_mapping(problems: Problems, section: str, text: str, rec
             "seed: 2147483648",
             "3:1: seed: expected an integer from 0 to 2147483647. Received 2147483648.",
         ),
-        ("name: 3", "3:1: name: expected a string. Received 3."),
-        ("name: ''", "3:1: name: expected a string. Received ''."),
+        ("name: 3", "3:1: name: expected a non-empty string. Received 3."),
+        ("name: ''", "3:1: name: expected a non-empty string. Received ''."),
         ("description: [x]", "3:1: description: expected a string. Received ['x']."),
         (
             "optimizer: {learning_rate: 0}",
@@ -155,8 +155,8 @@ def test_a_section_is_a_mapping(problems: Problems, section: str, text: str, rec
         ),
         (
             "optimizer: {schedule: {piecewise: {boundaries: [3, 2], factors: [1, 1]}}}",
-            "3:24: optimizer.schedule.piecewise: expected rising boundaries, and a factor for "
-            "each. Received {boundaries: [3, 2], factors: [1, 1]}.",
+            "3:24: optimizer.schedule.piecewise: expected increasing boundaries and one "
+            "factor for each. Received {boundaries: [3, 2], factors: [1, 1]}.",
         ),
         (
             "training: {top_k: 1}",
@@ -210,7 +210,7 @@ def test_a_wrong_value_is_told_with_what_was_expected(
         ),
         (
             "random_flip: ",
-            "7: data.augmentation.0.random_flip: expected a section: keys with values. "
+            "7: data.augmentation.0.random_flip: expected a section with keys and values. "
             "Received nothing.",
         ),
         (

@@ -14,7 +14,7 @@ Problems = Callable[..., list[str]]
 
 
 def read(text: str, **environment: str) -> Document:
-    return parse(text, name="r.yaml", folder=Path("/folder"), environment=environment)
+    return parse(text, name="r.yaml", directory=Path("/directory"), environment=environment)
 
 
 def refused(text: str, **environment: str) -> list[str]:
@@ -89,7 +89,9 @@ def test_a_block_scalar_stays_text() -> None:
     ids=["decimal", "hexadecimal", "octal"],
 )
 def test_a_number_too_long_to_be_written_is_an_error(digits: str) -> None:
-    assert refused(f"key: {digits}") == [f"r.yaml:1:6: key: Not a usable number: {digits[:20]}…."]
+    assert refused(f"key: {digits}") == [
+        f"r.yaml:1:6: key: The number {digits[:20]}… has too many digits."
+    ]
 
 
 def test_a_float_too_large_is_infinite() -> None:
@@ -118,15 +120,15 @@ def test_every_key_and_value_remembers_its_place() -> None:
 
 def test_a_duplicate_key_is_an_error_with_both_places() -> None:
     assert refused("a:\n  b: 1\n  c: 2\n  b: 3\n") == [
-        "r.yaml:4:3: a.b: Key given twice, first at r.yaml:2:3."
+        "r.yaml:4:3: a.b: Duplicate key, first at r.yaml:2:3."
     ]
 
 
 def test_every_duplicate_key_is_told() -> None:
     assert refused("a: 1\na: 2\nb: 1\nb: 2\na: 3\n") == [
-        "r.yaml:2:1: a: Key given twice, first at r.yaml:1:1.",
-        "r.yaml:4:1: b: Key given twice, first at r.yaml:3:1.",
-        "r.yaml:5:1: a: Key given twice, first at r.yaml:1:1.",
+        "r.yaml:2:1: a: Duplicate key, first at r.yaml:1:1.",
+        "r.yaml:4:1: b: Duplicate key, first at r.yaml:3:1.",
+        "r.yaml:5:1: a: Duplicate key, first at r.yaml:1:1.",
     ]
 
 
@@ -139,7 +141,7 @@ def test_an_alias_bomb_is_an_error() -> None:
     for previous, name in zip("abcdefghij", "bcdefghijk", strict=True):
         levels.append(f"{name}: &{name} [{', '.join([f'*{previous}'] * 10)}]")
     (problem,) = refused("\n".join(levels))
-    assert problem == "r.yaml:1:35: d.7.8.8.9: More than 10,000 values, aliases expanded."
+    assert problem == "r.yaml:1:35: d.7.8.8.9: More than 10,000 values, with aliases expanded."
 
 
 def test_a_chain_of_aliases_cannot_nest_deeper_than_the_text() -> None:
@@ -153,11 +155,11 @@ def test_a_chain_of_aliases_cannot_nest_deeper_than_the_text() -> None:
     [
         (
             "a: &a [1, *a]",
-            "r.yaml:1:4: a.1: An alias refers to the value that it is part of.",
+            "r.yaml:1:4: a.1: An alias refers to a value that contains it.",
         ),
         (
             "a: &a {b: {c: *a}}",
-            "r.yaml:1:4: a.b.c: An alias refers to the value that it is part of.",
+            "r.yaml:1:4: a.b.c: An alias refers to a value that contains it.",
         ),
     ],
 )
@@ -170,16 +172,16 @@ def test_an_alias_to_its_own_parent_is_an_error(text: str, problem: str) -> None
     [
         (
             "a: !!python/object/apply:os.system [ls]",
-            "r.yaml:1:4: Tags are not part of a recipe. "
+            "r.yaml:1:4: Tags are not allowed in a recipe. "
             "Received: tag:yaml.org,2002:python/object/apply:os.system.",
         ),
         (
             "a: !!int '3'",
-            "r.yaml:1:4: Tags are not part of a recipe. Received: tag:yaml.org,2002:int.",
+            "r.yaml:1:4: Tags are not allowed in a recipe. Received: tag:yaml.org,2002:int.",
         ),
-        ("a: ! 3", "r.yaml:1:4: Tags are not part of a recipe. Received: !."),
-        ("!x a: 3", "r.yaml:1:1: Tags are not part of a recipe. Received: !x."),
-        ("--- !x\na: 3", "r.yaml:1:5: Tags are not part of a recipe. Received: !x."),
+        ("a: ! 3", "r.yaml:1:4: Tags are not allowed in a recipe. Received: !."),
+        ("!x a: 3", "r.yaml:1:1: Tags are not allowed in a recipe. Received: !x."),
+        ("--- !x\na: 3", "r.yaml:1:5: Tags are not allowed in a recipe. Received: !x."),
     ],
 )
 def test_a_tag_is_an_error(text: str, problem: str) -> None:
@@ -201,7 +203,7 @@ def test_deep_nesting_is_an_error(text: str, place: str) -> None:
 
 
 def test_a_text_too_long_is_no_recipe() -> None:
-    assert refused("#" * 200_001) == ["r.yaml:1:1: Longer than 200,000 characters: not a recipe."]
+    assert refused("#" * 200_001) == ["r.yaml:1:1: A recipe has at most 200,000 characters."]
 
 
 @pytest.mark.parametrize(
@@ -216,7 +218,9 @@ def test_a_text_too_long_is_no_recipe() -> None:
     ],
 )
 def test_a_recipe_is_a_mapping(text: str, received: str) -> None:
-    assert refused(text) == [f"r.yaml:1:1: Expected the sections of a recipe. Received {received}."]
+    assert refused(text) == [
+        f"r.yaml:1:1: Expected a mapping with the sections of a recipe. Received {received}."
+    ]
 
 
 @pytest.mark.parametrize(
@@ -250,7 +254,7 @@ def test_a_recipe_is_a_mapping(text: str, received: str) -> None:
         ),
         ("a: b\0\n", "r.yaml:1:5: The character #x00 is not allowed in YAML."),
         ("a: 1\nb: x\x1b[31m\n", "r.yaml:2:5: The character #x1b is not allowed in YAML."),
-        ("? [a, b]\n: 1\n", "r.yaml:1:3: A key has to be a name."),
+        ("? [a, b]\n: 1\n", "r.yaml:1:3: A key must be a string."),
     ],
 )
 def test_broken_yaml_is_told_in_one_line_with_its_place(text: str, problem: str) -> None:
@@ -259,7 +263,7 @@ def test_broken_yaml_is_told_in_one_line_with_its_place(text: str, problem: str)
 
 @pytest.mark.parametrize("escape", ["\\0", "\\ud800", "\\uDFFF"])
 def test_an_escape_that_no_file_name_can_hold_is_an_error(escape: str) -> None:
-    message = "Neither \\0 nor half of a surrogate pair can be part of a text."
+    message = "A string cannot contain \\0 or half of a surrogate pair."
     assert refused(f'a: "x{escape}"\n"{escape}": 1\n') == [
         f"r.yaml:1:4: a: {message}",
         f"r.yaml:2:1: {message}",
@@ -326,7 +330,7 @@ def test_every_variable_without_a_value_is_an_error() -> None:
 @pytest.mark.parametrize("text", ["${A B}", "${}", "${1A}", "${A", "${A:default}"])
 def test_a_broken_variable_is_an_error(text: str) -> None:
     assert refused(f"key: '{text}'", A="x") == [
-        "r.yaml:1:6: key: Expected ${NAME} or ${NAME:-default}; $${ writes ${."
+        "r.yaml:1:6: key: Expected ${NAME} or ${NAME:-default}. Write $${ for a literal ${."
     ]
 
 

@@ -59,10 +59,10 @@ def test_a_plateau_is_watched_by_keras_s_callback() -> None:
 
 
 def test_boundaries_need_a_factor_each() -> None:
-    with pytest.raises(ValidationError, match="rising boundaries, and a factor for each"):
+    with pytest.raises(ValidationError, match="increasing boundaries and one factor for each"):
         schedules.PiecewiseSchedule(boundaries=(1.0, 2.0), factors=(0.5,))
 
 
 def test_boundaries_rise() -> None:
-    with pytest.raises(ValidationError, match="rising boundaries, and a factor for each"):
+    with pytest.raises(ValidationError, match="increasing boundaries and one factor for each"):
         schedules.PiecewiseSchedule(boundaries=(2.0, 1.0), factors=(0.5, 0.1))

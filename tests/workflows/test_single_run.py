@@ -159,12 +159,12 @@ def test_the_logged_model_takes_raw_pixels_and_answers_as_the_one_in_memory_did(
     import mlflow
     import pandas as pd
 
-    from pipeline.data import digits
+    from pipeline.data.digits import DigitsConfig
 
     result, _ = finished
     mlflow.set_tracking_uri(result.tracking_uri)
     model = mlflow.pyfunc.load_model(result.model_uri)
-    splits = digits.load(digits.DigitsConfig(source="digits"))
+    splits = DigitsConfig(source="digits").load()
     pixels = splits.validation.images.read(np.arange(len(splits.validation)))
     answers = model.predict(pd.DataFrame({"image": list(pixels)}))
     accuracy = np.mean(answers["class"].astype(int) == splits.validation.labels)
@@ -303,7 +303,7 @@ def test_a_photograph_that_vanishes_during_the_run_is_named(
     with pytest.raises(DataError) as failed:
         run_of(text)
     assert str(failed.value) == (
-        f"{files[0].absolute()} changed during the run: No such file or directory."
+        f"{files[0].absolute()} was changed during the run: No such file or directory."
     )
     assert newest_run(open_store(None)).info.status == "FAILED"
 
