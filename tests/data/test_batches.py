@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from pipeline.data import augmentation
+from pipeline.data import augmentation, image_folder
 from pipeline.data.augmentation import Augmentation
 from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
-from pipeline.data.digits import DigitsConfig, image_folder
+from pipeline.data.digits import DigitsConfig
 from pipeline.data.splits import ArrayImages, Split
 
 COUNT = 50

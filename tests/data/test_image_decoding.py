@@ -240,7 +240,7 @@ def test_flipped_bytes_never_crash(photo: Image.Image) -> None:
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", NO_IMAGE),
         (b"\xff\xd8\xff", NO_IMAGE),
         (bytes(1000), NO_IMAGE),
-        (png_that_declares(30_000, 30_000), "declares more pixels than can be trusted"),
+        (png_that_declares(30_000, 30_000), "it declares too many pixels"),
     ],
     ids=["zero bytes", "text", "svg", "three bytes of a jpeg", "zeros", "30,000 × 30,000"],
 )
@@ -275,14 +275,14 @@ def test_a_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(BadImageError) as caught:
         read_image_file(tmp_path / "pipe.jpg")
-    assert str(caught.value) == "not a file but a pipe or a device"
+    assert str(caught.value) == "not a regular file"
 
 
 def test_a_link_to_a_device_that_never_ends_is_refused(tmp_path: Path) -> None:
     (tmp_path / "zero.jpg").symlink_to("/dev/zero")
     with pytest.raises(BadImageError) as caught:
         read_image_file(tmp_path / "zero.jpg")
-    assert str(caught.value) == "not a file but a pipe or a device"
+    assert str(caught.value) == "not a regular file"
 
 
 def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:

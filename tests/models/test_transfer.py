@@ -130,7 +130,7 @@ def test_a_place_that_is_not_there_is_refused_with_the_nearest() -> None:
         transfer.layer_index(built(), "block_16_projct")
     assert str(refused.value) == (
         "training.fine_tune.from: mobilenetv2_1.00_96 has no layer or stage 'block_16_projct'. "
-        "Did you mean 'block_16_project'? Its last layers with weights: "
+        "Did you mean 'block_16_project'? The last layers with weights: "
         "block_16_expand, block_16_expand_BN, block_16_depthwise, block_16_depthwise_BN, "
         "block_16_project, block_16_project_BN, Conv_1, Conv_1_bn."
     )
@@ -171,7 +171,7 @@ def test_a_base_for_other_images_is_refused(tmp_path: Path) -> None:
         built(path)
     assert str(refused.value) == (
         f"model.base: {path} takes images of shape (64, 64, 3). Received: (96, 96, 3). "
-        "Set data.image_size to fit."
+        "Change data.image_size."
     )
 
 
@@ -180,7 +180,7 @@ def test_a_failed_download_names_the_file_and_the_two_ways_to_give_it() -> None:
     message = transfer.missing_weights_message("ResNet50", f"URL fetch failure on {address}: None")
     assert message == (
         "model.weights: the ImageNet weights of ResNet50 could not be downloaded: the file "
-        f"weights.h5 is missing. Either fetch {address} elsewhere and put it into "
-        "~/.keras/models/, or give its path as model.weights. "
+        f"weights.h5 is missing. Download {address} on another machine and copy it to "
+        "~/.keras/models/, or set model.weights to its path. "
         f"(URL fetch failure on {address}: None)"
     )

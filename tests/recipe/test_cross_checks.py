@@ -357,6 +357,6 @@ def test_splits_that_disagree_on_the_classes_are_found_at_a_glance(tmp_path: Pat
     with pytest.raises(RecipeError) as error:
         load_recipe(path, environment={})
     assert [str(problem) for problem in error.value.problems] == [
-        f"{path}:1:30: data.path: the classes in {tmp_path / 'images' / 'val'} differ from those in "
-        f"{tmp_path / 'images' / 'train'}. Missing: bees. Unexpected: bee. Expected: ants, bees."
+        f"{path}:1:30: data.path: the classes in {tmp_path}/images/val differ from those in "
+        f"{tmp_path}/images/train. Missing: bees. Unexpected: bee. Expected: ants, bees."
     ]
