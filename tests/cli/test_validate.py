@@ -32,7 +32,7 @@ def write(text: str, name: str = "recipe.yaml") -> str:
     return name
 
 
-def test_a_valid_recipe_is_said_to_be_valid(
+def test_a_valid_recipe_is_reported_as_valid(
     in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["validate", write(VALID)]) == 0
@@ -112,7 +112,7 @@ def test_every_shipped_recipe_is_valid(capsys: pytest.CaptureFixture[str]) -> No
         ),
     ],
 )
-def test_a_misspelling_is_told_with_its_place_and_what_to_do(
+def test_the_error_of_a_misspelling_has_its_location_and_a_suggestion(
     in_empty_folder: Path,
     capsys: pytest.CaptureFixture[str],
     right: str,
@@ -123,7 +123,7 @@ def test_a_misspelling_is_told_with_its_place_and_what_to_do(
     assert capsys.readouterr() == ("", f"recipe.yaml:{problem}\n")
 
 
-def test_every_recipe_is_checked_whatever_is_wrong_with_another(
+def test_every_recipe_is_checked_even_if_another_is_wrong(
     in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(VALID, "right.yaml")
@@ -139,7 +139,7 @@ def test_every_recipe_is_checked_whatever_is_wrong_with_another(
     )
 
 
-def test_a_warning_is_told_and_leaves_the_recipe_valid(
+def test_a_recipe_with_a_warning_is_valid(
     in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = VALID.replace("batch_size: 32", "augmentation: [random_flip: {}]")

@@ -1,4 +1,4 @@
-"""What every data source keeps of the interface."""
+"""The interface of all data sources."""
 
 from __future__ import annotations
 

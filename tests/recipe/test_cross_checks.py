@@ -75,7 +75,7 @@ def class_folders(folder: Path, *names: str) -> None:
         ),
     ],
 )
-def test_sections_that_contradict_each_other_are_an_error(
+def test_values_that_do_not_fit_together_are_an_error(
     problems: Problems, text: str, problem: str
 ) -> None:
     assert problems(text) == [f"recipe.yaml:{problem}"]
@@ -94,11 +94,11 @@ def test_sections_that_contradict_each_other_are_an_error(
         DATA + MODEL + "optimizer: {clipvalue: 1}\n",
     ],
 )
-def test_the_last_value_before_a_contradiction_is_valid(loaded: Loaded, text: str) -> None:
+def test_the_last_value_that_fits_is_valid(loaded: Loaded, text: str) -> None:
     assert loaded(text).warnings == ()
 
 
-def test_a_folder_with_a_folder_a_class_says_how_many_classes_there_are(
+def test_classes_are_counted_in_a_directory_with_class_directories(
     problems: Problems, tmp_path: Path
 ) -> None:
     class_folders(tmp_path / "photographs", "ant", "bee", "wasp", ".hidden")
@@ -108,7 +108,7 @@ def test_a_folder_with_a_folder_a_class_says_how_many_classes_there_are(
     ]
 
 
-def test_a_folder_with_splits_says_how_many_classes_there_are(
+def test_classes_are_counted_in_a_directory_with_splits(
     problems: Problems, loaded: Loaded, tmp_path: Path
 ) -> None:
     class_folders(tmp_path / "photographs", "train/ant", "train/bee", "val/ant", "val/bee")
@@ -122,7 +122,7 @@ def test_a_folder_with_splits_says_how_many_classes_there_are(
     ]
 
 
-def test_two_folders_for_one_split_are_an_error(problems: Problems, tmp_path: Path) -> None:
+def test_two_directories_for_one_split_are_an_error(problems: Problems, tmp_path: Path) -> None:
     class_folders(tmp_path / "photographs", "train/ant", "val/ant", "valid/ant")
     (problem,) = problems("data: {source: image_folder, path: photographs}\n" + MODEL)
     assert problem.startswith("recipe.yaml:1:30: data.path: val and valid in ")
@@ -163,24 +163,24 @@ def test_two_folders_for_one_split_are_an_error(problems: Problems, tmp_path: Pa
     ],
     ids=["folder", "npz", "two lines", "base", "weights", "long folder", "long npz"],
 )
-def test_an_absent_file_is_an_error(problems: Problems, text: str, problem: str) -> None:
+def test_a_missing_file_is_an_error(problems: Problems, text: str, problem: str) -> None:
     assert problems(text) == [f"recipe.yaml:{problem}"]
 
 
-def test_an_absent_folder_that_can_be_downloaded_is_no_error(loaded: Loaded) -> None:
+def test_a_missing_directory_that_can_be_downloaded_is_not_an_error(loaded: Loaded) -> None:
     download = f"{{url: 'https://host/a.zip', sha256: '{'0' * 64}'}}"
     text = f"data: {{source: image_folder, path: absent, download: {download}}}\n{MODEL}"
     assert loaded(text).recipe.data.download.url == "https://host/a.zip"
 
 
-def test_a_base_from_a_file_brings_its_own_weights(problems: Problems, tmp_path: Path) -> None:
+def test_weights_for_a_base_from_a_file_are_an_error(problems: Problems, tmp_path: Path) -> None:
     (tmp_path / "base.keras").touch()
     assert problems(VGG.replace("VGG16", "base.keras, weights: null")) == [
         "recipe.yaml:2:51: model.weights: base.keras contains its own weights. Remove this key."
     ]
 
 
-def test_contradictions_are_told_together_with_misspelt_keys(problems: Problems) -> None:
+def test_cross_checks_are_reported_together_with_misspelt_keys(problems: Problems) -> None:
     text = """\
 data: {source: digits, image_size: [40, 40], batchsize: 3}
 model: {architecture: lenet, activation: rlu}
@@ -219,7 +219,7 @@ training: {epochs: 4, top_k: 10, fine_tune: {from: 3}}
     ]
 
 
-def test_contradictions_are_told_together_with_many_wrong_entries_of_a_list(
+def test_cross_checks_are_reported_together_with_wrong_list_items(
     problems: Problems,
 ) -> None:
     text = (
@@ -259,7 +259,7 @@ def test_contradictions_are_told_together_with_many_wrong_entries_of_a_list(
         ),
     ],
 )
-def test_a_default_in_place_of_a_wrong_value_contradicts_nothing(
+def test_a_default_in_place_of_an_invalid_value_is_not_cross_checked(
     problems: Problems, text: str, path: str
 ) -> None:
     (problem,) = problems(text)
@@ -285,7 +285,7 @@ def test_a_default_in_place_of_a_wrong_value_contradicts_nothing(
     ],
 )
 @pytest.mark.parametrize("source", ["digits", "mnist"])
-def test_turning_digits_around_is_a_warning(
+def test_flipping_or_rotating_digits_is_a_warning(
     loaded: Loaded, tmp_path: Path, source: str, entry: str, message: str
 ) -> None:
     text = f"{MODEL}data:\n  source: {source}\n  augmentation:\n    - {entry}\n"
@@ -295,19 +295,19 @@ def test_turning_digits_around_is_a_warning(
 
 
 @pytest.mark.parametrize("entry", ["random_rotation: {factor: 0.2}", "random_zoom: {}"])
-def test_moving_digits_a_little_is_no_warning(loaded: Loaded, entry: str) -> None:
+def test_a_small_rotation_of_digits_is_not_a_warning(loaded: Loaded, entry: str) -> None:
     text = f"{MODEL}data:\n  source: digits\n  augmentation:\n    - {entry}\n"
     assert loaded(text).warnings == ()
 
 
-def test_flipping_photographs_is_no_warning(loaded: Loaded, tmp_path: Path) -> None:
+def test_flipping_photographs_is_not_a_warning(loaded: Loaded, tmp_path: Path) -> None:
     class_folders(tmp_path / "photographs", "ant", "bee")
     text = "data: {source: image_folder, path: photographs, augmentation: [random_flip: {}]}\n"
     assert loaded(text + MODEL).warnings == ()
 
 
 @pytest.mark.parametrize(("key", "value"), [("validation", 0.3), ("test", 0.1)])
-def test_a_share_to_hold_out_is_of_no_use_beside_folders_of_splits(
+def test_a_fraction_without_effect_beside_split_directories_is_a_warning(
     tmp_path: Path, key: str, value: float
 ) -> None:
     for split in ("train", "val"):
@@ -337,7 +337,7 @@ def test_a_share_to_hold_out_is_of_no_use_beside_folders_of_splits(
         ("transfer, base: ResNet50", []),
     ],
 )
-def test_views_without_a_base_are_of_no_use(
+def test_views_without_a_frozen_base_are_a_warning(
     tmp_path: Path, architecture: str, expected: list[str]
 ) -> None:
     path = tmp_path / "recipe.yaml"
@@ -345,18 +345,18 @@ def test_views_without_a_base_are_of_no_use(
         f"data: {{source: digits, image_size: [32, 32]}}\nmodel: {{architecture: {architecture}}}\n"
         "training: {views: 3}\n"
     )
-    found = [f"{path}:3:12: warning: {text}" for text in expected]
-    assert [str(warning) for warning in load_recipe(path, environment={}).warnings] == found
+    warnings = [f"{path}:3:12: warning: {text}" for text in expected]
+    assert [str(warning) for warning in load_recipe(path, environment={}).warnings] == warnings
 
 
-def test_splits_that_disagree_on_the_classes_are_found_at_a_glance(tmp_path: Path) -> None:
+def test_splits_with_different_classes_are_an_error_without_loading(tmp_path: Path) -> None:
     for name in ("train/ants", "train/bees", "val/ants", "val/bee"):
         (tmp_path / "images" / name).mkdir(parents=True)
     path = tmp_path / "recipe.yaml"
     path.write_text("data: {source: image_folder, path: images}\nmodel: {architecture: mlp}\n")
-    with pytest.raises(RecipeError) as error:
+    with pytest.raises(RecipeError) as caught:
         load_recipe(path, environment={})
-    assert [str(problem) for problem in error.value.problems] == [
+    assert [str(problem) for problem in caught.value.problems] == [
         f"{path}:1:30: data.path: the classes in {tmp_path}/images/val differ from those in "
         f"{tmp_path}/images/train. Missing: bees. Unexpected: bee. Expected: ants, bees."
     ]

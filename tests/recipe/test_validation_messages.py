@@ -17,7 +17,7 @@ OPERATIONS = (
 )
 
 
-def test_every_problem_is_told_in_the_order_of_the_text(problems: Problems) -> None:
+def test_all_errors_are_reported_in_the_order_of_the_file(problems: Problems) -> None:
     text = """\
 traning: {epochs: 3}
 training: {epochs: 0, loss: crossentropy}
@@ -88,7 +88,9 @@ regularization: {dropuot: 0.5, dropout: 1}
         ),
     ],
 )
-def test_a_required_key_is_asked_for(problems: Problems, text: str, expected: list[str]) -> None:
+def test_a_missing_required_key_is_an_error(
+    problems: Problems, text: str, expected: list[str]
+) -> None:
     assert problems(text) == expected
 
 
@@ -179,7 +181,7 @@ def test_a_section_is_a_mapping(problems: Problems, section: str, text: str, rec
         ),
     ],
 )
-def test_a_wrong_value_is_told_with_what_was_expected(
+def test_the_error_of_a_wrong_value_says_what_was_expected(
     problems: Problems, section: str, problem: str
 ) -> None:
     assert problems(f"{DATA}{MODEL}{section}\n") == [f"recipe.yaml:{problem}"]
@@ -226,7 +228,7 @@ def test_a_wrong_value_is_told_with_what_was_expected(
         ),
     ],
 )
-def test_a_wrong_augmentation_is_told(problems: Problems, entry: str, problem: str) -> None:
+def test_a_wrong_augmentation_is_an_error(problems: Problems, entry: str, problem: str) -> None:
     text = f"{MODEL}data:\n  source: digits\n  augmentation:\n    - {entry}\n"
     assert problems(text) == [f"recipe.yaml:5:{problem}"]
 
@@ -271,12 +273,12 @@ def test_a_wrong_augmentation_is_told(problems: Problems, entry: str, problem: s
         ),
     ],
 )
-def test_a_wrong_source_or_model_is_told(problems: Problems, text: str, problem: str) -> None:
+def test_a_wrong_source_or_model_is_an_error(problems: Problems, text: str, problem: str) -> None:
     assert problems(text) == [f"recipe.yaml:{problem}"]
 
 
 @pytest.mark.parametrize("base", ["[ResNet50]", "{name: ResNet50}", "5", ""])
-def test_a_base_that_is_no_text_is_told(problems: Problems, base: str) -> None:
+def test_a_base_that_is_not_a_string_is_an_error(problems: Problems, base: str) -> None:
     (problem,) = problems(f"{DATA}model: {{architecture: transfer, base: {base}}}\n")
     assert problem.startswith(
         "recipe.yaml:2:33: model.base: expected a network of keras.applications or the path of a "
@@ -294,7 +296,7 @@ def test_a_base_that_is_no_text_is_told(problems: Problems, base: str) -> None:
         ("zzzz: 3", ""),
     ],
 )
-def test_an_unknown_key_is_told_with_the_nearest(
+def test_the_error_of_an_unknown_key_suggests_the_nearest(
     problems: Problems, section: str, hint: str
 ) -> None:
     key = section.partition(":")[0]
@@ -313,14 +315,14 @@ def test_an_unknown_key_is_told_with_the_nearest(
         (DATA + MODEL + "optimizer: {momentum: 0.9}\n", "name muon or rmsprop or sgd"),
     ],
 )
-def test_a_key_of_another_choice_is_told_with_that_choice(
+def test_the_error_of_a_key_of_another_alternative_names_it(
     problems: Problems, text: str, hint: str
 ) -> None:
     (problem,) = problems(text)
     assert problem.endswith(f" belongs to {hint}.")
 
 
-def test_a_key_with_a_line_break_is_told_in_one_line(problems: Problems) -> None:
+def test_the_error_of_a_key_with_a_line_break_is_one_line(problems: Problems) -> None:
     (problem,) = problems(f'{DATA}{MODEL}"a\\nb": 3\n')
     assert problem.startswith("recipe.yaml:3:1: a\\nb: unknown key.")
 
@@ -338,5 +340,5 @@ def test_a_key_with_a_line_break_is_told_in_one_line(problems: Problems) -> None
         ("x" * 100, f"'{'x' * 56}…"),
     ],
 )
-def test_a_received_value_is_shown_as_a_recipe_writes_it(value: Any, text: str) -> None:
+def test_a_received_value_is_shown_as_in_a_recipe(value: Any, text: str) -> None:
     assert format_value(value) == text

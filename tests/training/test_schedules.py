@@ -1,4 +1,4 @@
-"""Learning rates by step, against the formulas."""
+"""Learning rates by step, compared with the formulas."""
 
 from __future__ import annotations
 
@@ -41,28 +41,30 @@ def rate_at(step: int, entry: dict[str, Any]) -> float:
         ({"plateau": {}}, 39, PEAK),
     ],
 )
-def test_the_rate_follows_the_schedule(entry: dict[str, Any], step: int, expected: float) -> None:
+def test_the_learning_rate_follows_the_schedule(
+    entry: dict[str, Any], step: int, expected: float
+) -> None:
     assert rate_at(step, entry) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
     ("step", "expected"), [(0, PEAK / 11), (4, PEAK * 5 / 11), (10, PEAK), (25, PEAK / 2)]
 )
-def test_a_warmup_rises_in_a_line_and_hands_over(step: int, expected: float) -> None:
+def test_a_warmup_increases_linearly_before_the_schedule(step: int, expected: float) -> None:
     assert rate_at(step, {"cosine": {"warmup": 1.0}}) == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_plateau_is_watched_by_keras_s_callback() -> None:
+def test_a_plateau_is_a_keras_callback() -> None:
     (callback,) = schedules.callbacks(schedules.PlateauSchedule(factor=0.3, patience=2))
     assert isinstance(callback, keras.callbacks.ReduceLROnPlateau)
     assert (callback.monitor, callback.factor, callback.patience) == ("val_loss", 0.3, 2)
 
 
-def test_boundaries_need_a_factor_each() -> None:
+def test_each_boundary_needs_a_factor() -> None:
     with pytest.raises(ValidationError, match="increasing boundaries and one factor for each"):
         schedules.PiecewiseSchedule(boundaries=(1.0, 2.0), factors=(0.5,))
 
 
-def test_boundaries_rise() -> None:
+def test_boundaries_must_increase() -> None:
     with pytest.raises(ValidationError, match="increasing boundaries and one factor for each"):
         schedules.PiecewiseSchedule(boundaries=(2.0, 1.0), factors=(0.5, 0.1))
