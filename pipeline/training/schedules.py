@@ -33,15 +33,15 @@ class ConstantSchedule(_WarmupSchedule):
 class CosineSchedule(_WarmupSchedule):
     """Cosine decay (Loshchilov and Hutter, 2016)."""
 
-    final: ClosedFraction = Field(
+    alpha: ClosedFraction = Field(
         0.0, description="Final learning rate, as a fraction of the initial one."
     )
 
 
 class ExponentialSchedule(_WarmupSchedule):
-    """Exponential decay: multiply by `rate` every epoch."""
+    """Exponential decay: multiply by `decay_rate` every epoch."""
 
-    rate: OpenFraction = Field(0.95, description="Factor per epoch.")
+    decay_rate: OpenFraction = Field(0.95, description="Factor per epoch.")
     staircase: Bool = Field(
         False, description="Change the learning rate only at the end of an epoch."
     )
@@ -72,7 +72,7 @@ class PlateauSchedule(Config):
     min_delta: NonNegativeFloat = Field(
         1e-4, description="Minimum change that counts as an improvement."
     )
-    floor: Fraction = Field(0.0, description="Minimum learning rate.")
+    min_lr: Fraction = Field(0.0, description="Minimum learning rate.")
 
 
 SCHEDULES: dict[str, type[Config]] = {
@@ -106,10 +106,10 @@ def learning_rate(
     total = max(epochs * steps_per_epoch - warmup, 1)
     rate: Any = peak
     if isinstance(schedule, CosineSchedule):
-        rate = schedules.CosineDecay(peak, total, alpha=schedule.final)
+        rate = schedules.CosineDecay(peak, total, alpha=schedule.alpha)
     elif isinstance(schedule, ExponentialSchedule):
         rate = schedules.ExponentialDecay(
-            peak, steps_per_epoch, schedule.rate, staircase=schedule.staircase
+            peak, steps_per_epoch, schedule.decay_rate, staircase=schedule.staircase
         )
     elif isinstance(schedule, PiecewiseSchedule):
         # Keras counts from the end of the warmup, and changes the rate after the boundary.
@@ -132,7 +132,7 @@ def callbacks(schedule: Config | None) -> list[Any]:
             factor=schedule.factor,
             patience=schedule.patience,
             min_delta=schedule.min_delta,
-            min_lr=schedule.floor,
+            min_lr=schedule.min_lr,
         )
     ]
 

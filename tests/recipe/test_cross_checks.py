@@ -184,7 +184,7 @@ def test_cross_checks_are_reported_together_with_misspelt_keys(problems: Problem
     text = """\
 data: {source: digits, image_size: [40, 40], batchsize: 3}
 model: {architecture: lenet, activation: rlu}
-optimizer: {schedule: {cosine: {warmup: 5, fnal: 0}}, clipnorm: 1, clipvalue: 1}
+optimizer: {schedule: {cosine: {warmup: 5, alhpa: 0}}, clipnorm: 1, clipvalue: 1}
 training: {epochs: 4, top_k: 10, fine_tune: {from: 3}}
 """
     assert [problem.split(": ")[:3] for problem in problems(text)] == [
@@ -200,9 +200,9 @@ training: {epochs: 4, top_k: 10, fine_tune: {from: 3}}
             "optimizer.schedule",
             "expected a warmup shorter than training.epochs, 4. Received 5.0.",
         ],
-        ["recipe.yaml:3:44", "optimizer.schedule.cosine.fnal", "unknown key. Expected one of"],
+        ["recipe.yaml:3:44", "optimizer.schedule.cosine.alhpa", "unknown key. Expected one of"],
         [
-            "recipe.yaml:3:68",
+            "recipe.yaml:3:69",
             "optimizer.clipvalue",
             "cannot be used together with clipnorm. Remove one of them.",
         ],

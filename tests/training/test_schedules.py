@@ -28,11 +28,11 @@ def rate_at(step: int, entry: dict[str, Any]) -> float:
         ({"cosine": {}}, 0, PEAK),
         ({"cosine": {}}, 20, PEAK / 2),
         ({"cosine": {}}, 40, 0.0),
-        ({"cosine": {"final": 0.1}}, 40, PEAK * 0.1),
+        ({"cosine": {"alpha": 0.1}}, 40, PEAK * 0.1),
         ({"cosine": {}}, 10, PEAK * (1 + math.cos(math.pi / 4)) / 2),
-        ({"exponential": {"rate": 0.5}}, 10, PEAK * 0.5),
-        ({"exponential": {"rate": 0.5}}, 5, PEAK * 0.5**0.5),
-        ({"exponential": {"rate": 0.5, "staircase": True}}, 19, PEAK * 0.5),
+        ({"exponential": {"decay_rate": 0.5}}, 10, PEAK * 0.5),
+        ({"exponential": {"decay_rate": 0.5}}, 5, PEAK * 0.5**0.5),
+        ({"exponential": {"decay_rate": 0.5, "staircase": True}}, 19, PEAK * 0.5),
         ({"piecewise": {"boundaries": [1, 3], "factors": [0.5, 0.1]}}, 9, PEAK),
         ({"piecewise": {"boundaries": [1, 3], "factors": [0.5, 0.1]}}, 10, PEAK * 0.5),
         ({"piecewise": {"boundaries": [1, 3], "factors": [0.5, 0.1]}}, 30, PEAK * 0.1),
@@ -55,9 +55,10 @@ def test_a_warmup_increases_linearly_before_the_schedule(step: int, expected: fl
 
 
 def test_a_plateau_is_a_keras_callback() -> None:
-    (callback,) = schedules.callbacks(schedules.PlateauSchedule(factor=0.3, patience=2))
+    (callback,) = schedules.callbacks(schedules.PlateauSchedule(factor=0.3, patience=2, min_lr=0.01))
     assert isinstance(callback, keras.callbacks.ReduceLROnPlateau)
     assert (callback.monitor, callback.factor, callback.patience) == ("val_loss", 0.3, 2)
+    assert callback.min_lr == 0.01
 
 
 def test_each_boundary_needs_a_factor() -> None:
