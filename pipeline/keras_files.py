@@ -66,9 +66,8 @@ def _check_contents(path: Path) -> None:
             name = PurePosixPath(member.filename.replace("\\", "/"))
             is_link = (member.external_attr >> 16) & 0o170000 == 0o120000
             if name.is_absolute() or ".." in name.parts or is_link:
-                raise _unsafe_file(
-                    path, f"{member.filename!r} would be written outside its directory"
-                )
+                finding = f"{member.filename!r} would be written outside its directory"
+                raise _unsafe_file(path, finding)
         size = archive.getinfo(_CONFIG).file_size
         if size > _MAX_CONFIG_BYTES:
             raise _unsafe_file(path, f"its {_CONFIG} has {size:,} bytes, more than any model needs")
@@ -126,9 +125,8 @@ def _unsafe_object(value: dict[str, Any]) -> str:
         if module == "builtins":
             return ""  # one of Keras's own
     parts = str(module).removeprefix("keras.src.").removeprefix("keras.").split(".")
-    if module != "keras" and not (
-        str(module).startswith("keras.") and _MODULES.fullmatch(parts[0])
-    ):
+    is_part = str(module).startswith("keras.") and _MODULES.fullmatch(parts[0])
+    if module != "keras" and not is_part:
         where = f"from the module {module!r}" if module else f"registered as {registered!r}"
         return f"needs {name!r} {where}"
     if registered not in (None, "", name):

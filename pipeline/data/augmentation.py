@@ -45,9 +45,7 @@ ZoomOrRange = Annotated[
 class RandomFlip(Config):
     """Flip half of the images."""
 
-    mode: Literal["horizontal", "vertical", "horizontal_and_vertical"] = Field(
-        "horizontal", description="The direction."
-    )
+    mode: Literal["horizontal", "vertical", "horizontal_and_vertical"] = "horizontal"
 
 
 class RandomRotation(Config):

@@ -17,9 +17,7 @@ class DigitsConfig(SourceConfig):
     orientation_matters: ClassVar[bool] = True
 
     source: Literal["digits"]
-    image_size: ImageSize = Field(
-        (8, 8), description="Height and width that images are resized to."
-    )
+    image_size: ImageSize = Field((8, 8), description="Height and width after resizing.")
     validation: OpenFraction = Field(
         0.15, description="Fraction of the images for the validation split."
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import hashlib
+import itertools
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,9 +54,7 @@ class ImageFolderConfig(SourceConfig):
     download: DownloadConfig | None = Field(
         None, description="Archive to download if path does not exist."
     )
-    image_size: ImageSize = Field(
-        (224, 224), description="Height and width that images are resized to."
-    )
+    image_size: ImageSize = Field((224, 224), description="Height and width after resizing.")
     resize: Literal["crop", "pad", "squash"] = Field(
         "crop", description="How images of another aspect ratio are fitted into image_size."
     )
@@ -289,21 +289,13 @@ def _divide(
 
     So no image changes its split when files are added.
     """
-    divided = {**files, "train": [], **{split: [] for split in fractions}}
+    splits, bounds = [*fractions, "train"], list(itertools.accumulate(fractions.values()))
+    divided = {**files, **{split: [] for split in splits}}
     for path, label in files["train"]:
         name = f"{config.split_seed}/{names[label]}/{path.name}"
         draw = int.from_bytes(hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:8])
-        divided[_split_at(draw / 2**64, fractions)].append((path, label))
+        divided[splits[bisect.bisect(bounds, draw / 2**64)]].append((path, label))
     return divided
-
-
-def _split_at(position: float, fractions: Mapping[str, float]) -> str:
-    """Return the split of a position in [0, 1); train takes the rest."""
-    for split, fraction in fractions.items():
-        if position < fraction:
-            return split
-        position -= fraction
-    return "train"
 
 
 def _check_empty_classes(

@@ -30,9 +30,7 @@ class MnistConfig(SourceConfig):
         None,
         description="An .npz file as keras.datasets.mnist has it. Default: Keras downloads it.",
     )
-    image_size: ImageSize = Field(
-        (28, 28), description="Height and width that images are resized to."
-    )
+    image_size: ImageSize = Field((28, 28), description="Height and width after resizing.")
     validation: OpenFraction = Field(
         0.1, description="Fraction of the training images for the validation split."
     )

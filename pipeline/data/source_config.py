@@ -33,7 +33,7 @@ class SourceConfig(Config):
     orientation_matters: ClassVar[bool] = False
 
     source: Any
-    image_size: ImageSize = Field(description="Height and width that images are resized to.")
+    image_size: ImageSize = Field(description="Height and width after resizing.")
     batch_size: BatchSize = Field(
         32, description="Images per training step, or `all` for batch gradient descent."
     )

@@ -32,12 +32,9 @@ class RegularizationConfig(Config):
     l1: NonNegativeFloat = Field(0.0, description="L1 penalty of the weights.")
     l2: NonNegativeFloat = Field(0.0, description="L2 penalty of the weights.")
     batch_norm: Bool = Field(False, description="Batch normalization before each activation.")
-    label_smoothing: Fraction = Field(
-        0.0, description="Fraction of a label that is spread over all classes."
-    )
+    label_smoothing: Fraction = Field(0.0, description="Fraction of a label for all classes.")
     initializer: Initializer = Field(
-        "auto",
-        description="Initial weights. auto: He for rectifiers such as relu, else Glorot.",
+        "auto", description="Initial weights. auto: He for rectifiers such as relu, else Glorot."
     )
 
     def kernel_arguments(self, activation: str) -> dict[str, Any]:

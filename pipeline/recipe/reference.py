@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from pipeline.config import Config, Expected, TaggedUnion
 from pipeline.recipe.grammar import Recipe
-from pipeline.recipe.validation_messages import format_value
+from pipeline.recipe.validation_messages import format_value, sections_in
 
 _TYPES = {
     Any: "any value",
@@ -44,7 +44,7 @@ def _section(
         yield "\n".join(["| Key | Value | Default | Meaning |", "| --- | --- | --- | --- |", *rows])
     for name, field in fields.items():
         inner_path = f"{path}{field.alias or name}"
-        for suffix, inner, union in _sections(field.annotation, field.metadata):
+        for suffix, inner, union in sections_in(field.annotation, field.metadata):
             yield from _alternatives(f"{inner_path}{suffix}", inner, union)
 
 
@@ -81,24 +81,6 @@ def _inherited(base: type[Config], section: type[Config]) -> set[str]:
     """Return the names of the fields that a section has as its base class declares them."""
     fields = section.model_fields
     return {name for name, field in base.model_fields.items() if repr(fields[name]) == repr(field)}
-
-
-def _sections(
-    annotation: Any, metadata: Any = (), suffix: str = ""
-) -> Iterator[tuple[str, type[Config], TaggedUnion | None]]:
-    """Yield the sections of a type: what they add to the path, their class, their alternatives."""
-    unions = [item for item in metadata if isinstance(item, TaggedUnion)]
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if unions:
-        yield suffix, annotation, unions[0]
-    elif origin is typing.Annotated:
-        yield from _sections(annotation.__origin__, annotation.__metadata__, suffix)
-    elif arguments:
-        for argument in arguments:
-            inner_suffix = f"{suffix}.*" if origin in (tuple, dict) else suffix
-            yield from _sections(argument, (), inner_suffix)
-    elif isinstance(annotation, type) and issubclass(annotation, Config):
-        yield suffix, annotation, None
 
 
 def _row(path: str, key: str, field: FieldInfo) -> str:

@@ -119,29 +119,32 @@ def _hint_for_unknown_key(path: KeyPath, siblings: list[str], grammar: type[Conf
 def key_paths(
     section: type[Config], prefix: str = "", owner: str = ""
 ) -> Iterator[tuple[str, str]]:
-    """Yield the dotted path of every key, and the choice that it belongs to, if any."""
+    """Yield the dotted path of every key, and the alternative that it belongs to, if any."""
     for name, field in section.model_fields.items():
         path = f"{prefix}{field.alias or name}"
         yield path, owner
-        for inner, choice in sections_in(field.annotation, field.metadata):
-            yield from key_paths(inner, f"{path}.", choice)
+        for _, inner, union in sections_in(field.annotation, field.metadata):
+            alternatives = union.classes if union else {"": inner}
+            for alternative, section in alternatives.items():
+                owner_of_inner = f"{union.key} {alternative}" if union and union.key else ""
+                yield from key_paths(section, f"{path}.", owner_of_inner)
 
 
-def sections_in(annotation: Any, metadata: Any = ()) -> Iterator[tuple[type[Config], str]]:
-    """Yield the section classes that a field accepts, and the choice of each, if any."""
-    for item in metadata:
-        if isinstance(item, TaggedUnion):
-            for name, section in item.classes.items():
-                yield section, f"{item.key} {name}" if item.key else ""
-            return
-    if typing.get_origin(annotation) is typing.Annotated:
-        yield from sections_in(annotation.__origin__, annotation.__metadata__)
-    elif isinstance(annotation, type) and not typing.get_args(annotation):
-        if issubclass(annotation, Config):
-            yield annotation, ""
-    else:
-        for argument in typing.get_args(annotation):
-            yield from sections_in(argument)
+def sections_in(
+    annotation: Any, metadata: Any = (), suffix: str = ""
+) -> Iterator[tuple[str, type[Config], TaggedUnion | None]]:
+    """Yield the sections of a type: the suffix of their path, their class, their alternatives."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    unions = [item for item in metadata if isinstance(item, TaggedUnion)]
+    if unions:
+        yield suffix, annotation, unions[0]
+    elif origin is typing.Annotated:
+        yield from sections_in(annotation.__origin__, annotation.__metadata__, suffix)
+    elif arguments:
+        for argument in arguments:
+            yield from sections_in(argument, (), suffix + ".*" * (origin in (tuple, dict)))
+    elif isinstance(annotation, type) and issubclass(annotation, Config):
+        yield suffix, annotation, None
 
 
 def format_value(value: Any) -> str:

@@ -169,29 +169,20 @@ class _Reader:
 
     def read(self, text: str) -> Any:
         if len(text) > MAX_CHARACTERS:
-            self._add_problem(None, (), f"A recipe has at most {MAX_CHARACTERS:,} characters.")
+            self._report(None, (), f"A recipe has at most {MAX_CHARACTERS:,} characters.")
             return None
         try:
             # _Loader is a restricted yaml.SafeLoader.
             node = yaml.compose(text, Loader=_Loader)
         except yaml.MarkedYAMLError as error:
             message = ", ".join(part for part in (error.context, error.problem) if part)
-            self._add_problem(
-                error.problem_mark or error.context_mark,
-                (),
-                f"{escape_unprintable(message)[:200]}.",
-            )
+            mark = error.problem_mark or error.context_mark
+            self._report(mark, (), f"{escape_unprintable(message)[:200]}.")
             return None
         except yaml.reader.ReaderError as error:
-            before = text[: error.position]
-            line = before.count("\n") + 1
-            column = error.position - (before.rfind("\n") + 1) + 1
-            location = f"{self.name}:{line}:{column}" if self.with_positions else self.name
-            self.problems.append(
-                RecipeProblem(
-                    location, "", f"The character #x{error.character:02x} is not allowed in YAML."
-                )
-            )
+            *lines, last = text[: error.position].split("\n")
+            mark = yaml.Mark(self.name, error.position, len(lines), len(last), None, 0)
+            self._report(mark, (), f"The character #x{error.character:02x} is not allowed in YAML.")
             return None
         return None if node is None else self._value(node, ())
 
@@ -199,19 +190,16 @@ class _Reader:
         self._count += 1
         if self._count > MAX_VALUES:
             if self._count == MAX_VALUES + 1:
-                self._add_problem(
-                    node.start_mark,
-                    path,
-                    f"More than {MAX_VALUES:,} values, with aliases expanded.",
-                )
+                message = f"More than {MAX_VALUES:,} values, with aliases expanded."
+                self._report(node.start_mark, path, message)
             return None
         if len(path) > MAX_DEPTH:  # through aliases; _Loader checks the text itself
             if not self._is_too_deep:
                 self._is_too_deep = True
-                self._add_problem(node.start_mark, (), f"Nested deeper than {MAX_DEPTH} levels.")
+                self._report(node.start_mark, (), f"Nested deeper than {MAX_DEPTH} levels.")
             return None
         if id(node) in self._open:
-            self._add_problem(node.start_mark, path, "An alias refers to a value that contains it.")
+            self._report(node.start_mark, path, "An alias refers to a value that contains it.")
             return None
         self.values[path] = self._location(node.start_mark)
         if isinstance(node, yaml.ScalarNode):
@@ -228,38 +216,31 @@ class _Reader:
     def _mapping(self, node: yaml.Node, path: KeyPath) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            location = self._location(key_node.start_mark)
             if not isinstance(key_node, yaml.ScalarNode):
-                self._add_problem(key_node.start_mark, path, "A key must be a string.")
+                self._report(key_node.start_mark, path, "A key must be a string.")
                 continue
             key = key_node.value
             if not self._is_valid(key):
-                self._add_problem(key_node.start_mark, path, _INVALID_CHARACTER)
+                self._report(key_node.start_mark, path, _INVALID_CHARACTER)
                 continue
             if key in mapping:
                 first = self.keys[(*path, key)]
-                self.problems.append(
-                    RecipeProblem(
-                        location, dotted_path((*path, key)), f"Duplicate key, first at {first}."
-                    )
-                )
+                self._report(key_node.start_mark, (*path, key), f"Duplicate key, first at {first}.")
                 continue
-            self.keys[(*path, key)] = location
+            self.keys[(*path, key)] = self._location(key_node.start_mark)
             mapping[key] = self._value(value_node, (*path, key))
         return mapping
 
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
         text = self._with_environment(node, path)
         if not self._is_valid(text):
-            self._add_problem(node.start_mark, path, _INVALID_CHARACTER)
+            self._report(node.start_mark, path, _INVALID_CHARACTER)
             return None
         if node.style is None:
             try:
                 value = resolve_scalar(text)
             except ValueError:
-                self._add_problem(
-                    node.start_mark, path, f"The number {text[:20]}… has too many digits."
-                )
+                self._report(node.start_mark, path, f"The number {text[:20]}… has too many digits.")
                 return None
             if not isinstance(value, str):
                 return value
@@ -276,7 +257,7 @@ class _Reader:
             if escaped:
                 return "${"
             if broken:
-                self._add_problem(
+                self._report(
                     node.start_mark,
                     path,
                     "Expected ${NAME} or ${NAME:-default}. Write $${ for a literal ${.",
@@ -284,7 +265,7 @@ class _Reader:
                 return ""
             value = self.environment.get(variable) or default
             if value is None:
-                self._add_problem(
+                self._report(
                     node.start_mark,
                     path,
                     f"The environment variable {variable} is not set or empty. "
@@ -302,7 +283,7 @@ class _Reader:
             return self.name
         return f"{self.name}:{mark.line + 1}:{mark.column + 1}" if mark else f"{self.name}:1:1"
 
-    def _add_problem(self, mark: yaml.Mark | None, path: KeyPath, message: str) -> None:
+    def _report(self, mark: yaml.Mark | None, path: KeyPath, message: str) -> None:
         masked = mask_secrets(message, self.secrets)
         self.problems.append(RecipeProblem(self._location(mark), dotted_path(path), masked))
 

@@ -36,18 +36,12 @@ class OptimizerConfig(Config):
     learning_rate: PositiveFloat
     schedule: Schedule | None = Field(None, description="Learning rate schedule.")
     weight_decay: NonNegativeFloat | None = Field(None, description="Decoupled weight decay.")
-    clipnorm: PositiveFloat | None = Field(
-        None, description="Maximum norm of the gradient of each weight."
-    )
-    clipvalue: PositiveFloat | None = Field(
-        None, description="Maximum absolute value of a gradient."
-    )
+    clipnorm: PositiveFloat | None = Field(None, description="Maximum norm of each gradient.")
+    clipvalue: PositiveFloat | None = Field(None, description="Maximum value of a gradient.")
     global_clipnorm: PositiveFloat | None = Field(
         None, description="Maximum norm of all gradients together."
     )
-    use_ema: Bool = Field(
-        False, description="Evaluate and save an exponential moving average of the weights."
-    )
+    use_ema: Bool = Field(False, description="Evaluate and save an average of the weights.")
     ema_momentum: Fraction = Field(0.99, description="Momentum of the moving average.")
     ema_overwrite_frequency: PositiveInt | None = Field(
         None, description="Steps between overwriting the weights with their average."
@@ -58,124 +52,78 @@ class OptimizerConfig(Config):
 
 
 class OptimizerSpec(NamedTuple):
-    """A Keras optimizer: the name of its class, and its own arguments with type and default."""
+    """A Keras optimizer: the name of its class, and its own arguments with their defaults."""
 
     class_name: str
-    arguments: dict[str, tuple[Any, Any]]
+    arguments: dict[str, Any]
 
 
-_ADAM = {
-    "learning_rate": (PositiveFloat, 1e-3),
-    "beta_1": (Fraction, 0.9),
-    "beta_2": (Fraction, 0.999),
-    "epsilon": (PositiveFloat, 1e-7),
-}
-_AMSGRAD = {"amsgrad": (Bool, False)}
+_ADAM = {"learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
 
 OPTIMIZERS: dict[str, OptimizerSpec] = {
-    "adadelta": OptimizerSpec(
-        "Adadelta",
-        {
-            "learning_rate": (PositiveFloat, 1e-3),
-            "rho": (Fraction, 0.95),
-            "epsilon": (PositiveFloat, 1e-7),
-        },
-    ),
+    "adadelta": OptimizerSpec("Adadelta", {"learning_rate": 1e-3, "rho": 0.95, "epsilon": 1e-7}),
     "adafactor": OptimizerSpec(
         "Adafactor",
-        {
-            "learning_rate": (PositiveFloat, 1e-3),
-            "beta_2_decay": (FiniteFloat, -0.8),
-            "epsilon_1": (PositiveFloat, 1e-30),
-            "epsilon_2": (PositiveFloat, 1e-3),
-            "clip_threshold": (PositiveFloat, 1.0),
-            "relative_step": (Bool, True),
-        },
+        {"learning_rate": 1e-3, "beta_2_decay": -0.8, "epsilon_1": 1e-30, "epsilon_2": 1e-3}
+        | {"clip_threshold": 1.0, "relative_step": True},
     ),
     "adagrad": OptimizerSpec(
-        "Adagrad",
-        {
-            "learning_rate": (PositiveFloat, 1e-3),
-            "initial_accumulator_value": (NonNegativeFloat, 0.1),
-            "epsilon": (PositiveFloat, 1e-7),
-        },
+        "Adagrad", {"learning_rate": 1e-3, "initial_accumulator_value": 0.1, "epsilon": 1e-7}
     ),
-    "adam": OptimizerSpec("Adam", {**_ADAM, **_AMSGRAD}),
+    "adam": OptimizerSpec("Adam", {**_ADAM, "amsgrad": False}),
     "adamax": OptimizerSpec("Adamax", _ADAM),
-    "adamw": OptimizerSpec(
-        "AdamW", {**_ADAM, **_AMSGRAD, "weight_decay": (NonNegativeFloat | None, 0.004)}
-    ),
+    "adamw": OptimizerSpec("AdamW", {**_ADAM, "amsgrad": False, "weight_decay": 0.004}),
     "ftrl": OptimizerSpec(
         "Ftrl",
-        {
-            "learning_rate": (PositiveFloat, 1e-3),
-            "learning_rate_power": (FiniteFloat, -0.5),
-            "initial_accumulator_value": (NonNegativeFloat, 0.1),
-            "l1_regularization_strength": (NonNegativeFloat, 0.0),
-            "l2_regularization_strength": (NonNegativeFloat, 0.0),
-            "l2_shrinkage_regularization_strength": (NonNegativeFloat, 0.0),
-            "beta": (NonNegativeFloat, 0.0),
-        },
+        {"learning_rate": 1e-3, "learning_rate_power": -0.5, "initial_accumulator_value": 0.1}
+        | {"l1_regularization_strength": 0.0, "l2_regularization_strength": 0.0}
+        | {"l2_shrinkage_regularization_strength": 0.0, "beta": 0.0},
     ),
     "lamb": OptimizerSpec("Lamb", _ADAM),
-    "lion": OptimizerSpec(
-        "Lion",
-        {
-            "learning_rate": (PositiveFloat, 1e-3),
-            "beta_1": (OpenFraction, 0.9),
-            "beta_2": (Fraction, 0.99),
-        },
-    ),
+    "lion": OptimizerSpec("Lion", {"learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99}),
     "muon": OptimizerSpec(
         "Muon",
-        {
-            "learning_rate": (PositiveFloat, 1e-3),
-            "adam_beta_1": (Fraction, 0.9),
-            "adam_beta_2": (Fraction, 0.999),
-            "adam_weight_decay": (NonNegativeFloat, 0.004),
-            "epsilon": (PositiveFloat, 1e-7),
-            "weight_decay": (NonNegativeFloat | None, 0.004),
-            "exclude_embeddings": (Bool, True),
-            "muon_a": (FiniteFloat, 3.4445),
-            "muon_b": (FiniteFloat, -4.775),
-            "muon_c": (FiniteFloat, 2.0315),
-            "adam_lr_ratio": (PositiveFloat, 1.0),
-            "momentum": (Fraction, 0.95),
-            "ns_steps": (PositiveInt, 5),
-            "nesterov": (Bool, True),
-            "rms_rate": (PositiveFloat, 0.2),
-        },
+        {"learning_rate": 1e-3, "adam_beta_1": 0.9, "adam_beta_2": 0.999}
+        | {"adam_weight_decay": 0.004, "epsilon": 1e-7, "weight_decay": 0.004}
+        | {"exclude_embeddings": True, "muon_a": 3.4445, "muon_b": -4.775, "muon_c": 2.0315}
+        | {"adam_lr_ratio": 1.0, "momentum": 0.95, "ns_steps": 5, "nesterov": True}
+        | {"rms_rate": 0.2},
     ),
     "nadam": OptimizerSpec("Nadam", _ADAM),
     "rmsprop": OptimizerSpec(
         "RMSprop",
-        {
-            "learning_rate": (PositiveFloat, 1e-3),
-            "rho": (Fraction, 0.9),
-            "momentum": (Fraction, 0.0),
-            "epsilon": (PositiveFloat, 1e-7),
-            "centered": (Bool, False),
-        },
+        {"learning_rate": 1e-3, "rho": 0.9, "momentum": 0.0, "epsilon": 1e-7, "centered": False},
     ),
     "schedule_free_adamw": OptimizerSpec(
-        "ScheduleFreeAdamW",
-        {
-            "learning_rate": (PositiveFloat, 0.0025),
-            "beta_1": (Fraction, 0.9),
-            "beta_2": (Fraction, 0.999),
-            "epsilon": (PositiveFloat, 1e-8),
-            "warmup_steps": (NonNegativeInt, 0),
-        },
+        "ScheduleFreeAdamW", {**_ADAM, "learning_rate": 0.0025, "epsilon": 1e-8, "warmup_steps": 0}
     ),
-    "sgd": OptimizerSpec(
-        "SGD",
-        {
-            "learning_rate": (PositiveFloat, 0.01),
-            "momentum": (Fraction, 0.0),
-            "nesterov": (Bool, False),
-        },
-    ),
+    "sgd": OptimizerSpec("SGD", {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}),
 }
+
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(
+        ("beta_1", "beta_2", "adam_beta_1", "adam_beta_2", "rho", "momentum"), Fraction
+    ),
+    **dict.fromkeys(("beta_2_decay", "learning_rate_power", "muon_a"), FiniteFloat),
+    **dict.fromkeys(("muon_b", "muon_c"), FiniteFloat),
+    **dict.fromkeys(("initial_accumulator_value", "beta", "adam_weight_decay"), NonNegativeFloat),
+    **dict.fromkeys(
+        (f"{name}_regularization_strength" for name in ("l1", "l2", "l2_shrinkage")),
+        NonNegativeFloat,
+    ),
+    "weight_decay": NonNegativeFloat | None,
+    "ns_steps": PositiveInt,
+    "warmup_steps": NonNegativeInt,
+}
+
+
+def _argument_type(optimizer: str, argument: str, default: Any) -> Any:
+    if isinstance(default, bool):
+        return Bool
+    if (optimizer, argument) == ("lion", "beta_1"):
+        return OpenFraction
+    return _TYPES.get(argument, PositiveFloat)
+
 
 DEFAULT = "adam"
 
@@ -186,7 +134,10 @@ _SECTIONS: dict[str, type[OptimizerConfig]] = {
         __doc__=f"keras.optimizers.{optimizer.class_name}",
         **{  # type: ignore[call-overload]
             "name": (Literal[name], name),
-            **optimizer.arguments,
+            **{
+                argument: (_argument_type(name, argument, default), default)
+                for argument, default in optimizer.arguments.items()
+            },
         },
     )
     for name, optimizer in OPTIMIZERS.items()

@@ -21,9 +21,7 @@ from pipeline.config import (
 
 
 class _WarmupSchedule(Config):
-    warmup: NonNegativeFloat = Field(
-        0.0, description="Epochs of a linear increase from 0 to the learning rate."
-    )
+    warmup: NonNegativeFloat = Field(0.0, description="Epochs of a linear increase from 0.")
 
 
 class ConstantSchedule(_WarmupSchedule):
@@ -33,26 +31,20 @@ class ConstantSchedule(_WarmupSchedule):
 class CosineSchedule(_WarmupSchedule):
     """Cosine decay (Loshchilov and Hutter, 2016)."""
 
-    alpha: ClosedFraction = Field(
-        0.0, description="Final learning rate, as a fraction of the initial one."
-    )
+    alpha: ClosedFraction = Field(0.0, description="Final fraction of the learning rate.")
 
 
 class ExponentialSchedule(_WarmupSchedule):
     """Exponential decay: multiply by `decay_rate` every epoch."""
 
     decay_rate: OpenFraction = Field(0.95, description="Factor per epoch.")
-    staircase: Bool = Field(
-        False, description="Change the learning rate only at the end of an epoch."
-    )
+    staircase: Bool = Field(False, description="Only change it at the end of an epoch.")
 
 
 class PiecewiseSchedule(_WarmupSchedule):
     """Multiply the learning rate by one factor after another."""
 
-    boundaries: tuple[PositiveFloat, ...] = Field(
-        description="Epochs at which the factor changes, increasing."
-    )
+    boundaries: tuple[PositiveFloat, ...] = Field(description="Epochs at which it changes.")
     factors: tuple[PositiveFloat, ...] = Field(description="Factor from each boundary on.")
 
     @model_validator(mode="after")
@@ -69,9 +61,7 @@ class PlateauSchedule(Config):
 
     factor: OpenFraction = Field(0.1, description="Factor of each reduction.")
     patience: PositiveInt = Field(3, description="Epochs without improvement before a reduction.")
-    min_delta: NonNegativeFloat = Field(
-        1e-4, description="Minimum change that counts as an improvement."
-    )
+    min_delta: NonNegativeFloat = Field(1e-4, description="Minimum change to be an improvement.")
     min_lr: Fraction = Field(0.0, description="Minimum learning rate.")
 
 
