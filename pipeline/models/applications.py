@@ -18,7 +18,9 @@ _NETWORKS = {
     "convnext": "ConvNeXtBase ConvNeXtLarge ConvNeXtSmall ConvNeXtTiny ConvNeXtXLarge",
     "densenet": "DenseNet121 DenseNet169 DenseNet201",
     "efficientnet": " ".join(f"EfficientNetB{number}" for number in range(8)),
-    "efficientnet_v2": " ".join(f"EfficientNetV2{name}" for name in "B0 B1 B2 B3 L M S".split()),
+    "efficientnet_v2": " ".join(
+        f"EfficientNetV2{name}" for name in ["B0", "B1", "B2", "B3", "L", "M", "S"]
+    ),
     "inception_resnet_v2": "InceptionResNetV2",
     "inception_v3": "InceptionV3",
     "mobilenet": "MobileNet",
