@@ -50,7 +50,7 @@ def bare(mnist: str, epochs: int) -> dict[str, float]:
     from pipeline.data import mnist as source
 
     keys = source.MnistConfig(source="mnist", path=mnist)
-    splits = source.load(keys)
+    splits = keys.load()
     arrays = {
         name: (split.images.read(np.arange(len(split))), keras.utils.to_categorical(split.labels))
         for name, split in splits.named().items()

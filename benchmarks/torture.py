@@ -205,7 +205,7 @@ def images(arguments: argparse.Namespace, chance: random.Random) -> bool:
         keys = image_folder.ImageFolderConfig(
             source="image_folder", path=copied, image_size=(64, 64), max_bad=1.0
         )
-        splits = image_folder.load(keys)
+        splits = keys.load()
         left_out = {file.name for file in splits.quarantined}
         wrong = 0
         for split in splits.named().values():

@@ -1,9 +1,8 @@
-"""What every section of a recipe is made of.
+"""The base class and the value types of a recipe's sections.
 
-A section is a frozen pydantic model that refuses unknown keys. A field's type says what it accepts
-and, through `expecting`, how the error words it: key, check, wording and default stand in one line.
-Each room declares the sections of what it offers beside the code that uses them; `pipeline.recipe`
-puts them together.
+A section is a frozen pydantic model that rejects unknown keys. The type of a field defines which
+values are valid and, with `Expected`, how error messages describe them. Each package
+declares its own sections next to the code that uses them; `pipeline.recipe.grammar` combines them.
 """
 
 from __future__ import annotations
@@ -22,23 +21,25 @@ from pydantic import (
     Field,
     Strict,
     ValidationError,
-    WrapValidator,
     create_model,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
+KeyPath = tuple[str | int, ...]
+Finding = tuple[KeyPath, str]  # the path of a key and what is wrong with its value
+
 
 class Config(BaseModel):
-    """A mapping in a recipe: frozen, and without keys that it does not know."""
+    """A section of a recipe: frozen, and unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     @model_validator(mode="wrap")
     @classmethod
-    def _name_the_keys(cls, value: Any, handler: Any) -> Any:
+    def _list_known_keys(cls, value: Any, handler: Any) -> Any:
         if not isinstance(value, dict | cls):
-            raise invalid_value("a section: keys with values")
+            raise invalid_value("a section with keys and values")
         try:
             return handler(value)
         except ValidationError as error:
@@ -48,99 +49,97 @@ class Config(BaseModel):
 
 
 def key_names(section: type[Config]) -> list[str]:
-    """Return the keys of a section as a recipe writes them."""
+    """Return the keys of a section as they appear in a recipe."""
     return [field.alias or name for name, field in section.model_fields.items()]
 
 
 def invalid_value(wording: str, hint: str = "") -> PydanticCustomError:
-    """Return the error that ends up as `expected {wording}. Received ….{hint}`."""
+    """Return an error that is reported as `expected {wording}. Received ….{hint}`."""
     return PydanticCustomError("expected", "{wording}", {"wording": wording, "hint": hint})
 
 
 def _with_known_keys(detail: Any, section: type[Config]) -> InitErrorDetails:
-    """Return an error's details as its constructor takes them, with the keys that are known."""
+    """Return arguments to raise an error again, with the known keys added to an unknown key's."""
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden" and len(detail["loc"]) == 1:
         kind = PydanticCustomError("unknown_key", "unknown key", {"keys": key_names(section)})
     elif kind in ("expected", "unknown_key", "choice"):
-        kind = PydanticCustomError(kind, "refused", context)
+        kind = PydanticCustomError(kind, "invalid", context)
     return InitErrorDetails(type=kind, loc=detail["loc"], input=detail["input"], ctx=context)
 
 
 class LocatedString(str):
-    """A string that knows the folder which a relative path in it starts from."""
+    """A string with the directory that it is relative to if it is a path."""
 
-    __slots__ = ("folder",)
-    folder: Path
+    __slots__ = ("directory",)
+    directory: Path
 
     @classmethod
-    def at(cls, text: str, folder: Path) -> LocatedString:
-        """Return `text`, as read from a file in `folder` or typed on a command line in it."""
+    def at(cls, text: str, directory: Path) -> LocatedString:
+        """Return `text` as read from a file in `directory`, or typed there on a command line."""
         located = cls(text)
-        located.folder = folder
+        located.directory = directory
         return located
 
 
-def expecting(wording: str) -> WrapValidator:
-    """Word a field's refusal as `expected {wording}`, whichever of its checks fails."""
+@dataclass(frozen=True)
+class Expected:
+    """Type metadata: any invalid value is reported as `expected {wording}`."""
 
-    def validate(value: Any, handler: Any) -> Any:
+    wording: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return core_schema.no_info_wrap_validator_function(self._validate, handler(source))
+
+    def _validate(self, value: Any, handler: Any) -> Any:
         try:
             return handler(value)
         except ValidationError:
-            raise invalid_value(wording) from None
-
-    return WrapValidator(validate)
+            raise invalid_value(self.wording) from None
 
 
 def _absolute(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    if not value:  # to Path it would be the working folder
+    if not value:  # Path("") is the working directory
         raise invalid_value("a path")
-    folder = value.folder if isinstance(value, LocatedString) else Path.cwd()
+    directory = value.directory if isinstance(value, LocatedString) else Path.cwd()
     try:
         path = Path(value).expanduser()
-    except RuntimeError:  # ~ of somebody who is not there
+    except RuntimeError:  # ~name of an unknown user
         raise invalid_value("a path") from None
-    return Path(folder, path).absolute()
+    return Path(directory, path).absolute()
 
 
 _FINITE = Field(allow_inf_nan=False)
 
-NonEmptyString = Annotated[str, Strict(), Field(min_length=1), expecting("a text")]
-Bool = Annotated[bool, Strict(), expecting("true or false")]
-PositiveInt = Annotated[int, Strict(), Field(ge=1), expecting("a whole number, 1 or more")]
-NonNegativeInt = Annotated[int, Strict(), Field(ge=0), expecting("a whole number, 0 or more")]
-Seed = Annotated[
-    int, Strict(), Field(ge=0, lt=2**31), expecting("a whole number from 0 to 2147483647")
-]
-PositiveFloat = Annotated[float, Strict(), _FINITE, Field(gt=0), expecting("a number above 0")]
-NonNegativeFloat = Annotated[
-    float, Strict(), _FINITE, Field(ge=0), expecting("a number, 0 or more")
-]
-FiniteFloat = Annotated[float, Strict(), _FINITE, expecting("a number")]
-Fraction = Annotated[
-    float, Strict(), Field(ge=0, lt=1), expecting("a number from 0 to less than 1")
-]
-OpenFraction = Annotated[float, Strict(), Field(gt=0, lt=1), expecting("a number between 0 and 1")]
-Share = Annotated[float, Strict(), Field(ge=0, le=1), expecting("a number from 0 to 1")]
-Factor = Annotated[float, Strict(), Field(ge=-1, le=1), expecting("a number from -1 to 1")]
-FilePath = Annotated[Path, BeforeValidator(_absolute), expecting("a path")]
+NonEmptyString = Annotated[str, Strict(), Field(min_length=1), Expected("a non-empty string")]
+Bool = Annotated[bool, Strict(), Expected("true or false")]
+PositiveInt = Annotated[int, Strict(), Field(ge=1), Expected("an integer, 1 or more")]
+NonNegativeInt = Annotated[int, Strict(), Field(ge=0), Expected("an integer, 0 or more")]
+Seed = Annotated[int, Strict(), Field(ge=0, lt=2**31), Expected("an integer from 0 to 2147483647")]
+PositiveFloat = Annotated[float, Strict(), _FINITE, Field(gt=0), Expected("a number above 0")]
+NonNegativeFloat = Annotated[float, Strict(), _FINITE, Field(ge=0), Expected("a number, 0 or more")]
+FiniteFloat = Annotated[float, Strict(), _FINITE, Expected("a number")]
+Fraction = Annotated[float, Strict(), Field(ge=0, lt=1), Expected("a number from 0 to less than 1")]
+OpenFraction = Annotated[float, Strict(), Field(gt=0, lt=1), Expected("a number between 0 and 1")]
+ClosedFraction = Annotated[float, Strict(), Field(ge=0, le=1), Expected("a number from 0 to 1")]
+Factor = Annotated[float, Strict(), Field(ge=-1, le=1), Expected("a number from -1 to 1")]
+FilePath = Annotated[Path, BeforeValidator(_absolute), Expected("a path")]
 ImageSize = Annotated[
-    tuple[PositiveInt, PositiveInt], expecting("two whole numbers, [height, width], in pixels")
+    tuple[PositiveInt, PositiveInt], Expected("two integers, [height, width], in pixels")
 ]
 
 
 @dataclass(frozen=True, eq=False)  # by identity: typing hashes what is in Annotated
 class TaggedUnion:
-    """Metadata of a type: the section class of a value is picked by a name in it.
+    """Type metadata: a name in the value selects the section class that validates it.
 
     Attributes:
-        classes: the section class for each name.
-        key: the key that holds the name; None where the name is the section's only key, as in
+        classes: section class by name.
+        key: the key with the name; None if the name is the only key of the value, as in
             `random_flip: {mode: horizontal}`.
-        default: the name where the key is absent.
+        default: the name if the key is missing.
     """
 
     classes: Mapping[str, type[Config]]
@@ -148,7 +147,7 @@ class TaggedUnion:
     default: str | None = None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        # The union under the function serves the JSON Schema alone.
+        # The union under the function is only used for the JSON Schema.
         union = functools.reduce(operator.or_, self.classes.values())
         return core_schema.no_info_wrap_validator_function(self._choose, handler(union))
 
@@ -156,7 +155,7 @@ class TaggedUnion:
         if isinstance(value, tuple(self.classes.values())):
             return value
         if self.key and not isinstance(value, dict):
-            raise invalid_value("a section: keys with values")
+            raise invalid_value("a section with keys and values")
         name = self._name_in(value)
         if name not in self.classes:
             context = {"key": self.key or "", "choices": list(self.classes)}
@@ -172,9 +171,9 @@ class TaggedUnion:
 
 
 def single_key_union(classes: Mapping[str, type[Config]]) -> TaggedUnion:
-    """Return the choice of a mapping with one key, which names the section under it.
+    """Return the union of mappings with one key, the name of the section that is its value.
 
-    The value is a section whose only field is that key; `only_section` takes it out.
+    The validated value is a section with that key as its only field; see `unwrap_single_key`.
     """
     entries = {
         name: create_model(
@@ -188,7 +187,7 @@ def single_key_union(classes: Mapping[str, type[Config]]) -> TaggedUnion:
 
 
 def unwrap_single_key(entry: Config) -> tuple[str, Any]:
-    """Return the name and the section of a value that `choice_of_only_key` chose."""
+    """Return the name and the section of a value that `single_key_union` validated."""
     (name,) = type(entry).model_fields
     return name, getattr(entry, name)
 
@@ -197,5 +196,5 @@ Activation = Literal[
     "elu", "gelu", "leaky_relu", "linear", "relu", "selu", "sigmoid", "silu", "softplus", "tanh"
 ]
 
-# The output layer: a probability a class, or one unit for the second of two classes.
+# softmax: a probability for each class; sigmoid: one unit, the probability of the second class.
 OutputActivation = Literal["softmax", "sigmoid"]

@@ -1,4 +1,4 @@
-"""The errors a user can cause. Each says what happened, where, what was expected and what to do."""
+"""Errors that a user can cause, shown without a traceback."""
 
 from __future__ import annotations
 
@@ -7,56 +7,56 @@ from dataclasses import dataclass
 
 
 def escape_unprintable(text: str) -> str:
-    """Return `text` with escapes for line breaks and for all else that is not printable."""
+    """Return `text` with line breaks and other unprintable characters escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class PipelineError(Exception):
-    """Something went wrong that the message explains in full; the command ends with `exit_code`."""
+    """An expected failure. The message says everything; the command ends with `exit_code`."""
 
     exit_code = 1
 
 
 class DataError(PipelineError):
-    """The images are not what the recipe says they are."""
+    """The data is missing or invalid."""
 
 
 class ModelError(PipelineError):
-    """The model cannot be built as the recipe describes it."""
+    """The model cannot be built or loaded."""
 
 
 class TrainingError(PipelineError):
-    """Training cannot go on."""
+    """Training failed."""
 
 
 class DivergedError(TrainingError):
-    """The loss is no longer a number; trained again, it would not be one either."""
+    """The loss became NaN or infinite, and would again if the training were repeated."""
 
 
 class TrackingError(PipelineError):
-    """The store of runs cannot be used."""
+    """The MLflow tracking store cannot be used."""
 
 
 class UsageError(PipelineError):
-    """The command line asks for something that cannot be done."""
+    """The command line is invalid."""
 
     exit_code = 2
 
 
-def first_line(error: object, most: int = 300) -> str:
-    """Return the first line of an error's text, at most so many characters of it."""
-    return str(error).strip().partition("\n")[0][:most]
+def first_line(error: object, max_length: int = 300) -> str:
+    """Return the first line of an error message, at most `max_length` characters."""
+    return str(error).strip().partition("\n")[0][:max_length]
 
 
 @dataclass(frozen=True)
 class RecipeProblem:
-    """One thing wrong with a recipe.
+    """An error or a warning in a recipe.
 
     Attributes:
-        where: `file:line:column`, or the `--set` argument that brought the value.
-        path: the dotted path of the key, empty where the text itself is broken.
+        where: its location: `file:line:column`, or the `--set` argument.
+        path: the dotted path of the key, empty for a syntax error.
         message: what was expected, what was received and what to do.
-        is_warning: whether the recipe can be run all the same.
+        is_warning: whether the recipe can still be run.
     """
 
     where: str
@@ -70,7 +70,7 @@ class RecipeProblem:
 
 
 class RecipeError(PipelineError):
-    """A recipe cannot be run; `problems` names everything that is wrong with it."""
+    """A recipe is invalid; `problems` has all of its errors."""
 
     exit_code = 2
 

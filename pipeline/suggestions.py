@@ -1,4 +1,4 @@
-"""The nearest name that exists."""
+"""Suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 
 def did_you_mean(received: str, names: Iterable[str]) -> str:
-    """Return ` Did you mean 'NAME'?`, or nothing where no name comes near `received`.
+    """Return ` Did you mean 'NAME'?`, or an empty string if no name is similar.
 
-    The last component of a dotted name counts, so that `dropuot` finds `regularization.dropout`.
+    Only the last component of a dotted name is compared: `dropuot` finds `regularization.dropout`.
     """
     by_ending: dict[str, str] = {}
     for name in names:

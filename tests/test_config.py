@@ -10,7 +10,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from pipeline.config import (
     Bool,
+    ClosedFraction,
     Config,
+    Expected,
     Factor,
     FilePath,
     FiniteFloat,
@@ -24,9 +26,7 @@ from pipeline.config import (
     PositiveFloat,
     PositiveInt,
     Seed,
-    Share,
     TaggedUnion,
-    expecting,
     key_names,
     single_key_union,
     unwrap_single_key,
@@ -50,20 +50,20 @@ class Dog(Config):
 
 
 class Owner(Config):
-    """Somebody with a pet."""
+    """A person with a pet."""
 
     pet: Annotated[Config, TaggedUnion({"cat": Cat, "dog": Dog}, key="kind", default="dog")]
     toys: tuple[Annotated[Config, single_key_union({"cat": Cat, "dog": Dog})], ...] = ()
 
 
 def details(section: type[Config], value: Any) -> list[dict[str, Any]]:
-    with pytest.raises(ValidationError) as error:
+    with pytest.raises(ValidationError) as caught:
         section.model_validate(value)
-    return [dict(detail) for detail in error.value.errors()]
+    return [dict(detail) for detail in caught.value.errors()]
 
 
 @pytest.mark.parametrize(
-    ("kind", "accepted", "refused"),
+    ("kind", "accepted", "rejected"),
     [
         (NonEmptyString, ["x", " "], ["", 3, None, True]),
         (Bool, [True, False], [0, 1, "true", None]),
@@ -75,46 +75,48 @@ def details(section: type[Config], value: Any) -> list[dict[str, Any]]:
         (FiniteFloat, [-3, 0.5], [INFINITE, -INFINITE, NAN, "x"]),
         (Fraction, [0, 0.999], [1, -0.1, NAN]),
         (OpenFraction, [0.001, 0.999], [0, 1, NAN]),
-        (Share, [0, 1], [1.001, -0.001, NAN]),
+        (ClosedFraction, [0, 1], [1.001, -0.001, NAN]),
         (Factor, [-1, 1], [-1.001, 1.001, NAN]),
         (FilePath, ["x", Path("x")], ["", 3, None]),
         (ImageSize, [(1, 1), [28, 28]], [[28], [28, 28, 3], [0, 28], 28, [28.0, 28], "28"]),
     ],
 )
-def test_a_type_accepts_what_it_says(kind: Any, accepted: list[Any], refused: list[Any]) -> None:
+def test_a_type_accepts_the_values_that_it_describes(
+    kind: Any, accepted: list[Any], rejected: list[Any]
+) -> None:
     adapter = TypeAdapter(kind)
     for value in accepted:
         adapter.validate_python(value)
-    for value in refused:
+    for value in rejected:
         with pytest.raises(ValidationError):
             adapter.validate_python(value)
 
 
-def test_a_refusal_is_worded_as_the_type_says() -> None:
+def test_an_error_has_the_wording_of_the_type() -> None:
     class Counted(Config):
         count: PositiveInt
 
     (detail,) = details(Counted, {"count": 0})
     assert detail["type"] == "expected"
     assert detail["loc"] == ("count",)
-    assert detail["ctx"] == {"wording": "a whole number, 1 or more", "hint": ""}
+    assert detail["ctx"] == {"wording": "an integer, 1 or more", "hint": ""}
 
 
-def test_expecting_words_any_failure_once() -> None:
+def test_expected_replaces_all_errors_by_one() -> None:
     class Pair(Config):
-        pair: Annotated[tuple[PositiveInt, PositiveInt], expecting("a pair")]
+        pair: Annotated[tuple[PositiveInt, PositiveInt], Expected("a pair")]
 
     (detail,) = details(Pair, {"pair": ["x", 0]})
     assert (detail["loc"], detail["ctx"]["wording"]) == (("pair",), "a pair")
 
 
-def test_an_unknown_key_is_refused_with_the_keys_there_are() -> None:
+def test_the_error_of_an_unknown_key_lists_the_known_keys() -> None:
     (detail,) = details(Dog, {"frm": 3})
     assert (detail["type"], detail["loc"]) == ("unknown_key", ("frm",))
     assert detail["ctx"] == {"keys": ["kind", "from"]}
 
 
-def test_an_unknown_key_of_an_inner_section_keeps_that_sections_keys() -> None:
+def test_the_error_of_an_unknown_key_lists_the_keys_of_its_own_section() -> None:
     (detail,) = details(Owner, {"pet": {"kind": "cat", "live": 3}})
     assert (detail["type"], detail["loc"]) == ("unknown_key", ("pet", "live"))
     assert detail["ctx"] == {"keys": ["kind", "lives"]}
@@ -123,39 +125,39 @@ def test_an_unknown_key_of_an_inner_section_keeps_that_sections_keys() -> None:
 @pytest.mark.parametrize("value", [None, 3, "x", ["kind"]])
 def test_a_section_is_a_mapping(value: Any) -> None:
     (detail,) = details(Cat, value)
-    assert detail["ctx"]["wording"] == "a section: keys with values"
+    assert detail["ctx"]["wording"] == "a section with keys and values"
 
 
-def test_a_section_cannot_be_changed() -> None:
+def test_a_section_is_frozen() -> None:
     with pytest.raises(ValidationError, match="Instance is frozen"):
         Cat(kind="cat").lives = 3
 
 
-def test_keys_are_named_as_a_recipe_writes_them() -> None:
+def test_key_names_are_aliases() -> None:
     assert key_names(Dog) == ["kind", "from"]
 
 
-def test_a_key_chooses_the_section() -> None:
+def test_a_key_selects_the_section() -> None:
     assert Owner.model_validate({"pet": {"kind": "cat"}}).pet == Cat(kind="cat")
 
 
-def test_an_absent_key_chooses_the_default() -> None:
+def test_a_missing_key_selects_the_default() -> None:
     assert Owner.model_validate({"pet": {"from": 3}}).pet == Dog.model_validate({"from": 3})
 
 
-def test_a_section_that_is_one_already_is_taken_as_it_is() -> None:
+def test_a_validated_section_is_accepted() -> None:
     cat = Cat(kind="cat")
     assert Owner(pet=cat).pet is cat
 
 
 @pytest.mark.parametrize("kind", ["bird", 3, None, ["cat"], {}])
-def test_an_unknown_choice_is_refused(kind: Any) -> None:
+def test_an_unknown_name_is_rejected(kind: Any) -> None:
     (detail,) = details(Owner, {"pet": {"kind": kind}})
     assert (detail["type"], detail["loc"]) == ("choice", ("pet",))
     assert detail["ctx"] == {"key": "kind", "choices": ["cat", "dog"]}
 
 
-def test_the_only_key_chooses_the_section() -> None:
+def test_a_single_key_selects_the_section() -> None:
     owner = Owner.model_validate({"pet": {}, "toys": [{"cat": {"kind": "cat"}}, {"dog": {}}]})
     assert [unwrap_single_key(toy) for toy in owner.toys] == [
         ("cat", Cat(kind="cat")),
@@ -164,20 +166,20 @@ def test_the_only_key_chooses_the_section() -> None:
 
 
 @pytest.mark.parametrize("toy", ["cat", None, 3, {}, {"cat": {}, "dog": {}}, {"bird": {}}])
-def test_what_is_not_one_known_key_is_refused(toy: Any) -> None:
+def test_anything_but_one_known_key_is_rejected(toy: Any) -> None:
     (detail,) = details(Owner, {"pet": {}, "toys": [toy]})
     assert (detail["type"], detail["loc"]) == ("choice", ("toys", 0))
     assert detail["ctx"] == {"key": "", "choices": ["cat", "dog"]}
 
 
-def test_a_choice_is_a_union_in_the_json_schema() -> None:
+def test_a_tagged_union_is_a_union_in_the_json_schema() -> None:
     assert Owner.model_json_schema()["properties"]["pet"]["anyOf"] == [
         {"$ref": "#/$defs/Cat"},
         {"$ref": "#/$defs/Dog"},
     ]
 
 
-def test_a_path_starts_from_the_folder_that_its_text_knows() -> None:
+def test_a_path_is_relative_to_the_directory_of_its_string() -> None:
     adapter = TypeAdapter(FilePath)
     located = LocatedString.at("images", Path("/recipes"))
     assert adapter.validate_python(located) == Path("/recipes/images")
@@ -185,22 +187,24 @@ def test_a_path_starts_from_the_folder_that_its_text_knows() -> None:
     assert adapter.validate_python(absolute) == Path("/images")
 
 
-def test_a_path_of_plain_text_starts_from_the_working_folder(in_empty_folder: Path) -> None:
+def test_a_path_from_a_plain_string_is_relative_to_the_working_directory(
+    in_empty_folder: Path,
+) -> None:
     assert TypeAdapter(FilePath).validate_python("images") == in_empty_folder / "images"
 
 
-def test_a_path_can_start_from_home(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_can_start_with_the_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     located = LocatedString.at("~/images", Path("/recipes"))
     assert TypeAdapter(FilePath).validate_python(located) == Path("/home/me/images")
 
 
-def test_the_home_of_nobody_is_refused() -> None:
-    with pytest.raises(ValidationError) as error:
+def test_the_home_of_an_unknown_user_is_rejected() -> None:
+    with pytest.raises(ValidationError) as caught:
         TypeAdapter(FilePath).validate_python("~nobody-has-this-name/images")
-    assert error.value.errors()[0]["ctx"] == {"wording": "a path", "hint": ""}
+    assert caught.value.errors()[0]["ctx"] == {"wording": "a path", "hint": ""}
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda text: pickle.loads(pickle.dumps(text))])
-def test_a_copy_of_a_text_knows_the_folder_too(copied: Any) -> None:
-    assert copied(LocatedString.at("x", Path("/recipes"))).folder == Path("/recipes")
+def test_a_copied_string_keeps_its_directory(copied: Any) -> None:
+    assert copied(LocatedString.at("x", Path("/recipes"))).directory == Path("/recipes")

@@ -1,4 +1,4 @@
-"""Model files from elsewhere: what is no network is refused, and nothing in it runs."""
+"""Model files from untrusted sources: unsafe ones are rejected, and their code does not run."""
 
 from __future__ import annotations
 
@@ -21,10 +21,7 @@ from pipeline.errors import ModelError
 
 Config = dict[str, Any]
 PIXELS = np.ones((1, 8, 8, 3), np.float32)
-RULE = (
-    "A model file may hold Keras's own layers and their weights only: no code, and nothing of "
-    "other files."
-)
+RULE = "A model file may only contain Keras layers and weights, no code and no other files."
 
 
 def network() -> keras.Model:
@@ -45,7 +42,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def rewritten(saved: Path, tmp_path: Path) -> Callable[..., Path]:
-    """Return a function that writes the saved network again with some of its files changed."""
+    """Return a function that writes the saved model with some of its files changed."""
 
     def write(**changed: bytes | None) -> Path:
         path = tmp_path / "hostile.keras"
@@ -60,7 +57,7 @@ def rewritten(saved: Path, tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def with_head(saved: Path, rewritten: Callable[..., Path]) -> Callable[[Callable], Path]:
-    """Return a function that writes the network with its last layer's configuration changed."""
+    """Return a function that writes the model with the configuration of its last layer changed."""
 
     def write(change: Callable[[Config], None]) -> Path:
         with zipfile.ZipFile(saved) as archive:
@@ -71,13 +68,13 @@ def with_head(saved: Path, rewritten: Callable[..., Path]) -> Callable[[Callable
     return write
 
 
-def refusal_of(path: Path) -> str:
-    with pytest.raises(ModelError) as refused:
+def error_of(path: Path) -> str:
+    with pytest.raises(ModelError) as caught:
         keras_files.load_keras_file(path)
-    return str(refused.value)
+    return str(caught.value)
 
 
-def test_a_network_of_keras_s_own_layers_is_loaded(saved: Path) -> None:
+def test_a_model_of_keras_layers_is_loaded(saved: Path) -> None:
     expected = keras.saving.load_model(saved, compile=False)(PIXELS)
     np.testing.assert_array_equal(keras_files.load_keras_file(saved)(PIXELS), expected)
 
@@ -89,7 +86,7 @@ def test_a_compiled_model_is_loaded_without_its_optimizer(tmp_path: Path) -> Non
     assert not keras_files.load_keras_file(tmp_path / "model.keras").compiled
 
 
-def test_a_lambda_layer_is_refused_and_not_run(tmp_path: Path) -> None:
+def test_a_lambda_layer_is_rejected_and_not_run(tmp_path: Path) -> None:
     proof = tmp_path / "it_ran"
     pixels = keras.Input((8, 8, 3))
     code = keras.layers.Lambda(
@@ -100,8 +97,8 @@ def test_a_lambda_layer_is_refused_and_not_run(tmp_path: Path) -> None:
     path = tmp_path / "hostile.keras"
     keras.Model(pixels, code(pixels)).save(path)
     proof.unlink(missing_ok=True)
-    assert refusal_of(path) == (
-        f"{path} is refused: the layer 'code' is a Lambda, which holds or loads code. {RULE}"
+    assert error_of(path) == (
+        f"{path} is unsafe: the layer 'code' is a Lambda, which contains or loads code. {RULE}"
     )
     assert not proof.exists()
 
@@ -125,7 +122,7 @@ CODE = python_utils.func_dump(lambda x: x)
 HOSTILE: dict[str, tuple[Callable[[Config], None], str]] = {
     "lambda": (
         as_activation(object_of("__lambda__", "builtins", config={"value": CODE})),
-        "the layer 'head' holds Python code, a lambda",
+        "the layer 'head' contains a Python lambda",
     ),
     "class of another module": (
         as_activation(object_of("Popen", "subprocess", config={"args": "true"})),
@@ -153,7 +150,7 @@ HOSTILE: dict[str, tuple[Callable[[Config], None], str]] = {
     ),
     "registered object under the name of a layer": (
         as_the_layer(registered_name="mine>Payload"),
-        "the layer 'head' asks for 'mine>Payload' under the name of 'Dense'",
+        "the layer 'head' is registered as 'mine>Payload' but called 'Dense'",
     ),
     "type": (
         as_activation(object_of("__typespec__", "os", spec_name="PathLike", config=[])),
@@ -161,11 +158,11 @@ HOSTILE: dict[str, tuple[Callable[[Config], None], str]] = {
     ),
     "saved model": (
         as_the_layer(class_name="TFSMLayer", config={"name": "head", "filepath": "/x"}),
-        "the layer 'head' is a TFSMLayer, which holds or loads code",
+        "the layer 'head' is a TFSMLayer, which contains or loads code",
     ),
     "pickled module": (
         as_the_layer(class_name="TorchModuleWrapper"),
-        "the layer 'head' is a TorchModuleWrapper, which holds or loads code",
+        "the layer 'head' is a TorchModuleWrapper, which contains or loads code",
     ),
     "vocabulary in a file": (
         as_the_layer(
@@ -183,75 +180,77 @@ HOSTILE: dict[str, tuple[Callable[[Config], None], str]] = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_what_is_no_network_is_refused_by_its_name(
+def test_unsafe_objects_are_rejected_by_name(
     with_head: Callable[[Callable], Path], monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     change, finding = HOSTILE[case]
     path = with_head(change)
     monkeypatch.setattr(keras.saving, "load_model", lambda *_, **__: pytest.fail("it was loaded"))
-    assert refusal_of(path) == f"{path} is refused: {finding}. {RULE}"
+    assert error_of(path) == f"{path} is unsafe: {finding}. {RULE}"
 
 
-def test_a_name_that_is_no_function_of_keras_is_refused(
+def test_a_name_that_is_not_a_keras_function_is_rejected(
     with_head: Callable[[Callable], Path],
 ) -> None:
     path = with_head(as_activation(object_of("function", "builtins", config="eval")))
-    assert refusal_of(path).startswith(f"{path} cannot be loaded as a Keras model. ")
+    assert error_of(path).startswith(f"{path} cannot be loaded as a Keras model. ")
 
 
 @pytest.mark.parametrize("name", ["../evil.txt", "/tmp/evil.txt", "assets\\..\\..\\evil.txt"])
-def test_a_file_that_would_be_written_elsewhere_is_refused(
+def test_a_file_outside_the_directory_is_rejected(
     rewritten: Callable[..., Path], name: str
 ) -> None:
     path = rewritten()
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(name, "evil")
-    assert refusal_of(path) == (
-        f"{path} is refused: {name!r} would be written outside its folder. {RULE}"
+    assert error_of(path) == (
+        f"{path} is unsafe: {name!r} would be written outside its directory. {RULE}"
     )
 
 
-def test_a_link_in_the_file_is_refused(rewritten: Callable[..., Path]) -> None:
+def test_a_link_in_the_file_is_rejected(rewritten: Callable[..., Path]) -> None:
     path = rewritten()
     link = zipfile.ZipInfo("assets")
     link.external_attr = 0o120777 << 16
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(link, "/etc")
-    assert refusal_of(path).startswith(f"{path} is refused: 'assets' would be written outside")
+    assert error_of(path).startswith(f"{path} is unsafe: 'assets' would be written outside")
 
 
-def test_a_configuration_that_no_network_has_is_not_read(rewritten: Callable[..., Path]) -> None:
+def test_a_configuration_that_is_too_large_is_not_read(rewritten: Callable[..., Path]) -> None:
     path = rewritten(config=b" " * (64 * 2**20 + 1))
-    assert refusal_of(path) == (
-        f"{path} is refused: its config.json takes 67,108,865 bytes, which no network does. {RULE}"
+    assert error_of(path) == (
+        f"{path} is unsafe: its config.json has 67,108,865 bytes, more than any model needs. {RULE}"
     )
 
 
 @pytest.mark.parametrize(
     "config", [b"[" * 100_000, b"{", b"", b"7", b"[]"], ids=["deep", "half", "empty", "7", "list"]
 )
-def test_a_broken_configuration_is_one_line(rewritten: Callable[..., Path], config: bytes) -> None:
+def test_the_error_of_a_broken_configuration_is_one_line(
+    rewritten: Callable[..., Path], config: bytes
+) -> None:
     path = rewritten(config=config)
-    message = refusal_of(path)
+    message = error_of(path)
     assert message.startswith(f"{path} cannot be loaded as a Keras model. ")
     assert "\n" not in message
 
 
-def test_a_network_that_would_keep_random_weights_is_refused(
+def test_a_model_with_missing_weights_is_rejected(
     saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def load(*_: Any, **__: Any) -> None:
         warnings.warn("Affected layers will retain their freshly-initialized weights", stacklevel=2)
 
     monkeypatch.setattr(keras.saving, "load_model", load)
-    assert refusal_of(saved) == (
-        f"{saved} lacks weights of its own layers. "
+    assert error_of(saved) == (
+        f"{saved} has no weights for some of its layers. "
         "Affected layers will retain their freshly-initialized weights"
     )
 
 
 def weights_with(saved: Path, change: Callable[[h5py.Group], None]) -> bytes:
-    """Return the network's weights with the kernel of its head replaced by `change`."""
+    """Return the weights of the model with the kernel of its head replaced by `change`."""
     with zipfile.ZipFile(saved) as archive:
         file = io.BytesIO(archive.read("model.weights.h5"))
     with h5py.File(file, "r+") as weights:
@@ -262,7 +261,7 @@ def weights_with(saved: Path, change: Callable[[h5py.Group], None]) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["external link", "soft link", "external data", "virtual data"])
-def test_weights_that_lie_in_other_files_are_refused(
+def test_weights_in_other_files_are_rejected(
     saved: Path, rewritten: Callable[..., Path], tmp_path: Path, kind: str
 ) -> None:
     other = tmp_path / "secret.h5"
@@ -282,6 +281,6 @@ def test_weights_that_lie_in_other_files_are_refused(
             group.create_virtual_dataset("0", layout)
 
     path = rewritten(model=weights_with(saved, change))
-    assert refusal_of(path).startswith(
+    assert error_of(path).startswith(
         f"{path} cannot be loaded as a Keras model. Not allowed: H5 file with "
     )

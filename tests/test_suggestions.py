@@ -23,11 +23,11 @@ def test_the_nearest_name_is_suggested(received: str, hint: str) -> None:
     assert did_you_mean(received, NAMES) == hint
 
 
-def test_of_names_with_the_same_ending_the_first_is_suggested() -> None:
+def test_the_first_of_names_with_the_same_ending_is_suggested() -> None:
     assert did_you_mean("epoch", ["training.epochs", "fine_tune.epochs"]) == (
         " Did you mean 'training.epochs'?"
     )
 
 
-def test_nothing_is_suggested_where_there_are_no_names() -> None:
+def test_nothing_is_suggested_without_names() -> None:
     assert did_you_mean("epochs", []) == ""

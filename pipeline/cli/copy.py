@@ -11,10 +11,13 @@ import click
 @click.argument("name")
 @click.argument("destination", type=click.Path(path_type=Path), default=Path())
 def command(name: str, destination: Path) -> None:
-    """Copy a shipped recipe, to change it.
+    """Copy a recipe that comes with the package.
 
-    Writes the recipe NAME to DESTINATION, which is a folder, or the path of the new file; the
-    working folder unless given.
+    DESTINATION is a directory or the path of the new file. Default: the working directory.
+
+    \b
+    Example:
+      pipeline copy digits_lenet my_recipe.yaml
     """
     from pipeline.recipe import shipped
 

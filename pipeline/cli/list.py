@@ -7,7 +7,12 @@ import click
 
 @click.command("list")
 def command() -> None:
-    """List the shipped recipes."""
+    """List the recipes that come with the package.
+
+    \b
+    Example:
+      pipeline list
+    """
     from pipeline.recipe.shipped import description_of, shipped_recipes
 
     recipes = shipped_recipes()

@@ -8,10 +8,26 @@ import click
 
 
 @click.command("schema")
-def command() -> None:
-    """Print the JSON Schema of a recipe.
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["json", "markdown"]),
+    default="json",
+    show_default=True,
+    help="json: the JSON Schema, for completion in editors. markdown: a reference for people.",
+)
+def command(output_format: str) -> None:
+    """Print all keys of a recipe.
 
-    Editors complete and check recipes by it."""
+    \b
+    Examples:
+      pipeline schema > recipe.schema.json
+      pipeline schema --format markdown > recipe.md
+    """
     from pipeline.recipe.grammar import json_schema
+    from pipeline.recipe.reference import reference
 
-    click.echo(json.dumps(json_schema(), indent=1))
+    if output_format == "markdown":
+        click.echo(reference(), nl=False)
+    else:
+        click.echo(json.dumps(json_schema(), indent=1))

@@ -18,7 +18,12 @@ logger = logging.getLogger(__name__)
 @set_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Print a recipe with its defaults."""
+    """Print a recipe with all defaults.
+
+    \b
+    Example:
+      pipeline show recipe.yaml --set training.epochs=3
+    """
     from pipeline.recipe.loader import dump_recipe, load_recipe, masked_values
 
     loaded = load_recipe(recipe, overrides)

@@ -19,20 +19,21 @@ logger = logging.getLogger(__name__)
 )
 @set_option
 def command(recipes: tuple[Path, ...], overrides: tuple[str, ...]) -> int:
-    """Name every problem of recipes.
+    """Check recipes for errors.
 
-    All problems of every RECIPE at once, each with file:line:column."""
+    Reports all errors of every RECIPE, each with file:line:column.
+
+    \b
+    Example:
+      pipeline validate recipe.yaml --set optimizer.name=sgd
+    """
     from pipeline.recipe.loader import load_recipe
 
     exit_code = 0
     for path in recipes:
         try:
             loaded = load_recipe(path, overrides)
-        except RecipeError as error:
-            exit_code = error.exit_code
-            for problem in error.problems:
-                logger.info(str(problem))
-        except UsageError as error:
+        except (RecipeError, UsageError) as error:
             exit_code = error.exit_code
             logger.info(str(error))
         else:

@@ -1,4 +1,4 @@
-"""A source of images each, and what turns them into batches.
+"""Data sources, and the batches made of their images.
 
 A new source is one file like `digits.py` and one line in `sources.SOURCES`.
 """

@@ -1,6 +1,6 @@
-"""Random changes of training images: Keras's own preprocessing layers.
+"""Augmentation of training images with Keras preprocessing layers.
 
-A new one is a section with the name and the arguments of its Keras layer, and one line in
+To add a layer, add a section with the name and the arguments of the Keras layer, and one line in
 `AUGMENTATIONS`.
 """
 
@@ -12,48 +12,51 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from pipeline.config import (
+    ClosedFraction,
     Config,
+    Expected,
     Factor,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
-    Share,
-    expecting,
     single_key_union,
     unwrap_single_key,
 )
 
-_NUMBERS_A_DRAW = 1024  # more than any layer takes
+_SEEDS_PER_BATCH = 1024  # more random numbers than any layer draws
 
 FillMode = Literal["reflect", "wrap", "constant", "nearest"]
-Zoom = Annotated[Factor, Field(gt=-1), expecting("a number above -1 up to 1")]
+Zoom = Annotated[Factor, Field(gt=-1), Expected("a number above -1 up to 1")]
 FactorOrRange = Annotated[
-    Factor | tuple[Factor, Factor], expecting("a number from -1 to 1, or [low, high] of two such")
+    Factor | tuple[Factor, Factor], Expected("a number from -1 to 1, or [low, high] of two such")
 ]
-ShareOrRange = Annotated[
-    Share | tuple[Share, Share], expecting("a number from 0 to 1, or [low, high] of two such")
+FractionOrRange = Annotated[
+    ClosedFraction | tuple[ClosedFraction, ClosedFraction],
+    Expected("a number from 0 to 1, or [low, high] of two such"),
 ]
-TwoShares = Annotated[tuple[Share, Share], expecting("[low, high], two numbers from 0 to 1")]
+FractionRange = Annotated[
+    tuple[ClosedFraction, ClosedFraction], Expected("[low, high], two numbers from 0 to 1")
+]
 ZoomOrRange = Annotated[
-    Zoom | tuple[Zoom, Zoom], expecting("a number above -1 up to 1, or [low, high] of two such")
+    Zoom | tuple[Zoom, Zoom], Expected("a number above -1 up to 1, or [low, high] of two such")
 ]
 
 
 class RandomFlip(Config):
-    """Mirror half of the images."""
+    """Flip half of the images."""
 
     mode: Literal["horizontal", "vertical", "horizontal_and_vertical"] = "horizontal"
 
 
 class RandomRotation(Config):
-    """Turn by up to `factor` of a full turn either way."""
+    """Rotate by up to `factor` of a full turn in either direction."""
 
     factor: FactorOrRange = 0.05
     fill_mode: FillMode = "reflect"
 
 
 class RandomTranslation(Config):
-    """Shift by up to these shares of the height and of the width."""
+    """Shift by up to these fractions of the height and the width."""
 
     height_factor: FactorOrRange = 0.1
     width_factor: FactorOrRange = 0.1
@@ -61,7 +64,7 @@ class RandomTranslation(Config):
 
 
 class RandomZoom(Config):
-    """Zoom out (above 0) or in (below 0) by up to these shares; the width follows the height."""
+    """Zoom out (above 0) or in (below 0) by up to these fractions."""
 
     height_factor: ZoomOrRange = 0.1
     width_factor: ZoomOrRange | None = None
@@ -69,20 +72,20 @@ class RandomZoom(Config):
 
 
 class RandomCrop(Config):
-    """Cut out a window of `height` × `width` pixels and scale it back to the image's size."""
+    """Crop a window of `height` × `width` pixels and resize it to the size of the image."""
 
     height: PositiveInt
     width: PositiveInt
 
 
 class RandomContrast(Config):
-    """Change the contrast by up to this share."""
+    """Change the contrast by up to `factor`."""
 
-    factor: ShareOrRange = 0.2
+    factor: FractionOrRange = 0.2
 
 
 class RandomBrightness(Config):
-    """Change the brightness by up to this share of the full range."""
+    """Change the brightness by up to `factor` of the full range."""
 
     factor: FactorOrRange = 0.1
 
@@ -91,26 +94,26 @@ class RandAugment(Config):
     """Apply `num_ops` random operations of strength `factor` (Cubuk et al., 2019)."""
 
     num_ops: PositiveInt = 2
-    factor: Share = 0.5
+    factor: ClosedFraction = 0.5
 
 
 class MixUp(Config):
-    """Blend pairs of images and of their labels (Zhang et al., 2017)."""
+    """Blend pairs of images and their labels (Zhang et al., 2017)."""
 
     alpha: PositiveFloat = 0.2
 
 
 class CutMix(Config):
-    """Paste a window of one image, and its share of the label, into another (Yun et al., 2019)."""
+    """Paste a window of one image, and its part of the label, into another (Yun et al., 2019)."""
 
-    factor: Share = 1.0
+    factor: ClosedFraction = 1.0
 
 
 class RandomErasing(Config):
-    """Blank a rectangle that covers between `scale[0]` and `scale[1]` of the image."""
+    """Erase a rectangle that covers between `scale[0]` and `scale[1]` of the image."""
 
-    factor: Share = 1.0
-    scale: TwoShares = (0.02, 0.33)
+    factor: ClosedFraction = 1.0
+    scale: FractionRange = (0.02, 0.33)
     fill_value: NonNegativeFloat | None = None
 
 
@@ -136,7 +139,7 @@ def build_augmentation(entries: Sequence[Config], *, image_size: tuple[int, int]
 
     Args:
         entries: entries of `data.augmentation`.
-        image_size: height and width in pixels that every image must have afterwards.
+        image_size: height and width of the images, before and after.
     """
     import keras
 
@@ -144,7 +147,7 @@ def build_augmentation(entries: Sequence[Config], *, image_size: tuple[int, int]
     for entry in entries:
         _, operation = unwrap_single_key(entry)
         layer = getattr(keras.layers, type(operation).__name__)
-        # Pixels stay float32 where the model computes in half the precision.
+        # Pixels stay float32 under a mixed precision policy.
         layers.append(layer(**operation.model_dump(), dtype="float32"))
         if isinstance(operation, RandomCrop):
             layers.append(keras.layers.Resizing(*image_size, dtype="float32"))
@@ -152,27 +155,27 @@ def build_augmentation(entries: Sequence[Config], *, image_size: tuple[int, int]
 
 
 def augmenter(layers: Sequence[Any], *, seed: int) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
-    """Return the function (images, labels, draw) → (images, labels) that applies the layers.
+    """Return a function (images, labels, step) → (images, labels) that applies the layers.
 
-    The result depends on the images, on `seed` and on `draw` alone, so that an epoch can be
-    repeated. It must not be called in parallel with itself: the draw is written into the layers.
+    The result only depends on the images, `seed` and `step`, so that an epoch can be repeated. The
+    function is not thread-safe: it sets the seeds of the layers.
 
     Args:
-        layers: Keras preprocessing layers, for images in 0..255.
-        seed: the stream of random numbers.
+        layers: Keras preprocessing layers for images in 0..255.
+        seed: the seed.
 
     Returns:
         A function of float or uint8 images (n, height, width, channels), one-hot labels
-        (n, classes) and an integer `draw`; it returns float32 images and labels.
+        (n, classes) and the number of the training step; it returns float32 images and labels.
     """
     import tensorflow as tf
 
-    def augment(images: Any, labels: Any, draw: Any) -> tuple[Any, Any]:
+    def augment(images: Any, labels: Any, step: Any) -> tuple[Any, Any]:
         images, labels = tf.cast(images, tf.float32), tf.convert_to_tensor(labels)
-        for position, layer in enumerate(layers):
-            for variable in layer.variables:  # the states of its random number generators
-                # They count up from here, so that draws next to each other must lie apart.
-                state = tf.stack([seed + 7919 * position, draw * _NUMBERS_A_DRAW])
+        for index, layer in enumerate(layers):
+            for variable in layer.variables:  # the states of its seed generators
+                # A state is a counter, so the states of consecutive steps must not overlap.
+                state = tf.stack([seed + 7919 * index, step * _SEEDS_PER_BATCH])
                 variable.assign(tf.cast(state, variable.dtype))
             batch = layer({"images": images, "labels": labels}, training=True)
             images, labels = batch["images"], batch["labels"]

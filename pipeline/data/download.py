@@ -1,4 +1,4 @@
-"""Fetch an archive once, check it and unpack it where it cannot do harm."""
+"""Download an archive, verify its checksum and unpack it safely."""
 
 from __future__ import annotations
 
@@ -16,38 +16,35 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipeline.config import Config, expecting
+from pipeline.config import Config, Expected
 from pipeline.errors import DataError
 
 logger = logging.getLogger(__name__)
 
-_CHUNK = 2**20
-_MOST_UNPACKED = 200 * 2**30  # a bomb's declared size ends here, before the disk is full
+_CHUNK_BYTES = 2**20
+_MAX_UNPACKED_BYTES = 200 * 2**30  # against decompression bombs
 
-Url = Annotated[str, Field(pattern=r"^(https?|file)://\S+$"), expecting("an address, https://…")]
+Url = Annotated[str, Field(pattern=r"^(https?|file)://\S+$"), Expected("a URL, https://…")]
 Sha256 = Annotated[
-    str, Field(pattern=r"^[0-9a-fA-F]{64}$"), expecting("64 hexadecimal digits, quoted")
+    str, Field(pattern=r"^[0-9a-fA-F]{64}$"), Expected("64 hexadecimal digits, quoted")
 ]
 
 
 class DownloadConfig(Config):
-    """An archive that is fetched when the data is absent."""
+    """An archive to download if the data does not exist."""
 
-    url: Url = Field(description="Address of a .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz.")
-    sha256: Sha256 = Field(description="SHA-256 of the archive; another one is refused.")
+    url: Url = Field(description="URL of a .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz file.")
+    sha256: Sha256 = Field(description="SHA-256 of the archive. Any other archive is rejected.")
 
 
-def download_archive(download: DownloadConfig, folder: Path) -> None:
-    """Make `folder` from an archive.
-
-    The archive holds either `folder`'s content or one folder with it. `folder` appears whole or not
-    at all.
+def download_archive(download: DownloadConfig, directory: Path) -> None:
+    """Create `directory` atomically from an archive of its contents, or of one such directory.
 
     Raises:
-        DataError: if the archive cannot be fetched, is not the expected one, or would write
-            outside its folder.
+        DataError: if the archive cannot be downloaded, has another checksum, or would write
+            outside its directory.
     """
-    parent = folder.parent
+    parent = directory.parent
     try:
         parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=parent, prefix=".download-") as scratch:
@@ -58,14 +55,14 @@ def download_archive(download: DownloadConfig, folder: Path) -> None:
             _unpack(archive, unpacked)
             entries = [entry for entry in unpacked.iterdir() if entry.name != "__MACOSX"]
             content = entries[0] if len(entries) == 1 and entries[0].is_dir() else unpacked
-            content.replace(folder)
-    # An address that cannot be meant is a ValueError or, from http.client, an HTTPException.
+            content.replace(directory)
+    # A malformed URL raises a ValueError or, from http.client, an HTTPException.
     except (OSError, ValueError, http.client.HTTPException) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
         raise DataError(
-            f"data.download: {download.url} could not be fetched into {parent} ({error}). "
-            f"Download it yourself and unpack it as {folder}."
+            f"data.download: {download.url} could not be downloaded to {parent} ({error}). "
+            f"Download it yourself and unpack it to {directory}."
         ) from None
 
 
@@ -76,7 +73,7 @@ def _retrieve(download: DownloadConfig, archive: Path) -> None:
     logger.info(f"Downloading {download.url}")
     digest = hashlib.sha256()
     columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn())
-    # Only http(s) and file pass the recipe's check of the address.
+    # The recipe only accepts http, https and file URLs.
     with (
         urllib.request.urlopen(download.url, timeout=60) as response,
         archive.open("wb") as file,
@@ -84,50 +81,50 @@ def _retrieve(download: DownloadConfig, archive: Path) -> None:
     ):
         length = response.headers.get("Content-Length")
         task = progress.add_task("download", total=int(length) if length else None)
-        while chunk := response.read(_CHUNK):
+        while chunk := response.read(_CHUNK_BYTES):
             digest.update(chunk)
             file.write(chunk)
             progress.advance(task, len(chunk))
     if digest.hexdigest() != download.sha256.lower():
         raise DataError(
-            f"data.download: {download.url} is not the expected archive. Expected SHA-256 "
-            f"{download.sha256.lower()}. Received {digest.hexdigest()}. Nothing was unpacked."
+            f"data.download: {download.url} has the wrong checksum and was not unpacked. "
+            f"Expected SHA-256 {download.sha256.lower()}. Received {digest.hexdigest()}."
         )
 
 
-def _unpack(archive: Path, folder: Path) -> None:
+def _unpack(archive: Path, directory: Path) -> None:
     try:
         if tarfile.is_tarfile(archive):
             with tarfile.open(archive) as file:
-                # The filter refuses `..`, links out of the folder and devices, and takes the
-                # leading / from absolute paths.
-                file.extractall(folder, filter="data")
+                # The filter rejects `..`, links out of the directory and devices, and strips the
+                # leading / of absolute paths.
+                file.extractall(directory, filter="data")
         else:
-            _unpack_zip(archive, folder)
+            _unpack_zip(archive, directory)
     except (DataError, OSError):
         raise
     except tarfile.FilterError as error:
         special = isinstance(error, tarfile.SpecialFileError)
         raise DataError(
-            f"data.download: the archive is refused: {error.tarinfo.name!r} "
-            f"{'is a device' if special else 'would be written outside its folder'}."
+            f"data.download: the archive is unsafe: {error.tarinfo.name!r} "
+            f"{'is a device' if special else 'would be written outside its directory'}."
         ) from None
-    except Exception as error:  # broken bytes lead tarfile, zipfile and their codecs to anything
+    except Exception as error:  # tarfile, zipfile and codecs raise many types for a corrupt file
         raise DataError(f"data.download: the archive cannot be unpacked: {error}.") from None
 
 
-def _unpack_zip(archive: Path, folder: Path) -> None:
-    root = os.path.realpath(folder)
+def _unpack_zip(archive: Path, directory: Path) -> None:
+    root = os.path.realpath(directory)
     with zipfile.ZipFile(archive) as file:
         members = file.infolist()
-        if sum(member.file_size for member in members) > _MOST_UNPACKED:
-            raise DataError("data.download: the archive is refused: it unpacks to over 200 GiB.")
+        if sum(member.file_size for member in members) > _MAX_UNPACKED_BYTES:
+            raise DataError("data.download: the archive is unsafe: it unpacks to over 200 GiB.")
         for member in members:
             target = os.path.realpath(os.path.join(root, member.filename))  # noqa: PTH118
             is_link = (member.external_attr >> 16) & 0o170000 == 0o120000
             if os.path.commonpath((root, target)) != root or is_link:
                 raise DataError(
-                    f"data.download: the archive is refused: {member.filename!r} would be written "
-                    "outside its folder."
+                    f"data.download: the archive is unsafe: {member.filename!r} would be written "
+                    "outside its directory."
                 )
         file.extractall(root)

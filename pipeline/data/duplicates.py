@@ -1,9 +1,9 @@
-"""Images that show the same picture: copies of a file, also encoded anew or scaled.
+"""Duplicate images: copies of a file, including re-encoded and resized ones.
 
-Each image is reduced to a thumbnail. The signs of its lowest frequencies are its perceptual hash
-(after Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010), cut into
-bands: images that agree in a whole band are compared by their thumbnails' pixels. The time grows
-with the number of images, not with its square.
+Each image is reduced to a thumbnail. The signs of its lowest frequencies form its perceptual hash
+(after Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010), split into
+bands. Images that are equal in one band are compared by the pixels of their thumbnails, so the time
+grows with the number of images, not with its square.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from pipeline.errors import escape_unprintable
 
 SIDE = 16
 
-# Root mean square difference of two thumbnails, as a share of their contrast. Photographs encoded
-# anew at JPEG qualities from 30 on or scaled stay below it; the nearest two different ones
-# of ants and bees are at 0.45, and five pairs of MNIST's 70,000 digits, all ones, lie below it.
+# Root mean square difference of two thumbnails relative to their contrast. Photographs that are
+# resized, or re-encoded at a JPEG quality of 30 or more, stay below it. The closest two different
+# photographs of ants and bees are at 0.45; five pairs of MNIST's digits, all ones, are below it.
 MAX_DIFFERENCE = 0.1
 
 _FREQUENCIES = 128  # bits of the hash
 _BANDS = 8
-_MOST_FLIPPED = 12  # bits of the hash by which two images may differ and be compared
-_MOST_NEIGHBOURS = 64  # that an image is compared with in each band
+_MAX_HAMMING_DISTANCE = 12  # between the hashes of two images that are compared
+_MAX_NEIGHBOURS = 64  # images that an image is compared with in each band
 _CHUNK = 8192
 
 
 def thumbnail(image: np.ndarray) -> np.ndarray:
-    """Return the means of 16 × 16 fields of an image.
+    """Return an image reduced to 16 × 16 means.
 
     Args:
         image: uint8 (height, width, 3).
@@ -46,23 +46,23 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
 
 
 def find_duplicate_groups(thumbnails: np.ndarray) -> list[list[int]]:
-    """Return the images that show the same picture, as groups of two or more numbers in order.
+    """Return groups of duplicates, each with the indices of two or more images in order.
 
-    Among very many images that nearly agree, one may be missed; a copy of the same bytes never is.
+    One of very many nearly equal images may be missed, but never a copy of the same bytes.
 
     Args:
         thumbnails: uint8 (n, 16, 16, 3).
     """
     count = len(thumbnails)
     hashes, contrasts = _hashes(thumbnails), _contrasts(thumbnails)
-    same: list[np.ndarray] = []
+    duplicates: list[np.ndarray] = []
     group = np.arange(count)
     for candidates in _candidates(hashes):
         candidates = candidates[:, group[candidates[0]] != group[candidates[1]]]
-        found = candidates[:, _look_alike(thumbnails, contrasts, candidates)]
-        if found.size:
-            same.append(found)
-            rows, columns = np.concatenate(same, axis=1)
+        pairs = candidates[:, _are_similar(thumbnails, contrasts, candidates)]
+        if pairs.size:
+            duplicates.append(pairs)
+            rows, columns = np.concatenate(duplicates, axis=1)
             links = coo_array((np.ones(len(rows)), (rows, columns)), shape=(count, count))
             _, group = connected_components(links, directed=False)
     members: dict[int, list[int]] = {}
@@ -72,27 +72,33 @@ def find_duplicate_groups(thumbnails: np.ndarray) -> list[list[int]]:
 
 
 def describe_leakage(duplicates: Sequence[Duplicates]) -> str:
-    """Return which pictures are in more than one split; an empty text where none is."""
+    """Return which pictures are in more than one split, or an empty string."""
     leaks = [copies for copies in duplicates if is_leak(copies)]
     if not leaks:
         return ""
     return (
-        f"{_pictures(leaks)} in more than one split, which flatters the metrics. Keep one image of "
-        f"each:{_listed(leaks)}"
+        f"{_count(leaks)} in more than one split, which makes the metrics too good. Keep one copy "
+        f"of each:{_listing(leaks)}"
     )
 
 
-def describe_repetitions(duplicates: Sequence[Duplicates]) -> Iterator[str]:
-    """Yield which pictures are in more than one class, and which repeat in a class of a split."""
-    at_odds = [copies for copies in duplicates if _is_at_odds(copies)]
-    if at_odds:
-        yield (
-            f"WARNING: {_pictures(at_odds)} in more than one class. At most one is right; keep the "
-            f"image in it:{_listed(at_odds)}"
-        )
-    repeated = [copies for copies in duplicates if not is_leak(copies) and copies not in at_odds]
-    if repeated:
-        yield f"{_pictures(repeated)} more than once in a class:{_listed(repeated)}"
+def describe_label_conflicts(duplicates: Sequence[Duplicates]) -> str:
+    """Return which pictures are in more than one class, or an empty string."""
+    conflicts = [copies for copies in duplicates if _has_label_conflict(copies)]
+    if not conflicts:
+        return ""
+    return (
+        f"{_count(conflicts)} in more than one class. Keep only the copies with the correct label:"
+        f"{_listing(conflicts)}"
+    )
+
+
+def describe_repetitions(duplicates: Sequence[Duplicates]) -> str:
+    """Return which pictures are repeated in one class of one split, or an empty string."""
+    repeated = [
+        copies for copies in duplicates if not is_leak(copies) and not _has_label_conflict(copies)
+    ]
+    return f"{_count(repeated)} repeated in a class:{_listing(repeated)}" if repeated else ""
 
 
 def is_leak(copies: Duplicates) -> bool:
@@ -100,55 +106,55 @@ def is_leak(copies: Duplicates) -> bool:
     return len({copy.split for copy in copies}) > 1
 
 
-def _is_at_odds(copies: Duplicates) -> bool:
+def _has_label_conflict(copies: Duplicates) -> bool:
     return len({copy.label for copy in copies}) > 1
 
 
-def _pictures(groups: Sequence[Duplicates]) -> str:
+def _count(groups: Sequence[Duplicates]) -> str:
     return f"{len(groups):,} picture{'s are' if len(groups) > 1 else ' is'}"
 
 
-def _listed(groups: Sequence[Duplicates], most: int = 20) -> str:
+def _listing(groups: Sequence[Duplicates], max_groups: int = 20) -> str:
     lines = []
-    for copies in groups[:most]:
-        kind = "the same file" if len({copy.digest for copy in copies}) == 1 else "the same picture"
+    for copies in groups[:max_groups]:
+        kind = "same file" if len({copy.digest for copy in copies}) == 1 else "same picture"
         lines.append(f"\n  {' = '.join(escape_unprintable(copy.name) for copy in copies)} ({kind})")
-    more = f"\n  and {len(groups) - most:,} more" if len(groups) > most else ""
+    more = f"\n  and {len(groups) - max_groups:,} more" if len(groups) > max_groups else ""
     return "".join(lines) + more
 
 
 def _hashes(thumbnails: np.ndarray) -> np.ndarray:
-    """Return the perceptual hashes, uint16 (n, 8): a column a band."""
+    """Return the perceptual hashes, uint16 (n, 8), one column per band."""
     rows, columns = np.indices((SIDE, SIDE))
     order = np.lexsort((rows.ravel(), (rows + columns).ravel()))[1 : _FREQUENCIES + 1]
     hashes = np.empty((len(thumbnails), _BANDS), np.uint16)
     for start in range(0, len(thumbnails), _CHUNK):
         gray = thumbnails[start : start + _CHUNK].mean(axis=-1, dtype=np.float32)
         frequencies = dctn(gray, axes=(1, 2)).reshape(len(gray), -1)[:, order]
-        bits = frequencies > 1.0  # what is flat has no sign
+        bits = frequencies > 1.0  # rounding errors of flat images have no sign
         packed = np.packbits(bits.reshape(len(gray), _BANDS, -1), axis=-1)
         hashes[start : start + len(gray)] = packed.view(np.uint16)[..., 0]
     return hashes
 
 
 def _candidates(hashes: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield int (2, pairs): numbers of images that agree in a band and nearly in the others."""
+    """Yield int (2, pairs): images with one equal band and a small distance of the hashes."""
     for band in range(_BANDS):
-        # Within a band the whole hashes are in order too, so that copies are next to each other.
+        # Sorted by the other bands too, so that copies are next to each other.
         order = np.lexsort((*hashes.T, hashes[:, band]))
         in_order = hashes[order]
-        for distance in range(1, min(_MOST_NEIGHBOURS, len(order) - 1) + 1):
+        for distance in range(1, min(_MAX_NEIGHBOURS, len(order) - 1) + 1):
             one, other = in_order[:-distance], in_order[distance:]
-            places = np.flatnonzero(one[:, band] == other[:, band])
-            if not len(places):
+            first = np.flatnonzero(one[:, band] == other[:, band])
+            if not len(first):
                 break
-            flipped = np.bitwise_count(one[places] ^ other[places]).sum(axis=1)
-            places = places[flipped <= _MOST_FLIPPED]
-            yield np.stack([order[places], order[places + distance]])
+            hamming = np.bitwise_count(one[first] ^ other[first]).sum(axis=1)
+            first = first[hamming <= _MAX_HAMMING_DISTANCE]
+            yield np.stack([order[first], order[first + distance]])
 
 
 def _contrasts(thumbnails: np.ndarray) -> np.ndarray:
-    """Return the standard deviation over places of each thumbnail, float32 (n,)."""
+    """Return the standard deviation of the pixels of each thumbnail, float32 (n,)."""
     contrasts = np.empty(len(thumbnails), np.float32)
     for start in range(0, len(thumbnails), _CHUNK):
         pixels = thumbnails[start : start + _CHUNK].astype(np.float32)
@@ -157,8 +163,8 @@ def _contrasts(thumbnails: np.ndarray) -> np.ndarray:
     return contrasts
 
 
-def _look_alike(thumbnails: np.ndarray, contrasts: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Return whether the thumbnails of each pair differ by at most `MOST_DIFFERENCE`, bool."""
+def _are_similar(thumbnails: np.ndarray, contrasts: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Return bool (pairs,): whether two thumbnails differ by at most `MAX_DIFFERENCE`."""
     differences = np.empty(pairs.shape[1], np.float32)
     for start in range(0, len(differences), _CHUNK):
         one, other = thumbnails[pairs[:, start : start + _CHUNK]].astype(np.float32)

@@ -1,4 +1,4 @@
-"""From the bytes of an image file to pixels of one size: the same for training and prediction."""
+"""Decode image files to pixels of one size, the same way for training and prediction."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ Resize = Literal["crop", "pad", "squash"]
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".png", ".webp"})
 
-MAX_BYTES = 2**29  # an uncompressed image of as many pixels as are trusted is not larger
+MAX_BYTES = 2**29  # above the uncompressed size of the largest image that Pillow accepts
 
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")  # JPEG opens MPO too, as some cameras write it
 _WIDE_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
 class BadImageError(Exception):
-    """The bytes are no image that can be decoded; the message says why."""
+    """An image cannot be decoded; the message is the reason."""
 
 
 def decode_image(
     data: bytes, *, size: tuple[int, int], resize: Resize, channels: int = 3
 ) -> np.ndarray:
-    """Decode one image and bring it to `size`.
+    """Decode one image and resize it to `size`.
 
-    EXIF orientation is honoured, the first frame of an animation taken, transparency laid on white;
-    gray, palette, 16-bit and CMYK images become RGB.
+    The EXIF orientation is applied, the first frame of an animation is used, transparent images get
+    a white background, and grayscale, palette, 16-bit and CMYK images become RGB.
 
     Args:
-        data: a JPEG, PNG, BMP, GIF or WebP file, whatever its name says.
+        data: the contents of a JPEG, PNG, BMP, GIF or WebP file, whatever its suffix.
         size: height and width in pixels.
-        resize: `crop` fills the size and cuts off what is beyond, `pad` fits the whole image in and
-            fills up with black, `squash` ignores the proportions.
-        channels: 3 for RGB, 1 for gray.
+        resize: `crop` fills the size and crops the rest, `pad` fits the whole image in and adds
+            black borders, `squash` ignores the aspect ratio.
+        channels: 3 for RGB, 1 for grayscale.
 
     Returns:
         uint8 (height, width, channels).
 
     Raises:
-        BadImageError: if the bytes cannot be decoded, or declare more pixels than Pillow trusts.
+        BadImageError: if the bytes cannot be decoded, or declare more pixels than Pillow accepts.
     """
     if not data:
         raise BadImageError("the file is empty")
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            # A JPEG can be decoded at a fraction of its size; twice the target keeps it sharp.
+            # Decodes a JPEG at a fraction of its size; twice the target size keeps it sharp.
             image.draft(image.mode, (2 * max(size), 2 * max(size)))
             image.load()
             upright = _upright_rgb(image)
@@ -61,7 +61,7 @@ def decode_image(
             return pixels[..., np.newaxis] if channels == 1 else pixels
     except MemoryError:
         raise
-    except Exception as error:  # Pillow's decoders raise whatever the broken bytes lead them to
+    except Exception as error:  # Pillow's decoders raise many types for a corrupt file
         raise BadImageError(_reason(error)) from None
 
 
@@ -69,15 +69,15 @@ def read_image_file(path: str | os.PathLike[str]) -> bytes:
     """Return the bytes of a file.
 
     Raises:
-        BadImageError: if it cannot be read, is no file but a pipe or a device, which may never
-            end, or is larger than any photograph.
+        BadImageError: if it cannot be read, is not a regular file (a pipe may never end), or is
+            larger than `MAX_BYTES`.
     """
     try:
-        # Called once an image: Path costs more.
-        with open(path, "rb", opener=_without_waiting) as file:
+        # Called for each image, and Path.open is slower.
+        with open(path, "rb", opener=_open_nonblocking) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise BadImageError("not a file but a pipe or a device")
+                raise BadImageError("not a regular file")
             if status.st_size > MAX_BYTES:
                 raise BadImageError(f"larger than {MAX_BYTES:,} bytes")
             return file.read()
@@ -85,23 +85,23 @@ def read_image_file(path: str | os.PathLike[str]) -> bytes:
         raise BadImageError(error.strerror or str(error)) from None
 
 
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a pipe would wait for somebody to write
+def _open_nonblocking(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe would wait for a writer
 
 
 def resize_images(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Scale gray images (n, height, width, 1) of uint8 to `size`, bilinearly."""
+    """Resize grayscale images, uint8 (n, height, width, 1), to `size`, bilinearly."""
     if images.shape[1:3] == tuple(size):
         return images
-    scaled = np.empty((len(images), *size, 1), np.uint8)
-    for image, into in zip(images, scaled, strict=True):
-        resized = Image.fromarray(image[..., 0]).resize(size[::-1], Image.Resampling.BILINEAR)
-        into[..., 0] = np.asarray(resized)
-    return scaled
+    resized = np.empty((len(images), *size, 1), np.uint8)
+    for image, target in zip(images, resized, strict=True):
+        pixels = Image.fromarray(image[..., 0]).resize(size[::-1], Image.Resampling.BILINEAR)
+        target[..., 0] = np.asarray(pixels)
+    return resized
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:
-    with contextlib.suppress(Exception):  # a broken EXIF block says nothing about the pixels
+    with contextlib.suppress(Exception):  # a corrupt EXIF block does not affect the pixels
         image = ImageOps.exif_transpose(image)
     if image.mode in _WIDE_MODES:
         pixels = np.asarray(image).astype(np.int64)
@@ -148,5 +148,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, Image.UnidentifiedImageError):
         return "not a JPEG, PNG, BMP, GIF or WebP image"
     if isinstance(error, Image.DecompressionBombError):
-        return "declares more pixels than can be trusted"
+        return "it declares too many pixels"
     return str(error) or type(error).__name__

@@ -1,11 +1,14 @@
-"""A folder of photographs: a folder a class, in `train`, `val` and `test` or all in one."""
+"""A directory of photographs: one subdirectory per class, split into train, val and test or not."""
 
 from __future__ import annotations
 
+import bisect
+import contextlib
 import hashlib
+import itertools
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from pipeline.config import FilePath, Fraction, ImageSize, OpenFraction, Share
+from pipeline.config import ClosedFraction, FilePath, Finding, Fraction, ImageSize, OpenFraction
 from pipeline.data.directory_layout import find_classes, find_images, find_split_directories
 from pipeline.data.download import DownloadConfig, download_archive
 from pipeline.data.source_config import SourceConfig
@@ -28,155 +31,144 @@ from pipeline.data.splits import (
 )
 from pipeline.errors import DataError, escape_unprintable
 
-logger = logging.getLogger(__name__)
-
 if TYPE_CHECKING:
     import numpy as np
 
     from pipeline.data.image_decoding import Resize
 
-ORIENTATION_MATTERS = False
+logger = logging.getLogger(__name__)
 
-# Decoded images up to this much are kept in memory; more are decoded anew in every epoch.
-KEPT_BYTES = 128 * 2**20
-_FEWEST_BAD = 5
-_READ_AT_ONCE = 4096
+# Up to this size, decoded images are held in memory; more are decoded again in every epoch.
+MAX_BYTES_IN_MEMORY = 128 * 2**20
+_MIN_BAD_ALLOWED = 5
+_MAX_SUBMITTED = 4096  # files in the thread pool's queue, which takes memory
 
 
 class ImageFolderConfig(SourceConfig):
-    """Photographs in folders; the folder's name is the class."""
+    """Image files; the name of their directory is their class."""
 
     source: Literal["image_folder"]
     path: FilePath = Field(
-        description="A folder with train/ and val/ (and test/), or with a folder a class."
+        description="Directory with train/, val/ and test/, or with one subdirectory per class."
     )
     download: DownloadConfig | None = Field(
-        None, description="Where to get it when path is absent."
+        None, description="Archive to download if path does not exist."
     )
-    image_size: ImageSize = Field(
-        (224, 224), description="Height and width that images are scaled to."
-    )
+    image_size: ImageSize = Field((224, 224), description="Height and width after resizing.")
     resize: Literal["crop", "pad", "squash"] = Field(
-        "crop", description="How an image of other proportions is fitted in."
+        "crop", description="How images of another aspect ratio are fitted into image_size."
     )
     validation: OpenFraction = Field(
-        0.2, description="Share held out to choose the best epoch, where there is no val folder."
+        0.2,
+        description="Fraction of the images for the validation split if there is no val/.",
     )
     test: Fraction = Field(
-        0.0, description="Share held out for the end, where there is a folder a class."
+        0.0,
+        description="Fraction of the images for the test split, if path has one subdirectory per "
+        "class.",
     )
-    max_bad: Share = Field(
-        0.01, description="Share of the files, at least 5, that may be broken before it is an error"
+    max_bad: ClosedFraction = Field(
+        0.01,
+        description="Largest fraction of unreadable files that is skipped; 5 are always allowed.",
     )
     leakage: Literal["warn", "error"] = Field(
-        "warn", description="What a picture that is in more than one split leads to."
+        "warn", description="Whether an image in more than one split is a warning or an error."
     )
-
-
-@dataclass(frozen=True)
-class FileImages:
-    """Images decoded whenever they are read.
-
-    Attributes:
-        paths: one file an image.
-        size: height and width in pixels.
-        resize: how other proportions are fitted in.
-    """
-
-    paths: Sequence[Path]
-    size: tuple[int, int]
-    resize: Resize
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        return (*self.size, 3)
+    def image_root(self) -> Path:
+        return self.path
 
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        import numpy as np
+    @property
+    def resize_mode(self) -> Resize:
+        return self.resize
 
-        from pipeline.data.image_decoding import BadImageError, decode_image, read_image_file
+    def problems(self) -> Iterator[Finding]:
+        if not self._exists():
+            if self.download is None:
+                yield (
+                    ("path",),
+                    f"the directory {self.path} does not exist, and data.download is not set.",
+                )
+            return
+        try:
+            find_classes(self.path)
+        except DataError as error:
+            yield ("path",), str(error).removeprefix("data.path: ")
+        except OSError as error:
+            yield ("path",), f"{error.filename} cannot be read: {error.strerror}."
 
-        images = np.empty((len(indices), *self.shape), np.uint8)
-        for image, index in zip(images, indices, strict=True):
-            path = self.paths[int(index)]
-            try:
-                image[:] = decode_image(read_image_file(path), size=self.size, resize=self.resize)
-            except BadImageError as error:
-                raise DataError(
-                    f"{escape_unprintable(str(path))} changed during the run: {error}."
-                ) from None
-        return images
+    def warnings(self) -> Iterator[Finding]:
+        splits = find_split_directories(self.path) if self._exists() else {}
+        for key, is_unused in (("validation", "val" in splits), ("test", bool(splits))):
+            if is_unused and getattr(self, key) != type(self).model_fields[key].default:
+                yield (key,), f"has no effect: {self.path} has directories for its splits."
 
-
-CONFIG = ImageFolderConfig
-
-
-def class_names(config: ImageFolderConfig) -> tuple[str, ...] | None:
-    if not config.path.is_dir():
+    def class_names(self) -> tuple[str, ...] | None:
+        with contextlib.suppress(DataError, OSError):
+            return find_classes(self.path)
         return None
-    return find_classes(config.path)
 
+    def _exists(self) -> bool:
+        return os.path.isdir(self.path)  # noqa: PTH112, it never raises
 
-def load(config: ImageFolderConfig) -> Splits:
-    """Read every file once, leave out what cannot be decoded, and return the rest.
+    def load(self) -> Splits:
+        """Read every file once and return the images, without files that cannot be decoded.
 
-    Raises:
-        DataError: if the folder is absent, its splits disagree on the classes, a class has no
-            image, more than `max_bad` of the files are broken, or a picture is in more than one
-            split and `leakage` is error.
-    """
-    if not config.path.is_dir():
-        if config.download is None:
-            raise DataError(f"data.path: there is no folder {config.path}.")
-        download_archive(config.download, config.path)
-    names, files = _files(config)
-    everything = [(split, path) for split, paths in files.items() for path, _ in paths]
-    logger.info(f"Reading {len(everything):,} images of {len(names)} classes from {config.path}")
-    read = _read_all([path for _, path in everything], config)
-    bad = tuple(
-        UnreadableFile(str(path.relative_to(config.path)), reason)
-        for (_, path), reason in zip(everything, read.reasons, strict=True)
-        if reason
-    )
-    _refuse_too_many(bad, len(everything), config)
-    for file in bad:
-        logger.info(f"Left out {escape_unprintable(file.name)}: {file.reason}")
+        Raises:
+            DataError: if the directory does not exist, its splits have different classes, a class
+                has no image, more than `max_bad` of the files are unreadable, or an image is in
+                more than one split and `leakage` is `error`.
+        """
+        if not self.path.is_dir():
+            if self.download is None:
+                raise DataError(f"data.path: the directory {self.path} does not exist.")
+            download_archive(self.download, self.path)
+        class_names, files = _list_files(self)
+        paths = [path for members in files.values() for path, _ in members]
+        logger.info(f"Reading {len(paths):,} images of {len(class_names)} classes from {self.path}")
+        scan = _scan(paths, self)
+        quarantined = tuple(
+            UnreadableFile(str(path.relative_to(self.path)), reason)
+            for path, reason in zip(paths, scan.reasons, strict=True)
+            if reason
+        )
+        _check_unreadable(quarantined, len(paths), self)
+        for file in quarantined:
+            logger.info(f"Skipped {escape_unprintable(file.name)}: {file.reason}")
 
-    splits: dict[str, Split] = {}
-    places: dict[int, DuplicateImage] = {}
-    start = 0
-    for name, members in files.items():
-        numbers = [i for i in range(start, start + len(members)) if not read.reasons[i]]
-        labels = [members[i - start][1] for i in numbers]
-        paths = [members[i - start][0] for i in numbers]
-        split = splits[name] = _split(read, numbers, labels, paths, config)
-        for index, number in enumerate(numbers):
-            copy = DuplicateImage(
-                name, index, split.names[index], labels[index], read.digests[number]
-            )
-            places[number] = copy
-        start += len(members)
-    for name, split in splits.items():
-        _refuse_empty_classes(name, split, names, config)
-    return Splits(
-        class_names=names,
-        train=splits["train"],
-        validation=splits["val"],
-        test=splits.get("test"),
-        quarantined=bad,
-        duplicates=_duplicates(read, places, config),
-    )
+        splits: dict[str, Split] = {}
+        images: dict[int, DuplicateImage] = {}
+        start = 0
+        for name, members in files.items():
+            numbers = [i for i in range(start, start + len(members)) if not scan.reasons[i]]
+            labels = [members[i - start][1] for i in numbers]
+            split = splits[name] = _make_split(scan, numbers, labels, paths, self)
+            _check_empty_classes(name, split, class_names, self)
+            for index, (number, label) in enumerate(zip(numbers, labels, strict=True)):
+                images[number] = DuplicateImage(
+                    name, index, split.names[index], label, scan.digests[number]
+                )
+            start += len(members)
+        return Splits(
+            class_names=class_names,
+            train=splits["train"],
+            validation=splits["val"],
+            test=splits.get("test"),
+            quarantined=quarantined,
+            duplicates=_find_duplicates(scan, images, self),
+        )
 
 
 @dataclass(frozen=True)
-class _Read:
-    """What one pass over all files found.
+class _Scan:
+    """The result of reading all files once.
 
     Attributes:
-        digests: hexadecimal SHA-256 of each file's bytes.
-        reasons: why a file is broken, empty where it is not.
-        pixels: uint8 (n, height, width, 3), or None where that would be too much to keep.
-        thumbnails: uint8 (n, 16, 16, 3), which tell whether two show the same picture.
+        digests: hexadecimal SHA-256 of each file.
+        reasons: why a file is unreadable, empty if it is not.
+        pixels: uint8 (n, height, width, 3), or None if they would take too much memory.
+        thumbnails: uint8 (n, 16, 16, 3), for the search for duplicates.
     """
 
     digests: list[str]
@@ -185,7 +177,7 @@ class _Read:
     thumbnails: np.ndarray
 
 
-def _read_all(paths: Sequence[Path], config: ImageFolderConfig) -> _Read:
+def _scan(paths: Sequence[Path], config: ImageFolderConfig) -> _Scan:
     import numpy as np
 
     from pipeline.data import duplicates
@@ -193,7 +185,7 @@ def _read_all(paths: Sequence[Path], config: ImageFolderConfig) -> _Read:
 
     thumbnails = np.zeros((len(paths), duplicates.SIDE, duplicates.SIDE, 3), np.uint8)
     shape = (len(paths), *config.image_size, 3)
-    pixels = np.empty(shape, np.uint8) if np.prod(shape) <= KEPT_BYTES else None
+    pixels = np.empty(shape, np.uint8) if np.prod(shape) <= MAX_BYTES_IN_MEMORY else None
 
     def read(number: int) -> tuple[str, str]:
         digest = ""
@@ -210,121 +202,125 @@ def _read_all(paths: Sequence[Path], config: ImageFolderConfig) -> _Read:
 
     results: list[tuple[str, str]] = []
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for start in range(0, len(paths), _READ_AT_ONCE):  # what is submitted takes memory
-            numbers = range(start, min(start + _READ_AT_ONCE, len(paths)))
+        for start in range(0, len(paths), _MAX_SUBMITTED):
+            numbers = range(start, min(start + _MAX_SUBMITTED, len(paths)))
             results.extend(threads.map(read, numbers))
     digests, reasons = (list(column) for column in zip(*results, strict=True))
-    return _Read(digests, reasons, pixels, thumbnails)
+    return _Scan(digests, reasons, pixels, thumbnails)
 
 
-def _duplicates(
-    read: _Read,
-    places: Mapping[int, DuplicateImage],
-    config: ImageFolderConfig,
+def _find_duplicates(
+    scan: _Scan, images: Mapping[int, DuplicateImage], config: ImageFolderConfig
 ) -> tuple[Duplicates, ...]:
-    """Return the pictures that are there more than once, and say or refuse what they spoil."""
-    from pipeline.data.duplicates import (
-        describe_leakage,
-        describe_repetitions,
-        find_duplicate_groups,
-    )
+    """Return the groups of images that show the same picture, and log them.
 
-    numbers = sorted(places)
-    found = tuple(
-        tuple(places[numbers[i]] for i in group)
-        for group in find_duplicate_groups(read.thumbnails[numbers])
+    Raises:
+        DataError: if a picture is in more than one split and `leakage` is `error`.
+    """
+    from pipeline.data import duplicates
+
+    numbers = sorted(images)
+    groups = tuple(
+        tuple(images[numbers[i]] for i in group)
+        for group in duplicates.find_duplicate_groups(scan.thumbnails[numbers])
     )
-    leakage = describe_leakage(found)
+    leakage = duplicates.describe_leakage(groups)
     if leakage and config.leakage == "error":
         raise DataError(f"data.leakage: {leakage}")
-    for message in (f"WARNING: {leakage}" if leakage else "", *describe_repetitions(found)):
-        if message:
-            logger.info(message)
-    return found
+    for warning in filter(None, (leakage, duplicates.describe_label_conflicts(groups))):
+        logger.warning(warning)
+    repetitions = duplicates.describe_repetitions(groups)
+    if repetitions:
+        logger.info(repetitions)
+    return groups
 
 
-def _split(
-    read: _Read, numbers: list[int], labels: list[int], paths: list[Path], config: ImageFolderConfig
+def _make_split(
+    scan: _Scan,
+    numbers: list[int],
+    labels: list[int],
+    paths: Sequence[Path],
+    config: ImageFolderConfig,
 ) -> Split:
+    """Return the split of the files at `numbers` in `paths`."""
     import numpy as np
     import PIL
 
-    images: Images
-    if read.pixels is None:
-        images = FileImages(paths, config.image_size, config.resize)
-    else:
-        images = ArrayImages(read.pixels[numbers])
-    names = [str(path.relative_to(config.path)) for path in paths]
+    from pipeline.data.image_files import ImageFiles
+
+    paths = [paths[number] for number in numbers]
+    images: Images = ImageFiles(paths, config.image_size, config.resize)
+    if scan.pixels is not None:
+        images = ArrayImages(scan.pixels[numbers])
+    digests = [scan.digests[number] for number in numbers]
     digest = hashlib.sha256(
         f"{config.image_size} {config.resize} Pillow {PIL.__version__}\n".encode()
     )
-    for number, label in zip(numbers, labels, strict=True):
-        digest.update(f"{label}:{read.digests[number]}\n".encode())
-    digests = [read.digests[number] for number in numbers]
+    for label, image_digest in zip(labels, digests, strict=True):
+        digest.update(f"{label}:{image_digest}\n".encode())
+    names = [str(path.relative_to(config.path)) for path in paths]
     return Split(images, np.array(labels, np.int64), names, digests, digest.hexdigest())
 
 
-def _files(config: ImageFolderConfig) -> tuple[tuple[str, ...], dict[str, list[tuple[Path, int]]]]:
-    """Return the classes, and each split's files with their labels."""
-    folders, names = find_split_directories(config.path), find_classes(config.path)
-    files: dict[str, list[tuple[Path, int]]] = {split: [] for split in folders or ("train",)}
-    for split, folder in (folders or {"train": config.path}).items():
+def _list_files(
+    config: ImageFolderConfig,
+) -> tuple[tuple[str, ...], dict[str, list[tuple[Path, int]]]]:
+    """Return the class names, and the files of each split with their labels."""
+    directories, names = find_split_directories(config.path), find_classes(config.path)
+    files: dict[str, list[tuple[Path, int]]] = {split: [] for split in directories or ("train",)}
+    for split, directory in (directories or {"train": config.path}).items():
         for label, name in enumerate(names):
-            files[split].extend((path, label) for path in find_images(folder / name))
-    shares = {} if "val" in files else {"val": config.validation}
-    if not folders and config.test:
-        shares["test"] = config.test
-    if shares:
-        files = _divide(files, shares, names, config)
+            files[split].extend((path, label) for path in find_images(directory / name))
+    fractions = {} if "val" in files else {"val": config.validation}
+    if not directories and config.test:
+        fractions["test"] = config.test
+    if fractions:
+        files = _divide(files, fractions, names, config)
     return names, {split: files[split] for split in ("train", "val", "test") if split in files}
 
 
 def _divide(
     files: dict[str, list[tuple[Path, int]]],
-    shares: Mapping[str, float],
+    fractions: Mapping[str, float],
     names: Sequence[str],
     config: ImageFolderConfig,
 ) -> dict[str, list[tuple[Path, int]]]:
-    """Move a share of the training files into other splits, by a hash of each file's name.
+    """Move fractions of the training files to other splits, chosen by a hash of the file name.
 
-    The hash alone decides, so that no image moves from one split to another when files are added.
+    So no image changes its split when files are added.
     """
-    divided = {**files, "train": [], **{split: [] for split in shares}}
+    splits, bounds = [*fractions, "train"], list(itertools.accumulate(fractions.values()))
+    divided = {**files, **{split: [] for split in splits}}
     for path, label in files["train"]:
         name = f"{config.split_seed}/{names[label]}/{path.name}"
         draw = int.from_bytes(hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:8])
-        divided[_split_at(draw / 2**64, shares)].append((path, label))
+        divided[splits[bisect.bisect(bounds, draw / 2**64)]].append((path, label))
     return divided
 
 
-def _split_at(position: float, shares: Mapping[str, float]) -> str:
-    """Return the split that a position from 0 to 1 falls into; the last stretch is train's."""
-    for split, share in shares.items():
-        if position < share:
-            return split
-        position -= share
-    return "train"
-
-
-def _refuse_empty_classes(
+def _check_empty_classes(
     name: str, split: Split, names: Sequence[str], config: ImageFolderConfig
 ) -> None:
     present = set(split.labels.tolist())
     empty = [class_name for label, class_name in enumerate(names) if label not in present]
     if empty:
         raise DataError(
-            f"data.path: the {name} split of {config.path} has no image of {', '.join(empty)}. "
-            "Add images; or, where the split is drawn, raise data.validation and data.test or "
-            "choose another data.split_seed."
+            f"data.path: the {name} split of {config.path} has no images of {', '.join(empty)}. "
+            "Add images, or, if the split is random, increase data.validation and data.test or "
+            "change data.split_seed."
         )
 
 
-def _refuse_too_many(bad: Sequence[UnreadableFile], count: int, config: ImageFolderConfig) -> None:
-    allowed = max(int(config.max_bad * count), _FEWEST_BAD)
-    if len(bad) > allowed:
-        listed = "\n".join(f"  {escape_unprintable(file.name)}: {file.reason}" for file in bad[:50])
-        more = f"\n  and {len(bad) - 50} more" if len(bad) > 50 else ""
+def _check_unreadable(
+    files: Sequence[UnreadableFile], total: int, config: ImageFolderConfig
+) -> None:
+    allowed = max(int(config.max_bad * total), _MIN_BAD_ALLOWED)
+    if len(files) > allowed:
+        lines = [f"  {escape_unprintable(file.name)}: {file.reason}" for file in files[:50]]
+        if len(files) > 50:
+            lines.append(f"  and {len(files) - 50} more")
         raise DataError(
-            f"{len(bad)} of the {count} files in {config.path} cannot be decoded; data.max_bad "
-            f"allows {allowed}. Mend or remove them, or raise data.max_bad:\n{listed}{more}"
+            f"{len(files)} of the {total} files in {config.path} cannot be decoded; data.max_bad "
+            f"allows {allowed}. Repair or remove them, or increase data.max_bad:\n"
+            + "\n".join(lines)
         )

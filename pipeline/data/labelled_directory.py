@@ -1,4 +1,4 @@
-"""Files in a folder a class, matched by name with classes that are known already."""
+"""A directory with one subdirectory per class, matched with the class names of a model."""
 
 from __future__ import annotations
 
@@ -14,33 +14,32 @@ from pipeline.data.directory_layout import (
 from pipeline.errors import DataError
 
 
-def find_labelled_files(folder: Path, class_names: Sequence[str]) -> tuple[list[Path], list[int]]:
-    """Return the images below a folder, and the place of each one's class in `class_names`.
+def find_labelled_files(
+    directory: Path, class_names: Sequence[str]
+) -> tuple[list[Path], list[int]]:
+    """Return the images below a directory, and the index of each one's class in `class_names`.
 
     Raises:
-        DataError: if there is no such folder, it holds several splits, its folders are not the
-            classes, or it holds no image.
+        DataError: if the directory does not exist, contains splits, or has no images, or if its
+            subdirectories are not the classes.
     """
-    if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}.")
-    splits = find_split_directories(folder)
+    if not directory.is_dir():
+        raise DataError(f"The directory {directory} does not exist.")
+    splits = find_split_directories(directory)
     if splits:
-        named = " or ".join(str(path) for path in splits.values())
-        raise DataError(f"{folder} holds several splits. Name the one you mean: {named}.")
-    found = subdirectories(folder)
-    differences = describe_class_differences(
-        found, class_names, extra="which the model does not know"
-    )
+        choices = " or ".join(str(path) for path in splits.values())
+        raise DataError(f"{directory} contains several splits. Choose one of them: {choices}.")
+    differences = describe_class_differences(subdirectories(directory), class_names)
     if differences:
         raise DataError(
-            f"{folder} has other classes than the model.{differences} "
-            f"Expected a folder for each of: {', '.join(class_names)}."
+            f"The classes in {directory} differ from those of the model. {differences} "
+            f"Expected one subdirectory per class: {', '.join(class_names)}."
         )
     files, labels = [], []
     for label, name in enumerate(class_names):
-        for path in find_images(folder / name):
+        for path in find_images(directory / name):
             files.append(path)
             labels.append(label)
     if not files:
-        raise DataError(f"The folders of the classes in {folder} hold no image.")
+        raise DataError(f"The class directories in {directory} contain no images.")
     return files, labels

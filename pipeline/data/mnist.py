@@ -1,13 +1,15 @@
-"""MNIST: 60,000 handwritten digits to learn from, 10,000 to be tested on (LeCun et al., 1998)."""
+"""MNIST: 60,000 handwritten digits for training and 10,000 for testing (LeCun et al., 1998)."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from pipeline.config import FilePath, ImageSize, OpenFraction
+from pipeline.config import FilePath, Finding, ImageSize, OpenFraction
 from pipeline.data.source_config import SourceConfig
 from pipeline.data.splits import Splits, splits_from_arrays, stratified_split
 from pipeline.errors import DataError
@@ -15,51 +17,48 @@ from pipeline.errors import DataError
 if TYPE_CHECKING:
     import numpy as np
 
-ORIENTATION_MATTERS = True
-_PARTS = ("x_train", "y_train", "x_test", "y_test")
+_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 
 class MnistConfig(SourceConfig):
-    """MNIST's 28×28 digits."""
+    """The 28×28 digits of MNIST, with its own test split."""
+
+    orientation_matters: ClassVar[bool] = True
 
     source: Literal["mnist"]
     path: FilePath | None = Field(
-        None, description="An .npz in the layout of keras.datasets.mnist; absent, Keras downloads."
+        None,
+        description="An .npz file as keras.datasets.mnist has it. Default: Keras downloads it.",
     )
-    image_size: ImageSize = Field(
-        (28, 28), description="Height and width that images are scaled to."
-    )
+    image_size: ImageSize = Field((28, 28), description="Height and width after resizing.")
     validation: OpenFraction = Field(
-        0.1, description="Share of the training images held out to choose the best epoch."
+        0.1, description="Fraction of the training images for the validation split."
     )
 
+    @property
+    def location(self) -> Path | None:
+        return self.path
 
-CONFIG = MnistConfig
+    def problems(self) -> Iterator[Finding]:
+        if self.path and not os.path.isfile(self.path):  # noqa: PTH113, it never raises
+            yield ("path",), f"the file {self.path} does not exist."
 
+    def class_names(self) -> tuple[str, ...]:
+        return tuple("0123456789")
 
-def class_names(config: MnistConfig) -> tuple[str, ...]:
-    return tuple("0123456789")
+    def load(self) -> Splits:
+        import numpy as np
 
-
-def load(config: MnistConfig) -> Splits:
-    """Return MNIST, its validation split taken from the training images.
-
-    Raises:
-        DataError: if the file is not MNIST, or Keras cannot download it.
-    """
-    import numpy as np
-
-    arrays = _read(config.path) if config.path else _download()
-    x, y, x_test, y_test = (arrays[part] for part in _PARTS)
-    parts = stratified_split(y, shares=(config.validation,), seed=config.split_seed)
-    return splits_from_arrays(
-        x[..., np.newaxis],
-        y,
-        image_size=config.image_size,
-        class_names=class_names(config),
-        parts=parts,
-        test=(x_test[..., np.newaxis], y_test),
-    )
+        arrays = _read(self.path) if self.path else _download()
+        x, y, x_test, y_test = (arrays[name] for name in _ARRAYS)
+        return splits_from_arrays(
+            x[..., np.newaxis],
+            y,
+            image_size=self.image_size,
+            class_names=self.class_names(),
+            parts=stratified_split(y, fractions=(self.validation,), seed=self.split_seed),
+            test=(x_test[..., np.newaxis], y_test),
+        )
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
@@ -67,14 +66,14 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {part: archive[part] for part in _PARTS}
+            arrays = {name: archive[name] for name in _ARRAYS}
     except FileNotFoundError:
-        raise DataError(f"data.path: there is no file {path}.") from None
+        raise DataError(f"data.path: the file {path} does not exist.") from None
     except MemoryError:
         raise
-    except Exception as error:  # NumPy, zipfile and zlib raise whatever a broken file leads them to
+    except Exception as error:  # NumPy, zipfile and zlib raise many types for a corrupt file
         raise DataError(
-            f"data.path: {path} is not MNIST. Expected an .npz with {', '.join(_PARTS)}. "
+            f"data.path: {path} is not MNIST. Expected an .npz file with {', '.join(_ARRAYS)}. "
             f"Received: {error}"
         ) from None
     for images, labels in (("x_train", "y_train"), ("x_test", "y_test")):
@@ -93,9 +92,9 @@ def _download() -> dict[str, np.ndarray]:
 
     try:
         (x, y), (x_test, y_test) = keras.datasets.mnist.load_data()
-    except Exception as error:  # Keras wraps every failure of the network in a bare Exception
+    except Exception as error:  # Keras raises a bare Exception for every network failure
         raise DataError(
-            f"MNIST could not be downloaded ({error}). Download mnist.npz elsewhere and give it as "
-            "data.path, or put it into ~/.keras/datasets/."
+            f"MNIST could not be downloaded ({error}). Download mnist.npz on another machine and "
+            "set data.path to it, or copy it to ~/.keras/datasets/."
         ) from None
-    return dict(zip(_PARTS, (x, y, x_test, y_test), strict=True))
+    return dict(zip(_ARRAYS, (x, y, x_test, y_test), strict=True))

@@ -1,28 +1,80 @@
-"""The keys that every source of images has."""
+"""The interface of a data source: the section of the recipe that describes and loads it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from abc import abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from pipeline.config import Config, ImageSize, PositiveInt, Seed, expecting
+from pipeline.config import Config, Expected, Finding, ImageSize, PositiveInt, Seed
 from pipeline.data.augmentation import Augmentation
+from pipeline.data.splits import Splits
+
+if TYPE_CHECKING:
+    from pipeline.data.image_decoding import Resize
 
 BatchSize = Annotated[
-    PositiveInt | Literal["all"], expecting("a whole number, 1 or more, or all (batch descent)")
+    PositiveInt | Literal["all"],
+    Expected("an integer, 1 or more, or all (batch gradient descent)"),
 ]
 
 
 class SourceConfig(Config):
-    """Where the images come from and how they reach the model."""
+    """The keys that all data sources have.
+
+    Attributes:
+        orientation_matters: whether a flipped or rotated image may belong to another class, as a
+            digit may.
+    """
+
+    orientation_matters: ClassVar[bool] = False
 
     source: Any
-    image_size: ImageSize = Field(description="Height and width that images are scaled to.")
-    batch_size: BatchSize = Field(32, description="Images a training step sees, or `all`.")
+    image_size: ImageSize = Field(description="Height and width after resizing.")
+    batch_size: BatchSize = Field(
+        32, description="Images per training step, or `all` for batch gradient descent."
+    )
     augmentation: Augmentation = Field(
-        (), description="Random changes of the training images, in this order."
+        (), description="Random transformations of the training images, applied in this order."
     )
     split_seed: Seed = Field(
-        0, description="Decides which images are held out, whatever the recipe's seed."
+        0, description="Seed of the split into train, val and test; independent of `seed`."
     )
+
+    @abstractmethod
+    def load(self) -> Splits:
+        """Return the images.
+
+        Raises:
+            DataError: if the data is missing or invalid.
+        """
+
+    @abstractmethod
+    def class_names(self) -> tuple[str, ...] | None:
+        """Return the classes if they are known without reading an image, else None."""
+
+    def problems(self) -> Iterator[Finding]:
+        """Yield errors that a look at the disk reveals, such as missing files."""
+        return iter(())
+
+    def warnings(self) -> Iterator[Finding]:
+        """Yield values that have no effect or are probably wrong."""
+        return iter(())
+
+    @property
+    def image_root(self) -> Path | None:
+        """The directory that the names of the images are relative to; None without files."""
+        return None
+
+    @property
+    def location(self) -> Path | None:
+        """The file or directory that the data is read from; None if it comes with a package."""
+        return self.image_root
+
+    @property
+    def resize_mode(self) -> Resize:
+        """How images of another aspect ratio are fitted into `image_size`."""
+        return "squash"

@@ -1,4 +1,4 @@
-"""What a source returns: the images of each split, their labels and their names."""
+"""What a data source returns: the images of each split, their labels and names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Images(Protocol):
-    """Images that can be read by number."""
+    """Images that are read by index."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -27,7 +27,7 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class ArrayImages:
-    """Images held in memory.
+    """Images in memory.
 
     Attributes:
         array: uint8 (n, height, width, channels).
@@ -46,14 +46,14 @@ class ArrayImages:
 
 @dataclass(frozen=True)
 class Split:
-    """One part of the data.
+    """The training, validation or test images.
 
     Attributes:
-        images: the images, readable by number.
-        labels: int64 (n,), the place of each image's class in `Splits.class_names`.
-        names: what each image is called in reports: a relative path, or a number.
-        image_digests: hexadecimal SHA-256 of each image before it is brought to size: of its file,
-            or of its pixels where there is no file.
+        images: the images.
+        labels: int64 (n,), the index of each image's class in `Splits.class_names`.
+        names: the name of each image in reports: a relative path, or a number.
+        image_digests: hexadecimal SHA-256 of each file, or of the pixels before resizing if there
+            is no file.
         digest: hexadecimal SHA-256 of the images as they are read and of their labels, in order.
     """
 
@@ -69,7 +69,7 @@ class Split:
 
 @dataclass(frozen=True)
 class UnreadableFile:
-    """An image that was left out, and why."""
+    """A file that cannot be decoded, and why."""
 
     name: str
     reason: str
@@ -77,13 +77,13 @@ class UnreadableFile:
 
 @dataclass(frozen=True)
 class DuplicateImage:
-    """One image among those that show the same picture.
+    """One of several images that show the same picture.
 
     Attributes:
         split: `train`, `val` or `test`.
-        index: its place in the split.
-        name: what it is called there.
-        label: the place of its class in `Splits.class_names`.
+        index: its index in the split.
+        name: its name in the split.
+        label: the index of its class in `Splits.class_names`.
         digest: hexadecimal SHA-256 of its file.
     """
 
@@ -94,9 +94,8 @@ class DuplicateImage:
     digest: str
 
 
-Duplicates = tuple[
-    DuplicateImage, ...
-]  # all that show one picture, two or more: first train, then val, test
+# All images of one picture, two or more, in the order train, val, test.
+Duplicates = tuple[DuplicateImage, ...]
 
 
 @dataclass(frozen=True)
@@ -105,11 +104,11 @@ class Splits:
 
     Attributes:
         class_names: in the order of the labels.
-        train: what the weights are learnt from.
-        validation: what epochs and settings are chosen by.
-        test: what is looked at once, at the end; None where the data has none.
-        quarantined: the files that could not be decoded; they are in no split.
-        duplicates: the pictures that are there more than once; None where nobody looked for them.
+        train: the images that the weights are trained on.
+        validation: the images that the best epoch and the hyperparameters are chosen on.
+        test: the images that are evaluated once, at the end; None if there are none.
+        quarantined: files that could not be decoded; they are in no split.
+        duplicates: the pictures of more than one image; None if they were not searched for.
     """
 
     class_names: tuple[str, ...]
@@ -121,7 +120,7 @@ class Splits:
 
     @property
     def digest(self) -> str:
-        """Hexadecimal SHA-256 of the names of the classes and of every split."""
+        """Hexadecimal SHA-256 of the class names and of every split."""
         digest = hashlib.sha256(os.fsencode("\0".join(self.class_names)))
         for name, split in self.named().items():
             digest.update(f"{name}:{split.digest}".encode())
@@ -137,8 +136,8 @@ class Splits:
         splits = {"train": self.train, "val": self.validation}
         return {**splits, "test": self.test} if self.test else splits
 
-    def seen_before(self, name: str) -> list[int]:
-        """Return the places of the images of a split whose picture an earlier split has too."""
+    def leaked_indices(self, name: str) -> list[int]:
+        """Return the indices of the images of a split that have a duplicate in an earlier split."""
         return sorted(
             copy.index
             for copies in self.duplicates or ()
@@ -147,40 +146,42 @@ class Splits:
         )
 
 
-def stratified_split(labels: np.ndarray, *, shares: Sequence[float], seed: int) -> list[np.ndarray]:
-    """Divide indices at random, with the same share of every class in each part.
+def stratified_split(
+    labels: np.ndarray, *, fractions: Sequence[float], seed: int
+) -> list[np.ndarray]:
+    """Split indices at random, with the same fraction of every class in each part.
 
     Args:
         labels: int (n,).
-        shares: the share of each part but the first, which takes the rest.
-        seed: the same seed gives the same parts.
+        fractions: the size of each part but the first, which takes the rest.
+        seed: the seed of the shuffling.
 
     Returns:
-        One sorted int64 array of indices for the rest and one for each share.
+        One sorted int64 array of indices for the rest and one for each fraction.
 
     Raises:
-        DataError: if the rest, or the part of a share above 0, would be empty.
+        DataError: if the rest, or the part of a fraction above 0, would be empty.
     """
     import numpy as np
 
     generator = np.random.default_rng(seed)
-    parts: list[list[np.ndarray]] = [[] for _ in range(len(shares) + 1)]
+    parts: list[list[np.ndarray]] = [[] for _ in range(len(fractions) + 1)]
     for label in np.unique(labels):
         members = generator.permutation(np.flatnonzero(labels == label))
         start = 0
-        for part, share in enumerate(shares, start=1):
-            count = round(share * len(members))
+        for part, fraction in enumerate(fractions, start=1):
+            count = round(fraction * len(members))
             parts[part].append(members[start : start + count])
             start += count
         parts[0].append(members[start:])
-    divided = [np.sort(np.concatenate(part)) for part in parts]
-    if any(share and not len(part) for part, share in zip(divided, (1.0, *shares), strict=True)):
-        counts = ", ".join(f"{len(part):,}" for part in divided)
+    arrays = [np.sort(np.concatenate(part)) for part in parts]
+    if any(part and not len(array) for array, part in zip(arrays, (1.0, *fractions), strict=True)):
+        counts = ", ".join(f"{len(array):,}" for array in arrays)
         raise DataError(
-            f"data.validation: the {len(labels):,} images would be divided into splits of "
-            f"{counts}. Choose shares that leave none of them empty."
+            f"data.validation: the {len(labels):,} images would be split into {counts}. Choose "
+            "fractions that leave no split empty."
         )
-    return divided
+    return arrays
 
 
 def splits_from_arrays(
@@ -192,16 +193,16 @@ def splits_from_arrays(
     parts: Sequence[np.ndarray],
     test: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Splits:
-    """Return the splits of images held in memory.
+    """Return the splits of images in memory.
 
     Args:
         images: uint8 (n, height, width, 1).
         labels: int (n,).
-        image_size: height and width that they are scaled to.
+        image_size: height and width that they are resized to.
         class_names: in the order of the labels.
         parts: indices of the training images, of the validation images and, unless `test` is
             given, of the test images.
-        test: images and labels of a test split that comes apart from the rest.
+        test: images and labels of a separate test split.
     """
     import numpy as np
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.data.image_decoding import BadImageError
-from pipeline.data.sources import SOURCES
 from pipeline.errors import PipelineError, UsageError
 from pipeline.inference.model_interface import ModelInterface
 
@@ -19,14 +18,14 @@ if TYPE_CHECKING:
 MAX_IMAGES = 256  # images; on more of them it takes longer and says the same
 
 
-def validation_images(keys: SourceConfig) -> np.ndarray:
+def validation_images(config: SourceConfig) -> np.ndarray:
     """Return validation images of a source, uint8 (n, height, width, channels).
 
     Raises:
         UsageError: if its data is not there any more.
     """
     try:
-        split = SOURCES[keys.source].load(keys).validation
+        split = config.load().validation
     except PipelineError as error:
         raise UsageError(
             f"The images that the model was validated on cannot be had: {error} Name others to "

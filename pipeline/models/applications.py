@@ -1,4 +1,4 @@
-"""The networks of keras.applications: where each lives, and the smallest image it takes."""
+"""The networks of keras.applications: the module of each, and its smallest image size."""
 
 from __future__ import annotations
 
@@ -6,53 +6,37 @@ from typing import NamedTuple
 
 
 class Application(NamedTuple):
-    """A network that Keras has ImageNet weights for."""
+    """A network with ImageNet weights."""
 
     module: str
-    """Its module in keras.applications, which holds its `preprocess_input`."""
-    smallest: int = 32
-    """The least height and width in pixels."""
+    """Its module in keras.applications, with its `preprocess_input`."""
+    min_side: int
+    """The smallest height and width in pixels."""
 
+
+_NETWORKS = {
+    "convnext": "ConvNeXtBase ConvNeXtLarge ConvNeXtSmall ConvNeXtTiny ConvNeXtXLarge",
+    "densenet": "DenseNet121 DenseNet169 DenseNet201",
+    "efficientnet": " ".join(f"EfficientNetB{number}" for number in range(8)),
+    "efficientnet_v2": " ".join(
+        f"EfficientNetV2{name}" for name in ["B0", "B1", "B2", "B3", "L", "M", "S"]
+    ),
+    "inception_resnet_v2": "InceptionResNetV2",
+    "inception_v3": "InceptionV3",
+    "mobilenet": "MobileNet",
+    "mobilenet_v2": "MobileNetV2",
+    "mobilenet_v3": "MobileNetV3Large MobileNetV3Small",
+    "nasnet": "NASNetLarge NASNetMobile",
+    "resnet": "ResNet50 ResNet101 ResNet152",
+    "resnet_v2": "ResNet50V2 ResNet101V2 ResNet152V2",
+    "vgg16": "VGG16",
+    "vgg19": "VGG19",
+    "xception": "Xception",
+}
+_MIN_SIDES = {"InceptionResNetV2": 75, "InceptionV3": 75, "Xception": 71}  # the others: 32
 
 APPLICATIONS: dict[str, Application] = {
-    "ConvNeXtBase": Application("convnext"),
-    "ConvNeXtLarge": Application("convnext"),
-    "ConvNeXtSmall": Application("convnext"),
-    "ConvNeXtTiny": Application("convnext"),
-    "ConvNeXtXLarge": Application("convnext"),
-    "DenseNet121": Application("densenet"),
-    "DenseNet169": Application("densenet"),
-    "DenseNet201": Application("densenet"),
-    "EfficientNetB0": Application("efficientnet"),
-    "EfficientNetB1": Application("efficientnet"),
-    "EfficientNetB2": Application("efficientnet"),
-    "EfficientNetB3": Application("efficientnet"),
-    "EfficientNetB4": Application("efficientnet"),
-    "EfficientNetB5": Application("efficientnet"),
-    "EfficientNetB6": Application("efficientnet"),
-    "EfficientNetB7": Application("efficientnet"),
-    "EfficientNetV2B0": Application("efficientnet_v2"),
-    "EfficientNetV2B1": Application("efficientnet_v2"),
-    "EfficientNetV2B2": Application("efficientnet_v2"),
-    "EfficientNetV2B3": Application("efficientnet_v2"),
-    "EfficientNetV2L": Application("efficientnet_v2"),
-    "EfficientNetV2M": Application("efficientnet_v2"),
-    "EfficientNetV2S": Application("efficientnet_v2"),
-    "InceptionResNetV2": Application("inception_resnet_v2", 75),
-    "InceptionV3": Application("inception_v3", 75),
-    "MobileNet": Application("mobilenet"),
-    "MobileNetV2": Application("mobilenet_v2"),
-    "MobileNetV3Large": Application("mobilenet_v3"),
-    "MobileNetV3Small": Application("mobilenet_v3"),
-    "NASNetLarge": Application("nasnet"),
-    "NASNetMobile": Application("nasnet"),
-    "ResNet101": Application("resnet"),
-    "ResNet101V2": Application("resnet_v2"),
-    "ResNet152": Application("resnet"),
-    "ResNet152V2": Application("resnet_v2"),
-    "ResNet50": Application("resnet"),
-    "ResNet50V2": Application("resnet_v2"),
-    "VGG16": Application("vgg16"),
-    "VGG19": Application("vgg19"),
-    "Xception": Application("xception", 71),
+    name: Application(module, _MIN_SIDES.get(name, 32))
+    for module, names in _NETWORKS.items()
+    for name in names.split()
 }

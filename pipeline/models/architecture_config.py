@@ -1,13 +1,55 @@
-"""The key that every architecture has."""
+"""The interface of an architecture: the section of the recipe that describes and builds it."""
 
 from __future__ import annotations
 
-from typing import Any
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pipeline.config import Config
+from pipeline.config import Config, Finding, OutputActivation
+from pipeline.models.regularization import RegularizationConfig
+
+if TYPE_CHECKING:
+    import keras
 
 
 class ArchitectureConfig(Config):
-    """What looks at the images."""
+    """The keys that all architectures have.
+
+    Attributes:
+        has_frozen_base: whether the model is a head on a pretrained base that does not learn, so
+            that the features of the base can be cached and the base fine-tuned.
+    """
+
+    has_frozen_base: ClassVar[bool] = False
 
     architecture: Any
+
+    @abstractmethod
+    def build(
+        self,
+        *,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        output: OutputActivation,
+        regularization: RegularizationConfig,
+    ) -> keras.Model:
+        """Return the model, not compiled.
+
+        Args:
+            image_shape: height, width and channels of its input, raw pixels in 0..255.
+            classes: the number of classes.
+            output: `softmax`, or `sigmoid` for one unit, the probability of the second class.
+            regularization: the section of the recipe.
+
+        Raises:
+            ModelError: if the model cannot be built for such images.
+        """
+
+    def problems(self) -> Iterator[Finding]:
+        """Yield errors that the types of the keys do not catch, such as missing files."""
+        return iter(())
+
+    def image_size_problem(self, height: int, width: int) -> str:
+        """Return which image sizes the model accepts if not this one, else an empty string."""
+        return ""

@@ -1,4 +1,4 @@
-"""The groups of layers that architectures are made of."""
+"""Groups of layers that several architectures use."""
 
 from __future__ import annotations
 
@@ -9,46 +9,54 @@ from pipeline.models.regularization import RegularizationConfig
 
 
 def hidden_block(
-    x: Any, layer: type[Any], arguments: dict[str, Any], activation: str, held: RegularizationConfig
+    x: Any,
+    layer: type[Any],
+    arguments: dict[str, Any],
+    activation: str,
+    regularization: RegularizationConfig,
 ) -> Any:
-    """Apply a layer with weights, batch normalization if asked for, and an activation.
+    """Apply a layer with weights, batch normalization if configured, and an activation.
 
     Args:
-        x: the tensor to apply it to.
+        x: the input tensor.
         layer: keras.layers.Dense or Conv2D.
-        arguments: what makes it the layer it is: units, filters, names.
+        arguments: its arguments, such as units, filters and name.
         activation: the name of a Keras activation.
-        held: the regularization.
+        regularization: the section of the recipe.
     """
     import keras
 
-    weights = held.kernel_arguments(activation)
-    if not held.batch_norm:
-        return layer(activation=activation, **arguments, **weights)(x)
-    x = layer(use_bias=False, **arguments, **weights)(x)
+    kernel = regularization.kernel_arguments(activation)
+    if not regularization.batch_norm:
+        return layer(activation=activation, **arguments, **kernel)(x)
+    x = layer(use_bias=False, **arguments, **kernel)(x)
     x = keras.layers.BatchNormalization()(x)
     return keras.layers.Activation(activation)(x)
 
 
-def dense_stack(x: Any, units: tuple[int, ...], activation: str, held: RegularizationConfig) -> Any:
-    """Apply fully connected layers of so many units, with dropout after each."""
+def dense_stack(
+    x: Any, units: tuple[int, ...], activation: str, regularization: RegularizationConfig
+) -> Any:
+    """Apply a dense layer for each number in `units`, with dropout after each."""
     import keras
 
     for count in units:
-        x = hidden_block(x, keras.layers.Dense, {"units": count}, activation, held)
-        x = dropout(x, held)
+        x = hidden_block(x, keras.layers.Dense, {"units": count}, activation, regularization)
+        x = dropout(x, regularization)
     return x
 
 
-def dropout(x: Any, held: RegularizationConfig) -> Any:
-    """Apply dropout (Srivastava et al., 2014) if there is any."""
+def dropout(x: Any, regularization: RegularizationConfig) -> Any:
+    """Apply dropout (Srivastava et al., 2014) unless its rate is 0."""
     import keras
 
-    return keras.layers.Dropout(held.dropout)(x) if held.dropout else x
+    return keras.layers.Dropout(regularization.dropout)(x) if regularization.dropout else x
 
 
-def output_layer(x: Any, classes: int, output: OutputActivation, held: RegularizationConfig) -> Any:
-    """Apply the output layer: float32 whatever the precision of the rest."""
+def output_layer(
+    x: Any, classes: int, output: OutputActivation, regularization: RegularizationConfig
+) -> Any:
+    """Apply the output layer, which is float32 under every precision policy."""
     import keras
 
     return keras.layers.Dense(
@@ -56,5 +64,5 @@ def output_layer(x: Any, classes: int, output: OutputActivation, held: Regulariz
         activation=output,
         dtype="float32",
         name="output",
-        **held.kernel_arguments(output),
+        **regularization.kernel_arguments(output),
     )(x)

@@ -1,4 +1,4 @@
-"""A multilayer perceptron: fully connected layers on the pixels."""
+"""A multilayer perceptron."""
 
 from __future__ import annotations
 
@@ -16,29 +16,24 @@ if TYPE_CHECKING:
 
 
 class MLPConfig(ArchitectureConfig):
-    """Fully connected layers on the pixels."""
+    """A multilayer perceptron: dense layers on the flattened pixels."""
 
     architecture: Literal["mlp"]
     hidden: tuple[PositiveInt, ...] = Field((128,), description="Units of each hidden layer.")
-    activation: Activation = Field("relu", description="What follows each hidden layer.")
+    activation: Activation = Field("relu", description="Activation of the hidden layers.")
 
+    def build(
+        self,
+        *,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        output: OutputActivation,
+        regularization: RegularizationConfig,
+    ) -> keras.Model:
+        import keras
 
-CONFIG = MLPConfig
-
-
-def build(
-    config: MLPConfig,
-    *,
-    image_shape: tuple[int, int, int],
-    classes: int,
-    output: OutputActivation,
-    regularization: RegularizationConfig,
-) -> keras.Model:
-    """Return pixels / 255 → hidden layers → classes."""
-    import keras
-
-    pixels = keras.Input(image_shape, name="pixels")
-    x = keras.layers.Rescaling(1 / 255)(pixels)
-    x = keras.layers.Flatten()(x)
-    x = dense_stack(x, config.hidden, config.activation, regularization)
-    return keras.Model(pixels, output_layer(x, classes, output, regularization), name="mlp")
+        pixels = keras.Input(image_shape, name="pixels")
+        x = keras.layers.Rescaling(1 / 255)(pixels)
+        x = keras.layers.Flatten()(x)
+        x = dense_stack(x, self.hidden, self.activation, regularization)
+        return keras.Model(pixels, output_layer(x, classes, output, regularization), name="mlp")

@@ -1,4 +1,4 @@
-"""What holds a model back from learning its training images by heart."""
+"""Regularization and weight initialization."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _RECTIFIERS = ("relu", "leaky_relu", "elu", "gelu", "silu")
 
 
 class RegularizationConfig(Config):
-    """What the layers with weights are held back by, and how their weights start."""
+    """Regularization, and the initial weights of the layers."""
 
-    dropout: Fraction = Field(0.0, description="Share of the hidden units left out in a step.")
-    l1: NonNegativeFloat = Field(0.0, description="Penalty on the weights' absolute values.")
-    l2: NonNegativeFloat = Field(0.0, description="Penalty on the weights' squares.")
+    dropout: Fraction = Field(0.0, description="Fraction of the hidden units dropped in each step.")
+    l1: NonNegativeFloat = Field(0.0, description="L1 penalty of the weights.")
+    l2: NonNegativeFloat = Field(0.0, description="L2 penalty of the weights.")
     batch_norm: Bool = Field(False, description="Batch normalization before each activation.")
-    label_smoothing: Fraction = Field(0.0, description="Share of a label given to all classes.")
+    label_smoothing: Fraction = Field(0.0, description="Fraction of a label for all classes.")
     initializer: Initializer = Field(
-        "auto", description="How weights start; auto is He for rectifiers, Glorot otherwise."
+        "auto", description="Initial weights. auto: He for rectifiers such as relu, else Glorot."
     )
 
     def kernel_arguments(self, activation: str) -> dict[str, Any]:
-        """Return the arguments of a Dense or Conv2D layer that is followed by `activation`.
+        """Return the kernel arguments of a Dense or Conv2D layer with this activation.
 
         He: He et al., 2015. Glorot: Glorot and Bengio, 2010.
         """

@@ -1,18 +1,26 @@
-"""Transfer learning: a frozen network that has seen many images, under a new head."""
+"""Transfer learning: a new head on a frozen, pretrained base."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_serializer
 
 from pipeline import keras_files
-from pipeline.config import Activation, FilePath, OutputActivation, PositiveInt, invalid_value
+from pipeline.config import (
+    Activation,
+    FilePath,
+    Finding,
+    OutputActivation,
+    PositiveInt,
+    invalid_value,
+)
 from pipeline.errors import ModelError, first_line
 from pipeline.models.applications import APPLICATIONS
 from pipeline.models.architecture_config import ArchitectureConfig
@@ -23,8 +31,8 @@ from pipeline.suggestions import did_you_mean
 if TYPE_CHECKING:
     import keras
 
-PREPARED = "prepared"  # the layer whose output the base takes
-FEATURES = "features"  # the layer whose output the head takes
+PREPARED = "prepared"  # name of the layer before the base
+FEATURES = "features"  # name of the layer before the head
 
 
 def _known_base(value: Any) -> Any:
@@ -40,122 +48,129 @@ def _known_base(value: Any) -> Any:
 
 if TYPE_CHECKING:
     Base = str | FilePath
-else:  # the JSON Schema lists the names
+else:  # so that the JSON Schema lists the names
     Base = Annotated[Literal[tuple(APPLICATIONS)] | FilePath, BeforeValidator(_known_base)]
 
 
 class TransferConfig(ArchitectureConfig):
-    """A frozen base network and a new head on its features."""
+    """A new head on the features of a frozen, pretrained base."""
+
+    has_frozen_base: ClassVar[bool] = True
 
     architecture: Literal["transfer"]
     base: Base = Field(description="A network of keras.applications, or the path of a .keras file.")
     weights: Literal["imagenet"] | FilePath | None = Field(
-        "imagenet", description="imagenet, the path of a .weights.h5 file, or null for untrained."
+        "imagenet",
+        description="imagenet, the path of a .weights.h5 file, or null for random weights.",
     )
     hidden: tuple[PositiveInt, ...] = Field((), description="Units of the head's hidden layers.")
-    activation: Activation = Field("relu", description="What follows each hidden layer.")
+    activation: Activation = Field("relu", description="Activation of the hidden layers.")
 
     @property
     def application(self) -> str | None:
-        """The name of the network in keras.applications, None where the base is a file."""
+        """The name of the network in keras.applications; None if the base is a file."""
         return self.base if isinstance(self.base, str) else None
 
+    @model_serializer(mode="wrap")
+    def _omit_unused_weights(self, handler: Any) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        if not self.application:
+            values.pop("weights", None)
+        return values
 
-CONFIG = TransferConfig
+    def problems(self) -> Iterator[Finding]:
+        for key, value in (("base", self.base), ("weights", self.weights)):
+            if isinstance(value, Path) and not os.path.isfile(value):  # noqa: PTH113, never raises
+                yield (key,), f"the file {value} does not exist."
+        if not self.application and "weights" in self.model_fields_set:
+            yield ("weights",), f"{self.base} contains its own weights. Remove this key."
 
+    def image_size_problem(self, height: int, width: int) -> str:
+        side = APPLICATIONS[self.application].min_side if self.application else 1
+        fits = min(height, width) >= side
+        return "" if fits else f"{self.base} accepts at least [{side}, {side}]"
 
-def build(
-    config: TransferConfig,
-    *,
-    image_shape: tuple[int, int, int],
-    classes: int,
-    output: OutputActivation,
-    regularization: RegularizationConfig,
-) -> keras.Model:
-    """Return preprocessing → base, frozen and in inference mode → pooling → head.
+    def build(
+        self,
+        *,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        output: OutputActivation,
+        regularization: RegularizationConfig,
+    ) -> keras.Model:
+        """Return preprocessing → base, frozen and in inference mode → pooling → head."""
+        import keras
 
-    Raises:
-        ModelError: if the base or its weights cannot be had, or do not fit the images.
-    """
-    import keras
+        height, width, channels = image_shape
+        pixels = keras.Input(image_shape, name="pixels")
+        x = keras.layers.Concatenate(name="rgb")([pixels] * 3) if channels == 1 else pixels
+        if self.application:
+            module = getattr(keras.applications, APPLICATIONS[self.application].module)
+            x = module.preprocess_input(x)
+        with preserve_random_state():
+            base = self._build_base((height, width, 3))
+        x = keras.layers.Identity(name=PREPARED)(x)
+        x = base(x, training=False)
+        if len(x.shape) == 4:
+            x = keras.layers.GlobalAveragePooling2D(name=FEATURES)(x)
+        elif len(x.shape) == 2:
+            x = keras.layers.Identity(name=FEATURES)(x)
+        else:
+            raise ModelError(
+                "model.base: expected a network whose output is a feature map (n, height, width, "
+                f"channels) or features (n, units). Received an output of shape {x.shape}."
+            )
+        x = self._apply_head(x, classes, output, regularization)
+        return keras.Model(pixels, x, name="transfer")
 
-    channels = image_shape[2]
-    pixels = keras.Input(image_shape, name="pixels")
-    x = keras.layers.Concatenate(name="rgb")([pixels] * 3) if channels == 1 else pixels
-    if config.application:
-        module = getattr(keras.applications, APPLICATIONS[config.application].module)
-        x = module.preprocess_input(x)
-    with preserve_random_state():
-        base = _base(config, image_shape)
-    x = keras.layers.Identity(name=PREPARED)(x)
-    x = base(x, training=False)
-    if len(x.shape) == 4:
-        x = keras.layers.GlobalAveragePooling2D(name=FEATURES)(x)
-    elif len(x.shape) == 2:
-        x = keras.layers.Identity(name=FEATURES)(x)
-    else:
-        raise ModelError(
-            f"model.base: expected a network that ends in a feature map (n, height, width, "
-            f"channels) or in features (n, units). Received an output of shape {x.shape}."
-        )
-    x = _head(x, config, classes=classes, output=output, regularization=regularization)
-    return keras.Model(pixels, x, name="transfer")
+    def build_head(
+        self,
+        *,
+        features: int,
+        classes: int,
+        output: OutputActivation,
+        regularization: RegularizationConfig,
+    ) -> keras.Model:
+        """Return the head alone, with the same initial weights as in `build`.
 
+        Args:
+            features: units of its input.
+            classes: as in `build`.
+            output: as in `build`.
+            regularization: as in `build`.
+        """
+        import keras
 
-def build_head(
-    config: TransferConfig,
-    *,
-    features: int,
-    classes: int,
-    output: OutputActivation,
-    regularization: RegularizationConfig,
-) -> keras.Model:
-    """Return the head alone, with the weights that it has in what `build` returns.
+        x = keras.Input((features,), name=FEATURES)
+        return keras.Model(x, self._apply_head(x, classes, output, regularization), name="head")
 
-    Args:
-        config: the section of the recipe.
-        features: units that the head takes.
-        classes: the number of classes.
-        output: what it ends in.
-        regularization: what the hidden layers are held back by.
-    """
-    import keras
+    def _apply_head(
+        self,
+        x: Any,
+        classes: int,
+        output: OutputActivation,
+        regularization: RegularizationConfig,
+    ) -> Any:
+        if not self.hidden:
+            x = dropout(x, regularization)
+        x = dense_stack(x, self.hidden, self.activation, regularization)
+        return output_layer(x, classes, output, regularization)
 
-    x = keras.Input((features,), name=FEATURES)
-    y = _head(x, config, classes=classes, output=output, regularization=regularization)
-    return keras.Model(x, y, name="head")
-
-
-def _head(
-    x: Any,
-    config: TransferConfig,
-    *,
-    classes: int,
-    output: OutputActivation,
-    regularization: RegularizationConfig,
-) -> Any:
-    if not config.hidden:
-        x = dropout(x, regularization)
-    x = dense_stack(x, config.hidden, config.activation, regularization)
-    return output_layer(x, classes, output, regularization)
-
-
-def _base(config: TransferConfig, image_shape: tuple[int, int, int]) -> keras.Model:
-    height, width, _ = image_shape
-    if config.application:
-        base = _application(config.application, config.weights, (height, width, 3))
-    else:
-        base = _from_file(Path(config.base), (height, width, 3))
-    base.trainable = False
-    disable_dropout(base)
-    return base
+    def _build_base(self, input_shape: tuple[int, int, int]) -> keras.Model:
+        if self.application:
+            base = _load_application(self.application, self.weights, input_shape)
+        else:
+            base = _load_file(Path(self.base), input_shape)
+        base.trainable = False
+        disable_dropout(base)
+        return base
 
 
 @contextlib.contextmanager
 def preserve_random_state() -> Iterator[None]:
-    """Let a head start from the same weights whatever was drawn to make its base.
+    """Restore the state of Python's random generator, which Keras draws all its seeds from.
 
-    Keras takes the seed of each random layer and initializer from Python's own generator.
+    So the initial weights of a head do not depend on how its base was made.
     """
     state = random.getstate()
     yield
@@ -163,19 +178,19 @@ def preserve_random_state() -> Iterator[None]:
 
 
 def base_of(model: keras.Model) -> keras.Model:
-    """Return the base network inside a model that `build` made."""
+    """Return the base of a model that `TransferConfig.build` returned."""
     import keras
 
     return next(layer for layer in model.layers if isinstance(layer, keras.Model))
 
 
 def layer_index(model: keras.Model, start: str | int) -> int:
-    """Return the place among the base's operations where fine-tuning starts.
+    """Return the index of the operation of the base where fine-tuning starts.
 
     Args:
-        model: what `build` returned.
-        start: the first layer to learn, by name; or the beginning of its name, as `conv5`; or the
-            number of layers at the end.
+        model: a model that `TransferConfig.build` returned.
+        start: the name of the first layer to train, a prefix of it such as `conv5`, or the number
+            of layers to train.
 
     Raises:
         ModelError: if the base has no such layer.
@@ -193,28 +208,28 @@ def layer_index(model: keras.Model, start: str | int) -> int:
     raise ModelError(
         f"training.fine_tune.from: {base.name} has no layer or stage '{start}'."
         f"{did_you_mean(start, with_weights)} "
-        f"Its last layers with weights: {', '.join(with_weights[-8:])}."
+        f"The last layers with weights: {', '.join(with_weights[-8:])}."
     )
 
 
 def unfreeze(model: keras.Model, first: int) -> int:
-    """Let the end of the base learn; batch normalization stays frozen, in inference mode.
+    """Make the end of the base trainable, except for batch normalization.
 
     Args:
-        model: what `build` returned.
-        first: the place of the first operation to learn, as `place_of` gives it.
+        model: a model that `TransferConfig.build` returned.
+        first: the index of the first operation to train, from `layer_index`.
 
     Returns:
-        The number of weights that learn now and did not before.
+        The number of additional trainable parameters.
     """
     import keras
 
     base = base_of(model)
     before = _count(model.trainable_variables)
     base.trainable = True
-    late = {operation.name for operation in base.operations[first:]}
+    trained = {operation.name for operation in base.operations[first:]}
     for layer in base.layers:
-        layer.trainable = layer.name in late
+        layer.trainable = layer.name in trained
     for layer in _leaves(base):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
@@ -226,11 +241,10 @@ def _count(weights: list[Any]) -> int:
 
 
 def disable_dropout(base: keras.Model) -> None:
-    """Take the dropout out of a base.
+    """Set the rate of all dropout layers of a base to 0.
 
-    A functional model hands `training=True` down to its layers even where `training=False` was
-    given when it was built, and dropout, unlike batch normalization, does not ask whether it is
-    frozen.
+    In training, a functional model passes `training=True` to its layers even if it was called with
+    `training=False`, and dropout, unlike batch normalization, ignores `trainable`.
     """
     import keras
 
@@ -239,18 +253,18 @@ def disable_dropout(base: keras.Model) -> None:
             layer.rate = 0.0
 
 
-def _leaves(network: keras.Model) -> Iterator[Any]:
-    """Yield the layers of a network and of the networks inside it."""
+def _leaves(model: keras.Model) -> Iterator[Any]:
+    """Yield the layers of a model and of the models inside it."""
     import keras
 
-    for layer in network.layers:
+    for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from _leaves(layer)
         else:
             yield layer
 
 
-def _application(
+def _load_application(
     name: str, weights: str | Path | None, input_shape: tuple[int, int, int]
 ) -> keras.Model:
     import keras
@@ -262,7 +276,7 @@ def _application(
             weights=str(weights) if weights else None,
             input_shape=input_shape,
         )
-    except Exception as error:  # Keras raises bare Exception where a download fails
+    except Exception as error:  # Keras raises a bare Exception if a download fails
         if weights == "imagenet":
             raise ModelError(missing_weights_message(name, str(error))) from None
         raise ModelError(
@@ -271,17 +285,18 @@ def _application(
 
 
 def missing_weights_message(name: str, message: str) -> str:
+    """Return how to get weights that Keras failed to download with this message."""
     address = re.search(r"https?://\S+/([^\s/:]+)", message)
     if not address:
-        return f"model.weights: the ImageNet weights of {name} cannot be used. {message}"
+        return f"model.weights: the ImageNet weights of {name} cannot be loaded. {message}"
     return (
         f"model.weights: the ImageNet weights of {name} could not be downloaded: the file "
-        f"{address[1]} is missing. Either fetch {address[0].rstrip(':')} elsewhere and put it into "
-        f"~/.keras/models/, or give its path as model.weights. ({first_line(message)})"
+        f"{address[1]} is missing. Download {address[0].rstrip(':')} on another machine and copy "
+        f"it to ~/.keras/models/, or set model.weights to its path. ({first_line(message)})"
     )
 
 
-def _from_file(path: Path, input_shape: tuple[int, int, int]) -> keras.Model:
+def _load_file(path: Path, input_shape: tuple[int, int, int]) -> keras.Model:
     import keras
 
     try:
@@ -292,16 +307,16 @@ def _from_file(path: Path, input_shape: tuple[int, int, int]) -> keras.Model:
     fits = (
         expected is not None
         and len(expected) == 3
-        and all(side in (None, given) for side, given in zip(expected, input_shape, strict=True))
+        and all(side in (None, actual) for side, actual in zip(expected, input_shape, strict=True))
     )
     if not fits:
         raise ModelError(
             f"model.base: {path} takes images of shape {expected or base.input_shape}. "
-            f"Received: {input_shape}. Set data.image_size to fit."
+            f"Received: {input_shape}. Change data.image_size."
         )
     if expected == input_shape and not isinstance(base, keras.Sequential):
         return base
-    # As a functional model of images of one size, every shape in it is known.
+    # A functional model with a fixed input size knows all its shapes.
     functional = keras.Model(base.inputs[0], base.outputs[0], name=base.name)
     sized = keras.models.clone_model(functional, input_tensors=keras.Input(input_shape))
     sized.set_weights(base.get_weights())

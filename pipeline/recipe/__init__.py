@@ -1,1 +1,1 @@
-"""From text to a frozen, checked `Recipe`. Nothing in here imports TensorFlow, Keras or MLflow."""
+"""From YAML to a frozen, validated `Recipe`, without importing TensorFlow, Keras or MLflow."""

@@ -1,4 +1,4 @@
-"""The grammar of a recipe: its sections, put together from what each room declares."""
+"""The grammar of a recipe, combined from the sections that the packages declare."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Strict
 
-from pipeline.config import Bool, Config, NonEmptyString, Seed, TaggedUnion, expecting
+from pipeline.config import (
+    Bool,
+    Config,
+    Expected,
+    NonEmptyString,
+    OutputActivation,
+    Seed,
+    TaggedUnion,
+)
 from pipeline.data.source_config import SourceConfig
 from pipeline.data.sources import SOURCES
 from pipeline.models.architecture_config import ArchitectureConfig
@@ -18,68 +26,65 @@ from pipeline.tuning.tuning_config import TuningConfig
 
 SCHEMA_FILE = "recipe.schema.json"
 
-_DATA = TaggedUnion({name: source.CONFIG for name, source in SOURCES.items()}, key="source")
-_MODEL = TaggedUnion(
-    {name: architecture.CONFIG for name, architecture in ARCHITECTURES.items()}, key="architecture"
-)
-
+_DATA = TaggedUnion(SOURCES, key="source")
+_MODEL = TaggedUnion(ARCHITECTURES, key="architecture")
 
 ModelName = Annotated[
-    str, Strict(), Field(pattern=r"^[^/:@]+$"), expecting("a name without /, : and @")
+    str, Strict(), Field(pattern=r"^[^/:@]+$"), Expected("a name without /, : and @")
 ]
 
 
 class TrackingConfig(Config):
-    """Where the run is logged."""
+    """Where and how the run is logged with MLflow."""
 
     experiment: NonEmptyString | None = Field(
-        None, description="MLflow experiment; absent, the name."
+        None, description="MLflow experiment. Default: the name of the recipe."
     )
     uri: NonEmptyString | None = Field(
-        None, description="MLflow tracking server; absent, MLFLOW_TRACKING_URI or mlruns/mlflow.db."
+        None, description="MLflow tracking URI. Default: MLFLOW_TRACKING_URI or mlruns/mlflow.db."
     )
     verify_model: Bool = Field(
-        True, description="Load the logged model in a fresh process and compare its answers."
+        True, description="Load the logged model in a new process and compare its predictions."
     )
     register_as: ModelName | None = Field(
-        None, alias="register", description="Register the model as the next version of this name."
+        None, alias="register", description="Name to register the model under."
     )
     promote: Literal["better"] | None = Field(
         None,
-        description="better: the alias `champion` moves to the new version if it is better than "
-        "the champion on the same images, as far as the 95 % interval of the difference can tell.",
+        description="better: set the alias `champion` to the new version if it is better than the "
+        "champion on the same images, judged by the 95 % interval of the difference.",
     )
 
 
 class Recipe(Config):
-    """Everything about an image classifier: data, model, regularization, optimizer, training."""
+    """A recipe: everything about the training of an image classifier."""
 
-    name: NonEmptyString = Field("", validate_default=False, description="Absent, the file's name.")
-    description: str = Field("", description="What it is for.")
-    seed: Seed = Field(42, description="The same seed gives the same run.")
-    data: Annotated[SourceConfig, _DATA] = Field(description="Where the images come from.")
-    model: Annotated[ArchitectureConfig, _MODEL] = Field(description="What looks at them.")
+    name: NonEmptyString = Field("", validate_default=False, description="Default: the file name.")
+    description: str = Field("", description="Description of the run.")
+    seed: Seed = Field(42, description="Seed of the run.")
+    data: Annotated[SourceConfig, _DATA] = Field(description="Data.")
+    model: Annotated[ArchitectureConfig, _MODEL] = Field(description="Model.")
     regularization: RegularizationConfig = Field(
-        RegularizationConfig(), description="What keeps it from learning by heart."
+        RegularizationConfig(), description="Regularization."
     )
     optimizer: optimizers.AnyOptimizer = Field(
-        default_factory=optimizers.default_optimizer, description="How its weights change."
+        default_factory=optimizers.default_optimizer, description="Optimizer."
     )
-    training: TrainingConfig = Field(
-        TrainingConfig(), description="For how long, and towards what."
+    training: TrainingConfig = Field(TrainingConfig(), description="Training.")
+    tuning: TuningConfig | None = Field(
+        None, description="Hyperparameter search of `pipeline tune`."
     )
-    tuning: TuningConfig | None = Field(None, description="What `pipeline tune` searches.")
-    tracking: TrackingConfig = Field(TrackingConfig(), description="Where the run is logged.")
-    runtime: RuntimeConfig = Field(RuntimeConfig(), description="What it trains on.")
+    tracking: TrackingConfig = Field(TrackingConfig(), description="Tracking with MLflow.")
+    runtime: RuntimeConfig = Field(RuntimeConfig(), description="Hardware.")
 
     @property
-    def output(self) -> Any:
-        """The output layer that the loss needs."""
+    def output(self) -> OutputActivation:
+        """The activation of the output layer that the loss needs."""
         return "sigmoid" if self.training.loss == "binary_cross_entropy" else "softmax"
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a recipe, for completion in editors."""
+    """Return the JSON Schema of a recipe."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **Recipe.model_json_schema(by_alias=True),

@@ -1,4 +1,4 @@
-"""A recipe's file becomes a checked `Recipe`, or an error that names all of its problems."""
+"""Load a recipe file as a validated `Recipe`, or report all of its errors at once."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from pipeline.config import Finding, KeyPath
 from pipeline.errors import RecipeError, RecipeProblem, UsageError, escape_unprintable
-from pipeline.models import transfer
 from pipeline.recipe import cross_checks
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.overrides import (
@@ -29,22 +29,22 @@ from pipeline.recipe.space_checks import (
     space_warnings,
 )
 from pipeline.recipe.validation_messages import describe_errors, location_of
-from pipeline.recipe.yaml_reader import Document, KeyPath, dotted_path, parse, resolve_scalar
+from pipeline.recipe.yaml_reader import Document, dotted_path, parse, resolve_scalar
 from pipeline.secrets import mask_secrets
 
 
 @dataclass(frozen=True)
 class LoadedRecipe:
-    """A recipe that can be run.
+    """A valid recipe.
 
     Attributes:
         path: the file.
-        recipe: with every default filled in.
-        document: what it was checked from, with the place of every value.
-        text: the file as written.
+        recipe: the recipe, with all defaults.
+        document: the values it was validated from, with their locations.
+        text: the contents of the file.
         overrides: the `--set` arguments, in order.
-        warnings: what is probably not meant.
-        secrets: what stands for each secret from the environment where it is shown, as `${NAME}`.
+        warnings: values that have no effect or are probably wrong.
+        secrets: the `${NAME}` to show in place of each secret from the environment.
     """
 
     path: Path
@@ -62,23 +62,28 @@ def load_recipe(
     *,
     environment: Mapping[str, str] | None = None,
 ) -> LoadedRecipe:
-    """Read and check a recipe.
+    """Load and validate a recipe.
+
+    Example:
+        `load_recipe(Path("recipe.yaml"), ("training.epochs=3",)).recipe.model`
 
     Args:
-        path: the file; relative paths in it start from its directory.
-        overrides: `a.b=value` strings, or Python values by dotted path. Relative paths in them
-            start from the working directory.
-        environment: the values of `${NAME}`; the process's own unless given.
+        path: the file. Relative paths in it are relative to its directory.
+        overrides: `a.b=value` arguments, or Python values by dotted path. Relative paths in them
+            are relative to the working directory.
+        environment: the values of `${NAME}`. Default: the environment of the process.
 
     Raises:
         UsageError: if the file cannot be read.
-        RecipeError: with every problem of the recipe.
+        RecipeError: with all errors of the recipe.
     """
     environment = os.environ if environment is None else environment
     text = read_text(path)
-    document = parse(text, name=str(path), folder=path.absolute().parent, environment=environment)
+    document = parse(
+        text, name=str(path), directory=path.absolute().parent, environment=environment
+    )
     arguments = override_arguments(overrides)
-    values = parse_overrides(arguments, folder=Path.cwd(), environment=environment)
+    values = parse_overrides(arguments, directory=Path.cwd(), environment=environment)
     document = apply_overrides(document, values)
     recipe, warnings = check_document(document, name=path.stem)
     return LoadedRecipe(path, recipe, document, text, arguments, warnings, document.secrets)
@@ -89,48 +94,47 @@ def check_document(document: Document, *, name: str) -> tuple[Recipe, tuple[Reci
 
     Args:
         document: the values of a recipe.
-        name: what the recipe is called if it does not say.
+        name: the name of the recipe if it has none.
 
     Raises:
-        RecipeError: with every problem: those of single values first, then the contradictions
-            between what is left when those values are taken out.
+        RecipeError: with all errors: of single values, and of the checks across sections on the
+            recipe without the invalid values.
     """
     tree = {"name": name, **document.tree}
     problems: list[RecipeProblem] = []
-    problem_paths: set[KeyPath] = set()
+    invalid: dict[KeyPath, RecipeProblem] = {}
     recipe = None
     try:
         recipe = Recipe.model_validate(tree)
     except ValidationError as error:
-        found = describe_errors(error, document, Recipe)
-        problems.extend(_without_secrets(found.values(), document))
-        problem_paths.update(found)
-        recipe = _without(tree, found)
+        invalid = describe_errors(error, document, Recipe)
+        problems.extend(_without_secrets(invalid.values(), document))
+        recipe = _recipe_without(tree, invalid)
     if recipe is None:
         raise RecipeError(sorted(problems, key=_position))
-    in_doubt = [key for key in cross_checks.TRUSTED if _is_in_doubt(key, problem_paths, document)]
+    in_doubt = [key for key in cross_checks.ASSUMED_VALID if _is_in_doubt(key, invalid, document)]
     problems.extend(_located(cross_checks.errors_in(recipe, in_doubt), document))
     if recipe.tuning and not problems:
         problems += check_space(
-            document, recipe.tuning, lambda substituted: check_document(substituted, name=name)
+            document, recipe.tuning, lambda trial: check_document(trial, name=name)
         )
     if problems:
         raise RecipeError(sorted(problems, key=_position))
-    warned = _located(cross_checks.warnings_in(recipe), document, is_warning=True)
+    warnings = _located(cross_checks.warnings_in(recipe), document, is_warning=True)
     if recipe.tuning:
-        warned += space_warnings(document, recipe.tuning)
-    return recipe, tuple(warned)
+        warnings += space_warnings(document, recipe.tuning)
+    return recipe, tuple(warnings)
 
 
 def with_overrides(loaded: LoadedRecipe, values: Mapping[str, Any]) -> LoadedRecipe:
-    """Return a recipe with other values, as a trial of a search runs it: without `tuning`.
+    """Return the recipe of a trial: without `tuning` and with the values of the trial.
 
     Args:
         loaded: the recipe.
-        values: by dotted path, whole sections before what is in them.
+        values: by dotted path, sections before their own keys.
 
     Raises:
-        RecipeError: if the values contradict each other or the rest.
+        RecipeError: if the result is not a valid recipe.
     """
     document = apply_trial_values(loaded.document, dict(values))
     recipe, warnings = check_document(document, name=loaded.recipe.name)
@@ -140,22 +144,22 @@ def with_overrides(loaded: LoadedRecipe, values: Mapping[str, Any]) -> LoadedRec
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a recipe's file.
+    """Return the contents of a recipe file.
 
     Raises:
-        UsageError: if there is no such file or it cannot be read.
+        UsageError: if the file does not exist or cannot be read.
         RecipeError: if it is not UTF-8.
     """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         raise UsageError(
-            f"{path}: there is no such file. `pipeline list` names the recipes that come with the "
-            "package, `pipeline copy NAME` fetches one."
+            f"{path}: the file does not exist. `pipeline list` lists the recipes that come with "
+            "the package, and `pipeline copy NAME` copies one."
         ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"{path}: the recipe cannot be read: {reason}.") from None
+        raise UsageError(f"{path}: the file cannot be read: {reason}.") from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -166,18 +170,16 @@ def read_text(path: Path) -> str:
 
 
 def dump_recipe(recipe: Recipe, secrets: Mapping[str, str]) -> str:
-    """Return the YAML of a recipe with every default filled in.
+    """Return the YAML of a recipe with all defaults.
 
-    It loads as the same recipe; what a secret stood for is taken from the environment again.
+    It loads as the same recipe: secrets are written as the `${NAME}` that they came from.
     """
     tree = recipe.model_dump(mode="json", by_alias=True)
     if recipe.tuning is None:
         del tree["tuning"]
-    if isinstance(recipe.model, transfer.TransferConfig) and not recipe.model.application:
-        del tree["model"]["weights"]  # a file brings its own
     escaped = {_escaped(value): name for value, name in secrets.items()}
     return yaml.dump(
-        _with_texts(tree, lambda text: mask_secrets(_escaped(text), escaped)),
+        _map_strings(tree, lambda text: mask_secrets(_escaped(text), escaped)),
         Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,
@@ -191,9 +193,9 @@ def _escaped(text: str) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """PyYAML's writer, for the reader in `pipeline.recipe.yaml_reader`."""
+    """Quotes the strings that `pipeline.recipe.yaml_reader` would not read as strings."""
 
-    def text(self, text: str) -> yaml.ScalarNode:
+    def represent_string(self, text: str) -> yaml.ScalarNode:
         has_variable = "${" in text.replace("$${", "")  # whose value may look like a number
         try:
             style = None if isinstance(resolve_scalar(text), str) and not has_variable else "'"
@@ -202,55 +204,55 @@ class _Dumper(yaml.SafeDumper):
         return self.represent_scalar("tag:yaml.org,2002:str", text, style)
 
 
-_Dumper.add_representer(str, _Dumper.text)
+_Dumper.add_representer(str, _Dumper.represent_string)
 
 
 def masked_values(recipe: Recipe, secrets: Mapping[str, str]) -> dict[str, Any]:
-    """Return the recipe as JSON can hold it, with every default filled in and without secrets."""
+    """Return the recipe as JSON values, with all defaults and with secrets masked."""
     tree = recipe.model_dump(mode="json", by_alias=True)
-    return dict(_with_texts(tree, lambda text: mask_secrets(text, secrets)))
+    return dict(_map_strings(tree, lambda text: mask_secrets(text, secrets)))
 
 
-def _with_texts(value: Any, change: Callable[[str], str]) -> Any:
-    """Return a tree with each text that is a value replaced by what `change` makes of it."""
+def _map_strings(value: Any, change: Callable[[str], str]) -> Any:
+    """Return a tree with `change` applied to each string value."""
     if isinstance(value, dict):
-        return {key: _with_texts(inner, change) for key, inner in value.items()}
+        return {key: _map_strings(inner, change) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_with_texts(inner, change) for inner in value]
+        return [_map_strings(inner, change) for inner in value]
     return change(value) if isinstance(value, str) else value
 
 
 def run_parameters(recipe: Recipe, secrets: Mapping[str, str]) -> dict[str, str]:
-    """Return what a run depends on as dotted paths with their values as text, no secrets."""
+    """Return the parameters of a run by dotted path, with secrets masked."""
     tree = masked_values(recipe, secrets)
     tree.pop("tuning", None)
     return flatten(tree)
 
 
 def flatten(tree: Mapping[str, Any]) -> dict[str, str]:
-    """Return a recipe's values as text by dotted path."""
+    """Return the values of a recipe as strings by dotted path."""
     flat: dict[str, str] = {}
 
-    def flatten(value: Any, path: KeyPath) -> None:
+    def add(value: Any, path: KeyPath) -> None:
         if isinstance(value, dict) and value:
             for key, inner in value.items():
-                flatten(inner, (*path, key))
+                add(inner, (*path, key))
         elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
-            for position, item in enumerate(value):
-                flatten(item, (*path, position))
+            for index, item in enumerate(value):
+                add(item, (*path, index))
         else:
             flat[dotted_path(path)] = value if isinstance(value, str) else json.dumps(value)
 
-    flatten(tree, ())
+    add(tree, ())
     return flat
 
 
-def _without(tree: dict[str, Any], paths: Mapping[KeyPath, RecipeProblem]) -> Recipe | None:
-    """Return the recipe that is left without the values at `paths`, if one is."""
-    rest = copy.deepcopy(tree)
-    # The deepest first, and the last of a list first, so that no path points elsewhere.
-    for path in sorted(paths, key=_depth_and_place, reverse=True):
-        node: Any = rest
+def _recipe_without(tree: dict[str, Any], paths: Iterable[KeyPath]) -> Recipe | None:
+    """Return the recipe without the values at `paths`, None if it is still invalid."""
+    remaining = copy.deepcopy(tree)
+    # Deep paths and late list items first, so that the other paths stay correct.
+    for path in sorted(paths, key=_removal_order, reverse=True):
+        node: Any = remaining
         try:
             for part in path[:-1]:
                 node = node[part]
@@ -261,24 +263,26 @@ def _without(tree: dict[str, Any], paths: Mapping[KeyPath, RecipeProblem]) -> Re
         except (KeyError, IndexError, TypeError, ValueError):
             return None
     try:
-        return Recipe.model_validate(rest)
+        return Recipe.model_validate(remaining)
     except ValidationError:
         return None
 
 
-def _is_in_doubt(key: KeyPath, paths: set[KeyPath], document: Document) -> bool:
-    """Return whether a problem may be the reason why `key` has its default."""
+def _is_in_doubt(key: KeyPath, paths: Iterable[KeyPath], document: Document) -> bool:
+    """Return whether `key` has its default because one of the invalid `paths` was meant."""
     if any(key[: len(path)] == path for path in paths):
         return True
     is_misspelt = any(path[:-1] == key[:-1] for path in paths)
     return is_misspelt and key not in document.values
 
 
-def _depth_and_place(path: KeyPath) -> tuple[int, list[tuple[bool, str | int]]]:
+def _removal_order(path: KeyPath) -> tuple[int, list[tuple[bool, str | int]]]:
     return len(path), [(isinstance(part, int), part) for part in path]
 
 
-def _located(findings: Any, document: Document, *, is_warning: bool = False) -> list[RecipeProblem]:
+def _located(
+    findings: Iterable[Finding], document: Document, *, is_warning: bool = False
+) -> list[RecipeProblem]:
     located = (
         RecipeProblem(
             location_of(document, path), dotted_path(path), escape_unprintable(message), is_warning
@@ -296,7 +300,7 @@ def _without_secrets(problems: Iterable[RecipeProblem], document: Document) -> l
 
 
 def _position(problem: RecipeProblem) -> tuple[int, int]:
-    """Return line and column, for the order of the text; what has none comes last."""
+    """Return line and column to sort by; problems without them come last."""
     parts = problem.where.rsplit(":", 2)
     is_argument = problem.where.startswith("--set ")
     if not is_argument and len(parts) == 3 and parts[1].isdecimal() and parts[2].isdecimal():

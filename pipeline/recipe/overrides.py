@@ -1,4 +1,4 @@
-"""`substitute(document, {path: value})`: one mechanism for `--set` and for the search."""
+"""Replace values of a recipe by path, for `--set` and for the trials of a search."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.config import KeyPath
 from pipeline.errors import RecipeError, RecipeProblem, UsageError, escape_unprintable
-from pipeline.recipe.yaml_reader import MAX_DEPTH, Document, KeyPath, dotted_path, parse_value
+from pipeline.recipe.yaml_reader import MAX_DEPTH, Document, dotted_path, parse_value
 from pipeline.secrets import mask_credentials
 
 Overrides = Mapping[str, Any] | Sequence[str]
@@ -54,23 +55,23 @@ def _as_plain_value(value: Any) -> Any:
 
 
 def parse_overrides(
-    arguments: tuple[str, ...], *, folder: Path, environment: Mapping[str, str]
+    arguments: tuple[str, ...], *, directory: Path, environment: Mapping[str, str]
 ) -> dict[KeyPath, tuple[Any, Document]]:
-    """Read `a.b=value` arguments.
+    """Parse `a.b=value` arguments.
 
     Args:
-        arguments: what was given to `--set`, in order; a later one replaces an earlier one.
-        folder: the folder that a relative path in a value starts from.
+        arguments: the `--set` arguments. The last one of a path counts.
+        directory: the directory that relative paths in values are relative to.
         environment: the values of `${NAME}`.
 
     Returns:
-        The value of each path, with a document that knows which argument it came from.
+        The value of each path, with a document whose locations are the argument.
 
     Raises:
-        RecipeError: with every argument that is no assignment.
+        RecipeError: with all arguments that are not valid.
     """
     problems: list[RecipeProblem] = []
-    found: dict[KeyPath, tuple[Any, Document]] = {}
+    values: dict[KeyPath, tuple[Any, Document]] = {}
     for argument in arguments:
         where = f"--set {mask_credentials(escape_unprintable(argument))}"
         name, equals, text = argument.partition("=")
@@ -83,33 +84,35 @@ def parse_overrides(
             continue
         path: KeyPath = tuple(parts)
         try:
-            value, parsed = parse_value(text, name=where, folder=folder, environment=environment)
+            value, parsed = parse_value(
+                text, name=where, directory=directory, environment=environment
+            )
         except RecipeError as error:
             problems.extend(error.problems)
             continue
-        found.pop(path, None)  # so that the order is that of what counts
+        values.pop(path, None)  # so that the last one determines the order
         prefix_keys = {path[:i]: where for i in range(1, len(path) + 1)}
-        known_keys = {(*path, *inner): place for inner, place in parsed.keys.items()}
-        known_values = {(*path, *inner): place for inner, place in parsed.values.items()}
-        found[path] = (
+        known_keys = {(*path, *inner): location for inner, location in parsed.keys.items()}
+        known_values = {(*path, *inner): location for inner, location in parsed.values.items()}
+        values[path] = (
             value,
             Document({}, prefix_keys | known_keys, prefix_keys | known_values, parsed.secrets),
         )
     if problems:
         raise RecipeError(problems)
-    return found
+    return values
 
 
 def apply_overrides(document: Document, values: Mapping[KeyPath, tuple[Any, Document]]) -> Document:
-    """Return `document` with the value at each path replaced, missing sections made on the way.
+    """Return `document` with the value at each path replaced or added, with missing sections.
 
-    Whether a path exists in the grammar is not asked here: the check of the result says so.
+    The paths are not compared with the grammar: the result is validated later.
 
     Raises:
-        RecipeError: if a path leads through a value that has no keys, or past a list's end.
+        RecipeError: if a path leads through a single value or to an index outside a list.
     """
     tree = copy.deepcopy(document.tree)
-    keys, places = dict(document.keys), dict(document.values)
+    keys, locations = dict(document.keys), dict(document.values)
     secrets = dict(document.secrets)
     problems: list[RecipeProblem] = []
     for path, (value, origin) in values.items():
@@ -118,39 +121,39 @@ def apply_overrides(document: Document, values: Mapping[KeyPath, tuple[Any, Docu
         if problem:
             problems.append(RecipeProblem(origin.values[path], dotted_path(path), problem))
             continue
-        for replaced in [known for known in places if known[: len(actual)] == actual]:
-            del places[replaced]
+        for replaced in [known for known in locations if known[: len(actual)] == actual]:
+            del locations[replaced]
             keys.pop(replaced, None)
-        for target, source in ((keys, origin.keys), (places, origin.values)):
-            for known, place in source.items():
+        for target, source in ((keys, origin.keys), (locations, origin.values)):
+            for known, location in source.items():
                 if len(known) >= len(path):
-                    target[(*actual, *known[len(path) :])] = place
+                    target[(*actual, *known[len(path) :])] = location
                 else:
-                    target.setdefault(actual[: len(known)], place)
+                    target.setdefault(actual[: len(known)], location)
     if problems:
         raise RecipeError(problems)
-    return Document(tree, keys, places, secrets)
+    return Document(tree, keys, locations, secrets)
 
 
 def _assign(tree: Any, path: KeyPath, value: Any) -> tuple[KeyPath, str | None]:
-    """Put `value` at `path` in `tree`.
+    """Set the value at `path` in `tree`.
 
     Returns:
-        The path with the places in lists as numbers, and what is in the way, if anything.
+        The path with list indices as integers, and the error, if any.
     """
     node = tree
     actual: list[str | int] = []
-    for position, part in enumerate(path):
-        is_last = position == len(path) - 1
-        at = dotted_path(path[:position])
+    for depth, part in enumerate(path):
+        is_last = depth == len(path) - 1
+        parent = dotted_path(path[:depth])
         if isinstance(node, list):
-            number = _place_in_list(part)
-            if number is None or number >= len(node):
-                return path, f"'{at}' is a list of {len(node)}. Received the place '{part}'."
+            index = _list_index(part)
+            if index is None or index >= len(node):
+                return path, f"'{parent}' is a list of {len(node)} items. Received index '{part}'."
             if is_last:
-                node[number] = value
-            actual.append(number)
-            node = node[number]
+                node[index] = value
+            actual.append(index)
+            node = node[index]
         elif isinstance(node, dict):
             key = str(part)
             if is_last:
@@ -160,11 +163,11 @@ def _assign(tree: Any, path: KeyPath, value: Any) -> tuple[KeyPath, str | None]:
             actual.append(key)
             node = node[key]
         else:
-            return path, f"'{at}' is a single value and has no key '{part}'."
+            return path, f"'{parent}' is a single value and has no key '{part}'."
     return tuple(actual), None
 
 
-def _place_in_list(part: str | int) -> int | None:
+def _list_index(part: str | int) -> int | None:
     if isinstance(part, int):
         return part
     return int(part) if re.fullmatch("[0-9]{1,9}", part) else None

@@ -13,7 +13,7 @@ from pipeline.suggestions import did_you_mean
 
 
 def recipes_directory() -> Path:
-    """Return the folder of the recipes: inside an installed package, beside one in a checkout."""
+    """Return the directory of the recipes: in an installed package, next to it in a checkout."""
     package = Path(pipeline.__file__).parent
     installed = package / "recipes"
     return installed if installed.is_dir() else package.parent / "recipes"
@@ -28,32 +28,32 @@ def find_shipped(name: str) -> Path:
     """Return the shipped recipe called `name`.
 
     Raises:
-        UsageError: if there is none.
+        UsageError: if it does not exist.
     """
     recipes = shipped_recipes()
     if name not in recipes:
         raise UsageError(
-            f"There is no shipped recipe '{name}'. Available: {', '.join(recipes)}."
+            f"Unknown recipe '{name}'. Available: {', '.join(recipes)}."
             f"{did_you_mean(name, recipes)}"
         )
     return recipes[name]
 
 
 def description_of(path: Path) -> str:
-    """Return what a recipe says it is for."""
-    document = parse(read_text(path), name=path.name, folder=path.parent, environment={})
+    """Return the description of a recipe."""
+    document = parse(read_text(path), name=path.name, directory=path.parent, environment={})
     return str(document.tree.get("description", ""))
 
 
 def copy_shipped(name: str, destination: Path) -> Path:
-    """Write a shipped recipe, and the schema that editors complete it by, to `destination`.
+    """Copy a shipped recipe, and the JSON Schema for editors, and return the path of the copy.
 
     Args:
-        name: the recipe.
-        destination: a folder, or the path of the new file.
+        name: the name of the recipe.
+        destination: a directory, or the path of the new file.
 
     Raises:
-        UsageError: if the file exists, or cannot be written.
+        UsageError: if the recipe is unknown, or the file exists or cannot be written.
     """
     source = find_shipped(name)
     target = destination / source.name if destination.is_dir() else destination
@@ -66,7 +66,9 @@ def copy_shipped(name: str, destination: Path) -> Path:
                 (recipes_directory() / SCHEMA_FILE).read_text(encoding="utf-8"), "utf-8"
             )
     except FileExistsError:
-        raise UsageError(f"{target} exists. Give another name, or remove it first.") from None
+        raise UsageError(
+            f"{target} already exists. Choose another name, or remove it first."
+        ) from None
     except OSError as error:
         raise UsageError(f"{target} cannot be written: {error.strerror}.") from None
     return target

@@ -1,40 +1,35 @@
-"""The space of a search against the grammar: every value that a trial may bring is checked."""
+"""Checks of a search space: every value that a trial may use must make a valid recipe."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from pipeline.config import KeyPath
 from pipeline.errors import RecipeError, RecipeProblem, escape_unprintable
 from pipeline.recipe.overrides import apply_overrides
-from pipeline.recipe.yaml_reader import Document, KeyPath
+from pipeline.recipe.validation_messages import location_of
+from pipeline.recipe.yaml_reader import Document, dotted_path
 from pipeline.tuning import search_space as spaces
 from pipeline.tuning.search_space import Dimension, SearchSpace, SpacePath, Values
 from pipeline.tuning.tuning_config import TuningConfig
 
-# What a trial is called, where it is logged and how it is searched for is not up to the trial.
-_FIXED = ("name", "description", "tracking", "tuning")
-# Trials that differ in these are judged on different images.
-_IMAGES = (
-    "data.source",
-    "data.path",
-    "data.download",
-    "data.validation",
-    "data.test",
-    "data.split_seed",
-)
+_FIXED = ("name", "description", "tracking", "tuning")  # not hyperparameters
+# The keys of `data` that do not change which images are in the validation split.
+_SAME_IMAGES = ("image_size", "batch_size", "augmentation", "resize", "max_bad", "leakage")
 _SPACE: KeyPath = ("tuning", "space")
 
 
 def check_space(
     document: Document, tuning: TuningConfig, check: Callable[[Document], Any]
 ) -> list[RecipeProblem]:
-    """Return what is wrong with a space: paths, conditions, and values that a recipe refuses.
+    """Return the errors of a search space: in its paths, conditions and values.
 
     Args:
-        document: the recipe that the space belongs to, which is valid.
-        tuning: its section.
-        check: raises RecipeError if a document is no recipe.
+        document: the recipe, valid but for its search space.
+        tuning: its section `tuning`.
+        check: raises RecipeError if a document is not a valid recipe.
     """
     problems = []
     for path in tuning.space:
@@ -44,109 +39,107 @@ def check_space(
                 _problem(document, (path,), f"{message}. Received '{escape_unprintable(path)}'.")
             )
     if tuning.tuner == "hyperband" and "training.epochs" in tuning.space:
-        message = "hyperband chooses the epochs itself. Remove this key, or choose another tuner."
+        message = "hyperband sets the epochs itself. Remove this key, or choose another tuner."
         problems.append(_problem(document, ("training.epochs",), message))
-    space, wrong = spaces.resolve(tuning.space)
-    problems += [_problem(document, place, message) for place, message in wrong.items()]
+    space, invalid = spaces.resolve(tuning.space)
+    problems += [_problem(document, path, message) for path, message in invalid.items()]
     if not problems:
         for dimension in space:
-            problems += _problems_of_values(document, dimension, space, check)
+            problems += _invalid_values(document, dimension, space, check)
     return problems
 
 
 def space_warnings(document: Document, tuning: TuningConfig) -> list[RecipeProblem]:
-    """Return what is probably not meant."""
-    message = "trials that differ in this are judged on different images, and cannot be compared."
+    """Return warnings for parameters that change which images the trials are evaluated on."""
+    message = "trials with different values are evaluated on different images: not comparable."
     return [
-        RecipeProblem(**{**vars(_problem(document, (path,), message)), "is_warning": True})
+        replace(_problem(document, (path,), message), is_warning=True)
         for path in tuning.space
-        if path in _IMAGES or path == "data"
+        if path.split(".")[0] == "data" and not path.startswith(_SAME_IMAGES, len("data."))
     ]
 
 
 def apply_trial_values(document: Document, values: Values) -> Document:
-    """Return the document of a trial: the recipe with the values in their places, no `tuning`.
+    """Return the document of a trial: the recipe with the trial's values and without `tuning`.
 
     Args:
-        document: the recipe that the search belongs to.
-        values: by dotted path, whole sections before what is in them.
+        document: the recipe of the search.
+        values: by dotted path, sections before their own keys.
 
     Raises:
-        RecipeError: if a path leads nowhere.
+        RecipeError: if a path does not exist.
     """
-    places = {path: (path,) for path in values}
-    return _without_tuning(_substituted(document, values, places))
+    space_paths: dict[str, SpacePath] = {path: (path,) for path in values}
+    return _without_tuning(_with_values(document, values, space_paths))
 
 
-def _substituted(document: Document, values: Values, places: Mapping[str, SpacePath]) -> Document:
-    """Put values in their places; each is known to stand where the space has it."""
+def _with_values(
+    document: Document, values: Values, space_paths: Mapping[str, SpacePath]
+) -> Document:
+    """Return a document with other values, located where the search space has them."""
     for path, value in values.items():
         keys = _keys(path)
-        at = (*_SPACE, *places[path])
-        where = _place(document, at)
-        prefixes = {keys[:length]: where for length in range(1, len(keys) + 1)}
+        source = (*_SPACE, *space_paths[path])
+        location = _location(document, source)
+        prefixes = {keys[:length]: location for length in range(1, len(keys) + 1)}
         origin = Document(
             {},
-            {**prefixes, **_below(document.keys, at, keys)},
-            {**prefixes, **_below(document.values, at, keys)},
+            {**prefixes, **_moved(document.keys, source, keys)},
+            {**prefixes, **_moved(document.values, source, keys)},
             document.secrets,
         )
         document = apply_overrides(document, {keys: (value, origin)})
     return document
 
 
-def _below(places: Mapping[KeyPath, str], at: SpacePath, keys: KeyPath) -> dict[KeyPath, str]:
+def _moved(
+    locations: Mapping[KeyPath, str], source: SpacePath, target: KeyPath
+) -> dict[KeyPath, str]:
+    """Return the locations below the path `source`, with the path `target` instead."""
     return {
-        (*keys, *known[len(at) :]): where
-        for known, where in places.items()
-        if known[: len(at)] == at and len(known) > len(at)
+        (*target, *path[len(source) :]): location
+        for path, location in locations.items()
+        if path[: len(source)] == source and len(path) > len(source)
     }
 
 
-def _problems_of_values(
+def _invalid_values(
     document: Document, dimension: Dimension, space: SearchSpace, check: Callable[[Document], Any]
 ) -> list[RecipeProblem]:
-    """Return why a recipe would refuse values of one parameter, those it depends on in place."""
-    values, places = _of_parents(dimension, {other.path: other for other in space})
-    problems: list[RecipeProblem] = []
-    for place, value in dimension.extremes():
-        here = (dimension.path, *place)
+    """Return the errors of recipes with the extreme values of one parameter."""
+    parents, parent_paths = _parent_values(dimension, {other.path: other for other in space})
+    problems: dict[str, RecipeProblem] = {}
+    for position, value in dimension.extremes():
+        values = {**parents, dimension.path: value}
+        source = (dimension.path, *position)
+        space_paths = {**parent_paths, dimension.path: source}
         try:
-            check(
-                _without_tuning(
-                    _substituted(
-                        document,
-                        {**values, dimension.path: value},
-                        {**places, dimension.path: here},
-                    )
-                )
-            )
+            check(_without_tuning(_with_values(document, values, space_paths)))
         except RecipeError as error:
             for problem in error.problems:
-                inside = problem.path.startswith(dimension.path)
-                where = problem.where if inside else _place(document, (*_SPACE, *here))
-                about = "" if problem.path == dimension.path else f"{problem.path}: "
-                path = f"tuning.space.{dimension.path}"
-                found = RecipeProblem(where, escape_unprintable(path), f"{about}{problem.message}")
-                if found.message not in [known.message for known in problems]:
-                    problems.append(found)
-    return problems
+                is_inside = problem.path.startswith(dimension.path)
+                where = problem.where if is_inside else _location(document, (*_SPACE, *source))
+                prefix = "" if problem.path == dimension.path else f"{problem.path}: "
+                message = f"{prefix}{problem.message}"
+                path = escape_unprintable(f"tuning.space.{dimension.path}")
+                problems.setdefault(message, RecipeProblem(where, path, message))
+    return list(problems.values())
 
 
-def _of_parents(
+def _parent_values(
     dimension: Dimension, dimensions: Mapping[str, Dimension]
 ) -> tuple[Values, dict[str, SpacePath]]:
-    """Return values of the parameters that another depends on, such that it exists."""
+    """Return values of the parameters in the conditions of another, so that they are met."""
     values: Values = {}
-    places: dict[str, SpacePath] = {}
-    for parent, chosen in dimension.conditions:
-        above, above_places = _of_parents(dimensions[parent], dimensions)
-        values |= above
-        places |= above_places
+    space_paths: dict[str, SpacePath] = {}
+    for parent, indices in dimension.conditions:
+        ancestors, ancestor_paths = _parent_values(dimensions[parent], dimensions)
+        values |= ancestors
+        space_paths |= ancestor_paths
         choice = dimensions[parent].keys.choice or ()
-        values[parent] = choice[chosen[0]]
-        places[parent] = (parent, "choice", chosen[0])
-    return values, places
+        values[parent] = choice[indices[0]]
+        space_paths[parent] = (parent, "choice", indices[0])
+    return values, space_paths
 
 
 def _without_tuning(document: Document) -> Document:
@@ -158,15 +151,11 @@ def _keys(path: str) -> KeyPath:
     return tuple(path.split("."))
 
 
-def _problem(document: Document, place: SpacePath, message: str) -> RecipeProblem:
-    path = ".".join(map(str, (*_SPACE, *place)))
-    return RecipeProblem(_place(document, (*_SPACE, *place)), escape_unprintable(path), message)
+def _problem(document: Document, space_path: SpacePath, message: str) -> RecipeProblem:
+    path = (*_SPACE, *space_path)
+    return RecipeProblem(_location(document, path), dotted_path(path), message)
 
 
-def _place(document: Document, path: KeyPath) -> str:
-    """Return where a value stands; where it has none of its own, where what holds it stands."""
-    for length in range(len(path), 0, -1):
-        for places in (document.values, document.keys) if length == len(path) else (document.keys,):
-            if path[:length] in places:
-                return places[path[:length]]
-    return ""
+def _location(document: Document, path: KeyPath) -> str:
+    """Return the location of a value, or of the nearest key above it."""
+    return document.values.get(path) or location_of(document, path)

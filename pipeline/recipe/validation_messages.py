@@ -1,4 +1,4 @@
-"""What pydantic found wrong, as one line a problem: where, what was expected, what was received."""
+"""Error messages for what pydantic rejects: location, expected value, received value."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.config import Config, TaggedUnion
+from pipeline.config import Config, KeyPath, TaggedUnion
 from pipeline.errors import RecipeProblem, escape_unprintable
-from pipeline.recipe.yaml_reader import Document, KeyPath, dotted_path
+from pipeline.recipe.yaml_reader import Document, dotted_path
 from pipeline.suggestions import did_you_mean
 
-_KINDS = {"tuple_type": "a list", "list_type": "a list", "string_type": "a text"}
+_TYPES = {"tuple_type": "a list", "list_type": "a list", "string_type": "a string"}
 
 
 def describe_errors(
     error: ValidationError, document: Document, grammar: type[Config]
 ) -> dict[KeyPath, RecipeProblem]:
-    """Return each problem by the path of the value to blame.
+    """Return the problems by the path of the invalid value.
 
     Args:
-        error: what validating the document's tree raised.
-        document: knows where each value stands.
-        grammar: the section class that the tree was validated by, for names to suggest.
+        error: the error that was raised for the values of `document`.
+        document: the values with their locations.
+        grammar: the section class that they were validated with, for suggestions.
     """
-    found: dict[KeyPath, RecipeProblem] = {}
+    problems: dict[KeyPath, RecipeProblem] = {}
     for detail in error.errors(include_url=False):
-        path, message = _worded(detail, document.tree, grammar)
-        found.setdefault(
+        path, message = _describe(detail, document.tree, grammar)
+        problems.setdefault(
             path, RecipeProblem(location_of(document, path), dotted_path(path), message)
         )
-    return found
+    return problems
 
 
 def location_of(document: Document, path: KeyPath) -> str:
-    """Return where the key at `path` stands; for a missing one, where its section does."""
+    """Return the location of the key at `path`, or of its section if the key is missing."""
     for length in range(len(path), -1, -1):
         known = path[:length]
         if known in document.keys:
@@ -46,34 +46,36 @@ def location_of(document: Document, path: KeyPath) -> str:
     return ""
 
 
-def _worded(detail: Any, tree: Any, grammar: type[Config]) -> tuple[KeyPath, str]:
+def _describe(detail: Any, tree: Any, grammar: type[Config]) -> tuple[KeyPath, str]:
     kind, context = detail["type"], detail.get("ctx", {})
     path, received = tuple(detail["loc"]), detail["input"]
     if kind == "missing":
         return path, "required key is missing."
     if kind == "unknown_key":
-        hint = _where_the_key_is(path, context["keys"], grammar)
+        hint = _hint_for_unknown_key(path, context["keys"], grammar)
         return path, f"unknown key. Expected one of: {', '.join(context['keys'])}.{hint}"
     if kind == "choice":
         return _unknown_choice(path, received, context["key"], context["choices"])
     if kind == "literal_error":
         names = context["expected"].replace("' or '", "', '").replace("'", "").split(", ")
-        wording, hint = f"one of: {', '.join(names)}", _nearest(received, names)
+        wording, hint = f"one of: {', '.join(names)}", _suggestion(received, names)
     elif kind == "expected":
         wording, hint = context["wording"], context["hint"]
     else:
-        wording, hint = _KINDS.get(kind, detail["msg"]), ""
-    return _trimmed(path, tree), f"expected {wording}. Received {format_value(received)}.{hint}"
+        wording, hint = _TYPES.get(kind, detail["msg"]), ""
+    return _without_type_names(
+        path, tree
+    ), f"expected {wording}. Received {format_value(received)}.{hint}"
 
 
-def _trimmed(path: KeyPath, tree: Any) -> KeyPath:
-    """Return the part of a location that is in the tree; pydantic adds names of a union's types."""
+def _without_type_names(path: KeyPath, tree: Any) -> KeyPath:
+    """Return the part of a location that is in the tree: pydantic appends types of a union."""
     node = tree
-    for position, part in enumerate(path):
+    for depth, part in enumerate(path):
         try:
             node = node[part]
         except (KeyError, IndexError, TypeError):
-            return path[:position]
+            return path[:depth]
     return path
 
 
@@ -84,25 +86,25 @@ def _unknown_choice(
     if not key:
         is_named = isinstance(received, dict) and len(received) == 1
         name = next(iter(received)) if is_named else received
-        hint = _nearest(name, choices)
+        hint = _suggestion(name, choices)
         if name in choices and not is_named:
             hint = f" Write {name}: {{}}."
         return path, f"{expected}, as in {choices[0]}: {{…}}. Received {format_value(name)}.{hint}"
     if key not in received:
         return (*path, key), f"required key is missing, {expected}."
-    hint = _nearest(received[key], choices)
+    hint = _suggestion(received[key], choices)
     return (*path, key), f"{expected}. Received {format_value(received[key])}.{hint}"
 
 
-def _nearest(received: Any, names: list[str]) -> str:
+def _suggestion(received: Any, names: list[str]) -> str:
     return did_you_mean(received, names) if isinstance(received, str) else ""
 
 
-def _where_the_key_is(path: KeyPath, siblings: list[str], grammar: type[Config]) -> str:
-    """Return a hint: who has this key, a similar one here, the same or a similar one elsewhere."""
+def _hint_for_unknown_key(path: KeyPath, siblings: list[str], grammar: type[Config]) -> str:
+    """Return a hint: which choice has the key, or a similar key here or elsewhere."""
     key = str(path[-1])
     everywhere: dict[str, list[str]] = {}
-    for known, owner in _paths(grammar):
+    for known, owner in key_paths(grammar):
         everywhere.setdefault(known, []).append(owner)
     owners = [owner.partition(" ") for owner in everywhere.get(dotted_path(path), []) if owner]
     if owners:
@@ -114,44 +116,50 @@ def _where_the_key_is(path: KeyPath, siblings: list[str], grammar: type[Config])
     return f" There is '{same[0]}'." if same else did_you_mean(key, everywhere)
 
 
-def _paths(section: type[Config], prefix: str = "", owner: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the dotted path of every key, with the choice that it belongs to, if any."""
+def key_paths(
+    section: type[Config], prefix: str = "", owner: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Yield the dotted path of every key, and the alternative that it belongs to, if any."""
     for name, field in section.model_fields.items():
         path = f"{prefix}{field.alias or name}"
         yield path, owner
-        for inner, choice in _sections_in(field.annotation, field.metadata):
-            yield from _paths(inner, f"{path}.", choice)
+        for _, inner, union in sections_in(field.annotation, field.metadata):
+            alternatives = union.classes if union else {"": inner}
+            for alternative, section in alternatives.items():
+                owner_of_inner = f"{union.key} {alternative}" if union and union.key else ""
+                yield from key_paths(section, f"{path}.", owner_of_inner)
 
 
-def _sections_in(annotation: Any, metadata: Any = ()) -> Iterator[tuple[type[Config], str]]:
-    for item in metadata:
-        if isinstance(item, TaggedUnion):
-            for name, section in item.classes.items():
-                yield section, f"{item.key} {name}" if item.key else ""
-            return
-    if typing.get_origin(annotation) is typing.Annotated:
-        yield from _sections_in(annotation.__origin__, annotation.__metadata__)
-    elif isinstance(annotation, type) and not typing.get_args(annotation):
-        if issubclass(annotation, Config):
-            yield annotation, ""
-    else:
-        for argument in typing.get_args(annotation):
-            yield from _sections_in(argument)
+def sections_in(
+    annotation: Any, metadata: Any = (), suffix: str = ""
+) -> Iterator[tuple[str, type[Config], TaggedUnion | None]]:
+    """Yield the sections of a type: the suffix of their path, their class, their alternatives."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    unions = [item for item in metadata if isinstance(item, TaggedUnion)]
+    if unions:
+        yield suffix, annotation, unions[0]
+    elif origin is typing.Annotated:
+        yield from sections_in(annotation.__origin__, annotation.__metadata__, suffix)
+    elif arguments:
+        for argument in arguments:
+            yield from sections_in(argument, (), suffix + ".*" * (origin in (tuple, dict)))
+    elif isinstance(annotation, type) and issubclass(annotation, Config):
+        yield suffix, annotation, None
 
 
 def format_value(value: Any) -> str:
-    """Return a received value as a recipe would write it, shortened."""
-    text = "nothing" if value is None else escape_unprintable(_written(value))
+    """Return a value as it appears in a recipe, shortened to 60 characters."""
+    text = "nothing" if value is None else escape_unprintable(_to_yaml(value))
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def _written(value: Any) -> str:
+def _to_yaml(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{key}: {_written(inner)}' for key, inner in value.items())}}}"
+        return f"{{{', '.join(f'{key}: {_to_yaml(inner)}' for key, inner in value.items())}}}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_written, value))}]"
+        return f"[{', '.join(map(_to_yaml, value))}]"
     return f"'{value}'" if isinstance(value, str) else str(value)

@@ -1,8 +1,7 @@
-"""Strict YAML: text becomes plain values, and every key and value remembers where it stands.
+"""A strict YAML reader that keeps the location of every key and value.
 
-The syntax is PyYAML's; what a plain scalar means is YAML 1.2's core schema, because a recipe must
-mean what it says: `3e-4` is a float, `no` a string, `010` ten, and a key given twice an error. Tags
-are refused, so that nothing in a recipe can run.
+PyYAML parses the syntax. Plain scalars follow the core schema of YAML 1.2: `3e-4` is a float, `no`
+a string and `010` ten. Duplicate keys are errors, and so are tags, which could run code.
 """
 
 from __future__ import annotations
@@ -15,18 +14,16 @@ from typing import Any
 
 import yaml
 
-from pipeline.config import LocatedString
+from pipeline.config import KeyPath, LocatedString
 from pipeline.errors import RecipeError, RecipeProblem, escape_unprintable
 from pipeline.secrets import is_secret, mask_secrets
 
 MAX_CHARACTERS = 200_000
-MAX_VALUES = 10_000  # counted after aliases are expanded
-MAX_DEPTH = 40  # likewise
-MAX_DIGITS = 1_000  # of a number; Python refuses to write more than 4,300
+MAX_VALUES = 10_000  # with aliases expanded
+MAX_DEPTH = 40  # with aliases expanded
+MAX_DIGITS = 1_000  # Python converts at most 4,300
 
-KeyPath = tuple[str | int, ...]
-
-_NO_TEXT = "Neither \\0 nor half of a surrogate pair can be part of a text."
+_INVALID_CHARACTER = "A string cannot contain \\0 or half of a surrogate pair."
 
 _INT = re.compile(r"[-+]?[0-9]+")
 _OCTAL = re.compile(r"0o[0-7]+")
@@ -44,13 +41,13 @@ _VARIABLE = re.compile(r"\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|(
 
 @dataclass(frozen=True)
 class Document:
-    """A recipe as values, before anything is known of their meaning.
+    """The values of a recipe before validation, with their locations.
 
     Attributes:
-        tree: the mappings, lists and scalars of the text.
-        keys: where each key of a mapping stands, as `file:line:column`, by its path.
-        values: where each value stands, by its path.
-        secrets: what stands for each secret from the environment where it is shown, as `${NAME}`.
+        tree: the mappings, lists and scalars.
+        keys: the location of each key, `file:line:column`, by its path.
+        values: the location of each value, by its path.
+        secrets: the `${NAME}` to show in place of each secret from the environment.
     """
 
     tree: dict[str, Any]
@@ -59,25 +56,27 @@ class Document:
     secrets: Mapping[str, str] = field(default_factory=dict)
 
 
-def parse(text: str, *, name: str, folder: Path, environment: Mapping[str, str]) -> Document:
-    """Read a recipe's text.
+def parse(text: str, *, name: str, directory: Path, environment: Mapping[str, str]) -> Document:
+    """Parse the YAML of a recipe.
 
     Args:
-        text: YAML whose top level is a mapping.
-        name: what the messages call the text, usually its path as the user gave it.
-        folder: the folder that relative paths in the text start from.
+        text: YAML with a mapping at the top level.
+        name: the name in error messages, usually the path of the file.
+        directory: the directory that relative paths are relative to.
         environment: the values of `${NAME}`.
 
     Raises:
-        RecipeError: with every problem of the syntax that can be told apart.
+        RecipeError: with all syntax errors that can be distinguished.
     """
-    reader = _Reader(name, folder, environment)
+    reader = _Reader(name, directory, environment)
     tree = reader.read(text)
     if not reader.problems and not isinstance(tree, dict):
         received = "nothing" if tree is None else f"a {_kind(tree)}"
         reader.problems.append(
             RecipeProblem(
-                f"{name}:1:1", "", f"Expected the sections of a recipe. Received {received}."
+                f"{name}:1:1",
+                "",
+                f"Expected a mapping with the sections of a recipe. Received {received}.",
             )
         )
     if reader.problems:
@@ -86,16 +85,16 @@ def parse(text: str, *, name: str, folder: Path, environment: Mapping[str, str])
 
 
 def parse_value(
-    text: str, *, name: str, folder: Path, environment: Mapping[str, str]
+    text: str, *, name: str, directory: Path, environment: Mapping[str, str]
 ) -> tuple[Any, Document]:
-    """Read one value, as on the command line; return it with a document that knows its places.
+    """Parse one value of the command line; return it and a document with its locations.
 
-    Every place is `name`: within one argument a line and a column would only distract.
+    Every location is `name`, without line and column.
 
     Raises:
-        RecipeError: if `text` is not YAML.
+        RecipeError: if `text` is not valid YAML.
     """
-    reader = _Reader(name, folder, environment, with_positions=False)
+    reader = _Reader(name, directory, environment, with_positions=False)
     value = reader.read(text)
     if reader.problems:
         raise RecipeError(reader.problems)
@@ -103,17 +102,17 @@ def parse_value(
 
 
 def resolve_scalar(text: str) -> Any:
-    """Return what an unquoted scalar means in YAML 1.2's core schema.
+    """Return the value of an unquoted scalar in the core schema of YAML 1.2.
 
     Raises:
-        ValueError: if it is a number of more than `MAX_DIGITS` digits.
+        ValueError: if it is an integer of more than `MAX_DIGITS` digits.
     """
     if text in _NAMED:
         return _NAMED[text]
     base = 10 if _INT.fullmatch(text) else 0
     if base or _OCTAL.fullmatch(text) or _HEX.fullmatch(text):
         if len(text) > MAX_DIGITS:
-            raise ValueError(f"a number of {len(text)} digits")
+            raise ValueError(f"an integer of {len(text)} digits")
         return int(text, base)
     if _FLOAT.fullmatch(text):
         return float(text)
@@ -123,16 +122,16 @@ def resolve_scalar(text: str) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's parser without its resolver: tags are refused and scalars stay text."""
+    """PyYAML's parser without its resolver: tags are errors and scalars stay strings."""
 
-    yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012, the name is PyYAML's
+    yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012, PyYAML's name
     depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()
         if getattr(event, "tag", None):
             raise yaml.MarkedYAMLError(
-                problem=f"Tags are not part of a recipe. Received: {event.tag}",
+                problem=f"Tags are not allowed in a recipe. Received: {event.tag}",
                 problem_mark=event.start_mark,
             )
         if self.depth == MAX_DEPTH:
@@ -146,18 +145,18 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Reader:
-    """One pass over a text: its values, their places and its problems."""
+    """Reads a text once, and collects the locations and the problems."""
 
     def __init__(
         self,
         name: str,
-        folder: Path,
+        directory: Path,
         environment: Mapping[str, str],
         *,
         with_positions: bool = True,
     ) -> None:
         self.name = name
-        self.folder = folder
+        self.directory = directory
         self.environment = environment
         self.with_positions = with_positions
         self.problems: list[RecipeProblem] = []
@@ -170,29 +169,20 @@ class _Reader:
 
     def read(self, text: str) -> Any:
         if len(text) > MAX_CHARACTERS:
-            self._refuse(None, (), f"Longer than {MAX_CHARACTERS:,} characters: not a recipe.")
+            self._report(None, (), f"A recipe has at most {MAX_CHARACTERS:,} characters.")
             return None
         try:
-            # The loader is yaml.SafeLoader with less in it.
+            # _Loader is a restricted yaml.SafeLoader.
             node = yaml.compose(text, Loader=_Loader)
         except yaml.MarkedYAMLError as error:
             message = ", ".join(part for part in (error.context, error.problem) if part)
-            self._refuse(
-                error.problem_mark or error.context_mark,
-                (),
-                f"{escape_unprintable(message)[:200]}.",
-            )
+            mark = error.problem_mark or error.context_mark
+            self._report(mark, (), f"{escape_unprintable(message)[:200]}.")
             return None
         except yaml.reader.ReaderError as error:
-            before = text[: error.position]
-            line = before.count("\n") + 1
-            column = error.position - (before.rfind("\n") + 1) + 1
-            place = f"{self.name}:{line}:{column}" if self.with_positions else self.name
-            self.problems.append(
-                RecipeProblem(
-                    place, "", f"The character #x{error.character:02x} is not allowed in YAML."
-                )
-            )
+            *lines, last = text[: error.position].split("\n")
+            mark = yaml.Mark(self.name, error.position, len(lines), len(last), None, 0)
+            self._report(mark, (), f"The character #x{error.character:02x} is not allowed in YAML.")
             return None
         return None if node is None else self._value(node, ())
 
@@ -200,19 +190,18 @@ class _Reader:
         self._count += 1
         if self._count > MAX_VALUES:
             if self._count == MAX_VALUES + 1:
-                self._refuse(
-                    node.start_mark, path, f"More than {MAX_VALUES:,} values, aliases expanded."
-                )
+                message = f"More than {MAX_VALUES:,} values, with aliases expanded."
+                self._report(node.start_mark, path, message)
             return None
-        if len(path) > MAX_DEPTH:  # through aliases; the text itself is held to it by the loader
+        if len(path) > MAX_DEPTH:  # through aliases; _Loader checks the text itself
             if not self._is_too_deep:
                 self._is_too_deep = True
-                self._refuse(node.start_mark, (), f"Nested deeper than {MAX_DEPTH} levels.")
+                self._report(node.start_mark, (), f"Nested deeper than {MAX_DEPTH} levels.")
             return None
         if id(node) in self._open:
-            self._refuse(node.start_mark, path, "An alias refers to the value that it is part of.")
+            self._report(node.start_mark, path, "An alias refers to a value that contains it.")
             return None
-        self.values[path] = self._place(node.start_mark)
+        self.values[path] = self._location(node.start_mark)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
         self._open.add(id(node))
@@ -227,44 +216,39 @@ class _Reader:
     def _mapping(self, node: yaml.Node, path: KeyPath) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            place = self._place(key_node.start_mark)
             if not isinstance(key_node, yaml.ScalarNode):
-                self._refuse(key_node.start_mark, path, "A key has to be a name.")
+                self._report(key_node.start_mark, path, "A key must be a string.")
                 continue
             key = key_node.value
-            if not self._is_text(key):
-                self._refuse(key_node.start_mark, path, _NO_TEXT)
+            if not self._is_valid(key):
+                self._report(key_node.start_mark, path, _INVALID_CHARACTER)
                 continue
             if key in mapping:
                 first = self.keys[(*path, key)]
-                self.problems.append(
-                    RecipeProblem(
-                        place, dotted_path((*path, key)), f"Key given twice, first at {first}."
-                    )
-                )
+                self._report(key_node.start_mark, (*path, key), f"Duplicate key, first at {first}.")
                 continue
-            self.keys[(*path, key)] = place
+            self.keys[(*path, key)] = self._location(key_node.start_mark)
             mapping[key] = self._value(value_node, (*path, key))
         return mapping
 
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
         text = self._with_environment(node, path)
-        if not self._is_text(text):
-            self._refuse(node.start_mark, path, _NO_TEXT)
+        if not self._is_valid(text):
+            self._report(node.start_mark, path, _INVALID_CHARACTER)
             return None
         if node.style is None:
             try:
                 value = resolve_scalar(text)
             except ValueError:
-                self._refuse(node.start_mark, path, f"Not a usable number: {text[:20]}….")
+                self._report(node.start_mark, path, f"The number {text[:20]}… has too many digits.")
                 return None
             if not isinstance(value, str):
                 return value
-        return LocatedString.at(text, self.folder)
+        return LocatedString.at(text, self.directory)
 
     @staticmethod
-    def _is_text(text: str) -> bool:
-        # Escapes in double quotes can write what no file name and no UTF-8 can hold.
+    def _is_valid(text: str) -> bool:
+        # Escapes in double quotes can make what is not valid in UTF-8 or in a file name.
         return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text)
 
     def _with_environment(self, node: yaml.ScalarNode, path: KeyPath) -> str:
@@ -273,13 +257,15 @@ class _Reader:
             if escaped:
                 return "${"
             if broken:
-                self._refuse(
-                    node.start_mark, path, "Expected ${NAME} or ${NAME:-default}; $${ writes ${."
+                self._report(
+                    node.start_mark,
+                    path,
+                    "Expected ${NAME} or ${NAME:-default}. Write $${ for a literal ${.",
                 )
                 return ""
             value = self.environment.get(variable) or default
             if value is None:
-                self._refuse(
+                self._report(
                     node.start_mark,
                     path,
                     f"The environment variable {variable} is not set or empty. "
@@ -292,18 +278,18 @@ class _Reader:
 
         return _VARIABLE.sub(replacement, node.value)
 
-    def _place(self, mark: yaml.Mark | None) -> str:
+    def _location(self, mark: yaml.Mark | None) -> str:
         if not self.with_positions:
             return self.name
         return f"{self.name}:{mark.line + 1}:{mark.column + 1}" if mark else f"{self.name}:1:1"
 
-    def _refuse(self, mark: yaml.Mark | None, path: KeyPath, message: str) -> None:
-        shown = mask_secrets(message, self.secrets)
-        self.problems.append(RecipeProblem(self._place(mark), dotted_path(path), shown))
+    def _report(self, mark: yaml.Mark | None, path: KeyPath, message: str) -> None:
+        masked = mask_secrets(message, self.secrets)
+        self.problems.append(RecipeProblem(self._location(mark), dotted_path(path), masked))
 
 
 def dotted_path(path: KeyPath) -> str:
-    """Return the path as it is written on the command line."""
+    """Return a path in the notation of `--set`, such as `optimizer.learning_rate`."""
     return escape_unprintable(".".join(str(part) for part in path))
 
 

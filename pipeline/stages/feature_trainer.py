@@ -172,8 +172,7 @@ class HeadTrainer(Trainer):
         """
         self._recipe, self._inputs = recipe, inputs
         keras.utils.set_random_seed(recipe.seed)
-        self.model = transfer.build_head(
-            recipe.model,  # type: ignore[arg-type]
+        self.model = recipe.model.build_head(  # type: ignore[attr-defined]
             features=inputs.train.activations[0].shape[-1],
             classes=len(splits.class_names),
             output=recipe.output,

@@ -25,7 +25,7 @@ def measure_leakage_effect(splits: Splits, name: str, is_correct: np.ndarray) ->
         `{name}_duplicates`, the number of such images, and, if there are others,
         `{name}_accuracy_without_duplicates`; nothing without duplicates.
     """
-    seen = splits.seen_before(name)
+    seen = splits.leaked_indices(name)
     if not seen:
         return {}
     metrics = {f"{name}_duplicates": float(len(seen))}

@@ -62,7 +62,7 @@ def log_recipe(loaded: LoadedRecipe, run_logger: RunLogger) -> None:
 def log_dataset(loaded: LoadedRecipe, splits: Splits, run_logger: RunLogger) -> None:
     """Log the images: digest, counts, class names, files that were left out and duplicates."""
     data = loaded.recipe.data
-    source = str(getattr(data, "path", None) or data.source)
+    source = str(data.location or data.source)
     counts = {name: len(split) for name, split in splits.named().items()}
     run_logger.log_dataset(
         name=Path(source).name,
@@ -98,7 +98,7 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
         class_names=splits.class_names,
         image_size=(size[0], size[1]),
         channels=channels,
-        resize=getattr(recipe.data, "resize", "squash"),  # of arrays
+        resize=recipe.data.resize_mode,
     )
     metadata = {**asdict(interface), "data_digest": splits.digest}
 

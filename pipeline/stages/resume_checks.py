@@ -12,13 +12,12 @@ from typing import Any
 from pipeline.atomic_files import atomic_write
 from pipeline.errors import DataError, TrackingError, UsageError
 from pipeline.recipe.loader import LoadedRecipe, run_parameters
+from pipeline.recipe.recipe_changes import recipe_changes
 
 logger = logging.getLogger(__name__)
 
 _ORIGIN = "origin.json"
 _ENGINES = ("tensorflow", "keras")
-_MAX_SHOWN = 20
-_ABSENT = "absent"
 
 
 def save_origin(directory: Path, loaded: LoadedRecipe) -> None:
@@ -41,17 +40,12 @@ def check_same_recipe(directory: Path, loaded: LoadedRecipe) -> None:
     """
     origin = _read(directory)
     before, now = origin["recipe"], run_parameters(loaded.recipe, loaded.secrets)
-    changed = [
-        f"  {path}: was {before.get(path, _ABSENT)}, is {now.get(path, _ABSENT)}"
-        for path in sorted(before.keys() | now.keys())
-        if before.get(path) != now.get(path)
-    ]
-    if changed:
-        rest = len(changed) - _MAX_SHOWN
-        lines = changed[:_MAX_SHOWN] + [f"  and {rest} more"] * (rest > 0)
+    changes = recipe_changes(before, now)
+    if changes:
         raise UsageError(
-            f"The recipe has changed since run {directory.name} was started:\n"
-            + "\n".join(lines)
+            "\n  ".join(
+                [f"The recipe has changed since run {directory.name} was started:", *changes]
+            )
             + "\nUndo the changes, or start a new run without --resume."
         )
     for name, earlier in origin["versions"].items():

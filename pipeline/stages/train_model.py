@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from pipeline.data.augmentation import build_augmentation
-from pipeline.models.transfer import TransferConfig
 from pipeline.stages.feature_trainer import FeatureTrainer, HeadTrainer
 from pipeline.stages.trainer import PixelTrainer, Trainer
 from pipeline.training.devices import find_devices
@@ -85,7 +84,7 @@ def train_model(
 
 def trains_head_alone(recipe: Recipe) -> bool:
     """Return whether a recipe trains nothing but a head on a frozen base."""
-    return isinstance(recipe.model, TransferConfig) and not recipe.training.fine_tune
+    return recipe.model.has_frozen_base and not recipe.training.fine_tune
 
 
 def compute_head_inputs(recipe: Recipe, splits: Splits) -> HeadInputs:
@@ -107,7 +106,7 @@ def _make_trainer(
     with devices.scope():
         if head_inputs:
             return HeadTrainer(recipe, splits, head_inputs)
-        if isinstance(recipe.model, TransferConfig):
+        if recipe.model.has_frozen_base:
             return FeatureTrainer(recipe, splits, layers, devices)
         return PixelTrainer(recipe, splits, layers)
 

@@ -9,7 +9,6 @@ import keras
 
 from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
 from pipeline.evaluation.metrics import predict_probabilities
-from pipeline.models.architectures import ARCHITECTURES
 from pipeline.training.phases import Phase, TrainingData
 
 if TYPE_CHECKING:
@@ -83,8 +82,7 @@ class PixelTrainer(Trainer):
         self._recipe, self._splits, self._layers = recipe, splits, layers
         # Not earlier: the augmentation must not change the initial weights.
         keras.utils.set_random_seed(recipe.seed)
-        self.model = ARCHITECTURES[recipe.model.architecture].build(
-            recipe.model,
+        self.model = recipe.model.build(
             image_shape=splits.image_shape,
             classes=len(splits.class_names),
             output=recipe.output,

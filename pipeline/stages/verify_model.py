@@ -102,19 +102,13 @@ def _spread(count: int) -> list[int]:
 
 def _files(recipe: Recipe, split: Split, indices: list[int], scratch: Path) -> list[Path]:
     """Return the files of images; images that come as arrays are written as PNG files."""
-    directory = _image_directory(recipe)
+    directory = recipe.data.image_root
     if directory:
-        return [Path(directory, split.names[index]) for index in indices]
+        return [directory / split.names[index] for index in indices]
     return [
         _write_png(image, scratch / f"{index}.png")
         for index, image in zip(indices, split.images.read(np.array(indices)), strict=True)
     ]
-
-
-def _image_directory(recipe: Recipe) -> Path | None:
-    """Return the directory that image names are relative to, None for images from arrays."""
-    directory: Path | None = getattr(recipe.data, "path", None)
-    return directory if directory and directory.is_dir() else None
 
 
 def _write_png(image: np.ndarray, path: Path) -> Path:
@@ -129,7 +123,7 @@ def image_reader(
 
     The function raises BadImageError, as `predict` expects.
     """
-    directory = _image_directory(recipe)
+    directory = recipe.data.image_root
     if directory:
         return lambda index: interface.read(directory / split.names[index])
 

@@ -1,7 +1,7 @@
-"""Every optimizer of keras.optimizers, with its own arguments.
+"""All optimizers of keras.optimizers, with their arguments.
 
-The table repeats Keras's signatures so that a recipe can be checked without importing Keras; a test
-holds the two together.
+The table repeats Keras's signatures so that recipes are validated without importing Keras. A test
+compares them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pydantic import Field, Strict, create_model
 from pipeline.config import (
     Bool,
     Config,
+    Expected,
     FiniteFloat,
     Fraction,
     NonNegativeFloat,
@@ -21,157 +22,108 @@ from pipeline.config import (
     PositiveFloat,
     PositiveInt,
     TaggedUnion,
-    expecting,
     unwrap_single_key,
 )
 from pipeline.training.schedules import Schedule, learning_rate
 
-SeveralSteps = Annotated[int, Strict(), Field(ge=2), expecting("a whole number, 2 or more")]
+SeveralSteps = Annotated[int, Strict(), Field(ge=2), Expected("an integer, 2 or more")]
 
 
 class OptimizerConfig(Config):
-    """How the weights change: the keys that every optimizer has."""
+    """The keys that all optimizers have."""
 
     name: str
     learning_rate: PositiveFloat
-    schedule: Schedule | None = Field(None, description="How the rate changes.")
-    weight_decay: NonNegativeFloat | None = Field(
-        None, description="Decoupled decay of the weights."
-    )
-    clipnorm: PositiveFloat | None = Field(None, description="Largest norm of a weight's gradient.")
-    clipvalue: PositiveFloat | None = Field(None, description="Largest entry of a gradient.")
+    schedule: Schedule | None = Field(None, description="Learning rate schedule.")
+    weight_decay: NonNegativeFloat | None = Field(None, description="Decoupled weight decay.")
+    clipnorm: PositiveFloat | None = Field(None, description="Maximum norm of each gradient.")
+    clipvalue: PositiveFloat | None = Field(None, description="Maximum value of a gradient.")
     global_clipnorm: PositiveFloat | None = Field(
-        None, description="Largest norm of all gradients together."
+        None, description="Maximum norm of all gradients together."
     )
-    use_ema: Bool = Field(False, description="Evaluate and keep a moving average of the weights.")
-    ema_momentum: Fraction = Field(0.99, description="How slowly the average moves.")
+    use_ema: Bool = Field(False, description="Evaluate and save an average of the weights.")
+    ema_momentum: Fraction = Field(0.99, description="Momentum of the moving average.")
     ema_overwrite_frequency: PositiveInt | None = Field(
-        None, description="Steps after which the weights are set to their average."
+        None, description="Steps between overwriting the weights with their average."
     )
     gradient_accumulation_steps: SeveralSteps | None = Field(
-        None, description="Steps whose gradients are averaged before the weights change."
+        None, description="Steps whose gradients are averaged for one update."
     )
 
 
 class OptimizerSpec(NamedTuple):
-    """An optimizer of Keras: the name of its class, and its own arguments with their defaults."""
+    """A Keras optimizer: the name of its class, and its own arguments with their defaults."""
 
     class_name: str
-    arguments: dict[str, tuple[Any, Any]]
+    arguments: dict[str, Any]
 
 
-_ADAM = {
-    "learning_rate": (PositiveFloat, 1e-3),
-    "beta_1": (Fraction, 0.9),
-    "beta_2": (Fraction, 0.999),
-    "epsilon": (PositiveFloat, 1e-7),
-}
-_AMSGRAD = {"amsgrad": (Bool, False)}
+_ADAM = {"learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
 
 OPTIMIZERS: dict[str, OptimizerSpec] = {
-    "adadelta": OptimizerSpec(
-        "Adadelta",
-        {
-            "learning_rate": (PositiveFloat, 1e-3),
-            "rho": (Fraction, 0.95),
-            "epsilon": (PositiveFloat, 1e-7),
-        },
-    ),
+    "adadelta": OptimizerSpec("Adadelta", {"learning_rate": 1e-3, "rho": 0.95, "epsilon": 1e-7}),
     "adafactor": OptimizerSpec(
         "Adafactor",
-        {
-            "learning_rate": (PositiveFloat, 1e-3),
-            "beta_2_decay": (FiniteFloat, -0.8),
-            "epsilon_1": (PositiveFloat, 1e-30),
-            "epsilon_2": (PositiveFloat, 1e-3),
-            "clip_threshold": (PositiveFloat, 1.0),
-            "relative_step": (Bool, True),
-        },
+        {"learning_rate": 1e-3, "beta_2_decay": -0.8, "epsilon_1": 1e-30, "epsilon_2": 1e-3}
+        | {"clip_threshold": 1.0, "relative_step": True},
     ),
     "adagrad": OptimizerSpec(
-        "Adagrad",
-        {
-            "learning_rate": (PositiveFloat, 1e-3),
-            "initial_accumulator_value": (NonNegativeFloat, 0.1),
-            "epsilon": (PositiveFloat, 1e-7),
-        },
+        "Adagrad", {"learning_rate": 1e-3, "initial_accumulator_value": 0.1, "epsilon": 1e-7}
     ),
-    "adam": OptimizerSpec("Adam", {**_ADAM, **_AMSGRAD}),
+    "adam": OptimizerSpec("Adam", {**_ADAM, "amsgrad": False}),
     "adamax": OptimizerSpec("Adamax", _ADAM),
-    "adamw": OptimizerSpec(
-        "AdamW", {**_ADAM, **_AMSGRAD, "weight_decay": (NonNegativeFloat | None, 0.004)}
-    ),
+    "adamw": OptimizerSpec("AdamW", {**_ADAM, "amsgrad": False, "weight_decay": 0.004}),
     "ftrl": OptimizerSpec(
         "Ftrl",
-        {
-            "learning_rate": (PositiveFloat, 1e-3),
-            "learning_rate_power": (FiniteFloat, -0.5),
-            "initial_accumulator_value": (NonNegativeFloat, 0.1),
-            "l1_regularization_strength": (NonNegativeFloat, 0.0),
-            "l2_regularization_strength": (NonNegativeFloat, 0.0),
-            "l2_shrinkage_regularization_strength": (NonNegativeFloat, 0.0),
-            "beta": (NonNegativeFloat, 0.0),
-        },
+        {"learning_rate": 1e-3, "learning_rate_power": -0.5, "initial_accumulator_value": 0.1}
+        | {"l1_regularization_strength": 0.0, "l2_regularization_strength": 0.0}
+        | {"l2_shrinkage_regularization_strength": 0.0, "beta": 0.0},
     ),
     "lamb": OptimizerSpec("Lamb", _ADAM),
-    "lion": OptimizerSpec(
-        "Lion",
-        {
-            "learning_rate": (PositiveFloat, 1e-3),
-            "beta_1": (OpenFraction, 0.9),
-            "beta_2": (Fraction, 0.99),
-        },
-    ),
+    "lion": OptimizerSpec("Lion", {"learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99}),
     "muon": OptimizerSpec(
         "Muon",
-        {
-            "learning_rate": (PositiveFloat, 1e-3),
-            "adam_beta_1": (Fraction, 0.9),
-            "adam_beta_2": (Fraction, 0.999),
-            "adam_weight_decay": (NonNegativeFloat, 0.004),
-            "epsilon": (PositiveFloat, 1e-7),
-            "weight_decay": (NonNegativeFloat | None, 0.004),
-            "exclude_embeddings": (Bool, True),
-            "muon_a": (FiniteFloat, 3.4445),
-            "muon_b": (FiniteFloat, -4.775),
-            "muon_c": (FiniteFloat, 2.0315),
-            "adam_lr_ratio": (PositiveFloat, 1.0),
-            "momentum": (Fraction, 0.95),
-            "ns_steps": (PositiveInt, 5),
-            "nesterov": (Bool, True),
-            "rms_rate": (PositiveFloat, 0.2),
-        },
+        {"learning_rate": 1e-3, "adam_beta_1": 0.9, "adam_beta_2": 0.999}
+        | {"adam_weight_decay": 0.004, "epsilon": 1e-7, "weight_decay": 0.004}
+        | {"exclude_embeddings": True, "muon_a": 3.4445, "muon_b": -4.775, "muon_c": 2.0315}
+        | {"adam_lr_ratio": 1.0, "momentum": 0.95, "ns_steps": 5, "nesterov": True}
+        | {"rms_rate": 0.2},
     ),
     "nadam": OptimizerSpec("Nadam", _ADAM),
     "rmsprop": OptimizerSpec(
         "RMSprop",
-        {
-            "learning_rate": (PositiveFloat, 1e-3),
-            "rho": (Fraction, 0.9),
-            "momentum": (Fraction, 0.0),
-            "epsilon": (PositiveFloat, 1e-7),
-            "centered": (Bool, False),
-        },
+        {"learning_rate": 1e-3, "rho": 0.9, "momentum": 0.0, "epsilon": 1e-7, "centered": False},
     ),
     "schedule_free_adamw": OptimizerSpec(
-        "ScheduleFreeAdamW",
-        {
-            "learning_rate": (PositiveFloat, 0.0025),
-            "beta_1": (Fraction, 0.9),
-            "beta_2": (Fraction, 0.999),
-            "epsilon": (PositiveFloat, 1e-8),
-            "warmup_steps": (NonNegativeInt, 0),
-        },
+        "ScheduleFreeAdamW", {**_ADAM, "learning_rate": 0.0025, "epsilon": 1e-8, "warmup_steps": 0}
     ),
-    "sgd": OptimizerSpec(
-        "SGD",
-        {
-            "learning_rate": (PositiveFloat, 0.01),
-            "momentum": (Fraction, 0.0),
-            "nesterov": (Bool, False),
-        },
-    ),
+    "sgd": OptimizerSpec("SGD", {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}),
 }
+
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(
+        ("beta_1", "beta_2", "adam_beta_1", "adam_beta_2", "rho", "momentum"), Fraction
+    ),
+    **dict.fromkeys(("beta_2_decay", "learning_rate_power", "muon_a"), FiniteFloat),
+    **dict.fromkeys(("muon_b", "muon_c"), FiniteFloat),
+    **dict.fromkeys(("initial_accumulator_value", "beta", "adam_weight_decay"), NonNegativeFloat),
+    **dict.fromkeys(
+        (f"{name}_regularization_strength" for name in ("l1", "l2", "l2_shrinkage")),
+        NonNegativeFloat,
+    ),
+    "weight_decay": NonNegativeFloat | None,
+    "ns_steps": PositiveInt,
+    "warmup_steps": NonNegativeInt,
+}
+
+
+def _argument_type(optimizer: str, argument: str, default: Any) -> Any:
+    if isinstance(default, bool):
+        return Bool
+    if (optimizer, argument) == ("lion", "beta_1"):
+        return OpenFraction
+    return _TYPES.get(argument, PositiveFloat)
+
 
 DEFAULT = "adam"
 
@@ -179,9 +131,13 @@ _SECTIONS: dict[str, type[OptimizerConfig]] = {
     name: create_model(
         f"{optimizer.class_name}Config",
         __base__=OptimizerConfig,
+        __doc__=f"keras.optimizers.{optimizer.class_name}",
         **{  # type: ignore[call-overload]
             "name": (Literal[name], name),
-            **optimizer.arguments,
+            **{
+                argument: (_argument_type(name, argument, default), default)
+                for argument, default in optimizer.arguments.items()
+            },
         },
     )
     for name, optimizer in OPTIMIZERS.items()
@@ -191,30 +147,30 @@ AnyOptimizer = Annotated[OptimizerConfig, TaggedUnion(_SECTIONS, key="name", def
 
 
 def default_optimizer() -> OptimizerConfig:
-    """Return the section of a recipe that names no optimizer."""
+    """Return the section of a recipe without one."""
     return _SECTIONS[DEFAULT].model_validate({})
 
 
-def schedule_of(keys: OptimizerConfig) -> Config | None:
-    """Return the section of the schedule that an `optimizer` section names, if it names one."""
-    return unwrap_single_key(keys.schedule)[1] if keys.schedule else None
+def schedule_of(config: OptimizerConfig) -> Config | None:
+    """Return the section of the learning rate schedule, if there is one."""
+    return unwrap_single_key(config.schedule)[1] if config.schedule else None
 
 
-def build_optimizer(keys: OptimizerConfig, *, steps_per_epoch: int, epochs: int) -> Any:
+def build_optimizer(config: OptimizerConfig, *, steps_per_epoch: int, epochs: int) -> Any:
     """Return a new Keras optimizer.
 
     Args:
-        keys: the `optimizer` section of a recipe.
-        steps_per_epoch: training steps in an epoch, for the schedule.
-        epochs: the length of the training, for the schedule.
+        config: the section `optimizer` of a recipe.
+        steps_per_epoch: training steps per epoch, for the schedule.
+        epochs: the number of epochs, for the schedule.
     """
     import keras
 
-    arguments = keys.model_dump(exclude={"name", "schedule"})
+    arguments = config.model_dump(exclude={"name", "schedule"})
     arguments["learning_rate"] = learning_rate(
-        schedule_of(keys),
-        keys.learning_rate,
+        schedule_of(config),
+        config.learning_rate,
         steps_per_epoch=steps_per_epoch,
         epochs=epochs,
     )
-    return getattr(keras.optimizers, OPTIMIZERS[keys.name].class_name)(**arguments)
+    return getattr(keras.optimizers, OPTIMIZERS[config.name].class_name)(**arguments)

@@ -1,4 +1,4 @@
-"""How the learning rate changes while a model trains. Times are in epochs."""
+"""Learning rate schedules. Times are in epochs."""
 
 from __future__ import annotations
 
@@ -8,63 +8,61 @@ from pydantic import Field, model_validator
 
 from pipeline.config import (
     Bool,
+    ClosedFraction,
     Config,
     Fraction,
     NonNegativeFloat,
     OpenFraction,
     PositiveFloat,
     PositiveInt,
-    Share,
     invalid_value,
     single_key_union,
 )
 
 
-class _WarmedUp(Config):
-    warmup: NonNegativeFloat = Field(
-        0.0, description="Epochs of rising from 0 to the learning rate."
-    )
+class _WarmupSchedule(Config):
+    warmup: NonNegativeFloat = Field(0.0, description="Epochs of a linear increase from 0.")
 
 
-class ConstantSchedule(_WarmedUp):
-    """The same rate throughout."""
+class ConstantSchedule(_WarmupSchedule):
+    """A constant learning rate."""
 
 
-class CosineSchedule(_WarmedUp):
-    """Fall along half a cosine (Loshchilov and Hutter, 2016)."""
+class CosineSchedule(_WarmupSchedule):
+    """Cosine decay (Loshchilov and Hutter, 2016)."""
 
-    final: Share = Field(0.0, description="Share of the learning rate at the end.")
-
-
-class ExponentialSchedule(_WarmedUp):
-    """Multiply by `rate` every epoch."""
-
-    rate: OpenFraction = 0.95
-    staircase: Bool = Field(False, description="Change at the end of an epoch only.")
+    alpha: ClosedFraction = Field(0.0, description="Final fraction of the learning rate.")
 
 
-class PiecewiseSchedule(_WarmedUp):
-    """Multiply by one factor after another."""
+class ExponentialSchedule(_WarmupSchedule):
+    """Exponential decay: multiply by `decay_rate` every epoch."""
 
-    boundaries: tuple[PositiveFloat, ...] = Field(description="Epochs at which the factor changes.")
-    factors: tuple[PositiveFloat, ...] = Field(description="The factor from each boundary on.")
+    decay_rate: OpenFraction = Field(0.95, description="Factor per epoch.")
+    staircase: Bool = Field(False, description="Only change it at the end of an epoch.")
+
+
+class PiecewiseSchedule(_WarmupSchedule):
+    """Multiply the learning rate by one factor after another."""
+
+    boundaries: tuple[PositiveFloat, ...] = Field(description="Epochs at which it changes.")
+    factors: tuple[PositiveFloat, ...] = Field(description="Factor from each boundary on.")
 
     @model_validator(mode="after")
-    def _one_factor_a_boundary(self) -> PiecewiseSchedule:
+    def _check_lengths(self) -> PiecewiseSchedule:
         if len(self.boundaries) != len(self.factors) or list(self.boundaries) != sorted(
             set(self.boundaries)
         ):
-            raise invalid_value("rising boundaries, and a factor for each")
+            raise invalid_value("increasing boundaries and one factor for each")
         return self
 
 
 class PlateauSchedule(Config):
-    """Multiply by `factor` when `val_loss` has not improved for `patience` epochs."""
+    """Reduce the learning rate when val_loss has stopped improving."""
 
-    factor: OpenFraction = 0.1
-    patience: PositiveInt = 3
-    min_delta: NonNegativeFloat = 1e-4
-    floor: Fraction = Field(0.0, description="The rate that it stops at.")
+    factor: OpenFraction = Field(0.1, description="Factor of each reduction.")
+    patience: PositiveInt = Field(3, description="Epochs without improvement before a reduction.")
+    min_delta: NonNegativeFloat = Field(1e-4, description="Minimum change to be an improvement.")
+    min_lr: Fraction = Field(0.0, description="Minimum learning rate.")
 
 
 SCHEDULES: dict[str, type[Config]] = {
@@ -81,13 +79,13 @@ Schedule = Annotated[Config, single_key_union(SCHEDULES)]
 def learning_rate(
     schedule: Config | None, peak: float, *, steps_per_epoch: int, epochs: int
 ) -> Any:
-    """Return what a Keras optimizer takes as its learning rate.
+    """Return the learning rate or the Keras schedule for an optimizer.
 
     Args:
-        schedule: a section of this module; a plateau leaves the rate to `callbacks`.
-        peak: the learning rate that factors refer to.
-        steps_per_epoch: training steps in an epoch.
-        epochs: the length of the training.
+        schedule: a section of this module; `PlateauSchedule` is a callback instead.
+        peak: the learning rate that fractions and factors refer to.
+        steps_per_epoch: training steps per epoch.
+        epochs: the number of epochs.
     """
     import keras
 
@@ -98,22 +96,22 @@ def learning_rate(
     total = max(epochs * steps_per_epoch - warmup, 1)
     rate: Any = peak
     if isinstance(schedule, CosineSchedule):
-        rate = schedules.CosineDecay(peak, total, alpha=schedule.final)
+        rate = schedules.CosineDecay(peak, total, alpha=schedule.alpha)
     elif isinstance(schedule, ExponentialSchedule):
         rate = schedules.ExponentialDecay(
-            peak, steps_per_epoch, schedule.rate, staircase=schedule.staircase
+            peak, steps_per_epoch, schedule.decay_rate, staircase=schedule.staircase
         )
     elif isinstance(schedule, PiecewiseSchedule):
-        # Counted from the end of the warmup; Keras changes after the step that it is given.
+        # Keras counts from the end of the warmup, and changes the rate after the boundary.
         steps = (round(boundary * steps_per_epoch) for boundary in schedule.boundaries)
         boundaries = [max(step - warmup - 1, -1) for step in steps]
         values = [peak, *(peak * factor for factor in schedule.factors)]
         rate = schedules.PiecewiseConstantDecay(boundaries, values)
-    return _warmed_up(rate, peak, warmup) if warmup else rate
+    return _with_warmup(rate, peak, warmup) if warmup else rate
 
 
 def callbacks(schedule: Config | None) -> list[Any]:
-    """Return the Keras callbacks that a schedule needs."""
+    """Return the Keras callbacks of a schedule."""
     import keras
 
     if not isinstance(schedule, PlateauSchedule):
@@ -124,21 +122,21 @@ def callbacks(schedule: Config | None) -> list[Any]:
             factor=schedule.factor,
             patience=schedule.patience,
             min_delta=schedule.min_delta,
-            min_lr=schedule.floor,
+            min_lr=schedule.min_lr,
         )
     ]
 
 
-def _warmed_up(rate: Any, peak: float, steps: int) -> Any:
-    """Return the schedule that rises linearly to `peak` for `steps` and then follows `rate`."""
+def _with_warmup(rate: Any, peak: float, steps: int) -> Any:
+    """Return a schedule that increases linearly to `peak` in `steps` and then follows `rate`."""
     import keras
 
     class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         def __call__(self, step: Any) -> Any:
             step = keras.ops.cast(step, "float32")
-            rising = peak * (step + 1) / (steps + 1)
+            increasing = peak * (step + 1) / (steps + 1)
             after = rate(step - steps) if callable(rate) else peak
-            return keras.ops.where(step < steps, rising, after)
+            return keras.ops.where(step < steps, increasing, after)
 
         def get_config(self) -> dict[str, Any]:
             return {"rate": rate, "peak": peak, "steps": steps}

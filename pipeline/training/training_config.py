@@ -8,82 +8,80 @@ from pydantic import Field
 
 from pipeline.config import (
     Config,
+    Expected,
     NonEmptyString,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
-    expecting,
 )
 
 Loss = Literal["cross_entropy", "binary_cross_entropy"]
 Monitor = Literal["val_loss", "val_accuracy"]
 DtypePolicy = Literal["float32", "mixed_bfloat16", "mixed_float16"]
-TopK = Annotated[int, Field(ge=2, strict=True), expecting("a whole number, 2 or more")]
+TopK = Annotated[int, Field(ge=2, strict=True), Expected("an integer, 2 or more")]
 DeviceName = Annotated[
-    str, Field(pattern=r"^(cpu|gpu):\d{1,3}$"), expecting("a device such as gpu:0 or cpu:1")
+    str, Field(pattern=r"^(cpu|gpu):\d{1,3}$"), Expected("a device such as gpu:0 or cpu:1")
 ]
 
 
 class EarlyStoppingConfig(Config):
-    """When to stop, and which epoch was the best."""
+    """Early stopping, and the choice of the best epoch."""
 
-    monitor: Monitor = Field("val_loss", description="What the best epoch is best at.")
+    monitor: Monitor = Field("val_loss", description="Metric that the best epoch is chosen by.")
     patience: PositiveInt | None = Field(
-        5, description="Epochs without improvement before the end; null never stops early."
+        5, description="Epochs without improvement before training stops; null: never."
     )
-    min_delta: NonNegativeFloat = Field(0.0, description="The least that counts as improvement.")
+    min_delta: NonNegativeFloat = Field(
+        0.0, description="Minimum change that counts as an improvement."
+    )
 
 
 class FineTuneConfig(Config):
-    """A second phase in which the end of the base learns too, slowly."""
+    """Fine-tuning: a second phase that also trains the last layers of the base."""
 
     start: PositiveInt | NonEmptyString = Field(
         alias="from",
-        description="First layer to learn, by name or by how the name begins; or how many.",
+        description="First layer to train: its name, a prefix of it, or the number of layers.",
     )
-    epochs: PositiveInt = Field(5, description="Epochs of this phase.")
-    learning_rate: PositiveFloat = Field(1e-5, description="Of a fresh optimizer, constant.")
+    epochs: PositiveInt = Field(5, description="Number of epochs.")
+    learning_rate: PositiveFloat = Field(1e-5, description="Learning rate, constant.")
 
 
 class TrainingConfig(Config):
-    """How long the model trains, towards what, and what is measured on the way."""
+    """Epochs, loss, metrics, early stopping and fine-tuning."""
 
-    epochs: PositiveInt = Field(10, description="The most passes over the training images.")
+    epochs: PositiveInt = Field(10, description="Maximum number of epochs.")
     loss: Loss = Field(
         "cross_entropy",
-        description="Over softmax; binary_cross_entropy for two classes over one sigmoid unit.",
+        description="cross_entropy with softmax, or binary_cross_entropy with one sigmoid unit.",
     )
-    top_k: TopK | None = Field(
-        None, description="Also count a prediction as right when the class is among the first k."
-    )
+    top_k: TopK | None = Field(None, description="Also report top-k accuracy, for this k.")
     views: PositiveInt = Field(
-        10, description="Variations of each training image that a frozen base looks at, once."
+        10, description="Augmented versions of each training image that are cached for transfer."
     )
     early_stopping: EarlyStoppingConfig | None = Field(
-        None, description="Absent, every epoch is trained and the best by val_loss is kept."
+        None, description="Default: train all epochs and keep the one with the best val_loss."
     )
     fine_tune: FineTuneConfig | None = Field(
-        None, description="A second phase, for transfer alone."
+        None, description="Second phase of training, for models with a frozen base."
     )
 
     @property
     def monitor(self) -> Monitor:
-        """What the best epoch is best at."""
+        """The metric that the best epoch is chosen by."""
         return self.early_stopping.monitor if self.early_stopping else "val_loss"
 
 
 class RuntimeConfig(Config):
-    """What the model trains on."""
+    """Devices, precision and disk space."""
 
     devices: Annotated[
         Literal["auto", "cpu"] | Annotated[tuple[DeviceName, ...], Field(min_length=1)],
-        expecting("auto, cpu, or a list of devices such as [gpu:0, gpu:1]"),
-    ] = Field(
-        "auto", description="auto is every GPU, or the CPU; several divide each batch among them."
-    )
+        Expected("auto, cpu, or a list of devices such as [gpu:0, gpu:1]"),
+    ] = Field("auto", description="auto: all GPUs, or the CPU. Several devices share each batch.")
     cache_gb: NonNegativeFloat = Field(
-        20.0, description="What kept features may take on the disk, in GiB; the oldest go first."
+        20.0, description="Size limit of the feature cache in GiB; the oldest features go first."
     )
     precision: Literal["auto"] | DtypePolicy = Field(
-        "auto", description="auto is mixed precision on GPUs that are made for it, else float32."
+        "auto", description="auto: mixed precision on GPUs that support it, else float32."
     )

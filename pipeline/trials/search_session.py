@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import DataError, UsageError
 from pipeline.file_locks import try_lock
 from pipeline.recipe.loader import LoadedRecipe, flatten, masked_values
+from pipeline.recipe.recipe_changes import recipe_changes
 from pipeline.stages.tracked_run import TrackedRun, tracked_run
 from pipeline.tracking.outbox import upload_leftovers
 from pipeline.tracking.store import open_store
@@ -23,10 +24,8 @@ logger = logging.getLogger(__name__)
 if TYPE_CHECKING:
     from pipeline.tracking.store import Store
 
-# What may change between the sessions of a search: how long it takes, not what it searches.
-_FREE = ("tuning.trials", "tuning.budget", "tuning.patience")
-_FREE_SECTIONS = ("tracking", "description")
-_MAX_SHOWN = 8
+# The keys that may change when a search is resumed.
+_MAY_CHANGE = ("tuning.trials", "tuning.budget", "tuning.patience", "tracking", "description")
 
 
 @dataclass(frozen=True)
@@ -138,19 +137,12 @@ def _unfinished_search(path: Path, resume: str | None, start_new: bool) -> Path 
 def _check_same_recipe(header: Event, loaded: LoadedRecipe, run_id: str) -> None:
     before = flatten(header["recipe"])
     now = flatten(masked_values(loaded.recipe, loaded.secrets))
-    changes = [
-        f"  {path}: was {before.get(path, 'absent')}, is {now.get(path, 'absent')}"
-        for path in sorted({*before, *now})
-        if before.get(path) != now.get(path)
-        and path not in _FREE
-        and path.split(".")[0] not in _FREE_SECTIONS
-    ]
+    changes = recipe_changes(before, now, ignored=_MAY_CHANGE)
     if changes:
-        more = len(changes) - _MAX_SHOWN
-        listed = "\n".join(changes[:_MAX_SHOWN]) + (f"\n  and {more} more" if more > 0 else "")
+        first = f"The recipe has changed since its unfinished search {run_id} was started:"
         raise UsageError(
-            f"The recipe has changed since its unfinished search {run_id} was started:\n{listed}\n"
-            "Undo the changes to resume it, or start a new search with --new."
+            "\n  ".join([first, *changes])
+            + "\nUndo the changes to resume it, or start a new search with --new."
         )
 
 

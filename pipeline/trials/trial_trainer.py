@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from pipeline.data.sources import SOURCES
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.stages.train_model import compute_head_inputs, train_model, trains_head_alone
 
@@ -37,7 +36,7 @@ class TrialTrainer:
             DataError: if they are not as the recipe describes them.
         """
         key = _key(recipe.data.model_dump(mode="json", exclude={"batch_size", "augmentation"}))
-        return _shared(self._splits, key, lambda: SOURCES[recipe.data.source].load(recipe.data))
+        return _shared(self._splits, key, recipe.data.load)
 
     def validation_metrics(self, recipe: Recipe, *, on_epoch: OnEpoch) -> dict[str, float]:
         """Train a recipe, and return the metrics of the validation images that a run would have.

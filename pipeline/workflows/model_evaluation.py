@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.data.image_decoding import read_image_file
+from pipeline.data.image_files import ImageFiles
 from pipeline.data.labelled_directory import find_labelled_files
 from pipeline.errors import DataError
 from pipeline.evaluation import predictions
@@ -20,7 +21,6 @@ from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.report_page import Report, render_report
 from pipeline.inference.classifier import Classifier
-from pipeline.inference.file_images import FileImages
 from pipeline.inference.prediction import Prediction, predict
 from pipeline.stages.log_run import log_report
 from pipeline.stages.run_report import build_split_report, heat_map_function
@@ -137,7 +137,13 @@ def evaluate(
         predictions.labels, predictions.probabilities, class_names=names
     )
     metrics = {f"{PREFIX}_{name}": value for name, value in values.items()}
-    images = FileImages([files[index] for index in read_indices], classifier.interface)
+    interface = classifier.interface
+    images = ImageFiles(
+        [files[index] for index in read_indices],
+        interface.image_size,
+        interface.resize,
+        interface.channels,
+    )
     report = _report(classifier, directory, images, predictions, metrics, left_out)
     return ExternalEvaluation(metrics, predictions, left_out, report)
 
@@ -170,7 +176,7 @@ def _log(evaluation: ExternalEvaluation, directory: Path, run_logger: RunLogger)
 def _report(
     classifier: Classifier,
     directory: Path,
-    images: FileImages,
+    images: ImageFiles,
     predicted: Predictions,
     metrics: Mapping[str, float],
     left_out: Mapping[str, str],

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pipeline.data.sources import SOURCES
 from pipeline.errors import DataError, DivergedError
 from pipeline.recipe.loader import LoadedRecipe
 from pipeline.stages.evaluate_splits import evaluate_splits
@@ -100,7 +99,7 @@ def _run(
             save_origin(directory, loaded)
         log_recipe(loaded, run_logger)
         with watch.stage("data"):
-            splits = SOURCES[recipe.data.source].load(recipe.data)
+            splits = recipe.data.load()
         _check_class_count(recipe, splits)
         check_same_images(directory, splits.digest)
         log_dataset(loaded, splits, run_logger)

@@ -12,7 +12,7 @@ SOURCE = shipped_recipes()["digits_lenet"]
 SCHEMA = recipes_directory() / SCHEMA_FILE
 
 
-def test_a_recipe_is_copied_into_the_working_folder(
+def test_a_recipe_is_copied_to_the_working_directory(
     in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["copy", "digits_lenet"]) == 0
@@ -20,12 +20,12 @@ def test_a_recipe_is_copied_into_the_working_folder(
     assert Path("digits_lenet.yaml").read_bytes() == SOURCE.read_bytes()
 
 
-def test_the_schema_comes_along(in_empty_folder: Path) -> None:
+def test_the_schema_is_copied_too(in_empty_folder: Path) -> None:
     main(["copy", "digits_lenet"])
     assert Path(SCHEMA_FILE).read_bytes() == SCHEMA.read_bytes()
 
 
-def test_a_schema_that_is_there_is_left_alone(in_empty_folder: Path) -> None:
+def test_an_existing_schema_is_not_replaced(in_empty_folder: Path) -> None:
     Path(SCHEMA_FILE).write_text("{}")
     assert main(["copy", "digits_lenet"]) == 0
     assert Path(SCHEMA_FILE).read_text() == "{}"
@@ -35,7 +35,7 @@ def test_a_schema_that_is_there_is_left_alone(in_empty_folder: Path) -> None:
     ("destination", "target"),
     [("mine.yaml", "mine.yaml"), ("there", "there/digits_lenet.yaml"), ("there/x", "there/x")],
 )
-def test_the_destination_is_a_folder_or_a_new_file(
+def test_the_destination_is_a_directory_or_a_new_file(
     in_empty_folder: Path, capsys: pytest.CaptureFixture[str], destination: str, target: str
 ) -> None:
     Path("there").mkdir()
@@ -45,19 +45,19 @@ def test_the_destination_is_a_folder_or_a_new_file(
     assert Path(target).with_name(SCHEMA_FILE).is_file()
 
 
-def test_a_file_that_is_there_is_never_replaced(
+def test_an_existing_file_is_never_replaced(
     in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("digits_lenet.yaml").write_text("mine")
     assert main(["copy", "digits_lenet"]) == 2
     assert capsys.readouterr() == (
         "",
-        "Error: digits_lenet.yaml exists. Give another name, or remove it first.\n",
+        "Error: digits_lenet.yaml already exists. Choose another name, or remove it first.\n",
     )
     assert Path("digits_lenet.yaml").read_text() == "mine"
 
 
-def test_a_folder_that_is_not_there_is_told(
+def test_a_missing_directory_is_an_error(
     in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["copy", "digits_lenet", "absent/mine.yaml"]) == 2
@@ -66,17 +66,17 @@ def test_a_folder_that_is_not_there_is_told(
     )
 
 
-def test_an_unknown_recipe_is_told_with_the_nearest(
+def test_the_error_of_an_unknown_recipe_suggests_the_nearest(
     in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["copy", "mnist_mpl"]) == 2
     assert capsys.readouterr().err == (
-        f"Error: There is no shipped recipe 'mnist_mpl'. Available: {', '.join(shipped_recipes())}. "
+        f"Error: Unknown recipe 'mnist_mpl'. Available: {', '.join(shipped_recipes())}. "
         "Did you mean 'mnist_mlp'?\n"
     )
     assert list(in_empty_folder.iterdir()) == []
 
 
-def test_a_copied_recipe_is_valid_where_it_is(in_empty_folder: Path) -> None:
+def test_a_copied_recipe_is_valid(in_empty_folder: Path) -> None:
     main(["copy", "digits_lenet"])
     assert main(["validate", "digits_lenet.yaml"]) == 0

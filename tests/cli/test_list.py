@@ -1,26 +1,30 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pipeline.cli import main
-from pipeline.recipe.shipped import description_of, shipped_recipes
+from pipeline.recipe import shipped
+from pipeline.recipe.shipped import shipped_recipes
 
 
-def test_every_shipped_recipe_is_listed_with_its_description(
-    capsys: pytest.CaptureFixture[str],
+def test_names_and_descriptions_are_listed_in_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "zoo.yaml").write_text("description: Animals of a zoo.\n")
+    (tmp_path / "letters.yaml").write_text("name: letters\ndescription: 'Letters: A to Z.'\n")
+    (tmp_path / "notes.txt").write_text("description: Not a recipe.\n")
+    monkeypatch.setattr(shipped, "recipes_directory", lambda: tmp_path)
+    assert main(["list"]) == 0
+    assert capsys.readouterr() == (
+        "letters  Letters: A to Z.\nzoo      Animals of a zoo.\n",
+        "",
+    )
+
+
+def test_every_shipped_recipe_has_a_description(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [tuple(line.split(maxsplit=1)) for line in lines] == [
-        (name, description_of(path)) for name, path in shipped_recipes().items()
-    ]
-
-
-def test_descriptions_stand_in_one_column(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["list"])
-    lines = capsys.readouterr().out.splitlines()
-    starts = {
-        line.index(description_of(path))
-        for line, path in zip(lines, shipped_recipes().values(), strict=True)
-    }
-    assert len(starts) == 1
+    assert [line.split()[0] for line in lines] == list(shipped_recipes())
+    assert all(len(line.split()) > 3 for line in lines)

@@ -17,7 +17,7 @@ def recipe(in_empty_folder: Path) -> str:
     return "recipe.yaml"
 
 
-def test_a_recipe_is_shown_with_its_defaults(
+def test_a_recipe_is_shown_with_all_defaults(
     recipe: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["show", recipe]) == 0
@@ -57,7 +57,7 @@ def test_a_password_in_the_recipe_itself_is_not_shown(
     assert "uri: https://me:***@zoo\n" in capsys.readouterr().out
 
 
-def test_what_is_shown_is_a_recipe(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_output_is_a_recipe(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
     main(["show", recipe, "--set", "seed=7"])
     Path("shown.yaml").write_text(capsys.readouterr().out)
     expected = load_recipe(Path(recipe), ("seed=7",)).recipe
@@ -76,7 +76,7 @@ def test_a_recipe_is_shown_as_json(recipe: str, capsys: pytest.CaptureFixture[st
     )
 
 
-def test_json_names_keys_as_a_recipe_writes_them(
+def test_json_has_the_aliases_of_keys(
     in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("recipe.yaml").write_text(
@@ -93,7 +93,7 @@ def test_a_wrong_recipe_is_not_shown(recipe: str, capsys: pytest.CaptureFixture[
     assert main(["show", recipe, "--set", "seed=x"]) == 2
     assert capsys.readouterr() == (
         "",
-        "--set seed=x: seed: expected a whole number from 0 to 2147483647. Received 'x'.\n",
+        "--set seed=x: seed: expected an integer from 0 to 2147483647. Received 'x'.\n",
     )
 
 
@@ -102,5 +102,5 @@ def test_a_warning_goes_to_standard_error(recipe: str, capsys: pytest.CaptureFix
     assert main(["show", recipe, "--set", argument]) == 0
     assert capsys.readouterr().err == (
         f"--set {argument}: warning: data.augmentation.0.random_flip: "
-        "a digit flipped horizontal is another digit or none.\n"
+        "a flip can change the class of these images, as it does for digits.\n"
     )

@@ -32,7 +32,7 @@ def write(text: str, name: str = "recipe.yaml") -> str:
     return name
 
 
-def test_a_valid_recipe_is_said_to_be_valid(
+def test_a_valid_recipe_is_reported_as_valid(
     in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["validate", write(VALID)]) == 0
@@ -70,8 +70,8 @@ def test_every_shipped_recipe_is_valid(capsys: pytest.CaptureFixture[str]) -> No
         (
             "batch_size: 32",
             "batch_size: 32.5",
-            "3:3: data.batch_size: expected a whole number, 1 or more, or all (batch descent). "
-            "Received 32.5.",
+            "3:3: data.batch_size: expected an integer, 1 or more, or all (batch gradient "
+            "descent). Received 32.5.",
         ),
         (
             "architecture: mlp",
@@ -82,7 +82,7 @@ def test_every_shipped_recipe_is_valid(capsys: pytest.CaptureFixture[str]) -> No
         (
             "hidden: [64]",
             "hidden: [64, -1]",
-            "6:16: model.hidden.1: expected a whole number, 1 or more. Received -1.",
+            "6:16: model.hidden.1: expected an integer, 1 or more. Received -1.",
         ),
         (
             "learning_rate: 1e-3",
@@ -98,12 +98,12 @@ def test_every_shipped_recipe_is_valid(capsys: pytest.CaptureFixture[str]) -> No
         (
             "epochs: 3",
             "epochs: three",
-            "11:3: training.epochs: expected a whole number, 1 or more. Received 'three'.",
+            "11:3: training.epochs: expected an integer, 1 or more. Received 'three'.",
         ),
         (
             "epochs: 3",
             "epochs: 3\n  epochs: 4",
-            "12:3: training.epochs: Key given twice, first at recipe.yaml:11:3.",
+            "12:3: training.epochs: Duplicate key, first at recipe.yaml:11:3.",
         ),
         (
             "training:",
@@ -112,7 +112,7 @@ def test_every_shipped_recipe_is_valid(capsys: pytest.CaptureFixture[str]) -> No
         ),
     ],
 )
-def test_a_misspelling_is_told_with_its_place_and_what_to_do(
+def test_the_error_of_a_misspelling_has_its_location_and_a_suggestion(
     in_empty_folder: Path,
     capsys: pytest.CaptureFixture[str],
     right: str,
@@ -123,7 +123,7 @@ def test_a_misspelling_is_told_with_its_place_and_what_to_do(
     assert capsys.readouterr() == ("", f"recipe.yaml:{problem}\n")
 
 
-def test_every_recipe_is_checked_whatever_is_wrong_with_another(
+def test_every_recipe_is_checked_even_if_another_is_wrong(
     in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(VALID, "right.yaml")
@@ -132,14 +132,14 @@ def test_every_recipe_is_checked_whatever_is_wrong_with_another(
     assert main(["validate", "wrong.yaml", "absent.yaml", "right.yaml", "empty.yaml"]) == 2
     assert capsys.readouterr() == (
         "right.yaml: valid\n",
-        "wrong.yaml:1:1: seed: expected a whole number from 0 to 2147483647. Received 'x'.\n"
-        "absent.yaml: there is no such file. `pipeline list` names the recipes that come with the "
-        "package, `pipeline copy NAME` fetches one.\n"
-        "empty.yaml:1:1: Expected the sections of a recipe. Received nothing.\n",
+        "wrong.yaml:1:1: seed: expected an integer from 0 to 2147483647. Received 'x'.\n"
+        "absent.yaml: the file does not exist. `pipeline list` lists the recipes that come with "
+        "the package, and `pipeline copy NAME` copies one.\n"
+        "empty.yaml:1:1: Expected a mapping with the sections of a recipe. Received nothing.\n",
     )
 
 
-def test_a_warning_is_told_and_leaves_the_recipe_valid(
+def test_a_recipe_with_a_warning_is_valid(
     in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = VALID.replace("batch_size: 32", "augmentation: [random_flip: {}]")
@@ -147,7 +147,7 @@ def test_a_warning_is_told_and_leaves_the_recipe_valid(
     assert capsys.readouterr() == (
         "recipe.yaml: valid\n",
         "recipe.yaml:3:18: warning: data.augmentation.0.random_flip: "
-        "a digit flipped horizontal is another digit or none.\n",
+        "a flip can change the class of these images, as it does for digits.\n",
     )
 
 
@@ -158,6 +158,5 @@ def test_arguments_are_checked_with_the_recipe(
     assert main(["validate", write(VALID), *arguments]) == 2
     assert capsys.readouterr() == (
         "",
-        "--set training.epochs=0: training.epochs: expected a whole number, 1 or more. "
-        "Received 0.\n",
+        "--set training.epochs=0: training.epochs: expected an integer, 1 or more. Received 0.\n",
     )

@@ -1,4 +1,4 @@
-"""Small folders of real photographs."""
+"""Small directories of real photographs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def small_photographs(photographs: Path) -> dict[str, list[tuple[str, bytes]]]:
 
 @pytest.fixture(scope="session")
 def plant(small_photographs: dict[str, list[tuple[str, bytes]]]) -> Plant:
-    """Return a function that writes photographs: how many into each folder below a root.
+    """Return a function that writes a number of photographs to each directory below a root.
 
     The last part of a folder's name is the class; a class that is no insect gets photographs of
     ants. Folders of one class get different photographs as long as there are any.

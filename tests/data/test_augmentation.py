@@ -1,4 +1,4 @@
-"""Random changes of training images."""
+"""Augmentation of training images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Augment = Callable[[np.ndarray, np.ndarray, int], Outcome]
 
 @pytest.fixture(scope="module")
 def images(photographs: Path) -> np.ndarray:
-    """Eight photographs, of ants and bees in turn."""
+    """Eight photographs of ants and bees, alternating."""
     folders = [sorted((photographs / "val" / name).glob("*.jpg"))[:4] for name in ("ants", "bees")]
     paths = [path for pair in zip(*folders, strict=True) for path in pair]
     return np.stack([decode_image(path.read_bytes(), size=SIZE, resize="crop") for path in paths])
@@ -46,7 +46,7 @@ def layers_of(*entries: dict[str, dict[str, Any]]) -> list[Any]:
 
 
 def augment_by(*entries: dict[str, dict[str, Any]], seed: int = 3) -> Augment:
-    """Return what a recipe's entries do to a batch of a tf.data dataset."""
+    """Return a batch of a tf.data dataset after the operations of a recipe."""
     function = augmenter(layers_of(*entries), seed=seed)
 
     def augment(images: np.ndarray, labels: np.ndarray, draw: int) -> Outcome:
@@ -62,7 +62,7 @@ def by_name(name: str, **arguments: Any) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def outcomes(images: np.ndarray, labels: np.ndarray) -> Callable[[str], list[Outcome]]:
-    """Return a function of an operation's name: what it makes of the draws 0, 1, 2 and 0 again."""
+    """Return a function from the name of an operation to its outputs in steps 0, 1, 2 and 0."""
 
     @functools.cache
     def outcomes_of(name: str) -> list[Outcome]:
@@ -85,7 +85,7 @@ def test_an_operation_keeps_shape_and_range(
 
 
 @EVERY_OPERATION
-def test_an_operation_changes_images_by_chance(
+def test_an_operation_changes_images_at_random(
     outcomes: Callable[[str], list[Outcome]], images: np.ndarray, name: str
 ) -> None:
     (first, _), (second, _), (third, _), _ = outcomes(name)
@@ -94,7 +94,7 @@ def test_an_operation_changes_images_by_chance(
 
 
 @EVERY_OPERATION
-def test_an_operation_repeats_a_draw(
+def test_an_operation_is_repeated_by_its_step(
     outcomes: Callable[[str], list[Outcome]], images: np.ndarray, labels: np.ndarray, name: str
 ) -> None:
     first, *_, again = outcomes(name)
@@ -104,34 +104,38 @@ def test_an_operation_repeats_a_draw(
 
 
 @EVERY_OPERATION
-def test_another_seed_changes_images_otherwise(
+def test_another_seed_changes_images_differently(
     outcomes: Callable[[str], list[Outcome]], images: np.ndarray, labels: np.ndarray, name: str
 ) -> None:
     other, _ = augment_by(by_name(name), seed=4)(images, labels, 0)
     assert not np.array_equal(other, outcomes(name)[0][0])
 
 
-def test_two_draws_share_no_random_numbers() -> None:
+def test_two_steps_share_no_random_numbers() -> None:
     height, width = SIZE
     # A window of one pixel says where it was taken: its row is its red, its column its green.
-    places = np.stack([*np.mgrid[:height, :width], np.zeros(SIZE)], axis=-1)[np.newaxis]
+    coordinates = np.stack([*np.mgrid[:height, :width], np.zeros(SIZE)], axis=-1)[np.newaxis]
     function = augmenter(layers_of({"random_crop": {"height": 1, "width": 1}}), seed=0)
     labels = np.ones((1, 1))
-    draws = tf.data.Dataset.range(20).map(lambda draw: function(places, labels, draw)[0][0, 0, 0])
+    draws = tf.data.Dataset.range(20).map(
+        lambda step: function(coordinates, labels, step)[0][0, 0, 0]
+    )
     rows, columns, _ = np.stack(list(draws.as_numpy_iterator()), axis=1)
     assert np.abs(columns[:-1] / width - rows[1:] / height).max() > 0.1
     assert len(set(zip(rows, columns, strict=True))) > 15
 
 
 @EVERY_OPERATION
-def test_an_operation_takes_gray_images(images: np.ndarray, labels: np.ndarray, name: str) -> None:
+def test_an_operation_accepts_grayscale_images(
+    images: np.ndarray, labels: np.ndarray, name: str
+) -> None:
     gray = images[..., :1]
     changed, _ = augment_by(by_name(name))(gray, labels, 0)
     assert changed.shape == gray.shape
 
 
 @EVERY_OPERATION
-def test_an_operation_takes_a_batch_of_one(
+def test_an_operation_accepts_a_batch_of_one(
     images: np.ndarray, labels: np.ndarray, name: str
 ) -> None:
     changed, mixed = augment_by(by_name(name))(images[:1], labels[:1], 0)
@@ -153,7 +157,7 @@ def test_mixing_mixes_labels(outcomes: Callable[[str], list[Outcome]], name: str
 
 
 @pytest.mark.parametrize("name", sorted(AUGMENTATIONS.keys() - {"mix_up", "cut_mix"}))
-def test_other_operations_leave_labels_alone(
+def test_other_operations_do_not_change_labels(
     outcomes: Callable[[str], list[Outcome]], labels: np.ndarray, name: str
 ) -> None:
     for _, same in outcomes(name):
@@ -166,9 +170,7 @@ def test_mix_up_blends_images_as_it_blends_labels(images: np.ndarray, labels: np
     np.testing.assert_allclose(mixed[:, 0, 0, 0], 255 * shares[:, 0], atol=0.01)
 
 
-def test_a_flip_mirrors_some_images_and_leaves_the_others(
-    images: np.ndarray, labels: np.ndarray
-) -> None:
+def test_a_flip_flips_some_images_only(images: np.ndarray, labels: np.ndarray) -> None:
     changed, _ = augment_by({"random_flip": {"mode": "horizontal"}})(images, labels, 0)
     mirrored = [np.array_equal(c, i[:, ::-1]) for c, i in zip(changed, images, strict=True)]
     same = [np.array_equal(c, i) for c, i in zip(changed, images, strict=True)]
@@ -183,14 +185,14 @@ DARKER = {"random_brightness": {"factor": [-0.4, -0.4]}}
 @pytest.mark.parametrize(
     ("entries", "expected"), [((LIGHT, DARKER), 153), ((DARKER, LIGHT), 255)], ids=str
 )
-def test_operations_are_applied_in_the_order_written(
+def test_operations_are_applied_in_the_order_of_the_recipe(
     images: np.ndarray, labels: np.ndarray, entries: Any, expected: int
 ) -> None:
     changed, _ = augment_by(*entries)(images, labels, 0)
     np.testing.assert_allclose(changed, expected, atol=0.01)
 
 
-def test_layers_stand_in_the_order_written() -> None:
+def test_layers_are_built_in_the_order_of_the_recipe() -> None:
     layers = layers_of(by_name("random_zoom"), by_name("random_crop"), by_name("random_flip"))
     assert [type(layer).__name__ for layer in layers] == [
         "RandomZoom",
@@ -200,7 +202,9 @@ def test_layers_stand_in_the_order_written() -> None:
     ]
 
 
-def test_the_same_operation_twice_draws_twice(images: np.ndarray, labels: np.ndarray) -> None:
+def test_the_same_operation_twice_uses_different_random_numbers(
+    images: np.ndarray, labels: np.ndarray
+) -> None:
     noise = {"random_translation": {"height_factor": 0.0, "width_factor": 0.3}}
     once, _ = augment_by(noise)(images, labels, 0)
     twice, _ = augment_by(noise, noise)(images, labels, 0)
@@ -208,12 +212,12 @@ def test_the_same_operation_twice_draws_twice(images: np.ndarray, labels: np.nda
     assert not np.allclose(twice, again, atol=8)
 
 
-def test_pixels_beyond_the_range_are_clipped(images: np.ndarray, labels: np.ndarray) -> None:
+def test_pixels_are_clipped_to_0_255(images: np.ndarray, labels: np.ndarray) -> None:
     changed, _ = augment_by({"random_erasing": {"fill_value": 1000.0}})(images, labels, 0)
     assert changed.max() == 255
 
 
-def test_without_operations_images_become_floats_alone(
+def test_without_operations_images_only_become_floats(
     images: np.ndarray, labels: np.ndarray
 ) -> None:
     changed, same = augment_by()(images, labels, 0)
@@ -231,7 +235,7 @@ def half_precision() -> Iterator[None]:
 
 @EVERY_OPERATION
 @pytest.mark.usefixtures("half_precision")
-def test_pixels_and_labels_keep_their_precision_whatever_the_model_s(
+def test_pixels_and_labels_are_float32_under_mixed_precision(
     images: np.ndarray, labels: np.ndarray, name: str
 ) -> None:
     changed, mixed = augment_by(by_name(name))(images, labels, 0)
@@ -256,11 +260,11 @@ def test_a_section_has_the_arguments_of_its_keras_layer(section: type[Config]) -
         ({"random_erasing": {"scale": 0.1}}, "[low, high], two numbers from 0 to 1"),
         ({"cut_mix": {"factor": 1.1}}, "a number from 0 to 1"),
         ({"mix_up": {"alpha": 0.0}}, "a number above 0"),
-        ({"rand_augment": {"num_ops": 0}}, "a whole number, 1 or more"),
+        ({"rand_augment": {"num_ops": 0}}, "an integer, 1 or more"),
     ],
     ids=str,
 )
-def test_what_keras_would_not_take_is_refused(entry: Any, wording: str) -> None:
+def test_what_keras_rejects_is_rejected(entry: Any, wording: str) -> None:
     with pytest.raises(ValidationError) as caught:
         TypeAdapter(Augmentation).validate_python((entry,))
     (problem,) = caught.value.errors()
@@ -317,7 +321,7 @@ def test_every_fill_mode_builds(
     ],
     ids=str,
 )
-def test_the_ends_of_what_a_recipe_may_say_build(
+def test_the_limits_of_the_grammar_build(
     images: np.ndarray, labels: np.ndarray, entry: dict[str, dict[str, Any]]
 ) -> None:
     changed, _ = augment_by(entry)(images, labels, 0)

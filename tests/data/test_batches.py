@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from pipeline.data import augmentation, digits, image_folder
+from pipeline.data import augmentation, image_folder
 from pipeline.data.augmentation import Augmentation
 from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
+from pipeline.data.digits import DigitsConfig
 from pipeline.data.splits import ArrayImages, Split
 
 COUNT = 50
@@ -27,7 +28,7 @@ CHANGES = (
 @pytest.fixture(scope="module")
 def split() -> Split:
     """Fifty digits."""
-    everything = digits.load(digits.DigitsConfig(source="digits")).train
+    everything = DigitsConfig(source="digits").load().train
     return Split(
         ArrayImages(everything.images.read(np.arange(COUNT))),
         everything.labels[:COUNT],
@@ -39,7 +40,7 @@ def split() -> Split:
 
 @pytest.fixture(scope="module")
 def zeros_and_ones(split: Split) -> Split:
-    everything = digits.load(digits.DigitsConfig(source="digits")).train
+    everything = DigitsConfig(source="digits").load().train
     numbers = np.flatnonzero(everything.labels < 2)[:COUNT]
     return Split(
         ArrayImages(everything.images.read(numbers)),
@@ -249,9 +250,9 @@ def test_photographs_that_are_read_anew_make_the_same_batches(
     keys = image_folder.ImageFolderConfig(
         source="image_folder", path=str(photographs), image_size=(16, 16), batch_size=64
     )
-    kept = image_folder.load(keys)
-    monkeypatch.setattr(image_folder, "KEPT_BYTES", 0)
-    anew = image_folder.load(keys)
+    kept = keys.load()
+    monkeypatch.setattr(image_folder, "MAX_BYTES_IN_MEMORY", 0)
+    anew = keys.load()
     for one, again in zip(
         train(kept.validation, classes=2, batch_size=64),
         train(anew.validation, classes=2, batch_size=64),

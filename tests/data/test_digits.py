@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from pipeline.data import digits
+from pipeline.data.digits import DigitsConfig
 from pipeline.data.splits import Splits
 
 
 def load(**keys: Any) -> Splits:
-    return digits.load(digits.DigitsConfig(source="digits", **keys))
+    return DigitsConfig(source="digits", **keys).load()
 
 
 def test_there_are_1797_of_ten_classes() -> None:
     splits = load()
     assert sum(len(split) for split in splits.named().values()) == 1797
     assert splits.class_names == tuple("0123456789")
-    assert splits.class_names == digits.class_names(digits.DigitsConfig(source="digits"))
+    assert splits.class_names == DigitsConfig(source="digits").class_names()
 
 
 def test_no_digit_is_in_two_splits() -> None:
@@ -29,7 +29,7 @@ def test_no_digit_is_in_two_splits() -> None:
     assert names == dict.fromkeys(map(str, range(1797)), 1)
 
 
-def test_every_split_has_its_share_of_every_class() -> None:
+def test_every_split_has_its_fraction_of_every_class() -> None:
     splits = load(validation=0.2, test=0.1).named()
     counts = {name: np.bincount(split.labels) for name, split in splits.items()}
     everything = sum(counts.values())
@@ -37,7 +37,7 @@ def test_every_split_has_its_share_of_every_class() -> None:
         np.testing.assert_allclose(counts[name], everything * share, atol=1)
 
 
-def test_the_split_seed_decides_what_is_held_out() -> None:
+def test_the_split_seed_determines_the_splits() -> None:
     first, again, other = (load(split_seed=seed) for seed in (0, 0, 1))
     assert first.validation.names == again.validation.names
     assert first.validation.names != other.validation.names
@@ -60,7 +60,7 @@ def test_digits_keep_their_pixels_and_labels() -> None:
 
 
 @pytest.mark.parametrize("size", [(8, 8), (32, 32), (12, 20)])
-def test_digits_are_scaled_to_the_image_size(size: tuple[int, int]) -> None:
+def test_digits_are_resized_to_the_image_size(size: tuple[int, int]) -> None:
     splits = load(image_size=size)
     assert splits.image_shape == (*size, 1)
     assert splits.validation.images.read(np.arange(3)).shape == (3, *size, 1)

@@ -1,4 +1,4 @@
-"""Archives that are fetched once, checked and unpacked."""
+"""Downloading, verifying and unpacking archives."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ BOTH = pytest.mark.parametrize("name", ["photos.zip", "photos.tar.gz"])
 
 @pytest.fixture
 def content(small_photographs: dict[str, list[tuple[str, bytes]]]) -> dict[str, bytes]:
-    """Four photographs, as train/ants/….jpg and so on."""
+    """Four photographs by path, such as train/ants/….jpg."""
     return {
         f"{split}/{name}/{file}": data
         for name, photographs in small_photographs.items()
@@ -56,94 +56,95 @@ def content(small_photographs: dict[str, list[tuple[str, bytes]]]) -> dict[str, 
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Where the archive is to be unpacked; nothing else is in the folder above."""
+def directory(tmp_path: Path) -> Path:
+    """The directory to unpack the archive to."""
     return tmp_path / "data" / "photos"
 
 
 def offer(archive: Path) -> DownloadConfig:
-    """Return the download of an archive, with its right SHA-256."""
+    """Return the configuration to download an archive, with the correct SHA-256."""
     return DownloadConfig(
         url=archive.as_uri(), sha256=hashlib.sha256(archive.read_bytes()).hexdigest().upper()
     )
 
 
-def files_below(folder: Path) -> dict[str, bytes]:
+def files_below(directory: Path) -> dict[str, bytes]:
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
+        path.relative_to(directory).as_posix(): path.read_bytes()
+        for path in directory.rglob("*")
         if path.is_file()
     }
 
 
 def assert_nothing_was_left(tmp_path: Path, archive: Path) -> None:
-    """Assert that the archive and the empty folder data/ are all there is."""
+    """Assert that there is only the archive and the empty directory data/."""
     assert sorted(tmp_path.rglob("*")) == sorted([archive, tmp_path / "data"])
 
 
 @pytest.mark.parametrize("name", PACKERS)
 def test_an_archive_becomes_the_folder(
-    tmp_path: Path, folder: Path, content: dict[str, bytes], name: str
+    tmp_path: Path, directory: Path, content: dict[str, bytes], name: str
 ) -> None:
     PACKERS[name](tmp_path / name, content)
-    download_archive(offer(tmp_path / name), folder)
-    assert files_below(folder) == content
-    assert list(folder.parent.iterdir()) == [folder]
+    download_archive(offer(tmp_path / name), directory)
+    assert files_below(directory) == content
+    assert list(directory.parent.iterdir()) == [directory]
 
 
 @BOTH
 @pytest.mark.parametrize("top", ["hymenoptera_data", "photos", "unpacked", "archive"])
-def test_one_folder_at_the_top_is_taken_off(
-    tmp_path: Path, folder: Path, content: dict[str, bytes], name: str, top: str
+def test_a_single_top_directory_is_removed(
+    tmp_path: Path, directory: Path, content: dict[str, bytes], name: str, top: str
 ) -> None:
     PACKERS[name](tmp_path / name, {f"{top}/{path}": data for path, data in content.items()})
-    download_archive(offer(tmp_path / name), folder)
-    assert files_below(folder) == content
-    assert list(folder.parent.iterdir()) == [folder]
+    download_archive(offer(tmp_path / name), directory)
+    assert files_below(directory) == content
+    assert list(directory.parent.iterdir()) == [directory]
 
 
-def test_what_a_mac_adds_is_no_second_folder(
-    tmp_path: Path, folder: Path, content: dict[str, bytes]
+def test_the_macosx_directory_is_ignored(
+    tmp_path: Path, directory: Path, content: dict[str, bytes]
 ) -> None:
     packed = {f"photos/{path}": data for path, data in content.items()}
     pack_zip(tmp_path / "photos.zip", {**packed, "__MACOSX/photos/._a.jpg": b"resources"})
-    download_archive(offer(tmp_path / "photos.zip"), folder)
-    assert files_below(folder) == content
+    download_archive(offer(tmp_path / "photos.zip"), directory)
+    assert files_below(directory) == content
 
 
-def test_neither_the_address_nor_the_kind_of_archive_hangs_on_a_suffix(
-    tmp_path: Path, folder: Path, content: dict[str, bytes]
+def test_an_archive_needs_no_suffix(
+    tmp_path: Path, directory: Path, content: dict[str, bytes]
 ) -> None:
     PACKERS["photos.tar.gz"](tmp_path / "42", content)
-    download_archive(offer(tmp_path / "42"), folder)
-    assert files_below(folder) == content
+    download_archive(offer(tmp_path / "42"), directory)
+    assert files_below(directory) == content
 
 
 def test_a_tar_that_ends_in_a_zip_is_a_tar(
-    tmp_path: Path, folder: Path, content: dict[str, bytes]
+    tmp_path: Path, directory: Path, content: dict[str, bytes]
 ) -> None:
     pack_zip(tmp_path / "inner.zip", {"inner.txt": b"inner"})
     content["train/inner.zip"] = (tmp_path / "inner.zip").read_bytes()
     PACKERS["photos.tar"](tmp_path / "photos.tar", content)
-    download_archive(offer(tmp_path / "photos.tar"), folder)
-    assert files_below(folder) == content
+    download_archive(offer(tmp_path / "photos.tar"), directory)
+    assert files_below(directory) == content
 
 
-def test_the_address_is_said(tmp_path: Path, folder: Path, content: dict[str, bytes]) -> None:
-    said: list[str] = []
+def test_the_url_is_logged(
+    tmp_path: Path, directory: Path, content: dict[str, bytes], messages: list[str]
+) -> None:
     pack_zip(tmp_path / "photos.zip", content)
-    download_archive(offer(tmp_path / "photos.zip"), folder, say=said.append)
-    assert said == [f"Downloading file://{tmp_path}/photos.zip"]
+    download_archive(offer(tmp_path / "photos.zip"), directory)
+    assert messages == [f"Downloading file://{tmp_path}/photos.zip"]
 
 
 def test_nothing_is_printed_to_standard_output(
     tmp_path: Path,
-    folder: Path,
+    directory: Path,
     content: dict[str, bytes],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     pack_zip(tmp_path / "photos.zip", content)
-    download_archive(offer(tmp_path / "photos.zip"), folder)
+    download_archive(offer(tmp_path / "photos.zip"), directory)
     assert capsys.readouterr().out == ""
 
 
@@ -161,26 +162,26 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @BOTH
-def test_an_archive_comes_over_http(
-    tmp_path: Path, folder: Path, content: dict[str, bytes], server: str, name: str
+def test_an_archive_is_downloaded_over_http(
+    tmp_path: Path, directory: Path, content: dict[str, bytes], server: str, name: str
 ) -> None:
     PACKERS[name](tmp_path / name, content)
     sha256 = offer(tmp_path / name).sha256
-    download_archive(DownloadConfig(url=f"{server}/{name}?download=1", sha256=sha256), folder)
-    assert files_below(folder) == content
+    download_archive(DownloadConfig(url=f"{server}/{name}?download=1", sha256=sha256), directory)
+    assert files_below(directory) == content
 
 
-def test_an_address_the_server_does_not_know_is_an_error(
-    tmp_path: Path, folder: Path, server: str
+def test_a_url_that_the_server_does_not_know_is_an_error(
+    tmp_path: Path, directory: Path, server: str
 ) -> None:
     with pytest.raises(DataError) as caught:
-        download_archive(DownloadConfig(url=f"{server}/absent.zip", sha256="0" * 64), folder)
+        download_archive(DownloadConfig(url=f"{server}/absent.zip", sha256="0" * 64), directory)
     assert str(caught.value) == (
-        f"data.download: {server}/absent.zip could not be fetched into {folder.parent} "
-        "(HTTP Error 404: File not found). Download it yourself and unpack it as "
-        f"{folder}."
+        f"data.download: {server}/absent.zip could not be downloaded to {directory.parent} "
+        "(HTTP Error 404: File not found). Download it yourself and unpack it to "
+        f"{directory}."
     )
-    assert list(folder.parent.iterdir()) == []
+    assert list(directory.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -200,75 +201,75 @@ def test_an_address_the_server_does_not_know_is_an_error(
     ],
     ids=["absent", "nobody listens", "no port", "no address", "umlaut"],
 )
-def test_an_address_that_cannot_be_reached_is_an_error(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, url: str, reason: str
+def test_a_url_that_cannot_be_reached_is_an_error(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, url: str, reason: str
 ) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with pytest.raises(DataError) as caught:
-        download_archive(DownloadConfig(url=url, sha256="0" * 64), folder)
+        download_archive(DownloadConfig(url=url, sha256="0" * 64), directory)
     assert str(caught.value) == (
-        f"data.download: {url} could not be fetched into {folder.parent} ({reason}). "
-        f"Download it yourself and unpack it as {folder}."
+        f"data.download: {url} could not be downloaded to {directory.parent} ({reason}). "
+        f"Download it yourself and unpack it to {directory}."
     )
-    assert list(folder.parent.iterdir()) == []
+    assert list(directory.parent.iterdir()) == []
 
 
 @BOTH
-def test_another_archive_than_expected_is_refused(
-    tmp_path: Path, folder: Path, content: dict[str, bytes], name: str
+def test_an_archive_with_the_wrong_checksum_is_rejected(
+    tmp_path: Path, directory: Path, content: dict[str, bytes], name: str
 ) -> None:
     archive = tmp_path / name
     PACKERS[name](archive, content)
     received = hashlib.sha256(archive.read_bytes()).hexdigest()
     with pytest.raises(DataError) as caught:
-        download_archive(DownloadConfig(url=archive.as_uri(), sha256="AB" * 32), folder)
+        download_archive(DownloadConfig(url=archive.as_uri(), sha256="AB" * 32), directory)
     assert str(caught.value) == (
-        f"data.download: file://{archive} is not the expected archive. "
-        f"Expected SHA-256 {'ab' * 32}. Received {received}. Nothing was unpacked."
+        f"data.download: file://{archive} has the wrong checksum and was not unpacked. "
+        f"Expected SHA-256 {'ab' * 32}. Received {received}."
     )
     assert_nothing_was_left(tmp_path, archive)
 
 
 @BOTH
 @pytest.mark.parametrize("evil", ["../evil.txt", "photos/../../evil.txt", "../../../evil.txt"])
-def test_a_member_that_climbs_out_is_refused(
-    tmp_path: Path, folder: Path, content: dict[str, bytes], name: str, evil: str
+def test_a_member_outside_the_directory_is_rejected(
+    tmp_path: Path, directory: Path, content: dict[str, bytes], name: str, evil: str
 ) -> None:
     archive = tmp_path / name
     PACKERS[name](archive, {**content, evil: b"evil"})
     with pytest.raises(DataError) as caught:
-        download_archive(offer(archive), folder)
+        download_archive(offer(archive), directory)
     assert str(caught.value) == (
-        f"data.download: the archive is refused: {evil!r} would be written outside its folder."
+        f"data.download: the archive is unsafe: {evil!r} would be written outside its directory."
     )
     assert_nothing_was_left(tmp_path, archive)
 
 
-def test_an_absolute_path_in_a_zip_is_refused(
-    tmp_path: Path, folder: Path, content: dict[str, bytes]
+def test_an_absolute_path_in_a_zip_is_rejected(
+    tmp_path: Path, directory: Path, content: dict[str, bytes]
 ) -> None:
     archive, evil = tmp_path / "photos.zip", str(tmp_path / "evil.txt")
     pack_zip(archive, {**content, evil: b"evil"})
     with pytest.raises(DataError) as caught:
-        download_archive(offer(archive), folder)
+        download_archive(offer(archive), directory)
     assert str(caught.value) == (
-        f"data.download: the archive is refused: {evil!r} would be written outside its folder."
+        f"data.download: the archive is unsafe: {evil!r} would be written outside its directory."
     )
     assert_nothing_was_left(tmp_path, archive)
 
 
-def test_an_absolute_path_in_a_tar_stays_within_the_folder(
-    tmp_path: Path, folder: Path, content: dict[str, bytes]
+def test_an_absolute_path_in_a_tar_stays_in_the_directory(
+    tmp_path: Path, directory: Path, content: dict[str, bytes]
 ) -> None:
     evil = tmp_path / "evil.txt"
     PACKERS["photos.tar"](tmp_path / "photos.tar", {**content, str(evil): b"evil"})
-    download_archive(offer(tmp_path / "photos.tar"), folder)
+    download_archive(offer(tmp_path / "photos.tar"), directory)
     assert not evil.exists()
-    assert files_below(folder) == {**content, str(evil).lstrip("/"): b"evil"}
+    assert files_below(directory) == {**content, str(evil).lstrip("/"): b"evil"}
 
 
-def test_a_link_in_a_zip_is_refused(
-    tmp_path: Path, folder: Path, content: dict[str, bytes]
+def test_a_link_in_a_zip_is_rejected(
+    tmp_path: Path, directory: Path, content: dict[str, bytes]
 ) -> None:
     archive = tmp_path / "photos.zip"
     pack_zip(archive, content)
@@ -277,9 +278,9 @@ def test_a_link_in_a_zip_is_refused(
     with zipfile.ZipFile(archive, "a") as file:
         file.writestr(link, str(tmp_path))
     with pytest.raises(DataError) as caught:
-        download_archive(offer(archive), folder)
+        download_archive(offer(archive), directory)
     assert str(caught.value) == (
-        "data.download: the archive is refused: 'train/link' would be written outside its folder."
+        "data.download: the archive is unsafe: 'train/link' would be written outside its directory."
     )
     assert_nothing_was_left(tmp_path, archive)
 
@@ -293,8 +294,8 @@ def test_a_link_in_a_zip_is_refused(
     ],
     ids=["absolute link", "relative link", "hard link"],
 )
-def test_a_link_out_of_a_tar_is_refused(
-    tmp_path: Path, folder: Path, kind: bytes, target: str
+def test_a_link_out_of_a_tar_is_rejected(
+    tmp_path: Path, directory: Path, kind: bytes, target: str
 ) -> None:
     archive = tmp_path / "photos.tar"
     link = tarfile.TarInfo("train/link")
@@ -302,31 +303,33 @@ def test_a_link_out_of_a_tar_is_refused(
     with tarfile.open(archive, "w") as file:
         file.addfile(link)
     with pytest.raises(DataError) as caught:
-        download_archive(offer(archive), folder)
+        download_archive(offer(archive), directory)
     assert str(caught.value) == (
-        "data.download: the archive is refused: 'train/link' would be written outside its folder."
+        "data.download: the archive is unsafe: 'train/link' would be written outside its directory."
     )
     assert_nothing_was_left(tmp_path, archive)
 
 
-def test_a_device_in_a_tar_is_refused(tmp_path: Path, folder: Path) -> None:
+def test_a_device_in_a_tar_is_rejected(tmp_path: Path, directory: Path) -> None:
     archive = tmp_path / "photos.tar"
     device = tarfile.TarInfo("train/disk")
     device.type = tarfile.BLKTYPE
     with tarfile.open(archive, "w") as file:
         file.addfile(device)
     with pytest.raises(DataError) as caught:
-        download_archive(offer(archive), folder)
-    assert str(caught.value) == ("data.download: the archive is refused: 'train/disk' is a device.")
+        download_archive(offer(archive), directory)
+    assert str(caught.value) == ("data.download: the archive is unsafe: 'train/disk' is a device.")
     assert_nothing_was_left(tmp_path, archive)
 
 
 @pytest.mark.parametrize("name", ["photos.zip", "photos.tar.gz", "photos.jpg"])
-def test_what_is_no_archive_is_refused(tmp_path: Path, folder: Path, name: str) -> None:
+def test_a_file_that_is_not_an_archive_is_rejected(
+    tmp_path: Path, directory: Path, name: str
+) -> None:
     archive = tmp_path / name
     archive.write_bytes(b"<html>Please sign in</html>")
     with pytest.raises(DataError) as caught:
-        download_archive(offer(archive), folder)
+        download_archive(offer(archive), directory)
     assert str(caught.value) == (
         "data.download: the archive cannot be unpacked: File is not a zip file."
     )
@@ -334,27 +337,27 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, folder: Path, name: str) 
 
 
 @pytest.mark.parametrize("name", PACKERS)
-def test_a_truncated_archive_is_refused(
-    tmp_path: Path, folder: Path, content: dict[str, bytes], name: str
+def test_a_truncated_archive_is_rejected(
+    tmp_path: Path, directory: Path, content: dict[str, bytes], name: str
 ) -> None:
     archive = tmp_path / name
     PACKERS[name](archive, content)
     archive.write_bytes(archive.read_bytes()[:-3000])
     with pytest.raises(DataError):
-        download_archive(offer(archive), folder)
+        download_archive(offer(archive), directory)
     assert_nothing_was_left(tmp_path, archive)
 
 
 @pytest.mark.parametrize("url", ["ftp://host/a.zip", "photos.zip", "https://host/a b.zip", ""])
-def test_an_address_of_another_form_is_refused(url: str) -> None:
+def test_an_invalid_url_is_rejected(url: str) -> None:
     with pytest.raises(ValidationError) as caught:
         DownloadConfig(url=url, sha256="0" * 64)
     (problem,) = caught.value.errors()
-    assert (problem["loc"], problem["ctx"]["wording"]) == (("url",), "an address, https://…")
+    assert (problem["loc"], problem["ctx"]["wording"]) == (("url",), "a URL, https://…")
 
 
 @pytest.mark.parametrize("sha256", ["", "0" * 63, "g" * 64])
-def test_a_sha256_of_another_form_is_refused(sha256: str) -> None:
+def test_an_invalid_sha256_is_rejected(sha256: str) -> None:
     with pytest.raises(ValidationError) as caught:
         DownloadConfig(url="https://host/a.zip", sha256=sha256)
     (problem,) = caught.value.errors()

@@ -1,4 +1,4 @@
-"""Images that are there twice."""
+"""Duplicate images."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from PIL import Image
 
 from pipeline.data import duplicates
 from pipeline.data.duplicates import (
+    describe_label_conflicts,
     describe_leakage,
     describe_repetitions,
     find_duplicate_groups,
@@ -67,43 +68,43 @@ def test_a_copy_is_found_and_nothing_else(
     originals: list[Image.Image], thumbnails: np.ndarray, again: Callable[[Image.Image], bytes]
 ) -> None:
     copies = np.stack([thumbnail_of(again(image)) for image in originals])
-    found = find_duplicate_groups(np.concatenate([thumbnails, copies]))
-    assert found == [[number, COUNT + number] for number in range(COUNT)]
+    groups = find_duplicate_groups(np.concatenate([thumbnails, copies]))
+    assert groups == [[number, COUNT + number] for number in range(COUNT)]
 
 
-def test_digits_that_look_alike_are_not_the_same_picture(mnist_file: Path) -> None:
+def test_similar_digits_are_not_duplicates(mnist_file: Path) -> None:
     with np.load(mnist_file) as archive:
         digits = archive["x_train"][:3000]
     gray = np.stack([thumbnail(np.repeat(digit[..., np.newaxis], 3, -1)) for digit in digits])
     assert find_duplicate_groups(gray) == []
 
 
-def test_more_copies_than_an_image_is_compared_with_are_one_group(thumbnails: np.ndarray) -> None:
-    count = 3 * duplicates._MOST_NEIGHBOURS
+def test_more_copies_than_compared_neighbours_are_one_group(thumbnails: np.ndarray) -> None:
+    count = 3 * duplicates._MAX_NEIGHBOURS
     many = np.concatenate([thumbnails[:2], np.repeat(thumbnails[2:3], count, axis=0)])
     assert find_duplicate_groups(many) == [list(range(2, count + 2))]
 
 
-def test_a_copy_is_found_among_many_of_the_same_hash(
+def test_a_copy_is_found_among_many_images_with_the_same_hash(
     thumbnails: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     darker = [(thumbnails[0] * share).astype(np.uint8) for share in np.linspace(0.3, 1, 5)]
     assert find_duplicate_groups(np.stack([*darker, darker[2]])) == [[2, 5]]
 
 
-def test_the_same_shape_in_another_colour_is_another_picture(thumbnails: np.ndarray) -> None:
+def test_another_colour_is_not_a_duplicate(thumbnails: np.ndarray) -> None:
     tinted = (thumbnails * (1, 0.7, 0.7)).astype(np.uint8)
     assert find_duplicate_groups(np.concatenate([thumbnails, tinted])) == []
 
 
-def test_flat_images_are_the_same_only_if_they_are_equal() -> None:
+def test_flat_images_are_duplicates_only_if_they_are_equal() -> None:
     flat = np.full((4, 16, 16, 3), 128, np.uint8)
     flat[1] += 1
     flat[3, 0, 0] += 1
     assert find_duplicate_groups(flat) == [[0, 2]]
 
 
-def test_the_colour_of_a_ground_is_no_likeness() -> None:
+def test_the_same_background_is_not_a_duplicate() -> None:
     ground = np.full((16, 16, 3), (160, 110, 40), np.uint8)
     slope = np.arange(16, dtype=np.uint8)[:, np.newaxis, np.newaxis]
     assert find_duplicate_groups(np.stack([ground + slope // 4, ground + slope // 2])) == []
@@ -114,65 +115,63 @@ def test_one_image_has_no_copy(thumbnails: np.ndarray, count: int) -> None:
     assert find_duplicate_groups(thumbnails[:count]) == []
 
 
-# What is said
+# Descriptions
 
 
-def copies(*places: str, digests: str = "aaaaaa") -> tuple[DuplicateImage, ...]:
+def copies(*paths: str, digests: str = "aaaaaa") -> tuple[DuplicateImage, ...]:
     """Return copies at paths such as train/ants/1.jpg."""
     classes = ("ants", "bees")
-    parts = [place.split("/") for place in places]
+    parts = [path.split("/") for path in paths]
     return tuple(
-        DuplicateImage(split, 0, place, classes.index(name), digest)
-        for place, (split, name, _), digest in zip(places, parts, digests, strict=False)
+        DuplicateImage(split, 0, path, classes.index(name), digest)
+        for path, (split, name, _), digest in zip(paths, parts, digests, strict=False)
     )
 
 
-def test_nothing_is_said_of_no_duplicates() -> None:
-    assert (describe_leakage([]), list(describe_repetitions([]))) == ("", [])
+def test_the_description_of_no_duplicates_is_empty() -> None:
+    assert describe_leakage([]) == describe_label_conflicts([]) == describe_repetitions([]) == ""
 
 
 def test_a_picture_in_two_splits_is_leakage() -> None:
-    found = [
+    groups = [
         copies("train/ants/1.jpg", "val/ants/2.jpg"),
         copies("train/ants/3.jpg", "train/ants/4.jpg", "test/ants/5.jpg", digests="aab"),
     ]
-    assert describe_leakage(found) == (
-        "2 pictures are in more than one split, which flatters the metrics. "
-        "Keep one image of each:\n"
-        "  train/ants/1.jpg = val/ants/2.jpg (the same file)\n"
-        "  train/ants/3.jpg = train/ants/4.jpg = test/ants/5.jpg (the same picture)"
+    assert describe_leakage(groups) == (
+        "2 pictures are in more than one split, which makes the metrics too good. "
+        "Keep one copy of each:\n"
+        "  train/ants/1.jpg = val/ants/2.jpg (same file)\n"
+        "  train/ants/3.jpg = train/ants/4.jpg = test/ants/5.jpg (same picture)"
     )
-    assert list(describe_repetitions(found)) == []
+    assert describe_label_conflicts(groups) == describe_repetitions(groups) == ""
 
 
-def test_a_picture_in_two_classes_is_a_warning() -> None:
-    found = [copies("train/ants/1.jpg", "train/bees/1.jpg")]
-    assert describe_leakage(found) == ""
-    assert list(describe_repetitions(found)) == [
-        "WARNING: 1 picture is in more than one class. At most one is right; keep the image in it:"
-        "\n  train/ants/1.jpg = train/bees/1.jpg (the same file)"
-    ]
+def test_a_picture_in_two_classes_is_a_label_conflict() -> None:
+    groups = [copies("train/ants/1.jpg", "train/bees/1.jpg")]
+    assert describe_leakage(groups) == describe_repetitions(groups) == ""
+    assert describe_label_conflicts(groups) == (
+        "1 picture is in more than one class. Keep only the copies with the correct label:"
+        "\n  train/ants/1.jpg = train/bees/1.jpg (same file)"
+    )
 
 
 def test_a_picture_in_two_classes_and_two_splits_is_both() -> None:
-    found = [copies("train/ants/1.jpg", "val/bees/1.jpg")]
-    assert describe_leakage(found).startswith("1 picture is in more than one split")
-    assert [text[:40] for text in describe_repetitions(found)] == [
-        "WARNING: 1 picture is in more than one c"
-    ]
+    groups = [copies("train/ants/1.jpg", "val/bees/1.jpg")]
+    assert describe_leakage(groups).startswith("1 picture is in more than one split")
+    assert describe_label_conflicts(groups).startswith("1 picture is in more than one class")
+    assert describe_repetitions(groups) == ""
 
 
-def test_a_repetition_within_a_class_is_a_note() -> None:
-    assert list(
-        describe_repetitions([copies("val/bees/1.jpg", "val/bees/2.jpg", digests="ab")])
-    ) == [
-        "1 picture is more than once in a class:"
-        "\n  val/bees/1.jpg = val/bees/2.jpg (the same picture)"
-    ]
+def test_a_picture_repeated_within_a_class_is_neither() -> None:
+    groups = [copies("val/bees/1.jpg", "val/bees/2.jpg", digests="ab")]
+    assert describe_leakage(groups) == describe_label_conflicts(groups) == ""
+    assert describe_repetitions(groups) == (
+        "1 picture is repeated in a class:\n  val/bees/1.jpg = val/bees/2.jpg (same picture)"
+    )
 
 
 def test_a_long_list_ends_after_twenty() -> None:
-    found = [copies(f"train/ants/{i}.jpg", f"val/ants/{i}.jpg") for i in range(23)]
-    lines = describe_leakage(found).splitlines()
+    groups = [copies(f"train/ants/{i}.jpg", f"val/ants/{i}.jpg") for i in range(23)]
+    lines = describe_leakage(groups).splitlines()
     assert len(lines) == 22
     assert lines[-1] == "  and 3 more"

@@ -1,4 +1,4 @@
-"""Folders of photographs."""
+"""Directories of photographs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from PIL import Image
 
 from pipeline.data import image_folder
 from pipeline.data.image_decoding import decode_image
-from pipeline.data.image_folder import FileImages
+from pipeline.data.image_files import ImageFiles
 from pipeline.data.splits import ArrayImages, Splits, UnreadableFile
 from pipeline.errors import DataError
 
@@ -24,17 +24,17 @@ Plant = Callable[[Path, Mapping[str, int]], Path]
 TWO_SPLITS = {"train/ants": 4, "train/bees": 3, "val/ants": 2, "val/bees": 1}
 
 
-def keys_of(path: Path, **keys: Any) -> image_folder.ImageFolderConfig:
+def config_of(path: Path, **keys: Any) -> image_folder.ImageFolderConfig:
     return image_folder.ImageFolderConfig(
         **{"source": "image_folder", "path": str(path), "image_size": (16, 16), **keys}
     )
 
 
 def load(path: Path, **keys: Any) -> Splits:
-    return image_folder.load(keys_of(path, **keys))
+    return config_of(path, **keys).load()
 
 
-def refusal_of(path: Path, **keys: Any) -> str:
+def error_of(path: Path, **keys: Any) -> str:
     with pytest.raises(DataError) as caught:
         load(path, **keys)
     return str(caught.value)
@@ -49,11 +49,11 @@ def counts_of(splits: Splits) -> dict[str, list[int]]:
     return {name: np.bincount(split.labels).tolist() for name, split in splits.named().items()}
 
 
-# The layouts
+# Layouts
 
 
 @pytest.mark.parametrize("validation", ["val", "valid", "validation"])
-def test_split_folders_are_the_splits(tmp_path: Path, plant: Plant, validation: str) -> None:
+def test_split_directories_are_the_splits(tmp_path: Path, plant: Plant, validation: str) -> None:
     plant(tmp_path, {"train/ants": 4, "train/bees": 3, f"{validation}/ants": 2})
     plant(tmp_path, {f"{validation}/bees": 1, "test/ants": 1, "test/bees": 2})
     splits = load(tmp_path)
@@ -61,13 +61,13 @@ def test_split_folders_are_the_splits(tmp_path: Path, plant: Plant, validation: 
     assert splits.class_names == ("ants", "bees")
 
 
-def test_there_need_be_no_test_folder(tmp_path: Path, plant: Plant) -> None:
+def test_the_test_directory_is_optional(tmp_path: Path, plant: Plant) -> None:
     splits = load(plant(tmp_path, TWO_SPLITS), test=0.5)
     assert counts_of(splits) == {"train": [4, 3], "val": [2, 1]}
     assert splits.test is None
 
 
-def test_without_a_val_folder_it_is_drawn_from_train(tmp_path: Path, plant: Plant) -> None:
+def test_without_a_val_directory_it_is_split_from_train(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path, {"train/ants": 22, "train/bees": 22, "test/ants": 2, "test/bees": 2})
     splits = load(tmp_path, validation=0.4)
     assert len(splits.train) + len(splits.validation) == 44
@@ -75,12 +75,12 @@ def test_without_a_val_folder_it_is_drawn_from_train(tmp_path: Path, plant: Plan
     assert counts_of(splits)["test"] == [2, 2]
 
 
-def test_a_train_folder_alone_is_divided(tmp_path: Path, plant: Plant) -> None:
+def test_a_single_train_directory_is_split(tmp_path: Path, plant: Plant) -> None:
     splits = load(plant(tmp_path, {"train/ants": 24, "train/bees": 24}), validation=0.4)
     assert list(splits.named()) == ["train", "val"]
 
 
-def test_a_folder_each_class_is_divided(tmp_path: Path, plant: Plant) -> None:
+def test_a_directory_with_class_directories_is_split(tmp_path: Path, plant: Plant) -> None:
     splits = load(plant(tmp_path, {"ants": 24, "bees": 24}), validation=0.4, test=0.3)
     names = [name for split in names_of(splits).values() for name in split]
     assert list(splits.named()) == ["train", "val", "test"]
@@ -92,14 +92,14 @@ def test_a_class_may_be_called_train(tmp_path: Path, plant: Plant) -> None:
     assert splits.class_names == ("plane", "train")
 
 
-def test_another_folder_beside_the_splits_is_ignored(tmp_path: Path, plant: Plant) -> None:
+def test_other_directories_beside_the_splits_are_ignored(tmp_path: Path, plant: Plant) -> None:
     splits = load(plant(tmp_path, {**TWO_SPLITS, "sketches/ants": 3}))
     assert counts_of(splits) == {"train": [4, 3], "val": [2, 1]}
 
 
 def test_two_names_of_one_split_are_an_error(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path, {**TWO_SPLITS, "validation/ants": 1, "validation/bees": 1})
-    assert refusal_of(tmp_path) == (
+    assert error_of(tmp_path) == (
         f"data.path: val and validation in {tmp_path} are the same split. Keep one of them."
     )
 
@@ -112,7 +112,7 @@ def test_the_photographs_of_ants_and_bees_are_read(photographs: Path) -> None:
     assert "train/ants/imageNotFound.gif" in splits.train.names
 
 
-# The shares
+# Fractions
 
 
 @pytest.fixture(scope="module")
@@ -120,33 +120,35 @@ def drawn(photographs: Path) -> Splits:
     return load(photographs / "train", validation=0.2, test=0.3)
 
 
-def test_the_shares_are_roughly_kept_in_every_class(drawn: Splits) -> None:
+def test_every_class_has_about_the_configured_fractions(drawn: Splits) -> None:
     counts = {name: np.array(count) for name, count in counts_of(drawn).items()}
     everything = sum(counts.values())
     for name, share in (("train", 0.5), ("val", 0.2), ("test", 0.3)):
         np.testing.assert_allclose(counts[name] / everything, share, atol=0.12)
 
 
-def test_the_division_is_repeated(tmp_path: Path, plant: Plant) -> None:
+def test_the_split_is_reproducible(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path, {"ants": 24, "bees": 24})
     first, again = (load(tmp_path, validation=0.4, test=0.3) for _ in range(2))
     assert names_of(first) == names_of(again)
 
 
-def test_another_split_seed_divides_otherwise(tmp_path: Path, plant: Plant) -> None:
+def test_another_split_seed_gives_another_split(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path, {"ants": 24, "bees": 24})
     first, other = (load(tmp_path, validation=0.4, split_seed=seed) for seed in (0, 1))
     assert names_of(first) != names_of(other)
 
 
-def test_the_division_does_not_hang_on_where_the_folder_lies(tmp_path: Path, plant: Plant) -> None:
+def test_the_split_does_not_depend_on_the_path_of_the_directory(
+    tmp_path: Path, plant: Plant
+) -> None:
     here, there = (plant(tmp_path / name, {"ants": 24, "bees": 24}) for name in ("a", "b"))
     one, other = (load(path, validation=0.4) for path in (here, there))
     assert names_of(one) == names_of(other)
     assert one.digest == other.digest
 
 
-def test_no_image_moves_when_files_are_added(
+def test_no_image_changes_its_split_when_files_are_added(
     photographs: Path, drawn: Splits, tmp_path: Path
 ) -> None:
     for path in sorted((photographs / "train").glob("*/*"))[::3]:
@@ -156,10 +158,10 @@ def test_no_image_moves_when_files_are_added(
         assert set(split.names) <= set(drawn.named()[name].names)
 
 
-# The classes
+# Classes
 
 
-def test_labels_follow_the_names_of_the_folders(tmp_path: Path, plant: Plant) -> None:
+def test_labels_follow_the_sorted_directory_names(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path, {"train/wasps": 1, "train/ants": 2, "train/bees": 3})
     plant(tmp_path, {"val/bees": 1, "val/wasps": 1, "val/ants": 1})
     splits = load(tmp_path)
@@ -167,7 +169,7 @@ def test_labels_follow_the_names_of_the_folders(tmp_path: Path, plant: Plant) ->
     assert counts_of(splits)["train"] == [2, 3, 1]
 
 
-def test_every_path_has_the_label_of_its_folder_and_its_own_pixels(
+def test_every_path_has_the_label_of_its_directory_and_its_own_pixels(
     tmp_path: Path, plant: Plant
 ) -> None:
     splits = load(plant(tmp_path, {"ants": 24, "bees": 24}), validation=0.4, test=0.3)
@@ -179,34 +181,34 @@ def test_every_path_has_the_label_of_its_folder_and_its_own_pixels(
             np.testing.assert_array_equal(image, decode_image(data, size=(16, 16), resize="crop"))
 
 
-def test_a_glance_tells_the_classes(tmp_path: Path, plant: Plant) -> None:
-    assert image_folder.class_names(keys_of(tmp_path / "absent")) is None
-    assert image_folder.class_names(keys_of(plant(tmp_path / "a", TWO_SPLITS))) == ("ants", "bees")
+def test_the_class_names_are_known_without_reading_images(tmp_path: Path, plant: Plant) -> None:
+    assert config_of(tmp_path / "absent").class_names() is None
+    assert config_of(plant(tmp_path / "a", TWO_SPLITS)).class_names() == ("ants", "bees")
     one_each = plant(tmp_path / "b", {"bees": 1, "ants": 1})
-    assert image_folder.class_names(keys_of(one_each)) == ("ants", "bees")
+    assert config_of(one_each).class_names() == ("ants", "bees")
 
 
-def test_a_split_that_lacks_a_class_is_an_error(tmp_path: Path, plant: Plant) -> None:
+def test_a_split_with_a_missing_class_is_an_error(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path, {"train/ants": 1, "train/bees": 1, "train/wasps": 1, "val/bees": 1})
-    assert refusal_of(tmp_path) == (
-        f"data.path: {tmp_path / 'val'} has other classes than train. It lacks ants, wasps. "
-        "Expected: ants, bees, wasps."
+    assert error_of(tmp_path) == (
+        f"data.path: the classes in {tmp_path / 'val'} differ from those in {tmp_path / 'train'}. "
+        "Missing: ants, wasps. Expected: ants, bees, wasps."
     )
 
 
-def test_a_split_with_a_class_more_is_an_error(tmp_path: Path, plant: Plant) -> None:
+def test_a_split_with_an_unexpected_class_is_an_error(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path, {**TWO_SPLITS, "val/wasps": 1})
-    assert refusal_of(tmp_path) == (
-        f"data.path: {tmp_path / 'val'} has other classes than train. "
-        "It has wasps, which train does not. Expected: ants, bees."
+    assert error_of(tmp_path) == (
+        f"data.path: the classes in {tmp_path / 'val'} differ from those in {tmp_path / 'train'}. "
+        "Unexpected: wasps. Expected: ants, bees."
     )
 
 
-def test_a_class_of_another_name_is_an_error(tmp_path: Path, plant: Plant) -> None:
+def test_a_class_with_another_name_is_an_error(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path, {**TWO_SPLITS, "test/ants": 1, "test/bee": 1})
-    assert refusal_of(tmp_path) == (
-        f"data.path: {tmp_path / 'test'} has other classes than train. It lacks bees. "
-        "It has bee, which train does not. Expected: ants, bees."
+    assert error_of(tmp_path) == (
+        f"data.path: the classes in {tmp_path / 'test'} differ from those in {tmp_path / 'train'}. "
+        "Missing: bees. Unexpected: bee. Expected: ants, bees."
     )
 
 
@@ -215,9 +217,9 @@ def test_a_class_without_an_image_is_an_error(tmp_path: Path, plant: Plant, empt
     plant(tmp_path, {**TWO_SPLITS, f"{empty}/ants": 0})
     for path in (tmp_path / empty / "ants").iterdir():
         path.unlink()
-    assert refusal_of(tmp_path) == (
-        f"data.path: the {empty} split of {tmp_path} has no image of ants. Add images; or, where "
-        "the split is drawn, raise data.validation and data.test or choose another data.split_seed."
+    assert error_of(tmp_path) == (
+        f"data.path: the {empty} split of {tmp_path} has no images of ants. Add images, or, if "
+        "the split is random, increase data.validation and data.test or change data.split_seed."
     )
 
 
@@ -225,18 +227,18 @@ def test_a_class_without_an_image_is_an_error(tmp_path: Path, plant: Plant, empt
 def test_fewer_than_two_classes_are_an_error(
     tmp_path: Path, plant: Plant, counts: dict[str, int], received: str
 ) -> None:
-    assert refusal_of(plant(tmp_path, counts)) == (
-        f"data.path: expected a folder for each of two classes or more in {tmp_path}. "
+    assert error_of(plant(tmp_path, counts)) == (
+        f"data.path: expected subdirectories for two or more classes in {tmp_path}. "
         f"Received: {received}."
     )
 
 
-def test_an_absent_folder_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "absent"
-    assert refusal_of(path) == f"data.path: there is no folder {path}."
+    assert error_of(path) == f"data.path: the directory {path} does not exist."
 
 
-def test_an_absent_folder_is_downloaded(tmp_path: Path, plant: Plant) -> None:
+def test_a_missing_directory_is_downloaded(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path / "packed", TWO_SPLITS)
     archive = Path(shutil.make_archive(str(tmp_path / "photos"), "zip", tmp_path / "packed"))
     sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
@@ -246,10 +248,10 @@ def test_an_absent_folder_is_downloaded(tmp_path: Path, plant: Plant) -> None:
     assert names_of(splits) == names_of(load(tmp_path / "data", download=download))
 
 
-# What is in a folder
+# Contents of a directory
 
 
-def test_images_in_folders_within_a_class_belong_to_it(tmp_path: Path, plant: Plant) -> None:
+def test_images_in_subdirectories_of_a_class_belong_to_it(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path, TWO_SPLITS)
     nested = tmp_path / "train" / "ants" / "red" / "small"
     nested.mkdir(parents=True)
@@ -283,7 +285,7 @@ def test_hidden_files_and_other_suffixes_are_ignored(
 
 
 @pytest.mark.parametrize("name", [".git", "__MACOSX", ".ipynb_checkpoints"])
-def test_a_hidden_folder_is_no_class(tmp_path: Path, plant: Plant, name: str) -> None:
+def test_a_hidden_directory_is_not_a_class(tmp_path: Path, plant: Plant, name: str) -> None:
     plant(tmp_path, {**TWO_SPLITS, f"train/{name}": 2, name: 1})
     assert load(tmp_path).class_names == ("ants", "bees")
 
@@ -317,7 +319,7 @@ def test_a_class_may_have_any_name(tmp_path: Path, plant: Plant, name: str) -> N
 
 
 @pytest.mark.parametrize("target", [".", "..", "../.."])
-def test_a_circle_of_links_is_walked_once(tmp_path: Path, plant: Plant, target: str) -> None:
+def test_a_cycle_of_links_is_visited_once(tmp_path: Path, plant: Plant, target: str) -> None:
     before = load(plant(tmp_path, TWO_SPLITS))
     (tmp_path / "train" / "ants" / "circle").symlink_to(target, target_is_directory=True)
     assert names_of(load(tmp_path)) == names_of(before)
@@ -361,11 +363,11 @@ def test_broken_files_are_in_no_split(broken: Path) -> None:
     assert counts_of(splits) == {"train": [4, 3], "val": [2, 1]}
 
 
-@pytest.mark.parametrize("kept", [0, 2**30], ids=["read anew", "in memory"])
-def test_the_images_beside_broken_ones_keep_their_labels_and_pixels(
-    broken: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+@pytest.mark.parametrize("max_bytes", [0, 2**30], ids=["in files", "in memory"])
+def test_the_images_next_to_broken_ones_keep_their_labels_and_pixels(
+    broken: Path, monkeypatch: pytest.MonkeyPatch, max_bytes: int
 ) -> None:
-    monkeypatch.setattr(image_folder, "KEPT_BYTES", kept)
+    monkeypatch.setattr(image_folder, "MAX_BYTES_IN_MEMORY", max_bytes)
     train = load(broken).train
     for number, name in enumerate(train.names):
         expected = decode_image((broken / name).read_bytes(), size=(16, 16), resize="crop")
@@ -373,18 +375,17 @@ def test_the_images_beside_broken_ones_keep_their_labels_and_pixels(
         assert ("ants", "bees")[train.labels[number]] in name
 
 
-def test_broken_files_leave_the_digest_alone(tmp_path: Path, plant: Plant, broken: Path) -> None:
+def test_broken_files_do_not_change_the_digest(tmp_path: Path, plant: Plant, broken: Path) -> None:
     assert load(broken).digest == load(plant(tmp_path / "whole", TWO_SPLITS)).digest
 
 
-def test_what_is_read_and_left_out_is_said(broken: Path) -> None:
-    said: list[str] = []
-    image_folder.load(keys_of(broken), say=said.append)
-    assert said == [
+def test_reading_and_skipped_files_are_logged(broken: Path, messages: list[str]) -> None:
+    load(broken)
+    assert messages == [
         f"Reading 13 images of 2 classes from {broken}",
-        "Left out train/ants/a_empty.jpg: the file is empty",
-        "Left out train/ants/z_text.jpg: not a JPEG, PNG, BMP, GIF or WebP image",
-        "Left out train/bees/gone.jpg: No such file or directory",
+        "Skipped train/ants/a_empty.jpg: the file is empty",
+        "Skipped train/ants/z_text.jpg: not a JPEG, PNG, BMP, GIF or WebP image",
+        "Skipped train/bees/gone.jpg: No such file or directory",
     ]
 
 
@@ -403,22 +404,22 @@ def test_more_broken_files_than_allowed_are_an_error_that_lists_them(
 ) -> None:
     add_broken(plant(tmp_path, TWO_SPLITS), 6)
     listed = "\n".join(f"  train/ants/bad0{number}.jpg: the file is empty" for number in range(6))
-    assert refusal_of(tmp_path) == (
+    assert error_of(tmp_path) == (
         f"6 of the 16 files in {tmp_path} cannot be decoded; data.max_bad allows 5. "
-        f"Mend or remove them, or raise data.max_bad:\n{listed}"
+        f"Repair or remove them, or increase data.max_bad:\n{listed}"
     )
 
 
 def test_a_list_of_broken_files_ends_after_fifty(tmp_path: Path, plant: Plant) -> None:
     add_broken(plant(tmp_path, TWO_SPLITS), 53)
-    lines = refusal_of(tmp_path, max_bad=0.5).splitlines()
+    lines = error_of(tmp_path, max_bad=0.5).splitlines()
     assert lines[0].startswith(f"53 of the 63 files in {tmp_path} cannot be decoded; data.max_bad ")
-    assert lines[0].endswith("allows 31. Mend or remove them, or raise data.max_bad:")
+    assert lines[0].endswith("allows 31. Repair or remove them, or increase data.max_bad:")
     assert len(lines) == 52
     assert lines[-1] == "  and 3 more"
 
 
-def test_max_bad_is_the_share_that_is_allowed(tmp_path: Path, plant: Plant) -> None:
+def test_max_bad_is_the_fraction_that_is_allowed(tmp_path: Path, plant: Plant) -> None:
     add_broken(plant(tmp_path, TWO_SPLITS), 10)
     assert len(load(tmp_path, max_bad=0.5).quarantined) == 10
 
@@ -427,8 +428,8 @@ def test_a_class_of_broken_files_alone_is_an_error(tmp_path: Path, plant: Plant)
     plant(tmp_path, TWO_SPLITS)
     for path in (tmp_path / "val" / "bees").iterdir():
         path.write_bytes(b"")
-    assert refusal_of(tmp_path).startswith(
-        f"data.path: the val split of {tmp_path} has no image of bees."
+    assert error_of(tmp_path).startswith(
+        f"data.path: the val split of {tmp_path} has no images of bees."
     )
 
 
@@ -437,7 +438,7 @@ def test_a_class_of_broken_files_alone_is_an_error(tmp_path: Path, plant: Plant)
 
 @pytest.fixture
 def leaking(tmp_path: Path, plant: Plant) -> tuple[Path, Path, Path]:
-    """TWO_SPLITS with one photograph of train in val, too, encoded anew; and both paths."""
+    """TWO_SPLITS with one photograph of train re-encoded in val; and both paths."""
     original = min((plant(tmp_path, TWO_SPLITS) / "train" / "bees").glob("*.jpg"))
     copy = tmp_path / "val" / "bees" / "a_copy.jpg"
     with Image.open(original) as image:
@@ -446,57 +447,57 @@ def leaking(tmp_path: Path, plant: Plant) -> tuple[Path, Path, Path]:
 
 
 def test_a_photograph_in_two_splits_is_a_warning_that_names_both(
-    leaking: tuple[Path, Path, Path],
+    leaking: tuple[Path, Path, Path], messages: list[str]
 ) -> None:
     root, original, copy = leaking
-    said: list[str] = []
-    splits = image_folder.load(keys_of(root), say=said.append)
-    assert said[1:] == [
-        "WARNING: 1 picture is in more than one split, which flatters the metrics. "
-        f"Keep one image of each:\n  train/bees/{original.name} = val/bees/a_copy.jpg "
-        "(the same picture)"
+    splits = load(root)
+    assert messages[1:] == [
+        "WARNING: 1 picture is in more than one split, which makes the metrics too good. "
+        f"Keep one copy of each:\n  train/bees/{original.name} = val/bees/a_copy.jpg "
+        "(same picture)"
     ]
     ((one, other),) = splits.duplicates
     assert (one.split, one.name) == ("train", f"train/bees/{original.name}")
     assert one.digest == hashlib.sha256(original.read_bytes()).hexdigest()
     assert (other.split, other.index) == ("val", splits.validation.names.index(other.name))
     assert other.digest == hashlib.sha256(copy.read_bytes()).hexdigest()
-    assert splits.seen_before("val") == [other.index]
-    assert splits.seen_before("train") == []
+    assert splits.leaked_indices("val") == [other.index]
+    assert splits.leaked_indices("train") == []
 
 
 def test_a_photograph_in_two_splits_can_be_an_error(leaking: tuple[Path, Path, Path]) -> None:
     root, original, _ = leaking
-    assert refusal_of(root, leakage="error") == (
-        "data.leakage: 1 picture is in more than one split, which flatters the metrics. "
-        f"Keep one image of each:\n  train/bees/{original.name} = val/bees/a_copy.jpg "
-        "(the same picture)"
+    assert error_of(root, leakage="error") == (
+        "data.leakage: 1 picture is in more than one split, which makes the metrics too good. "
+        f"Keep one copy of each:\n  train/bees/{original.name} = val/bees/a_copy.jpg "
+        "(same picture)"
     )
 
 
-def test_a_copy_within_a_split_is_no_leakage(tmp_path: Path, plant: Plant) -> None:
+def test_a_copy_within_a_split_is_not_leakage(
+    tmp_path: Path, plant: Plant, messages: list[str]
+) -> None:
     original = min((plant(tmp_path, TWO_SPLITS) / "train" / "bees").glob("*.jpg"))
     shutil.copy(original, tmp_path / "train" / "bees" / "a_copy.jpg")
-    said: list[str] = []
-    splits = image_folder.load(keys_of(tmp_path, leakage="error"), say=said.append)
-    assert said[1:] == [
-        f"1 picture is more than once in a class:\n  train/bees/{original.name} = "
-        "train/bees/a_copy.jpg (the same file)"
+    splits = load(tmp_path, leakage="error")
+    assert messages[1:] == [
+        f"1 picture is repeated in a class:\n  train/bees/{original.name} = "
+        "train/bees/a_copy.jpg (same file)"
     ]
-    assert splits.seen_before("train") == splits.seen_before("val") == []
+    assert splits.leaked_indices("train") == splits.leaked_indices("val") == []
 
 
-def test_broken_files_are_no_duplicates_and_shift_none(
+def test_broken_files_are_not_duplicates_and_shift_no_index(
     leaking: tuple[Path, Path, Path],
 ) -> None:
     root, original, copy = leaking
-    for place in ("train/ants/0.jpg", "train/bees/0.jpg", "val/bees/0.jpg"):
-        (root / place).write_bytes(b"")
+    for name in ("train/ants/0.jpg", "train/bees/0.jpg", "val/bees/0.jpg"):
+        (root / name).write_bytes(b"")
     ((one, other),) = load(root).duplicates
     assert (root / one.name, root / other.name) == (original, copy)
 
 
-# The digest
+# Digest
 
 
 def test_the_digest_is_the_same_for_the_same_files(tmp_path: Path, plant: Plant) -> None:
@@ -527,41 +528,41 @@ def test_the_digest_changes_when_an_image_moves_to_another_split(
     assert load(tmp_path).digest != before
 
 
-# In memory or read anew
+# In memory or in files
 
 
-def test_few_images_are_kept_in_memory(tmp_path: Path, plant: Plant) -> None:
+def test_few_images_are_in_memory(tmp_path: Path, plant: Plant) -> None:
     assert isinstance(load(plant(tmp_path, TWO_SPLITS)).train.images, ArrayImages)
 
 
 @pytest.mark.parametrize("resize", ["crop", "pad", "squash"])
-def test_many_images_are_read_anew_with_the_same_pixels(
+def test_many_images_are_read_from_files_with_the_same_pixels(
     tmp_path: Path, plant: Plant, monkeypatch: pytest.MonkeyPatch, resize: str
 ) -> None:
-    kept = load(plant(tmp_path, TWO_SPLITS), resize=resize)
-    monkeypatch.setattr(image_folder, "KEPT_BYTES", 0)
-    anew = load(tmp_path, resize=resize)
-    assert isinstance(anew.train.images, FileImages)
-    assert anew.image_shape == kept.image_shape == (16, 16, 3)
-    assert anew.digest == kept.digest
-    for name, split in kept.named().items():
+    in_memory = load(plant(tmp_path, TWO_SPLITS), resize=resize)
+    monkeypatch.setattr(image_folder, "MAX_BYTES_IN_MEMORY", 0)
+    from_files = load(tmp_path, resize=resize)
+    assert isinstance(from_files.train.images, ImageFiles)
+    assert from_files.image_shape == in_memory.image_shape == (16, 16, 3)
+    assert from_files.digest == in_memory.digest
+    for name, split in in_memory.named().items():
         numbers = np.arange(len(split))[::-1]
         np.testing.assert_array_equal(
-            anew.named()[name].images.read(numbers), split.images.read(numbers)
+            from_files.named()[name].images.read(numbers), split.images.read(numbers)
         )
 
 
 def test_a_file_that_vanishes_during_the_run_is_an_error(
     tmp_path: Path, plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(image_folder, "KEPT_BYTES", 0)
+    monkeypatch.setattr(image_folder, "MAX_BYTES_IN_MEMORY", 0)
     train = load(plant(tmp_path, TWO_SPLITS)).train
     path = tmp_path / train.names[1]
     path.unlink()
     assert train.images.read(np.array([0])).shape == (1, 16, 16, 3)
     with pytest.raises(DataError) as caught:
         train.images.read(np.array([0, 1]))
-    assert str(caught.value) == f"{path} changed during the run: No such file or directory."
+    assert str(caught.value) == f"{path} was changed during the run: No such file or directory."
 
 
 def test_no_two_images_share_a_name(drawn: Splits) -> None:
@@ -577,5 +578,4 @@ def test_the_names_of_splits_may_be_capitalized(
             folder = tmp_path / split / name
             folder.mkdir(parents=True)
             (folder / files[0][0]).write_bytes(files[0][1])
-    keys = image_folder.ImageFolderConfig(source="image_folder", path=tmp_path, image_size=(16, 16))
-    assert image_folder.load(keys).class_names == ("ants", "bees")
+    assert load(tmp_path).class_names == ("ants", "bees")

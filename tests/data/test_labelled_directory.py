@@ -1,4 +1,4 @@
-"""Files in a folder a class, matched with classes by name."""
+"""Directories with one subdirectory per class."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from pipeline.data.labelled_directory import find_labelled_files
 from pipeline.errors import DataError
 
-NAMES = ("bees", "ants")  # not in the order of the folders
+NAMES = ("bees", "ants")  # not sorted
 
 
 def plant(*names: str) -> None:
@@ -18,7 +18,9 @@ def plant(*names: str) -> None:
         Path(name).touch()
 
 
-def test_labels_follow_the_names_and_not_the_order_of_the_folders(in_empty_folder: Path) -> None:
+def test_labels_follow_the_class_names_and_not_the_order_of_the_directories(
+    in_empty_folder: Path,
+) -> None:
     plant("data/ants/1.jpg", "data/ants/deep/2.png", "data/bees/3.jpg", "data/bees/notes.txt")
     files, labels = find_labelled_files(Path("data"), NAMES)
     assert dict(zip(map(str, files), labels, strict=True)) == {
@@ -31,27 +33,27 @@ def test_labels_follow_the_names_and_not_the_order_of_the_folders(in_empty_folde
 @pytest.mark.parametrize(
     ("planted", "problem"),
     [
-        ([], "There is no folder data."),
+        ([], "The directory data does not exist."),
         (
             ["data/ants/1.jpg", "data/wasps/2.jpg"],
-            "data has other classes than the model. It lacks bees. It has wasps, which the model "
-            "does not know. Expected a folder for each of: bees, ants.",
+            "The classes in data differ from those of the model. Missing: bees. Unexpected: wasps. "
+            "Expected one subdirectory per class: bees, ants.",
         ),
         (
             ["data/train/ants/1.jpg", "data/val/ants/1.jpg"],
-            "data holds several splits. Name the one you mean: data/train or data/val.",
+            "data contains several splits. Choose one of them: data/train or data/val.",
         ),
         (
             ["data/ants/a.txt", "data/bees/b.txt"],
-            "The folders of the classes in data hold no image.",
+            "The class directories in data contain no images.",
         ),
     ],
     ids=["absent", "classes", "splits", "empty"],
 )
-def test_a_folder_of_something_else_is_refused(
+def test_an_unsuitable_directory_is_an_error(
     in_empty_folder: Path, planted: list[str], problem: str
 ) -> None:
     plant(*planted)
-    with pytest.raises(DataError) as refused:
+    with pytest.raises(DataError) as caught:
         find_labelled_files(Path("data"), NAMES)
-    assert str(refused.value) == problem
+    assert str(caught.value) == problem

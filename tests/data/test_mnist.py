@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.data import mnist
+from pipeline.data.mnist import MnistConfig
 from pipeline.data.splits import Splits
 from pipeline.errors import DataError
 
 
 def load(path: Path, **keys: Any) -> Splits:
-    return mnist.load(mnist.MnistConfig(source="mnist", path=str(path), **keys))
+    return MnistConfig(source="mnist", path=str(path), **keys).load()
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +25,14 @@ def splits(mnist_file: Path) -> Splits:
     return load(mnist_file)
 
 
-def test_a_tenth_of_the_training_images_is_held_out(splits: Splits) -> None:
+def test_a_tenth_of_the_training_images_is_for_validation(splits: Splits) -> None:
     counts = {name: len(split) for name, split in splits.named().items()}
     assert counts["train"] + counts["val"] == 60_000
     assert counts["val"] == pytest.approx(6_000, abs=5)
     assert counts["test"] == 10_000
 
 
-def test_images_are_28_by_28_gray(splits: Splits) -> None:
+def test_images_are_28_by_28_grayscale(splits: Splits) -> None:
     assert splits.image_shape == (28, 28, 1)
     assert splits.class_names == tuple("0123456789")
 
@@ -62,7 +62,7 @@ def arrays(mnist_file: Path) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("size", [(32, 32), (14, 20)])
-def test_images_are_scaled_to_the_image_size(
+def test_images_are_resized_to_the_image_size(
     arrays: dict[str, np.ndarray], tmp_path: Path, size: tuple[int, int]
 ) -> None:
     np.savez(tmp_path / "small.npz", **arrays)
@@ -71,10 +71,10 @@ def test_images_are_scaled_to_the_image_size(
         assert split.images.shape == (*size, 1)
 
 
-def test_an_absent_file_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         load(tmp_path / "mnist.npz")
-    assert str(caught.value) == f"data.path: there is no file {tmp_path / 'mnist.npz'}."
+    assert str(caught.value) == f"data.path: the file {tmp_path / 'mnist.npz'} does not exist."
 
 
 def no_bytes(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -128,12 +128,12 @@ def test_a_file_that_is_not_mnist_is_an_error(
     with pytest.raises(DataError) as caught:
         load(path)
     assert str(caught.value) == (
-        f"data.path: {path} is not MNIST. Expected an .npz with x_train, y_train, x_test, y_test. "
-        f"Received: {received.format(path=path)}"
+        f"data.path: {path} is not MNIST. Expected an .npz file with x_train, y_train, x_test, "
+        f"y_test. Received: {received.format(path=path)}"
     )
 
 
-def test_one_array_alone_is_an_error(arrays: dict[str, np.ndarray], tmp_path: Path) -> None:
+def test_a_single_array_is_an_error(arrays: dict[str, np.ndarray], tmp_path: Path) -> None:
     path = tmp_path / "mnist.npz"
     with path.open("wb") as file:
         np.save(file, arrays["x_train"])
@@ -153,7 +153,7 @@ def test_one_array_alone_is_an_error(arrays: dict[str, np.ndarray], tmp_path: Pa
     ],
     ids=["floats", "flat", "fewer images", "one-hot", "a class 10", "float labels"],
 )
-def test_arrays_of_another_form_are_an_error(
+def test_arrays_of_the_wrong_shape_or_type_are_an_error(
     arrays: dict[str, np.ndarray],
     tmp_path: Path,
     part: str,

@@ -1,4 +1,4 @@
-"""What a source returns."""
+"""Splits."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ def images() -> np.ndarray:
 
 
 def test_every_image_is_in_one_part(labels: np.ndarray) -> None:
-    parts = stratified_split(labels, shares=(0.2, 0.1), seed=0)
+    parts = stratified_split(labels, fractions=(0.2, 0.1), seed=0)
     assert np.sort(np.concatenate(parts)).tolist() == list(range(len(labels)))
 
 
-def test_every_part_has_its_share_of_every_class(labels: np.ndarray) -> None:
+def test_every_part_has_its_fraction_of_every_class(labels: np.ndarray) -> None:
     counts = np.bincount(labels)
-    parts = stratified_split(labels, shares=(0.2, 0.1), seed=0)
+    parts = stratified_split(labels, fractions=(0.2, 0.1), seed=0)
     for part, share in zip(parts, (0.7, 0.2, 0.1), strict=True):
         np.testing.assert_allclose(np.bincount(labels[part]), counts * share, atol=1)
 
 
 def test_parts_are_sorted(labels: np.ndarray) -> None:
-    for part in stratified_split(labels, shares=(0.2, 0.1), seed=0):
+    for part in stratified_split(labels, fractions=(0.2, 0.1), seed=0):
         assert (np.diff(part) > 0).all()
 
 
-def test_the_seed_decides_the_parts(labels: np.ndarray) -> None:
+def test_the_seed_determines_the_parts(labels: np.ndarray) -> None:
     first, again, other = (
-        stratified_split(labels, shares=(0.2,), seed=seed)[1] for seed in (0, 0, 1)
+        stratified_split(labels, fractions=(0.2,), seed=seed)[1] for seed in (0, 0, 1)
     )
     assert first.tolist() == again.tolist()
     assert first.tolist() != other.tolist()
 
 
-def test_a_share_of_zero_gives_an_empty_part(labels: np.ndarray) -> None:
-    assert [len(part) for part in stratified_split(labels, shares=(0.2, 0.0), seed=0)] == [
+def test_a_fraction_of_zero_gives_an_empty_part(labels: np.ndarray) -> None:
+    assert [len(part) for part in stratified_split(labels, fractions=(0.2, 0.0), seed=0)] == [
         1438,
         359,
         0,
@@ -60,14 +60,14 @@ def test_a_share_of_zero_gives_an_empty_part(labels: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("shares", "counts"), [((0.001,), "1,797, 0"), ((0.9, 0.5), "0, 1,618, 179")]
 )
-def test_shares_that_leave_a_split_empty_are_an_error(
+def test_fractions_that_leave_a_split_empty_are_an_error(
     labels: np.ndarray, shares: tuple[float, ...], counts: str
 ) -> None:
     with pytest.raises(DataError) as caught:
-        stratified_split(labels, shares=shares, seed=0)
+        stratified_split(labels, fractions=shares, seed=0)
     assert str(caught.value) == (
-        f"data.validation: the 1,797 images would be divided into splits of {counts}. "
-        "Choose shares that leave none of them empty."
+        f"data.validation: the 1,797 images would be split into {counts}. "
+        "Choose fractions that leave no split empty."
     )
 
 
@@ -80,7 +80,7 @@ def splits_of(images: np.ndarray, labels: np.ndarray, **changes: Any) -> Any:
     return splits_from_arrays(images, labels, **{**arguments, **changes})
 
 
-def test_a_split_holds_the_images_and_labels_of_its_part(
+def test_a_split_has_the_images_and_labels_of_its_part(
     images: np.ndarray, labels: np.ndarray
 ) -> None:
     split = splits_of(images, labels).validation
@@ -89,14 +89,14 @@ def test_a_split_holds_the_images_and_labels_of_its_part(
     assert (len(split), split.labels.dtype, split.names[0]) == (50, np.int64, "100")
 
 
-def test_a_test_split_may_come_apart_from_the_rest(images: np.ndarray, labels: np.ndarray) -> None:
+def test_a_test_split_may_be_separate(images: np.ndarray, labels: np.ndarray) -> None:
     parts = [np.arange(100), np.arange(100, 150)]
     splits = splits_of(images, labels, parts=parts, test=(images[-30:], labels[-30:]))
     np.testing.assert_array_equal(splits.test.images.read(np.arange(30)), images[-30:])
     np.testing.assert_array_equal(splits.test.labels, labels[-30:])
 
 
-def test_splits_go_by_the_prefix_of_their_metrics(images: np.ndarray, labels: np.ndarray) -> None:
+def test_splits_are_named_like_their_metrics(images: np.ndarray, labels: np.ndarray) -> None:
     named = splits_of(images, labels).named()
     assert {name: len(split) for name, split in named.items()} == {
         "train": 100,
@@ -116,7 +116,7 @@ def test_images_know_their_shape(images: np.ndarray, labels: np.ndarray) -> None
     assert splits_of(images, labels).image_shape == (8, 8, 1)
 
 
-def test_images_are_read_in_the_order_asked_for(images: np.ndarray) -> None:
+def test_images_are_read_in_the_order_of_the_indices(images: np.ndarray) -> None:
     numbers = np.array([5, 3, 3])
     np.testing.assert_array_equal(ArrayImages(images).read(numbers), images[numbers])
 
@@ -127,7 +127,7 @@ def test_the_digest_is_the_same_for_the_same_data(images: np.ndarray, labels: np
     assert len(bytes.fromhex(digest)) == 32
 
 
-def test_an_image_is_known_by_its_own_digest_whatever_size_it_is_brought_to(
+def test_the_digest_of_an_image_does_not_depend_on_the_image_size(
     images: np.ndarray, labels: np.ndarray
 ) -> None:
     small, large = (splits_of(images, labels, image_size=size).train for size in ((8, 8), (9, 9)))

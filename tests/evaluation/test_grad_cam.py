@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
 import pytest
 
 from pipeline.evaluation import grad_cam
-from pipeline.models import lenet, mlp
+from pipeline.models.architecture_config import ArchitectureConfig
+from pipeline.models.lenet import LeNetConfig
+from pipeline.models.mlp import MLPConfig
 from pipeline.models.regularization import RegularizationConfig
 
 SIZE = (16, 16)
@@ -61,14 +61,14 @@ def test_a_certain_answer_is_explained_too(model: keras.Model) -> None:
     assert heat(model, image, [0]).max() > 0.9
 
 
-def built(module: Any, shape: tuple[int, int, int], **keys: Any) -> keras.Model:
-    name = module.__name__.rpartition(".")[2]
-    arguments = {"classes": 10, "output": "softmax", "regularization": RegularizationConfig()}
-    return module.build(module.CONFIG(architecture=name, **keys), image_shape=shape, **arguments)
+def built(architecture: ArchitectureConfig, shape: tuple[int, int, int]) -> keras.Model:
+    return architecture.build(
+        image_shape=shape, classes=10, output="softmax", regularization=RegularizationConfig()
+    )
 
 
 def test_the_border_that_lenet_adds_is_not_part_of_the_map() -> None:
-    model = built(lenet, (8, 8, 1))
+    model = built(LeNetConfig(architecture="lenet"), (8, 8, 1))
     parts = grad_cam.parts_of(model)
     assert parts is not None
     assert parts.border == ((12, 12), (12, 12))
@@ -85,4 +85,4 @@ def test_the_border_that_lenet_adds_is_not_part_of_the_map() -> None:
 
 
 def test_there_is_no_map_without_convolutions() -> None:
-    assert grad_cam.parts_of(built(mlp, (8, 8, 1))) is None
+    assert grad_cam.parts_of(built(MLPConfig(architecture="mlp"), (8, 8, 1))) is None

@@ -46,8 +46,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], keras.Mod
                 keras.layers.Conv2D(16, 3, strides=2, activation="relu", name="last"),
             ]
         ).save(path)
-        return transfer.build(
-            transfer.TransferConfig(architecture="transfer", base=path),
+        return transfer.TransferConfig(architecture="transfer", base=path).build(
             image_shape=(32, 32, 3),
             classes=2,
             output="softmax",

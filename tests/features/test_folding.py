@@ -62,7 +62,7 @@ def test_every_family_is_covered() -> None:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_folded_family_has_the_features_of_the_original(name: str) -> None:
-    side = APPLICATIONS[name].smallest
+    side = APPLICATIONS[name].min_side
     constructor = getattr(keras.applications, name)
     original = with_statistics(
         constructor(include_top=False, weights=None, input_shape=(side, side, 3))

@@ -17,8 +17,9 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.flo
 
 
 def built(base: Any) -> keras.Model:
-    return transfer.build(
-        transfer.TransferConfig(architecture="transfer", base=base, weights=None, hidden=(8,)),
+    return transfer.TransferConfig(
+        architecture="transfer", base=base, weights=None, hidden=(8,)
+    ).build(
         image_shape=(32, 32, 3),
         classes=3,
         output="softmax",

@@ -29,7 +29,7 @@ def test_a_model_that_holds_python_code_is_refused_and_not_run(
     pixels = keras.Input((8, 8, 1))
     flat = keras.layers.Flatten()(keras.layers.Lambda(lambda x: x + 1)(pixels))
     keras.Model(pixels, keras.layers.Dense(10)(flat)).save(tmp_path / "model.keras")
-    with pytest.raises(ModelError, match="is a Lambda, which holds or loads code"):
+    with pytest.raises(ModelError, match="is a Lambda, which contains or loads code"):
         classifiers.load_classifier(tmp_path)
 
 

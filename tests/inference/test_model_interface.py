@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.data import digits
-from pipeline.data.image_folder import FileImages
+from pipeline.data.digits import DigitsConfig
+from pipeline.data.image_files import ImageFiles
 from pipeline.errors import ModelError
 from pipeline.inference import model_interface as interfaces
 from pipeline.inference.model_interface import ModelInterface
@@ -26,13 +26,13 @@ def test_it_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
 def test_a_photograph_is_read_as_training_reads_it(photographs: Path, resize: str) -> None:
     path = next((photographs / "val" / "bees").iterdir())
     rgb = ModelInterface(("ants", "bees"), (64, 48), 3, resize)
-    (trained,) = FileImages([path], (64, 48), resize).read(np.arange(1))
+    (trained,) = ImageFiles([path], (64, 48), resize).read(np.arange(1))
     np.testing.assert_array_equal(rgb.read(path), trained)
 
 
 def test_a_gray_image_scaled_from_a_file_is_what_training_scales(digit_files: Path) -> None:
-    keys = digits.DigitsConfig(source="digits", image_size=(28, 28), validation=0.01, test=0.0)
-    train = digits.load(keys).train
+    keys = DigitsConfig(source="digits", image_size=(28, 28), validation=0.01, test=0.0)
+    train = keys.load().train
     (trained,) = train.images.read(np.arange(1))
     (file,) = digit_files.glob(f"{int(train.names[0]):03}_*.png")
     scaled = ModelInterface(tuple("0123456789"), (28, 28), 1, "squash").read(file)

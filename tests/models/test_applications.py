@@ -1,4 +1,4 @@
-"""The table of networks against the Keras that is installed."""
+"""The table of networks, compared with the installed Keras."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def test_each_network_comes_from_the_module_with_its_preprocessing(name: str) ->
 
 
 @pytest.mark.parametrize("name", ["MobileNetV2", "InceptionV3", "Xception"])
-def test_the_smallest_image_is_the_smallest_that_keras_takes(name: str) -> None:
-    smallest = APPLICATIONS[name].smallest
+def test_min_side_is_the_smallest_image_that_keras_accepts(name: str) -> None:
+    smallest = APPLICATIONS[name].min_side
     constructor = getattr(keras.applications, name)
     constructor(include_top=False, weights=None, input_shape=(smallest, smallest, 3))
     too_small = (smallest - 1, smallest - 1, 3)

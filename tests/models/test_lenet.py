@@ -1,4 +1,4 @@
-"""LeNet as the course notes have it."""
+"""LeNet, compared with the course notes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from pipeline.models.regularization import RegularizationConfig
 
 
 def built(image_shape: tuple[int, int, int] = (28, 28, 1), **regularization: object):
-    return lenet.build(
-        lenet.LeNetConfig(architecture="lenet"),
+    return lenet.LeNetConfig(architecture="lenet").build(
         image_shape=image_shape,
         classes=10,
         output="softmax",
@@ -33,12 +32,12 @@ def built(image_shape: tuple[int, int, int] = (28, 28, 1), **regularization: obj
         ("output", 850, (10,)),
     ],
 )
-def test_each_layer_has_the_parameters_and_the_shape_of_the_notes(
+def test_each_layer_has_the_parameters_and_the_shape_of_the_course_notes(
     layer: str, parameters: int, output: tuple[int, ...]
 ) -> None:
-    found = built().get_layer(layer)
-    assert found.count_params() == parameters
-    assert found.output.shape[1:] == output
+    built_layer = built().get_layer(layer)
+    assert built_layer.count_params() == parameters
+    assert built_layer.output.shape[1:] == output
 
 
 def test_lenet_has_61706_parameters() -> None:
@@ -57,16 +56,15 @@ def test_pixels_are_raw() -> None:
     assert model(black).shape == (1, 10)
 
 
-def test_a_larger_image_is_refused() -> None:
-    with pytest.raises(ModelError) as refused:
+def test_a_larger_image_is_rejected() -> None:
+    with pytest.raises(ModelError) as caught:
         built((64, 64, 1))
-    assert str(refused.value) == (
-        "model.architecture: lenet takes images of up to 32×32 pixels. Received: 64×64. "
-        "Set data.image_size: [28, 28]."
+    assert str(caught.value) == (
+        "data.image_size: lenet accepts at most [32, 32]. Received [64, 64]."
     )
 
 
-def test_batch_normalization_stands_between_a_convolution_and_its_activation() -> None:
+def test_batch_normalization_is_between_a_convolution_and_its_activation() -> None:
     kinds = [type(layer).__name__ for layer in built(batch_norm=True).layers]
     start = kinds.index("Conv2D")
     assert kinds[start : start + 3] == ["Conv2D", "BatchNormalization", "Activation"]

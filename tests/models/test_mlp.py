@@ -10,8 +10,7 @@ from pipeline.models.regularization import RegularizationConfig
 
 
 def built(hidden: tuple[int, ...] = (32,), output: str = "softmax", **regularization: object):
-    return mlp.build(
-        mlp.MLPConfig(architecture="mlp", hidden=hidden, activation="relu"),
+    return mlp.MLPConfig(architecture="mlp", hidden=hidden, activation="relu").build(
         image_shape=(8, 8, 1),
         classes=10 if output == "softmax" else 2,
         output=output,
@@ -43,7 +42,7 @@ def test_dropout_follows_each_hidden_layer() -> None:
 
 
 @pytest.mark.parametrize(("l1", "l2"), [(0.01, 0.0), (0.0, 0.02), (0.01, 0.02)])
-def test_penalties_are_on_the_weights(l1: float, l2: float) -> None:
+def test_penalties_apply_to_the_kernels(l1: float, l2: float) -> None:
     model = built(l1=l1, l2=l2)
     kernels = [np.asarray(layer.kernel) for layer in model.layers if hasattr(layer, "kernel")]
     expected = sum(l1 * np.abs(kernel).sum() + l2 * np.square(kernel).sum() for kernel in kernels)
@@ -59,7 +58,7 @@ def test_penalties_are_on_the_weights(l1: float, l2: float) -> None:
         ("relu", "lecun_normal", "lecun_normal"),
     ],
 )
-def test_weights_start_as_their_activation_needs(
+def test_the_initializer_depends_on_the_activation(
     activation: str, initializer: str, expected: str
 ) -> None:
     held = RegularizationConfig(initializer=initializer)

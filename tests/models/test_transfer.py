@@ -1,4 +1,4 @@
-"""A frozen base under a new head, with real ImageNet weights."""
+"""Transfer learning with real ImageNet weights."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ SIZE = (96, 96)
 
 
 def built(base: object = "MobileNetV2", weights: object = None, **keys: object) -> keras.Model:
-    return transfer.build(
-        transfer.TransferConfig(architecture="transfer", base=base, weights=weights, **keys),
+    return transfer.TransferConfig(
+        architecture="transfer", base=base, weights=weights, **keys
+    ).build(
         image_shape=(*SIZE, 3),
         classes=2,
         output="softmax",
@@ -37,7 +38,7 @@ def photograph(photographs: Path) -> np.ndarray:
     return decode_image(file.read_bytes(), size=SIZE, resize="crop")[np.newaxis]
 
 
-def test_preprocessing_is_the_family_s_own(
+def test_each_family_has_its_own_preprocessing(
     with_mobilenet: keras.Model, photograph: np.ndarray
 ) -> None:
     prepared = keras.applications.mobilenet_v2.preprocess_input(photograph.astype("float32"))
@@ -54,7 +55,7 @@ def test_the_base_is_frozen_and_the_head_is_not(with_mobilenet: keras.Model) -> 
     ]
 
 
-def test_a_saved_model_gives_the_same_answer(
+def test_a_saved_model_gives_the_same_predictions(
     with_mobilenet: keras.Model, photograph: np.ndarray, tmp_path: Path
 ) -> None:
     with_mobilenet.save(tmp_path / "model.keras")
@@ -78,9 +79,10 @@ def test_hidden_layers_come_before_the_output() -> None:
     ]
 
 
-def test_gray_images_are_made_rgb() -> None:
-    model = transfer.build(
-        transfer.TransferConfig(architecture="transfer", base="MobileNetV2", weights=None),
+def test_grayscale_images_become_rgb() -> None:
+    model = transfer.TransferConfig(
+        architecture="transfer", base="MobileNetV2", weights=None
+    ).build(
         image_shape=(32, 32, 1),
         classes=10,
         output="softmax",
@@ -93,7 +95,7 @@ def test_gray_images_are_made_rgb() -> None:
     ("start", "first"),
     [("block_16_project", "block_16_project"), ("block_16", "block_16_expand"), (1, "out_relu")],
 )
-def test_the_base_learns_from_the_named_place_on(start: str | int, first: str) -> None:
+def test_the_base_is_trainable_from_the_named_layer_on(start: str | int, first: str) -> None:
     model = built()
     learning = transfer.unfreeze(model, transfer.layer_index(model, start))
     base = transfer.base_of(model)
@@ -101,7 +103,7 @@ def test_the_base_learns_from_the_named_place_on(start: str | int, first: str) -
     assert learning == sum(int(np.prod(weight.shape)) for weight in base.trainable_variables)
 
 
-def test_batch_normalization_stays_in_inference_mode_while_it_learns(
+def test_batch_normalization_stays_in_inference_mode_during_fine_tuning(
     photograph: np.ndarray,
 ) -> None:
     model = built()
@@ -123,62 +125,62 @@ def test_a_frozen_base_gives_the_same_features_while_the_head_trains(
     )
 
 
-def test_a_place_that_is_not_there_is_refused_with_the_nearest() -> None:
-    with pytest.raises(ModelError) as refused:
+def test_the_error_of_an_unknown_layer_suggests_the_nearest() -> None:
+    with pytest.raises(ModelError) as caught:
         transfer.layer_index(built(), "block_16_projct")
-    assert str(refused.value) == (
+    assert str(caught.value) == (
         "training.fine_tune.from: mobilenetv2_1.00_96 has no layer or stage 'block_16_projct'. "
-        "Did you mean 'block_16_project'? Its last layers with weights: "
+        "Did you mean 'block_16_project'? The last layers with weights: "
         "block_16_expand, block_16_expand_BN, block_16_depthwise, block_16_depthwise_BN, "
         "block_16_project, block_16_project_BN, Conv_1, Conv_1_bn."
     )
 
 
-def test_weights_of_another_network_are_refused(weights: Path) -> None:
+def test_weights_of_another_network_are_rejected(weights: Path) -> None:
     path = weights / "mobilenet_v2_imagenet_notop.weights.h5"
-    with pytest.raises(ModelError) as refused:
+    with pytest.raises(ModelError) as caught:
         built("ResNet50", path)
-    assert str(refused.value).startswith(
+    assert str(caught.value).startswith(
         f"model.weights: {path} does not fit ResNet50 without its top. "
     )
 
 
-def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "base.keras"
     path.write_text("not a model")
-    with pytest.raises(ModelError) as refused:
+    with pytest.raises(ModelError) as caught:
         built(path)
-    assert str(refused.value).startswith(f"model.base: {path} cannot be loaded as a Keras model. ")
+    assert str(caught.value).startswith(f"model.base: {path} cannot be loaded as a Keras model. ")
 
 
-def test_a_model_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
+def test_a_model_file_that_would_run_code_is_rejected(tmp_path: Path) -> None:
     pixels = keras.Input((*SIZE, 3))
     code = keras.layers.Lambda(lambda x: x + 1, output_shape=(*SIZE, 3))
     path = tmp_path / "hostile.keras"
     keras.Model(pixels, code(pixels)).save(path)
-    with pytest.raises(ModelError) as refused:
+    with pytest.raises(ModelError) as caught:
         built(path)
-    assert "lambda" in str(refused.value).lower()
+    assert "lambda" in str(caught.value).lower()
 
 
-def test_a_base_for_other_images_is_refused(tmp_path: Path) -> None:
+def test_a_base_for_another_image_size_is_rejected(tmp_path: Path) -> None:
     pixels = keras.Input((64, 64, 3))
     path = tmp_path / "base.keras"
     keras.Model(pixels, keras.layers.Conv2D(4, 3)(pixels)).save(path)
-    with pytest.raises(ModelError) as refused:
+    with pytest.raises(ModelError) as caught:
         built(path)
-    assert str(refused.value) == (
+    assert str(caught.value) == (
         f"model.base: {path} takes images of shape (64, 64, 3). Received: (96, 96, 3). "
-        "Set data.image_size to fit."
+        "Change data.image_size."
     )
 
 
-def test_a_failed_download_names_the_file_and_the_two_ways_to_give_it() -> None:
+def test_a_failed_download_names_the_file_and_the_two_ways_to_provide_it() -> None:
     address = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/weights.h5"
     message = transfer.missing_weights_message("ResNet50", f"URL fetch failure on {address}: None")
     assert message == (
         "model.weights: the ImageNet weights of ResNet50 could not be downloaded: the file "
-        f"weights.h5 is missing. Either fetch {address} elsewhere and put it into "
-        "~/.keras/models/, or give its path as model.weights. "
+        f"weights.h5 is missing. Download {address} on another machine and copy it to "
+        "~/.keras/models/, or set model.weights to its path. "
         f"(URL fetch failure on {address}: None)"
     )

@@ -1,4 +1,4 @@
-"""Recipes written on the spot, and what is wrong with them."""
+"""Fixtures that load recipes from text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.recipe.loader import LoadedRecipe, load_recipe
 
 @pytest.fixture
 def loaded(tmp_path: Path) -> Callable[..., LoadedRecipe]:
-    """Load a recipe from its text, as `recipe.yaml` in an empty folder."""
+    """Return a function that loads a recipe from its text, as `recipe.yaml`."""
 
     def load_text(
         text: str | bytes, *overrides: str, environment: Mapping[str, str] | None = None
@@ -27,13 +27,13 @@ def loaded(tmp_path: Path) -> Callable[..., LoadedRecipe]:
 
 @pytest.fixture
 def problems(loaded: Callable[..., LoadedRecipe], tmp_path: Path) -> Callable[..., list[str]]:
-    """Load a recipe that cannot be loaded; return its problems without the folder's name."""
+    """Return a function that loads an invalid recipe and returns its errors."""
 
     def problems_of(
         text: str | bytes, *overrides: str, environment: Mapping[str, str] | None = None
     ) -> list[str]:
-        with pytest.raises(RecipeError) as refused:
+        with pytest.raises(RecipeError) as caught:
             loaded(text, *overrides, environment=environment)
-        return [str(problem).replace(f"{tmp_path}/", "") for problem in refused.value.problems]
+        return [str(problem).replace(f"{tmp_path}/", "") for problem in caught.value.problems]
 
     return problems_of

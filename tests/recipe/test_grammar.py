@@ -22,28 +22,29 @@ def objects_in(node: Any) -> Iterator[dict[str, Any]]:
             yield from objects_in(inner)
 
 
-def test_the_schema_beside_the_shipped_recipes_is_up_to_date() -> None:
+def test_the_shipped_schema_is_up_to_date() -> None:
     text = (shipped.recipes_directory() / SCHEMA_FILE).read_text(encoding="utf-8")
     assert text == json.dumps(json_schema(), indent=1) + "\n"
 
 
-def test_the_schema_knows_the_sections_of_a_recipe() -> None:
+def test_the_schema_has_the_sections_of_a_recipe() -> None:
     schema = json_schema()
     assert list(schema["properties"]) == key_names(Recipe)
     assert schema["required"] == ["data", "model"]
 
 
-def test_the_schema_refuses_unknown_keys_everywhere() -> None:
-    sections = [found for found in objects_in(json_schema()) if "properties" in found]
+def test_the_schema_rejects_unknown_keys_everywhere() -> None:
+    sections = [section for section in objects_in(json_schema()) if "properties" in section]
     assert len(sections) > 40
-    assert [found for found in sections if found.get("additionalProperties") is not False] == []
+    open_sections = [node for node in sections if node.get("additionalProperties") is not False]
+    assert open_sections == []
 
 
 @pytest.mark.parametrize(
     ("section", "key", "names"),
     [("data", "source", set(SOURCES)), ("model", "architecture", set(ARCHITECTURES))],
 )
-def test_the_schema_offers_every_choice(section: str, key: str, names: set[str]) -> None:
+def test_the_schema_has_every_alternative(section: str, key: str, names: set[str]) -> None:
     schema = json_schema()
     choices = [
         schema["$defs"][choice["$ref"].rpartition("/")[2]]
@@ -52,6 +53,6 @@ def test_the_schema_offers_every_choice(section: str, key: str, names: set[str])
     assert {choice["properties"][key]["const"] for choice in choices} == names
 
 
-def test_the_schema_names_keys_as_a_recipe_writes_them() -> None:
-    fine_tune = json_schema()["$defs"]["FineTune"]
+def test_the_schema_has_the_aliases_of_keys() -> None:
+    fine_tune = json_schema()["$defs"]["FineTuneConfig"]
     assert list(fine_tune["properties"]) == ["from", "epochs", "learning_rate"]

@@ -53,15 +53,15 @@ SECRETS = {"ZOO_TOKEN": "hunter2", "ZOO_SERVER": "https://me:pass@zoo", "ZOO": "
 @pytest.mark.parametrize(
     ("addition", "message"),
     [
-        ("seed: ${ZOO_TOKEN}", "expected a whole number from 0 to 2147483647. Received"),
+        ("seed: ${ZOO_TOKEN}", "expected an integer from 0 to 2147483647. Received"),
         ("${X}: {a: '${ZOO_TOKEN}'}", "unknown key. Expected one of: name,"),
         ("training: {loss: 'is ${ZOO_TOKEN}'}", "expected one of:"),
         ("optimizer: {name: '${ZOO_TOKEN}'}", "expected one of:"),
-        ("runtime: '${ZOO_SERVER}'", "expected a section: keys with values. Received"),
+        ("runtime: '${ZOO_SERVER}'", "expected a section with keys and values. Received"),
         ("description: '${ZOO_TOKEN} ${'", "Expected ${NAME} or ${NAME:-default}"),
     ],
 )
-def test_no_problem_names_a_secret(loaded: Loaded, addition: str, message: str) -> None:
+def test_no_error_message_contains_a_secret(loaded: Loaded, addition: str, message: str) -> None:
     with pytest.raises(RecipeError) as caught:
         loaded(f"{SMALLEST}\n{addition}\n", environment=SECRETS)
     assert message in str(caught.value)
@@ -69,20 +69,20 @@ def test_no_problem_names_a_secret(loaded: Loaded, addition: str, message: str) 
     assert "me:pass" not in str(caught.value)
 
 
-def test_a_secret_is_shown_as_its_variable_where_it_was_received(loaded: Loaded) -> None:
+def test_a_received_secret_is_shown_as_its_variable(loaded: Loaded) -> None:
     with pytest.raises(RecipeError) as caught:
         loaded(f"{SMALLEST}\nseed: '${{ZOO_TOKEN}}'\n", environment=SECRETS)
     assert str(caught.value).endswith("Received '${ZOO_TOKEN}'.")
 
 
-def test_a_secret_in_an_argument_is_one_too(loaded: Loaded) -> None:
+def test_a_secret_in_an_argument_is_masked_too(loaded: Loaded) -> None:
     recipe = loaded(SMALLEST, "description=${ZOO_TOKEN} ${ZOO}", environment=SECRETS)
     assert recipe.recipe.description == "hunter2 plain"
     assert recipe.secrets == {"hunter2": "${ZOO_TOKEN}"}
     assert run_parameters(recipe.recipe, recipe.secrets)["description"] == "${ZOO_TOKEN} plain"
 
 
-def test_what_a_recipe_does_not_say_is_filled_in(loaded: Loaded) -> None:
+def test_missing_keys_have_defaults(loaded: Loaded) -> None:
     recipe = loaded(SMALLEST).recipe
     assert recipe.seed == 42
     assert recipe.description == ""
@@ -104,27 +104,27 @@ def test_an_optimizer_without_a_name_is_adam(loaded: Loaded) -> None:
     assert (optimizer.name, optimizer.beta_1) == ("adam", 0.8)
 
 
-def test_the_name_is_that_of_the_file_unless_the_recipe_says(loaded: Loaded) -> None:
+def test_the_default_name_is_the_file_name(loaded: Loaded) -> None:
     assert loaded(SMALLEST).recipe.name == "recipe"
     assert loaded(SMALLEST + "name: digits\n").recipe.name == "digits"
 
 
-def test_a_whole_number_will_do_for_a_number(loaded: Loaded) -> None:
+def test_an_integer_is_accepted_for_a_float(loaded: Loaded) -> None:
     recipe = loaded(SMALLEST + "optimizer: {learning_rate: 1}\n").recipe
     assert recipe.optimizer.learning_rate == 1.0
 
 
-def test_a_loaded_recipe_keeps_the_text_and_the_arguments(loaded: Loaded) -> None:
+def test_a_loaded_recipe_has_the_text_and_the_arguments(loaded: Loaded) -> None:
     recipe = loaded(f"# mine\n{SMALLEST}", "seed=7", "name=x")
     assert recipe.text == f"# mine\n{SMALLEST}"
     assert recipe.overrides == ("seed=7", "name=x")
 
 
-def test_a_byte_order_mark_is_no_part_of_the_text(loaded: Loaded) -> None:
+def test_a_byte_order_mark_is_ignored(loaded: Loaded) -> None:
     assert loaded(b"\xef\xbb\xbf" + SMALLEST.encode()).text == SMALLEST
 
 
-def test_the_environment_is_that_of_the_process_unless_given(
+def test_the_default_environment_is_that_of_the_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIPELINE_TEST_SEED", "7")
@@ -133,17 +133,17 @@ def test_the_environment_is_that_of_the_process_unless_given(
     assert load_recipe(path).recipe.seed == 7
 
 
-def test_an_unquoted_variable_is_a_number_and_a_quoted_one_a_text(
+def test_an_unquoted_variable_can_be_a_number_and_a_quoted_one_is_a_string(
     loaded: Loaded, problems: Problems
 ) -> None:
     recipe = loaded(SMALLEST + "training:\n  epochs: ${EPOCHS:-5}\n").recipe
     assert recipe.training.epochs == 5
     assert problems(SMALLEST + "training:\n  epochs: '${EPOCHS:-5}'\n") == [
-        "recipe.yaml:4:3: training.epochs: expected a whole number, 1 or more. Received '5'."
+        "recipe.yaml:4:3: training.epochs: expected an integer, 1 or more. Received '5'."
     ]
 
 
-def test_a_path_starts_from_the_recipe_or_from_home(
+def test_a_path_is_relative_to_the_recipe_or_to_home(
     loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -166,20 +166,22 @@ def test_a_path_starts_from_the_recipe_or_from_home(
     [
         (
             "absent.yaml",
-            "there is no such file. `pipeline list` names the recipes that come with the package, "
-            "`pipeline copy NAME` fetches one.",
+            "the file does not exist. `pipeline list` lists the recipes that come with the "
+            "package, and `pipeline copy NAME` copies one.",
         ),
-        (".", "the recipe cannot be read: Is a directory."),
-        ("a\0b", "the recipe cannot be read: embedded null byte."),
+        (".", "the file cannot be read: Is a directory."),
+        ("a\0b", "the file cannot be read: embedded null byte."),
     ],
 )
-def test_a_file_that_cannot_be_read_is_told(in_empty_folder: Path, name: str, reason: str) -> None:
-    with pytest.raises(UsageError) as error:
+def test_a_file_that_cannot_be_read_is_an_error(
+    in_empty_folder: Path, name: str, reason: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
         load_recipe(Path(name))
-    assert str(error.value) == f"{name}: {reason}"
+    assert str(caught.value) == f"{name}: {reason}"
 
 
-def test_a_recipe_cannot_be_changed(loaded: Loaded) -> None:
+def test_a_recipe_is_frozen(loaded: Loaded) -> None:
     recipe = loaded(SMALLEST).recipe
     for section, key in ((recipe, "seed"), (recipe.training, "epochs"), (recipe.data, "source")):
         with pytest.raises(ValueError, match="Instance is frozen"):
@@ -187,12 +189,12 @@ def test_a_recipe_cannot_be_changed(loaded: Loaded) -> None:
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
-def test_a_shipped_recipe_that_was_dumped_is_the_same(name: str, loaded: Loaded) -> None:
+def test_a_shipped_recipe_survives_dumping_and_loading(name: str, loaded: Loaded) -> None:
     recipe = load_recipe(shipped_recipes()[name], environment={}).recipe
     assert loaded(dump_recipe(recipe, {})).recipe == recipe
 
 
-def test_a_recipe_with_much_in_it_that_was_dumped_is_the_same(loaded: Loaded) -> None:
+def test_a_long_recipe_survives_dumping_and_loading(loaded: Loaded) -> None:
     recipe = loaded(MUCH, environment={"USER": "me"}).recipe
     again = dumped_again(loaded, MUCH).recipe
     assert again == recipe
@@ -206,24 +208,24 @@ def test_a_recipe_with_much_in_it_that_was_dumped_is_the_same(loaded: Loaded) ->
     "text",
     ["3e-4", "0o17", "true", "null", "", "2024-01-31", "010", "9" * 1001, "a: b", "- x", "é\n漢"],
 )
-def test_a_text_that_was_dumped_is_the_same(loaded: Loaded, text: str) -> None:
+def test_a_string_survives_dumping_and_loading(loaded: Loaded, text: str) -> None:
     recipe = loaded(SMALLEST).recipe.model_copy(update={"description": text})
     assert loaded(dump_recipe(recipe, {})).recipe.description == text
 
 
 @pytest.mark.parametrize("text", ["$${HOME}", "$$${HOME}", "a ${X:-$}"])
-def test_what_looks_like_a_variable_is_dumped_as_text(loaded: Loaded, text: str) -> None:
+def test_what_looks_like_a_variable_is_dumped_as_a_string(loaded: Loaded, text: str) -> None:
     written = SMALLEST + f"description: {text}\n"
     assert dumped_again(loaded, written).recipe.description == loaded(written).recipe.description
 
 
-def test_a_base_from_a_file_that_was_dumped_is_the_same(loaded: Loaded, tmp_path: Path) -> None:
+def test_a_base_from_a_file_survives_dumping_and_loading(loaded: Loaded, tmp_path: Path) -> None:
     (tmp_path / "base.keras").touch()
     text = "data: {source: digits}\nmodel: {architecture: transfer, base: base.keras}\n"
     assert dumped_again(loaded, text).recipe == loaded(text).recipe
 
 
-def test_parameters_are_dotted_paths_with_text(loaded: Loaded) -> None:
+def test_parameters_are_dotted_paths_with_strings(loaded: Loaded) -> None:
     flat = run_parameters(loaded(MUCH, environment={"USER": "me"}).recipe, {})
     assert {
         key: flat[key]
@@ -255,7 +257,7 @@ def test_parameters_are_dotted_paths_with_text(loaded: Loaded) -> None:
     }
 
 
-def test_an_absent_section_and_an_empty_list_are_one_parameter(loaded: Loaded) -> None:
+def test_a_missing_section_and_an_empty_list_are_one_parameter(loaded: Loaded) -> None:
     flat = run_parameters(loaded(SMALLEST).recipe, {})
     assert flat["training.fine_tune"] == "null"
     assert flat["data.augmentation"] == "[]"

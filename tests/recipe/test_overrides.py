@@ -23,12 +23,12 @@ def test_a_nested_value_is_replaced(loaded: Loaded) -> None:
     assert recipe.optimizer.learning_rate == 3e-4
 
 
-def test_a_missing_section_is_made(loaded: Loaded) -> None:
+def test_a_missing_section_is_added(loaded: Loaded) -> None:
     recipe = loaded(BASE, "training.early_stopping.patience=2").recipe
     assert recipe.training.early_stopping.patience == 2
 
 
-def test_an_empty_section_is_made(loaded: Loaded) -> None:
+def test_an_empty_section_is_filled(loaded: Loaded) -> None:
     assert loaded(BASE + "training:\n", "training.epochs=2").recipe.training.epochs == 2
 
 
@@ -58,7 +58,7 @@ def test_a_later_argument_wins_over_one_for_its_section(loaded: Loaded) -> None:
     assert loaded(BASE, *arguments).recipe.optimizer.name == "lion"
 
 
-def test_a_value_that_was_wrong_can_be_replaced(loaded: Loaded) -> None:
+def test_an_invalid_value_can_be_replaced(loaded: Loaded) -> None:
     assert loaded(BASE + "seed: no\n", "seed=7").recipe.seed == 7
 
 
@@ -86,17 +86,17 @@ def test_a_value_that_was_wrong_can_be_replaced(loaded: Loaded) -> None:
         (
             "model.hidden.2=1",
             "--set model.hidden.2=1: model.hidden.2: "
-            "'model.hidden' is a list of 2. Received the place '2'.",
+            "'model.hidden' is a list of 2 items. Received index '2'.",
         ),
         (
             "model.hidden.-1=1",
             "--set model.hidden.-1=1: model.hidden.-1: "
-            "'model.hidden' is a list of 2. Received the place '-1'.",
+            "'model.hidden' is a list of 2 items. Received index '-1'.",
         ),
         (
             "model.hidden.first=1",
             "--set model.hidden.first=1: model.hidden.first: "
-            "'model.hidden' is a list of 2. Received the place 'first'.",
+            "'model.hidden' is a list of 2 items. Received index 'first'.",
         ),
         (
             ".".join("a" * 41) + "=1",
@@ -104,7 +104,7 @@ def test_a_value_that_was_wrong_can_be_replaced(loaded: Loaded) -> None:
         ),
         (
             "seed=\n- 1",
-            "--set seed=\\n- 1: seed: expected a whole number from 0 to 2147483647. Received [1].",
+            "--set seed=\\n- 1: seed: expected an integer from 0 to 2147483647. Received [1].",
         ),
         (
             "trainin.epochs=3",
@@ -125,43 +125,41 @@ def test_a_value_that_was_wrong_can_be_replaced(loaded: Loaded) -> None:
         ),
         (
             "model.hidden.0=x",
-            "--set model.hidden.0=x: model.hidden.0: expected a whole number, 1 or more. "
-            "Received 'x'.",
+            "--set model.hidden.0=x: model.hidden.0: expected an integer, 1 or more. Received 'x'.",
         ),
         (
             "seed=a:1:2",
-            "--set seed=a:1:2: seed: expected a whole number from 0 to 2147483647. "
-            "Received 'a:1:2'.",
+            "--set seed=a:1:2: seed: expected an integer from 0 to 2147483647. Received 'a:1:2'.",
         ),
     ],
 )
-def test_what_is_wrong_with_an_argument_is_told_with_the_argument(
+def test_an_error_in_an_argument_names_the_argument(
     problems: Problems, argument: str, problem: str
 ) -> None:
     assert problems(BASE, argument) == [problem]
 
 
-def test_a_place_in_a_list_of_thousands_of_digits_is_refused(problems: Problems) -> None:
+def test_a_list_index_of_thousands_of_digits_is_an_error(problems: Problems) -> None:
     path = f"model.hidden.{'9' * 5000}"
     (problem,) = problems(BASE, f"{path}=1")
-    assert problem.startswith(f"--set {path}=1: {path}: 'model.hidden' is a list of 2.")
+    assert problem.startswith(f"--set {path}=1: {path}: 'model.hidden' is a list of 2 items.")
 
 
-def test_every_wrong_argument_is_told(problems: Problems) -> None:
+def test_all_wrong_arguments_are_reported(problems: Problems) -> None:
     assert problems(BASE, "seed", "name.x.y=1", "=3") == [
         "--set seed: Expected path=value, as in seed=7.",
         "--set =3: Expected path=value, as in seed=7.",
     ]
 
 
-def test_problems_of_the_text_come_before_those_of_arguments(problems: Problems) -> None:
+def test_errors_in_the_file_come_before_errors_in_arguments(problems: Problems) -> None:
     assert problems(BASE + "name: 3\n", "seed=a:1:1") == [
-        "recipe.yaml:3:1: name: expected a text. Received 3.",
-        "--set seed=a:1:1: seed: expected a whole number from 0 to 2147483647. Received 'a:1:1'.",
+        "recipe.yaml:3:1: name: expected a non-empty string. Received 3.",
+        "--set seed=a:1:1: seed: expected an integer from 0 to 2147483647. Received 'a:1:1'.",
     ]
 
 
-def test_a_missing_key_of_a_section_that_an_argument_made_is_told_with_the_argument(
+def test_a_missing_key_of_a_section_from_an_argument_names_the_argument(
     problems: Problems,
 ) -> None:
     assert problems("model: {architecture: mlp}\n", "data.batch_size=3") == [
@@ -170,7 +168,7 @@ def test_a_missing_key_of_a_section_that_an_argument_made_is_told_with_the_argum
     ]
 
 
-def test_a_path_in_a_recipe_starts_from_its_folder_and_one_in_an_argument_from_the_working_folder(
+def test_paths_are_relative_to_the_recipe_and_in_arguments_to_the_working_directory(
     loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     working = tmp_path / "working"
@@ -184,15 +182,15 @@ def test_a_path_in_a_recipe_starts_from_its_folder_and_one_in_an_argument_from_t
     assert replaced.data.path == working / "photographs"
 
 
-def test_the_document_itself_stays_as_it_is() -> None:
-    document = Document({"a": [1, {"b": 2}]}, {("a",): "place"}, {("a",): "place"})
-    values = parse_overrides(("a.1.b=3",), folder=Path(), environment={})
+def test_the_document_is_not_modified() -> None:
+    document = Document({"a": [1, {"b": 2}]}, {("a",): "location"}, {("a",): "location"})
+    values = parse_overrides(("a.1.b=3",), directory=Path(), environment={})
     assert apply_overrides(document, values).tree == {"a": [1, {"b": 3}]}
     assert document.tree == {"a": [1, {"b": 2}]}
 
 
 @pytest.mark.parametrize("path", [("a", 0), ("a", "0")])
-def test_a_place_in_a_list_is_a_number_or_its_digits(path: tuple[Any, ...]) -> None:
+def test_a_list_index_is_an_integer_or_its_digits(path: tuple[Any, ...]) -> None:
     origin = Document({}, {}, {path: "search"})
     changed = apply_overrides(Document({"a": [1]}), {path: (5, origin)})
     assert changed.tree == {"a": [5]}

@@ -35,7 +35,7 @@ def test_a_shipped_recipe_begins_with_its_schema_command_hardware_time_and_accur
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_shipped_recipe_says_what_it_is_for(name: str) -> None:
+def test_a_shipped_recipe_has_a_description(name: str) -> None:
     description = shipped.description_of(RECIPES[name])
     assert description == load_recipe(RECIPES[name], environment={}).recipe.description
     assert description.endswith(".")
@@ -56,10 +56,10 @@ def test_a_shipped_recipe_is_found_by_its_name() -> None:
     assert shipped.find_shipped("digits_lenet") == shipped.recipes_directory() / "digits_lenet.yaml"
 
 
-def test_an_unknown_name_is_told_with_the_nearest() -> None:
-    with pytest.raises(UsageError) as error:
+def test_the_error_of_an_unknown_name_suggests_the_nearest() -> None:
+    with pytest.raises(UsageError) as caught:
         shipped.find_shipped("digit_lenet")
-    assert str(error.value) == (
-        f"There is no shipped recipe 'digit_lenet'. Available: {', '.join(RECIPES)}. "
+    assert str(caught.value) == (
+        f"Unknown recipe 'digit_lenet'. Available: {', '.join(RECIPES)}. "
         "Did you mean 'digits_lenet'?"
     )

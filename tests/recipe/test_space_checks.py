@@ -1,4 +1,4 @@
-"""The space of a search, checked with the recipe: every value that a trial may bring."""
+"""Checks of search spaces."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ BASE = "data: {source: digits}\nmodel: {architecture: mlp}\ntuning:\n  space:\n"
 
 
 def problems(tmp_path: Path, space: str, head: str = BASE) -> list[str]:
-    """Return the problems of a recipe with a space, without the folder of its file."""
+    """Return the errors of a recipe with a search space, without the directory of its file."""
     path = tmp_path / "recipe.yaml"
     path.write_text(head + space)
     try:
         load_recipe(path, environment={})
-    except RecipeError as error:
-        return [str(problem).removeprefix(f"{tmp_path}/") for problem in error.problems]
+    except RecipeError as caught:
+        return [str(problem).removeprefix(f"{tmp_path}/") for problem in caught.problems]
     return []
 
 
@@ -45,7 +45,7 @@ def problems(tmp_path: Path, space: str, head: str = BASE) -> list[str]:
         (
             "    model: {choice: [{architecture: mlp}, {architecture: lenet}]}\n"
             "    data.image_size: {choice: [[64, 64]], when: {model.architecture: lenet}}",
-            "recipe.yaml:6:32: tuning.space.data.image_size: lenet takes at most [32, 32]. "
+            "recipe.yaml:6:32: tuning.space.data.image_size: lenet accepts at most [32, 32]. "
             "Received [64, 64].",
         ),
         (
@@ -107,17 +107,17 @@ def problems(tmp_path: Path, space: str, head: str = BASE) -> list[str]:
         ),
     ],
 )
-def test_a_space_is_told_what_is_wrong_with_it(tmp_path: Path, space: str, expected: str) -> None:
+def test_errors_of_a_search_space_are_reported(tmp_path: Path, space: str, expected: str) -> None:
     assert problems(tmp_path, space)[0] == expected
 
 
-def test_all_problems_of_a_space_are_told_at_once(tmp_path: Path) -> None:
+def test_all_errors_of_a_search_space_are_reported_at_once(tmp_path: Path) -> None:
     space = (
         "    regularization.dropout: {range: [-1, 2]}\n"
         "    optimizer.name: {choice: [adam, no, one]}\n"
     )
-    found = problems(tmp_path, space)
-    assert [line.split(": ")[0] for line in found] == [
+    errors = problems(tmp_path, space)
+    assert [line.split(": ")[0] for line in errors] == [
         "recipe.yaml:5:38",
         "recipe.yaml:5:42",
         "recipe.yaml:6:37",
@@ -130,44 +130,44 @@ def test_all_problems_of_a_space_are_told_at_once(tmp_path: Path) -> None:
     [
         (
             "  budget: 10x\n",
-            "recipe.yaml:4:3: tuning.budget: expected a time such as 90s, 10m or 1h30m. Received "
-            "'10x'.",
+            "recipe.yaml:4:3: tuning.budget: expected a duration such as 90s, 10m or 1h30m. "
+            "Received '10x'.",
         ),
         (
             "  objective: test_accuracy\n",
-            "recipe.yaml:4:3: tuning.objective: expected a metric of the validation images, such "
+            "recipe.yaml:4:3: tuning.objective: expected a metric of the validation split, such "
             "as val_accuracy, val_log_loss or val_loss. Received 'test_accuracy'.",
         ),
     ],
 )
-def test_the_section_is_checked(tmp_path: Path, line: str, expected: str) -> None:
+def test_wrong_values_of_the_section_are_errors(tmp_path: Path, line: str, expected: str) -> None:
     head = BASE.replace("  space:", f"{line}  space:")
-    found = problems(tmp_path, "    regularization.l2: {choice: [1]}", head)
-    assert found == [expected]
+    errors = problems(tmp_path, "    regularization.l2: {choice: [1]}", head)
+    assert errors == [expected]
 
 
-def test_hyperband_chooses_the_epochs_itself(tmp_path: Path) -> None:
+def test_the_epochs_cannot_be_searched_with_hyperband(tmp_path: Path) -> None:
     head = BASE.replace("  space:", "  tuner: hyperband\n  space:")
     assert problems(tmp_path, "    training.epochs: {choice: [3]}", head) == [
-        "recipe.yaml:6:22: tuning.space.training.epochs: hyperband chooses the epochs itself. "
+        "recipe.yaml:6:22: tuning.space.training.epochs: hyperband sets the epochs itself. "
         "Remove this key, or choose another tuner."
     ]
 
 
-def test_other_images_for_each_trial_are_a_warning(tmp_path: Path) -> None:
+def test_different_images_for_each_trial_are_a_warning(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(BASE + "    data.split_seed: {choice: [1, 2]}")
     (warning,) = load_recipe(path, environment={}).warnings
     assert str(warning) == (
-        f"{path}:5:22: warning: tuning.space.data.split_seed: trials that differ in this are "
-        "judged on different images, and cannot be compared."
+        f"{path}:5:22: warning: tuning.space.data.split_seed: trials with different "
+        "values are evaluated on different images: not comparable."
     )
 
 
 @pytest.mark.parametrize(
     ("budget", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("2h", 7200)]
 )
-def test_a_budget_is_a_time(tmp_path: Path, budget: str, seconds: float) -> None:
+def test_a_budget_is_converted_to_seconds(tmp_path: Path, budget: str, seconds: float) -> None:
     path = tmp_path / "recipe.yaml"
     head = BASE.replace("  space:", f"  budget: {budget}\n  space:")
     path.write_text(head + "    seed: {choice: [1, 2]}")
@@ -198,7 +198,7 @@ def test_the_direction_follows_from_the_objective(
     assert tuning.direction == direction
 
 
-def test_a_trial_is_a_substituted_recipe(tmp_path: Path) -> None:
+def test_a_trial_is_the_recipe_with_overrides(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(BASE + "    regularization.l2: {choice: [0.1]}")
     loaded = load_recipe(path, environment={})

@@ -17,7 +17,7 @@ OPERATIONS = (
 )
 
 
-def test_every_problem_is_told_in_the_order_of_the_text(problems: Problems) -> None:
+def test_all_errors_are_reported_in_the_order_of_the_file(problems: Problems) -> None:
     text = """\
 traning: {epochs: 3}
 training: {epochs: 0, loss: crossentropy}
@@ -36,14 +36,14 @@ regularization: {dropuot: 0.5, dropout: 1}
         "recipe.yaml:1:1: traning: unknown key. Expected one of: name, description, seed, data, "
         "model, regularization, optimizer, training, tuning, tracking, runtime. Did you mean "
         "'training'?",
-        "recipe.yaml:2:12: training.epochs: expected a whole number, 1 or more. Received 0.",
+        "recipe.yaml:2:12: training.epochs: expected an integer, 1 or more. Received 0.",
         "recipe.yaml:2:23: training.loss: expected one of: cross_entropy, binary_cross_entropy. "
         "Received 'crossentropy'. Did you mean 'cross_entropy'?",
         "recipe.yaml:5:3: model.base: unknown key. Expected one of: architecture, activation, "
         "pooling. 'base' belongs to architecture transfer.",
-        "recipe.yaml:8:3: data.batch_size: expected a whole number, 1 or more, or all "
-        "(batch descent). Received 'many'.",
-        "recipe.yaml:11:21: data.augmentation.1.random_crop.height: expected a whole number, "
+        "recipe.yaml:8:3: data.batch_size: expected an integer, 1 or more, or all "
+        "(batch gradient descent). Received 'many'.",
+        "recipe.yaml:11:21: data.augmentation.1.random_crop.height: expected an integer, "
         "1 or more. Received 30.5.",
         "recipe.yaml:12:18: regularization.dropuot: unknown key. Expected one of: dropout, l1, l2, "
         "batch_norm, label_smoothing, initializer. Did you mean 'dropout'?",
@@ -88,7 +88,9 @@ regularization: {dropuot: 0.5, dropout: 1}
         ),
     ],
 )
-def test_a_required_key_is_asked_for(problems: Problems, text: str, expected: list[str]) -> None:
+def test_a_missing_required_key_is_an_error(
+    problems: Problems, text: str, expected: list[str]
+) -> None:
     assert problems(text) == expected
 
 
@@ -99,23 +101,23 @@ def test_a_required_key_is_asked_for(problems: Problems, text: str, expected: li
 @pytest.mark.parametrize("section", ["optimizer", "training", "regularization"])
 def test_a_section_is_a_mapping(problems: Problems, section: str, text: str, received: str) -> None:
     assert problems(f"{DATA}{MODEL}{section}: {text}\n") == [
-        f"recipe.yaml:3:1: {section}: expected a section: keys with values. Received {received}."
+        f"recipe.yaml:3:1: {section}: expected a section with keys and values. Received {received}."
     ]
 
 
 @pytest.mark.parametrize(
     ("section", "problem"),
     [
-        ("seed: 3.5", "3:1: seed: expected a whole number from 0 to 2147483647. Received 3.5."),
-        ("seed: true", "3:1: seed: expected a whole number from 0 to 2147483647. Received true."),
-        ("seed: '3'", "3:1: seed: expected a whole number from 0 to 2147483647. Received '3'."),
+        ("seed: 3.5", "3:1: seed: expected an integer from 0 to 2147483647. Received 3.5."),
+        ("seed: true", "3:1: seed: expected an integer from 0 to 2147483647. Received true."),
+        ("seed: '3'", "3:1: seed: expected an integer from 0 to 2147483647. Received '3'."),
         (
             "seed: 2147483648",
-            "3:1: seed: expected a whole number from 0 to 2147483647. Received 2147483648.",
+            "3:1: seed: expected an integer from 0 to 2147483647. Received 2147483648.",
         ),
-        ("name: 3", "3:1: name: expected a text. Received 3."),
-        ("name: ''", "3:1: name: expected a text. Received ''."),
-        ("description: [x]", "3:1: description: expected a text. Received ['x']."),
+        ("name: 3", "3:1: name: expected a non-empty string. Received 3."),
+        ("name: ''", "3:1: name: expected a non-empty string. Received ''."),
+        ("description: [x]", "3:1: description: expected a string. Received ['x']."),
         (
             "optimizer: {learning_rate: 0}",
             "3:13: optimizer.learning_rate: expected a number above 0. Received 0.",
@@ -155,12 +157,12 @@ def test_a_section_is_a_mapping(problems: Problems, section: str, text: str, rec
         ),
         (
             "optimizer: {schedule: {piecewise: {boundaries: [3, 2], factors: [1, 1]}}}",
-            "3:24: optimizer.schedule.piecewise: expected rising boundaries, and a factor for "
-            "each. Received {boundaries: [3, 2], factors: [1, 1]}.",
+            "3:24: optimizer.schedule.piecewise: expected increasing boundaries and one "
+            "factor for each. Received {boundaries: [3, 2], factors: [1, 1]}.",
         ),
         (
             "training: {top_k: 1}",
-            "3:12: training.top_k: expected a whole number, 2 or more. Received 1.",
+            "3:12: training.top_k: expected an integer, 2 or more. Received 1.",
         ),
         (
             "runtime: {devices: [gpu]}",
@@ -179,7 +181,7 @@ def test_a_section_is_a_mapping(problems: Problems, section: str, text: str, rec
         ),
     ],
 )
-def test_a_wrong_value_is_told_with_what_was_expected(
+def test_the_error_of_a_wrong_value_says_what_was_expected(
     problems: Problems, section: str, problem: str
 ) -> None:
     assert problems(f"{DATA}{MODEL}{section}\n") == [f"recipe.yaml:{problem}"]
@@ -210,7 +212,7 @@ def test_a_wrong_value_is_told_with_what_was_expected(
         ),
         (
             "random_flip: ",
-            "7: data.augmentation.0.random_flip: expected a section: keys with values. "
+            "7: data.augmentation.0.random_flip: expected a section with keys and values. "
             "Received nothing.",
         ),
         (
@@ -226,7 +228,7 @@ def test_a_wrong_value_is_told_with_what_was_expected(
         ),
     ],
 )
-def test_a_wrong_augmentation_is_told(problems: Problems, entry: str, problem: str) -> None:
+def test_a_wrong_augmentation_is_an_error(problems: Problems, entry: str, problem: str) -> None:
     text = f"{MODEL}data:\n  source: digits\n  augmentation:\n    - {entry}\n"
     assert problems(text) == [f"recipe.yaml:5:{problem}"]
 
@@ -245,7 +247,7 @@ def test_a_wrong_augmentation_is_told(problems: Problems, entry: str, problem: s
         ),
         (
             "data: {source: digits, image_size: 28}\n" + MODEL,
-            "1:24: data.image_size: expected two whole numbers, [height, width], in pixels. "
+            "1:24: data.image_size: expected two integers, [height, width], in pixels. "
             "Received 28.",
         ),
         (
@@ -271,12 +273,12 @@ def test_a_wrong_augmentation_is_told(problems: Problems, entry: str, problem: s
         ),
     ],
 )
-def test_a_wrong_source_or_model_is_told(problems: Problems, text: str, problem: str) -> None:
+def test_a_wrong_source_or_model_is_an_error(problems: Problems, text: str, problem: str) -> None:
     assert problems(text) == [f"recipe.yaml:{problem}"]
 
 
 @pytest.mark.parametrize("base", ["[ResNet50]", "{name: ResNet50}", "5", ""])
-def test_a_base_that_is_no_text_is_told(problems: Problems, base: str) -> None:
+def test_a_base_that_is_not_a_string_is_an_error(problems: Problems, base: str) -> None:
     (problem,) = problems(f"{DATA}model: {{architecture: transfer, base: {base}}}\n")
     assert problem.startswith(
         "recipe.yaml:2:33: model.base: expected a network of keras.applications or the path of a "
@@ -294,7 +296,7 @@ def test_a_base_that_is_no_text_is_told(problems: Problems, base: str) -> None:
         ("zzzz: 3", ""),
     ],
 )
-def test_an_unknown_key_is_told_with_the_nearest(
+def test_the_error_of_an_unknown_key_suggests_the_nearest(
     problems: Problems, section: str, hint: str
 ) -> None:
     key = section.partition(":")[0]
@@ -313,14 +315,14 @@ def test_an_unknown_key_is_told_with_the_nearest(
         (DATA + MODEL + "optimizer: {momentum: 0.9}\n", "name muon or rmsprop or sgd"),
     ],
 )
-def test_a_key_of_another_choice_is_told_with_that_choice(
+def test_the_error_of_a_key_of_another_alternative_names_it(
     problems: Problems, text: str, hint: str
 ) -> None:
     (problem,) = problems(text)
     assert problem.endswith(f" belongs to {hint}.")
 
 
-def test_a_key_with_a_line_break_is_told_in_one_line(problems: Problems) -> None:
+def test_the_error_of_a_key_with_a_line_break_is_one_line(problems: Problems) -> None:
     (problem,) = problems(f'{DATA}{MODEL}"a\\nb": 3\n')
     assert problem.startswith("recipe.yaml:3:1: a\\nb: unknown key.")
 
@@ -338,5 +340,5 @@ def test_a_key_with_a_line_break_is_told_in_one_line(problems: Problems) -> None
         ("x" * 100, f"'{'x' * 56}…"),
     ],
 )
-def test_a_received_value_is_shown_as_a_recipe_writes_it(value: Any, text: str) -> None:
+def test_a_received_value_is_shown_as_in_a_recipe(value: Any, text: str) -> None:
     assert format_value(value) == text

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.data import image_folder
 from pipeline.data.splits import Splits
 from pipeline.evaluation import grad_cam
 from pipeline.features import extraction, feature_cache
@@ -79,7 +78,7 @@ def cache(shared_cache: None) -> None:
 
 @pytest.fixture(scope="module")
 def splits(directory: Path) -> Splits:
-    return image_folder.load(recipe_with().data)  # type: ignore[arg-type]
+    return recipe_with().data.load()
 
 
 def recipe_with(*overrides: str) -> Recipe:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from pipeline.data import digits
 from pipeline.recipe.loader import load_recipe
 from pipeline.stages import register_model as stage
 from pipeline.tracking import registry
@@ -75,7 +74,7 @@ def register_again(result: RunResult, store: Store, **changes: Any) -> Any:
     from pipeline.evaluation import predictions
 
     recipe = load_recipe(Path("recipe.yaml")).recipe
-    splits = digits.load(recipe.data)
+    splits = recipe.data.load()
     folder = Path(mlflow.MlflowClient(store.uri).download_artifacts(result.run_id, "predictions"))
     predicted = {path.stem: predictions.read_predictions(path) for path in folder.iterdir()}
     predicted = {name: replace(one, **changes) for name, one in predicted.items()}

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.data import augmentation, digits
+from pipeline.data import augmentation
 from pipeline.data.batches import training_batches
+from pipeline.data.digits import DigitsConfig
 from pipeline.data.splits import DuplicateImage, Splits
 from pipeline.evaluation.predictions import Predictions
 from pipeline.recipe.loader import LoadedRecipe, load_recipe
@@ -18,7 +19,7 @@ from pipeline.stages import run_report
 
 @pytest.fixture(scope="module")
 def splits() -> Splits:
-    return digits.load(digits.DigitsConfig(source="digits"))
+    return DigitsConfig(source="digits").load()
 
 
 def recipe_with(tmp_path: Any, text: str) -> LoadedRecipe:

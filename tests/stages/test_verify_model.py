@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.data import digits, image_folder
+from pipeline.data.digits import DigitsConfig
 from pipeline.data.splits import Splits
 from pipeline.errors import ModelError
 from pipeline.evaluation.predictions import Predictions
@@ -41,7 +41,7 @@ RECIPE = Recipe.model_validate({"data": {"source": "digits"}, "model": {"archite
 
 @pytest.fixture(scope="module")
 def splits() -> Splits:
-    return digits.load(digits.DigitsConfig(source="digits"))
+    return DigitsConfig(source="digits").load()
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_photographs_are_predicted_from_their_own_files(photographs: Path, tmp_p
         }
     )
     process: Any = InThisProcess()
-    splits = image_folder.load(recipe.data)
+    splits = recipe.data.load()
     ModelVerification(process, tmp_path).ask(recipe, splits, tmp_path / "absent")
     assert len(process.files) == IMAGES
     assert {path.parent for path in process.files} == {

@@ -31,13 +31,13 @@ training: {epochs: 8}
 """
 EACH_EXAMPLE_ONCE = """
 import numpy as np, tensorflow as tf
-from pipeline.data import digits
+from pipeline.data.digits import DigitsConfig
 from pipeline.data.batches import training_batches
 from pipeline.training import devices
 from pipeline.training.training_config import RuntimeConfig
 
 found = devices.find_devices(RuntimeConfig(devices=("cpu:0", "cpu:1")))
-split = digits.load(digits.DigitsConfig(source="digits")).train
+split = DigitsConfig(source="digits").load().train
 batches = training_batches(split, classes=10, output="softmax", batch_size=100, augmentation=(),
                            seed=1, epochs=1)
 seen = []

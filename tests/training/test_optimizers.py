@@ -1,4 +1,4 @@
-"""The table of optimizers against the Keras that is installed."""
+"""The table of optimizers, compared with the installed Keras."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_arguments_and_defaults_are_those_of_keras(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
-def test_each_optimizer_is_built_with_its_own_rate(name: str) -> None:
+def test_each_optimizer_is_built_with_its_own_learning_rate(name: str) -> None:
     built = optimizers.build_optimizer(
         section(name=name, learning_rate=0.25), steps_per_epoch=10, epochs=2
     )
@@ -59,6 +59,6 @@ def test_arguments_reach_keras() -> None:
     assert (built.momentum, built.nesterov, built.clipnorm, built.use_ema) == (0.9, True, 1.0, True)
 
 
-def test_without_a_name_it_is_adam() -> None:
+def test_the_default_optimizer_is_adam() -> None:
     assert section(learning_rate=0.1).name == "adam"
     assert optimizers.default_optimizer().name == "adam"

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from pipeline.data import digits
 from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
+from pipeline.data.digits import DigitsConfig
 from pipeline.data.splits import Splits
 from pipeline.errors import DivergedError
 from pipeline.models import mlp
@@ -39,7 +39,7 @@ from pipeline.training.training_config import (
 
 @pytest.fixture(scope="module")
 def splits() -> Splits:
-    return digits.load(digits.DigitsConfig(source="digits"))
+    return DigitsConfig(source="digits").load()
 
 
 def batches_of(splits: Splits, batch_size: Any = 64) -> TrainingData:
@@ -73,8 +73,7 @@ def trained(
     **optimizer: Any,
 ) -> tuple[keras.Model, History]:
     keras.utils.set_random_seed(7)
-    model = mlp.build(
-        mlp.MLPConfig(architecture="mlp", hidden=(64,)),
+    model = mlp.MLPConfig(architecture="mlp", hidden=(64,)).build(
         image_shape=(8, 8, 1),
         classes=10,
         output="softmax",
@@ -180,8 +179,7 @@ def two_phases(
 ) -> tuple[History | None, keras.Model, list[int]]:
     """Train in two phases, interrupted after the epoch `until`; return the epochs told of too."""
     keras.utils.set_random_seed(7)
-    model = mlp.build(
-        mlp.MLPConfig(architecture="mlp", hidden=(32,)),
+    model = mlp.MLPConfig(architecture="mlp", hidden=(32,)).build(
         image_shape=(8, 8, 1),
         classes=10,
         output="softmax",

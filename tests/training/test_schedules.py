@@ -1,4 +1,4 @@
-"""Learning rates by step, against the formulas."""
+"""Learning rates by step, compared with the formulas."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def rate_at(step: int, entry: dict[str, Any]) -> float:
         ({"cosine": {}}, 0, PEAK),
         ({"cosine": {}}, 20, PEAK / 2),
         ({"cosine": {}}, 40, 0.0),
-        ({"cosine": {"final": 0.1}}, 40, PEAK * 0.1),
+        ({"cosine": {"alpha": 0.1}}, 40, PEAK * 0.1),
         ({"cosine": {}}, 10, PEAK * (1 + math.cos(math.pi / 4)) / 2),
-        ({"exponential": {"rate": 0.5}}, 10, PEAK * 0.5),
-        ({"exponential": {"rate": 0.5}}, 5, PEAK * 0.5**0.5),
-        ({"exponential": {"rate": 0.5, "staircase": True}}, 19, PEAK * 0.5),
+        ({"exponential": {"decay_rate": 0.5}}, 10, PEAK * 0.5),
+        ({"exponential": {"decay_rate": 0.5}}, 5, PEAK * 0.5**0.5),
+        ({"exponential": {"decay_rate": 0.5, "staircase": True}}, 19, PEAK * 0.5),
         ({"piecewise": {"boundaries": [1, 3], "factors": [0.5, 0.1]}}, 9, PEAK),
         ({"piecewise": {"boundaries": [1, 3], "factors": [0.5, 0.1]}}, 10, PEAK * 0.5),
         ({"piecewise": {"boundaries": [1, 3], "factors": [0.5, 0.1]}}, 30, PEAK * 0.1),
@@ -41,28 +41,32 @@ def rate_at(step: int, entry: dict[str, Any]) -> float:
         ({"plateau": {}}, 39, PEAK),
     ],
 )
-def test_the_rate_follows_the_schedule(entry: dict[str, Any], step: int, expected: float) -> None:
+def test_the_learning_rate_follows_the_schedule(
+    entry: dict[str, Any], step: int, expected: float
+) -> None:
     assert rate_at(step, entry) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
     ("step", "expected"), [(0, PEAK / 11), (4, PEAK * 5 / 11), (10, PEAK), (25, PEAK / 2)]
 )
-def test_a_warmup_rises_in_a_line_and_hands_over(step: int, expected: float) -> None:
+def test_a_warmup_increases_linearly_before_the_schedule(step: int, expected: float) -> None:
     assert rate_at(step, {"cosine": {"warmup": 1.0}}) == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_plateau_is_watched_by_keras_s_callback() -> None:
-    (callback,) = schedules.callbacks(schedules.PlateauSchedule(factor=0.3, patience=2))
+def test_a_plateau_is_a_keras_callback() -> None:
+    plateau = schedules.PlateauSchedule(factor=0.3, patience=2, min_lr=0.01)
+    (callback,) = schedules.callbacks(plateau)
     assert isinstance(callback, keras.callbacks.ReduceLROnPlateau)
     assert (callback.monitor, callback.factor, callback.patience) == ("val_loss", 0.3, 2)
+    assert callback.min_lr == 0.01
 
 
-def test_boundaries_need_a_factor_each() -> None:
-    with pytest.raises(ValidationError, match="rising boundaries, and a factor for each"):
+def test_each_boundary_needs_a_factor() -> None:
+    with pytest.raises(ValidationError, match="increasing boundaries and one factor for each"):
         schedules.PiecewiseSchedule(boundaries=(1.0, 2.0), factors=(0.5,))
 
 
-def test_boundaries_rise() -> None:
-    with pytest.raises(ValidationError, match="rising boundaries, and a factor for each"):
+def test_boundaries_must_increase() -> None:
+    with pytest.raises(ValidationError, match="increasing boundaries and one factor for each"):
         schedules.PiecewiseSchedule(boundaries=(2.0, 1.0), factors=(0.5, 0.1))

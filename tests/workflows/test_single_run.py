@@ -159,12 +159,12 @@ def test_the_logged_model_takes_raw_pixels_and_answers_as_the_one_in_memory_did(
     import mlflow
     import pandas as pd
 
-    from pipeline.data import digits
+    from pipeline.data.digits import DigitsConfig
 
     result, _ = finished
     mlflow.set_tracking_uri(result.tracking_uri)
     model = mlflow.pyfunc.load_model(result.model_uri)
-    splits = digits.load(digits.DigitsConfig(source="digits"))
+    splits = DigitsConfig(source="digits").load()
     pixels = splits.validation.images.read(np.arange(len(splits.validation)))
     answers = model.predict(pd.DataFrame({"image": list(pixels)}))
     accuracy = np.mean(answers["class"].astype(int) == splits.validation.labels)
@@ -290,7 +290,7 @@ def test_a_photograph_that_vanishes_during_the_run_is_named(
     photographs: Path, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = plant(photographs, {"train": 4, "val": 2})
-    monkeypatch.setattr(image_folder, "KEPT_BYTES", 0)
+    monkeypatch.setattr(image_folder, "MAX_BYTES_IN_MEMORY", 0)
     text = (
         "data: {source: image_folder, path: photographs, image_size: [32, 32]}\n"
         "model: {architecture: mlp, hidden: [4]}\ntraining: {epochs: 1}\n"
@@ -304,7 +304,7 @@ def test_a_photograph_that_vanishes_during_the_run_is_named(
     with pytest.raises(DataError) as failed:
         run_of(text)
     assert str(failed.value) == (
-        f"{files[0].absolute()} changed during the run: No such file or directory."
+        f"{files[0].absolute()} was changed during the run: No such file or directory."
     )
     assert newest_run(open_store(None)).info.status == "FAILED"
 
