@@ -13,7 +13,7 @@ from pipeline.stages.error_explanation import explain_error
 from pipeline.tracking.run_logger import RunLogger, reopen_run, start_run
 from pipeline.tracking.store import Store
 
-_SECONDS_TO_SEND = 1.0  # after an interruption; what is not sent by then goes to the outbox
+_SECONDS_TO_SEND = 0.6  # after an interruption; what is not sent by then goes to the outbox
 
 
 @dataclass

@@ -245,5 +245,6 @@ def test_feature_maps_are_those_of_the_full_precision_base(
     assert parts is not None
     indices = np.array([3, 1])
     maps = unaugmented.trainer.feature_maps(splits.validation, indices)
+    assert maps is not None
     images = splits.validation.images.read(indices)
     np.testing.assert_allclose(maps, parts.features(images), rtol=1e-3, atol=1e-3)

@@ -32,7 +32,7 @@ class InThisProcess:
         if self._classifier is None:
             raise ModelError("it is broken")
         predictions = predict(self._classifier, self.files, self._classifier.interface.read)
-        predicted = np.stack([prediction.probabilities for prediction in predictions])
+        predicted = np.array([prediction.probabilities for prediction in predictions])
         return (1 - self.spoil) * predicted + self.spoil * np.roll(predicted, 1, axis=1)
 
 
