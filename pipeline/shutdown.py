@@ -18,6 +18,17 @@ _SAME = 0.1  # seconds within which signals count as one
 _GRACE = 0.9  # seconds for the main thread to react; native code can block it for minutes
 
 
+def interrupt_on(*signals: int) -> None:
+    """Let signals raise KeyboardInterrupt, as Ctrl-C does, unless they are ignored."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for number in signals:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
+
+
 @contextlib.contextmanager
 def graceful_shutdown(save: Callable[[], None]) -> Iterator[None]:
     """Call `save` if the block is interrupted.

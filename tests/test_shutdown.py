@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from pipeline.shutdown import interrupt_on
+
 # Native code for minutes; a thread prints when it is running.
 BUSY = """threading.Timer(0.3, lambda: print('busy', flush=True)).start()
         hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)"""
@@ -19,16 +21,13 @@ SAVE = "print('saved')"
 def script(*, work: str, save: str) -> str:
     return f"""
 import hashlib, signal, sys, threading, time
-from pipeline.shutdown import deferred_signals, graceful_shutdown
-
-def interrupt(*_):
-    raise KeyboardInterrupt
+from pipeline.shutdown import deferred_signals, graceful_shutdown, interrupt_on
 
 def save():
     {save}
     sys.stdout.flush()
 
-signal.signal(signal.SIGTERM, interrupt)
+interrupt_on(signal.SIGTERM)
 try:
     with graceful_shutdown(save):
         print('ready', flush=True)
@@ -118,3 +117,12 @@ print('done')
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_modules_are_imported_is_not_lost(signalled: Callable, number: int) -> None:
     assert signalled(SWALLOWED, [("ready", number)]) == (130, ["ready"])
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        interrupt_on(signal.SIGUSR1)
+        assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGUSR1, before)

@@ -36,7 +36,7 @@ def run_guarded(command: Callable[[], Any], console: ConsoleHandler) -> int:
         error.show()
         return error.exit_code
     except PipelineError as error:
-        logger.debug("Traceback:", exc_info=error)
+        logger.debug("Details of the error:", exc_info=error)
         console.write(str(error) if isinstance(error, RecipeError) else f"Error: {error}")
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
@@ -46,7 +46,7 @@ def run_guarded(command: Callable[[], Any], console: ConsoleHandler) -> int:
         sys.stdout = None  # its reader is gone: nothing is left to flush
         return 1
     except Exception as error:
-        logger.debug("Traceback:", exc_info=error)
+        logger.debug("Details of the error:", exc_info=error)
         console.write(_report_bug(error, console))
         return 1
     return result if isinstance(result, int) else 0

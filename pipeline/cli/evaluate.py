@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from pipeline.backend import quiet_imports
-from pipeline.cli.options import interrupt, run_argument, uri_option
+from pipeline.cli.options import run_argument, uri_option
 from pipeline.cli.prediction_progress import show_progress
+from pipeline.shutdown import interrupt_on
 
 
 @click.command("evaluate", epilog="Example: pipeline evaluate latest --data more_photographs")
@@ -33,7 +34,7 @@ def command(run: str, data: Path, uri: str | None) -> None:
         from pipeline.tracking.store import open_store
         from pipeline.workflows.model_evaluation import PREFIX, evaluate_and_log
 
-    signal.signal(signal.SIGTERM, interrupt)  # clusters send it
+    interrupt_on(signal.SIGTERM)  # clusters send it
     store = open_store(uri)
     model = find_model(store, run)
     with files_of(store, model) as folder:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -23,8 +22,3 @@ run_argument = click.argument("run", metavar="RUN")
 uri_option = click.option(
     "--uri", help="MLflow tracking URI. Default: MLFLOW_TRACKING_URI or ./mlruns."
 )
-
-
-def interrupt(*_: Any) -> None:
-    """Handle a signal as Ctrl-C is handled."""
-    raise KeyboardInterrupt

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline import api
-from pipeline.cli.options import interrupt, json_option, recipe_argument, set_option
+from pipeline.cli.options import json_option, recipe_argument, set_option
 from pipeline.errors import UsageError
+from pipeline.shutdown import interrupt_on
 
 if TYPE_CHECKING:
     from pipeline.workflows.multi_seed import SeedsResult
@@ -51,7 +52,7 @@ def command(
             "--seeds and --resume exclude each other. To resume one run of several seeds, use "
             "--set seed=SEED --resume RUN."
         )
-    signal.signal(signal.SIGTERM, interrupt)  # clusters send it
+    interrupt_on(signal.SIGTERM)  # clusters send it
     result: RunResult | SeedsResult
     with contextlib.redirect_stdout(sys.stderr):  # Keras prints messages to stdout
         if seeds:

@@ -8,7 +8,8 @@ import signal
 import click
 
 from pipeline.backend import quiet_imports
-from pipeline.cli.options import interrupt, run_argument, uri_option
+from pipeline.cli.options import run_argument, uri_option
+from pipeline.shutdown import interrupt_on
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +32,7 @@ def command(run: str, port: int, uri: str | None) -> None:
 
     store = open_store(uri)
     model = find_model(store, run)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
+    interrupt_on(signal.SIGTERM, signal.SIGHUP)
     with files_of(store, model) as directory:
         port = free_port(port)
         with model_server.serve(directory, store, port, loader=pyfunc_model.__name__) as server:

@@ -13,7 +13,8 @@ from pathlib import Path
 import click
 
 from pipeline.backend import quiet_imports
-from pipeline.cli.options import interrupt, json_option, recipe_argument, set_option
+from pipeline.cli.options import json_option, recipe_argument, set_option
+from pipeline.shutdown import interrupt_on
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def command(
     role = worker_role()
     with quiet_imports():
         from pipeline.workflows.hyperparameter_search import tune, work
-    signal.signal(signal.SIGTERM, interrupt)  # clusters send it
+    interrupt_on(signal.SIGTERM)  # clusters send it
     with contextlib.redirect_stdout(sys.stderr):  # Keras prints messages to stdout
         if role and not role.is_chief:
             count = work(loaded, recipe, role)

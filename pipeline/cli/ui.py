@@ -8,7 +8,8 @@ import signal
 import click
 
 from pipeline.backend import quiet_imports
-from pipeline.cli.options import interrupt, uri_option
+from pipeline.cli.options import uri_option
+from pipeline.shutdown import interrupt_on
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +29,7 @@ def command(uri: str | None, port: int) -> None:
     store = open_store(uri)
     run = newest_run(store)
     port = free_port(port)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
+    interrupt_on(signal.SIGTERM, signal.SIGHUP)
     with tracking_ui.serve(store, port) as server:
         click.echo(tracking_ui.address(port, run))
         logger.info("Press Ctrl-C to stop.")

@@ -96,11 +96,11 @@ def test_an_interruption_kills_the_run_and_it_can_be_resumed(
 
 BUSY = """
 import hashlib, logging, signal, sys, threading
-from pipeline.cli.options import interrupt
+from pipeline.shutdown import interrupt_on
 from pipeline.stages import tracked_run as lifecycle
 from pipeline.tracking.store import open_store
 lifecycle._SECONDS_TO_SEND = 60.0
-signal.signal(signal.SIGTERM, interrupt)
+interrupt_on(signal.SIGTERM)
 with lifecycle.tracked_run(open_store(None), experiment="ants", name="a run") as tracked:
     tracked.on_stop = lambda error: print("saved", flush=True)
     threading.Timer(0.3, lambda: print("busy", flush=True)).start()

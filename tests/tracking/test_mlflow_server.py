@@ -34,10 +34,10 @@ http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 # What `pipeline ui` does, with that server.
 COMMAND = """
 import signal, sys
-from pipeline.cli.options import interrupt
+from pipeline.shutdown import interrupt_on
 from pipeline.tracking import mlflow_server
 from pipeline.tracking.store import Store
-signal.signal(signal.SIGTERM, interrupt)
+interrupt_on(signal.SIGTERM)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 port = int(sys.argv[1])
 try:
