@@ -26,7 +26,7 @@ def command(run: str, data: Path, uri: str | None) -> None:
     """Evaluate a run's model on another dataset.
 
     Metrics, predictions and report become a child run of that run. Files that cannot be read are
-    left out with a warning."""
+    skipped with a warning."""
     with quiet_imports():
         from pipeline.inference import classifier as classifiers
         from pipeline.tracking.lookup import files_of, find_model

@@ -188,7 +188,7 @@ class RunLogger:
         )
         self._log.emit(record)
         self._log.close()
-        log = Path(self._log.baseFilename)
+        log = self._log.path
 
         def write(directory: Path) -> None:
             shutil.copy(log, directory)

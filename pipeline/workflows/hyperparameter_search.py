@@ -132,8 +132,8 @@ def tune(
         opened.tracked.on_stop = say_how_to_resume
         search, trainer = Search(loaded, journal), TrialTrainer()
         logger.info(
-            f"Searching {len(tuning.space)} parameters with {tuning.tuner} for the "
-            f"{tuning.direction}imum of {tuning.objective} in {tuning.trials} trials"
+            f"Searching {len(tuning.space)} parameters in {tuning.trials} trials to "
+            f"{tuning.direction}imize {tuning.objective} (tuner: {tuning.tuner})"
         )
         search_logging.log_search(search, loaded, run_logger)
         splits = trainer.splits(loaded.recipe)

@@ -91,7 +91,7 @@ def evaluate_and_log(
         tracked.logger.set_tags({"evaluated_model": model.uri})
         evaluation = evaluate(classifier, directory, show_progress=show_progress)
         for name, reason in evaluation.left_out.items():
-            logger.warning(f"Left out {name}: {reason}")
+            logger.warning(f"Skipped {name}: {reason}")
         _log(evaluation, directory, tracked.logger)
     return evaluation, tracked.logger.run_id
 

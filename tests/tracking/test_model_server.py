@@ -25,7 +25,7 @@ from pipeline.tracking.mlflow_server import free_port
 from pipeline.tracking.store import open_store
 from pipeline.workflows.single_run import RunResult
 
-README = Path(__file__).parent.parent.parent / "README.md"
+DOCUMENTATION = Path(__file__).parent.parent.parent / "docs" / "using_models.md"
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +40,12 @@ def port(digits_run: RunResult) -> Iterator[int]:
         yield port
 
 
-def test_the_request_in_the_readme_is_answered(
+def test_the_request_in_the_documentation_is_answered(
     port: int, digit_files: Path, in_empty_folder: Path
 ) -> None:
-    (request,) = re.findall(r"```bash\n(\(printf .*?)```", README.read_text("utf-8"), re.DOTALL)
+    (request,) = re.findall(
+        r"```bash\n(\(printf .*?)```", DOCUMENTATION.read_text("utf-8"), re.DOTALL
+    )
     shutil.copy(digit_files / "003_3.png", "photograph.jpg")
     command = request.replace("127.0.0.1:5001", f"127.0.0.1:{port}")
     done = subprocess.run(["bash", "-c", command], capture_output=True, check=True)

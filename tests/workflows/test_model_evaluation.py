@@ -40,7 +40,7 @@ def test_the_metrics_become_a_child_run(
     first, second = captured.out.splitlines()
     assert first.startswith(f"digits on {folder}: accuracy 0.9")
     assert first.endswith("on 100 images")
-    assert "WARNING: Left out 7/broken.png: not a JPEG, PNG, BMP, GIF or WebP image" in captured.err
+    assert "WARNING: Skipped 7/broken.png: not a JPEG, PNG, BMP, GIF or WebP image" in captured.err
 
     store = open_store(digits_run.tracking_uri)
     run = store.client.get_run(second.split()[1])
