@@ -61,7 +61,7 @@ def test_every_family_is_covered() -> None:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_folded_family_has_the_features_of_the_original(name: str) -> None:
+def test_a_folded_family_has_the_features_of_the_original(name: str, has_bfloat16: bool) -> None:
     side = APPLICATIONS[name].min_side
     constructor = getattr(keras.applications, name)
     original = with_statistics(
@@ -78,9 +78,10 @@ def test_a_folded_family_has_the_features_of_the_original(name: str) -> None:
     assert relative_error(features(exact, images), expected) < 1e-4
 
     fast = fold_batchnorm(original, "bfloat16")
-    assert relative_error(features(fast, images), expected) < MAX_ERROR["bfloat16"]
     layers = [layer for layer in fast.layers if isinstance(layer, keras.layers.Conv2D)]
     assert {layer.compute_dtype for layer in layers} == {"bfloat16"}
+    if has_bfloat16:
+        assert relative_error(features(fast, images), expected) < MAX_ERROR["bfloat16"]
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,14 @@ def network() -> keras.Model:
     return keras.Model(inputs, keras.layers.ReLU()(x), name="net")
 
 
+@pytest.mark.usefixtures("bfloat16")
 def test_bfloat16_is_used_if_the_features_agree(messages: list[str]) -> None:
     chosen = choose_precision(original_network(network()), IMAGES, pool=True, wanted="bfloat16")
     assert (chosen.precision, messages) == ("bfloat16", [])
     assert 0 < chosen.error < 0.05
 
 
+@pytest.mark.usefixtures("bfloat16")
 def test_float32_is_used_if_bfloat16_is_too_inaccurate(
     messages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

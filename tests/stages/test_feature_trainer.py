@@ -46,7 +46,7 @@ def directory(
 ) -> Iterator[Path]:
     """A recipe and 84 photographs, with one cache for all tests of this file.
 
-    Features are in bfloat16 whatever the processor.
+    Features are computed in bfloat16 also where it is slow, if TensorFlow can do it at all.
     """
     directory = tmp_path_factory.mktemp("features")
     for split, count in (("train", 30), ("val", 12)):
@@ -113,7 +113,6 @@ def unaugmented(splits: Splits) -> TrainedModel:
 
 def test_learns(baseline: TrainedModel, splits: Splits) -> None:
     assert metrics_of(baseline, splits)["val_accuracy"] > 0.7
-    assert baseline.trainer.feature_facts()["precision"] == "bfloat16"
     assert baseline.trainer.feature_facts()["images_per_second"] > 0
 
 
@@ -230,10 +229,11 @@ def test_disagreements_with_the_full_precision_model_are_a_warning(
         return 2
 
     monkeypatch.setattr(CachedFeatures, "disagreements", disagreements)
+    precision = baseline.trainer.feature_facts()["precision"]
     assert metrics_of(baseline, splits)["features/disagreements"] == 2
     assert messages == [
         "WARNING: 2 of 24 validation predictions differ from the full-precision model if features "
-        "are computed in bfloat16, as in training. All metrics are those of the full-precision "
+        f"are computed in {precision}, as in training. All metrics are those of the full-precision "
         "model. To train on exact features, set runtime.precision: float32."
     ]
 
