@@ -52,13 +52,12 @@ def combinations(data: Path, mnist: Path) -> dict[str, dict[str, Any]]:
     }
     clipped = {"name": "sgd", "global_clipnorm": 0.5, "gradient_accumulation_steps": 3}
     averaged = {"use_ema": True, "ema_momentum": 0.9}
-    mixed = [{"mix_up": {}}]
     return {
         "digits, MLP, batch 64": _recipe(DIGITS, 64, MLP),
         "digits, MLP, batch 33": _recipe(DIGITS, 33, MLP),
         "digits, MLP, batch all": _recipe(DIGITS, "all", MLP, epochs=20),
         "digits, MLP, MixUp, EMA, batch 50": _recipe(
-            {**DIGITS, "augmentation": mixed}, 50, MLP, optimizer=averaged
+            {**DIGITS, "augmentation": [{"mix_up": {}}]}, 50, MLP, optimizer=averaged
         ),
         "digits, LeNet, batch 101": _recipe(DIGITS_28, 101, LENET),
         "digits, LeNet, clipping, accumulation, batch 32": _recipe(

@@ -20,8 +20,9 @@ import numpy as np
 import tensorflow as tf
 from pydantic import TypeAdapter
 
-from pipeline.data import augmentation, digits
+from pipeline.data import augmentation
 from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
+from pipeline.data.digits import DigitsConfig
 from pipeline.data.splits import ArrayImages, Split
 from pipeline.recipe.loader import load_recipe
 from pipeline.training import checkpoints, devices, optimizers
@@ -56,7 +57,7 @@ class Case:
 
 # In float64, where rounding does not hide a mistake, if TensorFlow has the operations in it.
 CASES = (
-    Case(17, 5, (2, 3), {"learning_rate": 0.01, "schedule": {"cosine": {}}}),
+    Case(17, 5, (2, 3), {"learning_rate": 1.0}),  # saturates the softmax
     Case(
         64,
         32,
@@ -85,7 +86,7 @@ def devices_of(count: int) -> Devices:
 
 @functools.cache
 def first_digits(count: int, classes: int) -> Split:
-    everything = digits.load(digits.DigitsConfig(source="digits")).train
+    everything = DigitsConfig(source="digits").load().train
     chosen = np.flatnonzero(everything.labels < classes)[:count]
     return Split(
         ArrayImages(everything.images.read(chosen)),
