@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def steps_per_epoch(images: Sized, batch_size: int | Literal["all"]) -> int:
-    """Return the number of batches that images are cut into; the last one may be smaller."""
+    """Return the number of batches in an epoch, of which the last may be smaller."""
     return math.ceil(len(images) / (len(images) if batch_size == "all" else batch_size))
 
 
@@ -33,31 +33,31 @@ def training_batches(
     epochs: int,
     first_epoch: int = 0,
 ) -> tf.data.Dataset:
-    """Return the batches of several epochs on end, shuffled and augmented.
+    """Return the batches of several epochs, one epoch after another, shuffled and augmented.
 
-    The order of the images and their augmentation are functions of the seed and the number of the
-    epoch, so that any epoch can be repeated. An epoch sees every image exactly once and has
-    `steps_per_epoch` batches.
+    The order of the images and their augmentation are functions of the seed and the epoch, so that
+    any epoch can be reproduced. An epoch has every image exactly once, in `steps_per_epoch`
+    batches.
 
     Args:
         split: the images.
         classes: the number of classes.
-        output: what the model ends in.
-        batch_size: images in a batch; `all` for batch gradient descent.
+        output: the activation of the output layer.
+        batch_size: images per batch; `all` for batch gradient descent.
         augmentation: Keras preprocessing layers.
-        seed: the stream of random numbers.
-        epochs: the number of the epoch to end before.
-        first_epoch: the number of the epoch to start with.
+        seed: of the order and the augmentation.
+        epochs: the epoch to end before.
+        first_epoch: the epoch to start with, counted from 0.
 
     Returns:
-        Batches of images (n, height, width, channels) in 0..255, uint8 or, augmented, float32, and
-        labels as `output` needs them: float32, one-hot (n, classes) for softmax; for sigmoid
-        (n, 1), the share of the second class.
+        Batches of images (n, height, width, channels) in 0..255, uint8 or, if augmented, float32,
+        and of float32 targets: one-hot (n, classes) for softmax; for sigmoid (n, 1), the
+        probability of the second class.
     """
     indices = shuffled(
         len(split), batch_size=batch_size, seed=seed, first_epoch=first_epoch, epochs=epochs
     )
-    batches = batches_at(indices.map(lambda _, numbers: numbers), split, classes)
+    batches = batches_at(indices.map(lambda _, batch: batch), split, classes)
     if augmentation:
         augment = augmenter(augmentation, seed=seed)
         steps = steps_per_epoch(split, batch_size)
@@ -75,14 +75,14 @@ def shuffled(
     epochs: int,
     first_epoch: int = 0,
 ) -> tf.data.Dataset:
-    """Return (epoch, batch of indices) of several epochs on end, each in an order of its own.
+    """Return (epoch, batch of indices) for several epochs, each in a different order.
 
     Args:
         count: the indices are 0 to `count` - 1.
-        batch_size: indices in a batch; `all` for one batch an epoch.
-        seed: with the number of the epoch it determines the order.
-        epochs: the number of the epoch to end before.
-        first_epoch: the number of the epoch to start with.
+        batch_size: indices per batch; `all` for one batch per epoch.
+        seed: of the order, together with the epoch.
+        epochs: the epoch to end before.
+        first_epoch: the epoch to start with, counted from 0.
     """
     size = count if batch_size == "all" else batch_size
 
@@ -91,7 +91,7 @@ def shuffled(
             tf.range(count), seed=tf.stack([tf.cast(seed, tf.int32), tf.cast(epoch, tf.int32)])
         )
         batches = tf.data.Dataset.from_tensor_slices(order).batch(size)
-        return batches.map(lambda numbers: (epoch, numbers))
+        return batches.map(lambda batch: (epoch, batch))
 
     return tf.data.Dataset.range(first_epoch, epochs).flat_map(of_epoch)
 
@@ -99,13 +99,13 @@ def shuffled(
 def evaluation_batches(
     split: Split, *, classes: int, output: OutputActivation, batch_size: int
 ) -> tf.data.Dataset:
-    """Return the batches of one pass over `split` in its own order, as `training_batches` does."""
+    """Return the batches of one pass over `split`, in its order, as `training_batches` does."""
     indices = tf.data.Dataset.range(len(split)).batch(batch_size)
     return batches_at(indices, split, classes).map(targets_for(output)).prefetch(2)
 
 
 def targets_for(output: OutputActivation) -> Callable[[Any, Any], tuple[Any, Any]]:
-    """Return what makes one-hot labels (n, classes) into the targets of an output layer."""
+    """Return the function (images, one-hot labels (n, classes)) → (images, targets)."""
     if output == "softmax":
         return lambda images, labels: (images, labels)
     return lambda images, labels: (images, labels[:, 1:])
@@ -116,12 +116,12 @@ def batches_at(indices: tf.data.Dataset, split: Split, classes: int) -> tf.data.
     images: Images = split.images
     labels = tf.constant(split.labels)
 
-    def read(numbers: np.ndarray) -> np.ndarray:
-        return images.read(numbers)
+    def read(batch: np.ndarray) -> np.ndarray:
+        return images.read(batch)
 
-    def batch(numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        pixels = tf.numpy_function(read, [numbers], tf.uint8, stateful=False)
+    def load(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        pixels = tf.numpy_function(read, [batch], tf.uint8, stateful=False)
         pixels.set_shape((None, *images.shape))
-        return pixels, tf.one_hot(tf.gather(labels, numbers), classes)
+        return pixels, tf.one_hot(tf.gather(labels, batch), classes)
 
-    return indices.map(batch, num_parallel_calls=os.cpu_count(), deterministic=True)
+    return indices.map(load, num_parallel_calls=os.cpu_count(), deterministic=True)

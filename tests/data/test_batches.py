@@ -1,4 +1,4 @@
-"""Splits as batches."""
+"""Batches of splits: every image once per epoch, reproducible by seed and epoch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.data.digits import DigitsConfig
 from pipeline.data.splits import ArrayImages, Split
 
 COUNT = 50
-CHANGES = (
+CHANGES: tuple[dict[str, Any], ...] = (
     {"random_rotation": {"factor": 0.1}},
     {"mix_up": {}},
     {"random_crop": {"height": 6, "width": 6}},
@@ -74,21 +74,21 @@ def train(
         epochs=epochs,
         **arguments,
     )
-    everything = batches.as_numpy_iterator()
+    iterator = batches.as_numpy_iterator()
     steps = steps_per_epoch(split, batch_size)
-    cut = [
-        list(itertools.islice(everything, steps)) for _ in range(arguments["first_epoch"], epochs)
+    by_epoch = [
+        list(itertools.islice(iterator, steps)) for _ in range(arguments["first_epoch"], epochs)
     ]
-    assert next(everything, None) is None
-    return cut
+    assert next(iterator, None) is None
+    return by_epoch
 
 
-def joined(batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+def concatenate(batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
     images, labels = zip(*batches, strict=True)
     return np.concatenate(images), np.concatenate(labels)
 
 
-def labelled(images: np.ndarray, labels: np.ndarray) -> Counter[tuple[bytes, int]]:
+def count_pairs(images: np.ndarray, labels: np.ndarray) -> Counter[tuple[bytes, int]]:
     """Count the pairs of an image and its label, whatever their order."""
     return Counter(
         (image.tobytes(), int(label)) for image, label in zip(images, labels, strict=True)
@@ -107,10 +107,10 @@ def assert_same(
 def test_an_epoch_sees_every_image_once_with_its_label(
     split: Split, batch_size: int | Literal["all"]
 ) -> None:
-    expected = labelled(split.images.read(np.arange(COUNT)), split.labels)
+    expected = count_pairs(split.images.read(np.arange(COUNT)), split.labels)
     for epoch in train(split, batch_size=batch_size, epochs=2):
-        images, labels = joined(epoch)
-        assert labelled(images, labels.argmax(1)) == expected
+        images, labels = concatenate(epoch)
+        assert count_pairs(images, labels.argmax(1)) == expected
 
 
 @pytest.mark.parametrize(
@@ -126,28 +126,28 @@ def test_the_last_batch_may_be_smaller(
 
 
 def test_the_training_images_are_shuffled(split: Split) -> None:
-    images, _ = joined(train(split)[0])
+    images, _ = concatenate(train(split)[0])
     assert not np.array_equal(images, split.images.read(np.arange(COUNT)))
 
 
 def test_another_epoch_has_another_order(split: Split) -> None:
     first, second = train(split, epochs=2)
-    assert not np.array_equal(joined(first)[0], joined(second)[0])
+    assert not np.array_equal(concatenate(first)[0], concatenate(second)[0])
 
 
 def test_another_seed_has_another_order(split: Split) -> None:
-    one, other = (joined(train(split, seed=seed)[0])[0] for seed in (1, 2))
+    one, other = (concatenate(train(split, seed=seed)[0])[0] for seed in (1, 2))
     assert not np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("seed", [0, 2**31 - 1])
-def test_every_seed_of_a_recipe_will_do(split: Split, seed: int) -> None:
+def test_the_smallest_and_the_largest_seed_work(split: Split, seed: int) -> None:
     (epoch,) = train(split, seed=seed, augmented=True)
     assert sum(len(images) for images, _ in epoch) == COUNT
 
 
 @pytest.mark.parametrize("augmented", [False, True])
-def test_an_epoch_is_repeated_by_its_seed_and_number(split: Split, augmented: bool) -> None:
+def test_an_epoch_is_reproduced_by_its_seed_and_number(split: Split, augmented: bool) -> None:
     for one, again in zip(
         train(split, epochs=2, augmented=augmented),
         train(split, epochs=2, augmented=augmented),
@@ -157,17 +157,17 @@ def test_an_epoch_is_repeated_by_its_seed_and_number(split: Split, augmented: bo
 
 
 @pytest.mark.parametrize("augmented", [False, True])
-def test_a_later_epoch_is_the_same_when_training_starts_there(
+def test_a_later_epoch_is_the_same_if_training_starts_with_it(
     split: Split, augmented: bool
 ) -> None:
-    whole = train(split, epochs=4, augmented=augmented)
-    rest = train(split, epochs=4, first_epoch=2, augmented=augmented)
-    assert len(rest) == 2
-    for one, again in zip(whole[2:], rest, strict=True):
+    all_epochs = train(split, epochs=4, augmented=augmented)
+    later = train(split, epochs=4, first_epoch=2, augmented=augmented)
+    assert len(later) == 2
+    for one, again in zip(all_epochs[2:], later, strict=True):
         assert_same(one, again)
 
 
-def test_a_dataset_gives_the_same_when_it_is_iterated_again(split: Split) -> None:
+def test_a_dataset_can_be_iterated_twice(split: Split) -> None:
     batches = training_batches(
         split,
         classes=10,
@@ -180,9 +180,11 @@ def test_a_dataset_gives_the_same_when_it_is_iterated_again(split: Split) -> Non
     assert_same(list(batches.as_numpy_iterator()), list(batches.as_numpy_iterator()))
 
 
-def test_each_epoch_is_augmented_anew(zeros_and_ones: Split) -> None:
+def test_each_epoch_is_augmented_differently(zeros_and_ones: Split) -> None:
     first, second = train(zeros_and_ones, epochs=2, augmented=True)
-    one, other = (labelled(*(joined(epoch)[0], np.zeros(COUNT))) for epoch in (first, second))
+    one, other = (
+        count_pairs(*(concatenate(epoch)[0], np.zeros(COUNT))) for epoch in (first, second)
+    )
     assert len(one & other) < COUNT / 10
 
 
@@ -212,7 +214,7 @@ def test_the_shapes_are_known_before_a_batch_is_read(split: Split) -> None:
 
 
 def test_softmax_targets_are_one_hot(split: Split) -> None:
-    _, labels = joined(train(split)[0])
+    _, labels = concatenate(train(split)[0])
     assert set(labels.ravel()) == {0, 1}
     assert labels.sum(1).tolist() == [1] * COUNT
 
@@ -232,7 +234,7 @@ def test_sigmoid_targets_are_the_column_of_the_second_class(zeros_and_ones: Spli
 @pytest.mark.parametrize("batch_size", [1, 16, 50, 64])
 def test_evaluation_keeps_the_order(split: Split, batch_size: int) -> None:
     batches = evaluation_batches(split, classes=10, output="softmax", batch_size=batch_size)
-    images, labels = joined(batches.as_numpy_iterator())
+    images, labels = concatenate(batches.as_numpy_iterator())
     np.testing.assert_array_equal(images, split.images.read(np.arange(COUNT)))
     np.testing.assert_array_equal(labels, np.eye(10)[split.labels])
     assert (images.dtype, labels.dtype) == (np.uint8, np.float32)
@@ -240,22 +242,22 @@ def test_evaluation_keeps_the_order(split: Split, batch_size: int) -> None:
 
 def test_evaluation_has_sigmoid_targets_too(zeros_and_ones: Split) -> None:
     batches = evaluation_batches(zeros_and_ones, classes=2, output="sigmoid", batch_size=16)
-    _, labels = joined(batches.as_numpy_iterator())
+    _, labels = concatenate(batches.as_numpy_iterator())
     np.testing.assert_array_equal(labels[:, 0], zeros_and_ones.labels)
 
 
-def test_photographs_that_are_read_anew_make_the_same_batches(
+def test_photographs_read_from_files_make_the_same_batches_as_those_in_memory(
     photographs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = image_folder.ImageFolderConfig(
         source="image_folder", path=str(photographs), image_size=(16, 16), batch_size=64
     )
-    kept = keys.load()
+    in_memory = keys.load()
     monkeypatch.setattr(image_folder, "MAX_BYTES_IN_MEMORY", 0)
-    anew = keys.load()
+    from_files = keys.load()
     for one, again in zip(
-        train(kept.validation, classes=2, batch_size=64),
-        train(anew.validation, classes=2, batch_size=64),
+        train(in_memory.validation, classes=2, batch_size=64),
+        train(from_files.validation, classes=2, batch_size=64),
         strict=True,
     ):
         assert_same(one, again)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from pipeline.errors import ModelError
 from pipeline.inference import classifier as classifiers
+from pipeline.inference import fresh_process
 from pipeline.inference.fresh_process import FreshProcess
 from pipeline.inference.prediction import predict
 
@@ -38,6 +40,16 @@ def test_it_ends_when_nobody_can_ask_it_any_more() -> None:
     process._input.close()
     assert process._process.wait(timeout=60) == 0
     process.end()
+
+
+def test_the_process_leaves_the_gpus_to_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    visible: list[tuple[list[object], str]] = []
+    monkeypatch.setattr(
+        fresh_process.tf.config, "set_visible_devices", lambda *gpus: visible.append(gpus)
+    )
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    fresh_process.main()
+    assert visible == [([], "GPU")]
 
 
 def test_it_is_ended_at_once_while_it_waits() -> None:

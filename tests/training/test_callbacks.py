@@ -1,4 +1,4 @@
-"""The best epoch, and the end of a training whose loss is no number."""
+"""The best epoch, and the error of a training whose loss is NaN or infinite."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def one_weight() -> keras.Model:
 
 def after_epochs(monitor: str, values: list[float]) -> tuple[BestEpoch, keras.Model]:
     model, best = one_weight(), BestEpoch(monitor)
-    best.follow(model)
+    best.track(model)
     for epoch, value in enumerate(values):
         model.set_weights([np.array([[float(epoch + 1)]])])
         best.on_epoch_end(epoch, {monitor: value})
-    best.restore()
+    best.restore_weights()
     return best, model
 
 
@@ -42,7 +42,7 @@ def test_the_model_gets_the_weights_of_the_best_epoch(
     assert model.get_weights()[0][0, 0] == epoch
 
 
-def test_a_loss_that_is_no_number_ends_the_training_with_the_usual_causes() -> None:
+def test_a_nan_loss_ends_the_training_with_the_usual_causes() -> None:
     stop = StopOnNaN()
     stop.on_epoch_begin(4)
     with pytest.raises(DivergedError) as ended:
@@ -55,26 +55,26 @@ def test_a_loss_that_is_no_number_ends_the_training_with_the_usual_causes() -> N
     )
 
 
-def test_epochs_are_handed_over_counted_from_one() -> None:
-    seen: list[tuple[int, dict[str, float], bool]] = []
-    callback = OnEpochEnd(lambda epoch, row, seconds: seen.append((epoch, row, seconds >= 0)))
+def test_the_function_is_called_with_epochs_counted_from_one() -> None:
+    calls: list[tuple[int, dict[str, float], bool]] = []
+    callback = OnEpochEnd(lambda epoch, row, seconds: calls.append((epoch, row, seconds >= 0)))
     callback.on_epoch_begin(0)
     callback.on_epoch_end(0, {"loss": 2})
-    assert seen == [(1, {"loss": 2.0}, True)]
+    assert calls == [(1, {"loss": 2.0}, True)]
 
 
 def test_the_best_of_several_models_is_kept() -> None:
     best, first = after_epochs("val_loss", [1.0])
     second = one_weight()
     second.set_weights(first.get_weights())
-    best.follow(second)
+    best.track(second)
     second.set_weights([np.array([[9.0]])])
     best.on_epoch_end(1, {"val_loss": 2.0})
-    best.restore()
+    best.restore_weights()
     assert (best.epoch, second.get_weights()[0][0, 0]) == (1, 1.0)
 
 
-def test_a_validation_loss_that_is_no_number_ends_the_training() -> None:
+def test_an_infinite_validation_loss_ends_the_training() -> None:
     with pytest.raises(DivergedError) as ended:
         after_epochs("val_loss", [1.0, float("inf")])
     assert str(ended.value) == (

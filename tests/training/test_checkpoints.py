@@ -1,4 +1,4 @@
-"""Checkpoints: whole, the newest one that is not damaged, and never in the way."""
+"""Checkpoints are atomic and checksummed, and writing them does not slow a training down."""
 
 from __future__ import annotations
 
@@ -26,110 +26,110 @@ def after(epochs: int) -> Checkpoint:
     )
 
 
-def the_same(one: Checkpoint | None, other: Checkpoint) -> bool:
-    assert one is not None
-    for name, expected in vars(other).items():
+def assert_equal(checkpoint: Checkpoint | None, expected: Checkpoint) -> None:
+    assert checkpoint is not None
+    for name, value in vars(expected).items():
         if name in ("model", "optimizer", "best"):
-            for array, array_expected in zip(getattr(one, name), expected, strict=True):
-                np.testing.assert_array_equal(array, array_expected, strict=True)
+            for array, expected_array in zip(getattr(checkpoint, name), value, strict=True):
+                np.testing.assert_array_equal(array, expected_array, strict=True)
         else:
-            assert getattr(one, name) == expected
-    return True
+            assert getattr(checkpoint, name) == value
 
 
-def kept(folder: Path, *epochs: int) -> list[str]:
-    messages: list[str] = []
-    checkpoints = Checkpoints(folder, messages.append)
+def save(directory: Path, *epochs: int) -> None:
+    checkpoints = Checkpoints(directory)
     for epoch in epochs:
-        checkpoints.keep(after(epoch), now=True)
-    return messages
+        checkpoints.save(after(epoch), now=True)
 
 
-def test_it_comes_back_to_the_last_bit(tmp_path: Path) -> None:
-    kept(tmp_path, 3)
-    assert the_same(Checkpoints(tmp_path, print).newest(), after(3))
+def saved_epochs(directory: Path) -> list[str]:
+    return sorted(path.name[:12] for path in directory.iterdir())
 
 
-def test_there_is_none_before_the_first(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path / "absent", print)
-    assert checkpoints.newest() is None
+def test_a_checkpoint_is_loaded_bit_for_bit(tmp_path: Path) -> None:
+    save(tmp_path, 3)
+    assert_equal(Checkpoints(tmp_path).latest(), after(3))
+
+
+def test_there_is_no_checkpoint_before_the_first_is_saved(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "absent")
+    assert checkpoints.latest() is None
     assert checkpoints.last_epoch() == 0
 
 
-def test_the_last_two_are_kept(tmp_path: Path) -> None:
-    kept(tmp_path, 9, 10, 11)
-    assert [path.name[:12] for path in sorted(tmp_path.iterdir())] == [
-        "epoch-000010",
-        "epoch-000011",
-    ]
-    assert Checkpoints(tmp_path, print).last_epoch() == 11
+def test_the_last_two_checkpoints_are_kept(tmp_path: Path) -> None:
+    save(tmp_path, 9, 10, 11)
+    assert saved_epochs(tmp_path) == ["epoch-000010", "epoch-000011"]
+    assert Checkpoints(tmp_path).last_epoch() == 11
 
 
-@pytest.mark.parametrize("damage", ["a bit", "the end"])
-def test_a_damaged_one_is_noticed_and_the_one_before_it_is_used(
-    tmp_path: Path, damage: str
+@pytest.mark.parametrize("damage", ["flipped bit", "truncated"])
+def test_a_corrupt_checkpoint_falls_back_to_the_previous_one(
+    tmp_path: Path, damage: str, messages: list[str]
 ) -> None:
-    kept(tmp_path, 4, 5)
+    save(tmp_path, 4, 5)
     (path,) = tmp_path.glob("epoch-000005*")
     content = bytearray(path.read_bytes())
-    if damage == "a bit":
+    if damage == "flipped bit":
         content[len(content) // 2] ^= 1
-    path.write_bytes(content if damage == "a bit" else content[:-1])
-    messages: list[str] = []
-    assert the_same(Checkpoints(tmp_path, messages.append).newest(), after(4))
+    path.write_bytes(content if damage == "flipped bit" else content[:-1])
+    assert_equal(Checkpoints(tmp_path).latest(), after(4))
     assert messages == [
-        f"WARNING: the checkpoint {path} is damaged and not used; the one before it is."
+        f"WARNING: The checkpoint {path} is corrupt. Falling back to the previous one."
     ]
 
 
-def test_an_interruption_leaves_no_part_of_one(
+def test_an_interrupted_write_leaves_no_partial_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept(tmp_path, 1)
+    save(tmp_path, 1)
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("os.fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        kept(tmp_path, 2)
-    assert [path.name[:12] for path in tmp_path.iterdir()] == ["epoch-000001"]
+        save(tmp_path, 2)
+    assert saved_epochs(tmp_path) == ["epoch-000001"]
 
 
-def test_writing_takes_no_more_than_its_share_of_the_time(
+def test_writing_takes_at_most_two_percent_of_the_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
     monkeypatch.setattr(module.time, "monotonic", lambda: now)
-    checkpoints = Checkpoints(tmp_path, print)
+    checkpoints = Checkpoints(tmp_path)
 
     def slow(path: Path, content: bytes) -> None:
         nonlocal now
         now += 1.0
         path.write_bytes(content)
 
-    monkeypatch.setattr(module, "write_whole", slow)
-    assert checkpoints.keep(after(1), now=False)
+    monkeypatch.setattr(module, "atomic_write", slow)
+    assert checkpoints.save(after(1), now=False)
     now += 49.0
-    assert not checkpoints.keep(after(2), now=False)
+    assert not checkpoints.save(after(2), now=False)
     assert checkpoints.last_epoch() == 1
     now += 1.0
-    assert checkpoints.keep(after(3), now=False)
+    assert checkpoints.save(after(3), now=False)
     assert checkpoints.last_epoch() == 3
 
 
-def test_what_waits_can_be_written_at_any_time(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path, print)
-    checkpoints.keep(after(1), now=True)
-    checkpoints.keep(after(2), now=False)
+def test_a_pending_checkpoint_can_be_flushed_at_any_time(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(after(1), now=True)
+    checkpoints.save(after(2), now=False)
     checkpoints.flush()
     assert checkpoints.last_epoch() == 2
 
 
-def test_a_disk_that_does_not_take_it_is_told_of_once_and_ends_nothing(tmp_path: Path) -> None:
-    folder = tmp_path / "a file"
-    folder.write_text("in the way")
-    assert kept(folder, 1, 2) == [
-        f"WARNING: no checkpoint can be written to {folder}: File exists. Training goes on; if it "
-        "is interrupted, it goes on from the one before."
+def test_a_failing_disk_is_reported_once_and_does_not_end_the_training(
+    tmp_path: Path, messages: list[str]
+) -> None:
+    directory = tmp_path / "a file"
+    directory.write_text("in the way")
+    save(directory, 1, 2)
+    assert messages == [
+        f"WARNING: A checkpoint could not be written to {directory}: File exists. Training "
+        "continues; if it is interrupted, it can resume from the previous checkpoint."
     ]

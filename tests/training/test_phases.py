@@ -1,4 +1,4 @@
-"""Training on the real digits: what is learnt, what is kept, and that it can be repeated."""
+"""Training on the real digits: what the model learns, the best epoch, and reproducibility."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def batches_of(splits: Splits, batch_size: Any = 64) -> TrainingData:
     )
 
 
-def trained(
+def train(
     splits: Splits,
     *,
     batch_size: Any = 64,
@@ -80,12 +80,12 @@ def trained(
         regularization=RegularizationConfig(dropout=dropout),
     )
     training = training or TrainingConfig(epochs=4)
-    keys = TypeAdapter(optimizers.AnyOptimizer).validate_python(optimizer)
-    phase = Phase(model, batches_of(splits, batch_size), training.epochs, keys)
-    return model, fitted([phase], training)
+    config = TypeAdapter(optimizers.AnyOptimizer).validate_python(optimizer)
+    phase = Phase(model, batches_of(splits, batch_size), training.epochs, config)
+    return model, fit([phase], training)
 
 
-def fitted(phases: Iterable[Phase], training: TrainingConfig) -> History:
+def fit(phases: Iterable[Phase], training: TrainingConfig) -> History:
     return fit_phases(
         phases,
         training=training,
@@ -95,19 +95,19 @@ def fitted(phases: Iterable[Phase], training: TrainingConfig) -> History:
     )
 
 
-def test_it_learns_the_digits(splits: Splits) -> None:
-    _, history = trained(splits, training=TrainingConfig(epochs=12), learning_rate=5e-3)
+def test_the_model_learns_the_digits(splits: Splits) -> None:
+    _, history = train(splits, training=TrainingConfig(epochs=12), learning_rate=5e-3)
     assert history.rows[history.best_epoch - 1]["val_accuracy"] > 0.92
 
 
-def test_the_same_seed_gives_the_same_metrics_to_the_last_bit(splits: Splits) -> None:
-    first, second = (trained(splits, dropout=0.3)[1] for _ in range(2))
+def test_the_same_seed_gives_bit_identical_metrics(splits: Splits) -> None:
+    first, second = (train(splits, dropout=0.3)[1] for _ in range(2))
     assert first.rows == second.rows
 
 
 def test_the_model_has_the_weights_of_the_best_epoch(splits: Splits) -> None:
-    # A rate this high soon overshoots, so that the last epoch is not the best one.
-    model, history = trained(splits, training=TrainingConfig(epochs=15), learning_rate=0.1)
+    # A rate this high overshoots, so that the last epoch is not the best one.
+    model, history = train(splits, training=TrainingConfig(epochs=15), learning_rate=0.1)
     assert history.best_epoch < 15
     loss, accuracy = model.evaluate(batches_of(splits).validation, verbose=0)
     best = history.rows[history.best_epoch - 1]
@@ -119,37 +119,37 @@ def test_the_model_has_the_weights_of_the_best_epoch(splits: Splits) -> None:
 
 def test_early_stopping_waits_for_its_patience(splits: Splits) -> None:
     stopping = EarlyStoppingConfig(monitor="val_loss", patience=2)
-    _, history = trained(
+    _, history = train(
         splits, training=TrainingConfig(epochs=50, early_stopping=stopping), learning_rate=0.1
     )
     assert len(history.rows) == history.best_epoch + 2
 
 
 def test_batch_gradient_descent_takes_one_step_an_epoch(splits: Splits) -> None:
-    model, _ = trained(splits, batch_size="all", training=TrainingConfig(epochs=3))
+    model, _ = train(splits, batch_size="all", training=TrainingConfig(epochs=3))
     assert int(model.optimizer.iterations) == 3
 
 
 def test_a_schedule_is_followed(splits: Splits) -> None:
-    model, _ = trained(splits, schedule={"cosine": {}}, learning_rate=0.01)
+    model, _ = train(splits, schedule={"cosine": {}}, learning_rate=0.01)
     assert float(model.optimizer.learning_rate) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_averaged_weights_are_what_is_evaluated_and_kept(splits: Splits) -> None:
-    model, history = trained(splits, learning_rate=0.01, use_ema=True, ema_momentum=0.9)
+def test_the_averaged_weights_are_evaluated_and_kept(splits: Splits) -> None:
+    model, history = train(splits, learning_rate=0.01, use_ema=True, ema_momentum=0.9)
     _, accuracy = model.evaluate(batches_of(splits).validation, verbose=0)
     best = history.rows[history.best_epoch - 1]
     assert accuracy == pytest.approx(best["val_accuracy"], rel=1e-6)
-    plain, _ = trained(splits, learning_rate=0.01)
+    plain, _ = train(splits, learning_rate=0.01)
     assert not np.allclose(model.get_weights()[0], plain.get_weights()[0])
 
 
-def test_a_learning_rate_beyond_all_bounds_is_an_error(splits: Splits) -> None:
+def test_an_excessive_learning_rate_is_an_error(splits: Splits) -> None:
     with pytest.raises(DivergedError, match=r"^The loss became (nan|inf) in epoch 1\. "):
-        trained(splits, name="sgd", learning_rate=1e30)
+        train(splits, name="sgd", learning_rate=1e30)
 
 
-def test_a_second_phase_goes_on_where_the_best_of_the_first_was(splits: Splits) -> None:
+def test_a_second_phase_starts_from_the_best_epoch_of_the_first(splits: Splits) -> None:
     keras.utils.set_random_seed(7)
     pixels = keras.Input((8, 8, 1))
     x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(pixels))
@@ -165,19 +165,19 @@ def test_a_second_phase_goes_on_where_the_best_of_the_first_was(splits: Splits) 
         )
         yield Phase(model, batches_of(splits), 2, ruinous)
 
-    history = fitted(phases(), TrainingConfig(epochs=2))
+    history = fit(phases(), TrainingConfig(epochs=2))
     losses = [row["val_loss"] for row in history.rows]
     assert history.phases == (0, 2)
     assert starting[0] == pytest.approx(min(losses[:2]), rel=1e-5)
     assert history.best_epoch <= 2
-    kept = model.evaluate(batches_of(splits).validation, verbose=0)[0]
-    assert kept == pytest.approx(min(losses), rel=1e-5)
+    final = model.evaluate(batches_of(splits).validation, verbose=0)[0]
+    assert final == pytest.approx(min(losses), rel=1e-5)
 
 
 def two_phases(
-    splits: Splits, folder: Path, *, until: int | None, **optimizer: Any
+    splits: Splits, directory: Path, *, until: int | None, **optimizer: Any
 ) -> tuple[History | None, keras.Model, list[int]]:
-    """Train in two phases, interrupted after the epoch `until`; return the epochs told of too."""
+    """Train in two phases, interrupted after the epoch `until`; also return the logged epochs."""
     keras.utils.set_random_seed(7)
     model = mlp.MLPConfig(architecture="mlp", hidden=(32,)).build(
         image_shape=(8, 8, 1),
@@ -185,36 +185,36 @@ def two_phases(
         output="softmax",
         regularization=RegularizationConfig(dropout=0.3, batch_norm=True),
     )
-    keys = TypeAdapter(optimizers.AnyOptimizer).validate_python(optimizer)
+    config = TypeAdapter(optimizers.AnyOptimizer).validate_python(optimizer)
     batches = batches_of(splits, 256)
-    kept = Checkpoints(folder, lambda message: None)
-    told: list[int] = []
+    saved = Checkpoints(directory)
+    epochs_logged: list[int] = []
 
     def on_epoch(epoch: int, row: EpochMetrics, seconds: float) -> None:
-        told.append(epoch)
+        epochs_logged.append(epoch)
         if epoch == until:
             raise KeyboardInterrupt
 
     stopping = EarlyStoppingConfig(monitor="val_loss", patience=2)
     try:
         history = fit_phases(
-            [Phase(model, batches, epochs, keys) for epochs in (3, 6)],
+            [Phase(model, batches, epochs, config) for epochs in (3, 6)],
             training=TrainingConfig(epochs=3, early_stopping=stopping),
             label_smoothing=0.0,
             devices=devices.find_devices(RuntimeConfig(devices="cpu")),
             on_epoch=on_epoch,
-            checkpoints=kept,
+            checkpoints=saved,
         )
     except KeyboardInterrupt:
-        kept.flush()
-        return None, model, told
-    return history, model, told
+        saved.flush()
+        return None, model, epochs_logged
+    return history, model, epochs_logged
 
 
-def test_what_was_interrupted_ends_as_if_it_had_not_been_to_the_last_bit(
+def test_a_resumed_training_is_bit_identical_to_an_uninterrupted_one(
     splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoints, "_SHARE", math.inf)  # each epoch's checkpoint is written
+    monkeypatch.setattr(checkpoints, "_MAX_TIME_FRACTION", math.inf)  # write each checkpoint
     optimizer = {
         "name": "nadam",
         "learning_rate": 0.05,
@@ -225,15 +225,15 @@ def test_what_was_interrupted_ends_as_if_it_had_not_been_to_the_last_bit(
     expected, model, _ = two_phases(splits, tmp_path / "whole", until=None, **optimizer)
     for epoch in (2, 5):  # one in each phase
         assert two_phases(splits, tmp_path / "parts", until=epoch, **optimizer)[0] is None
-    history, resumed, told = two_phases(splits, tmp_path / "parts", until=None, **optimizer)
+    history, resumed, logged = two_phases(splits, tmp_path / "parts", until=None, **optimizer)
     assert history == expected
     assert expected
-    assert told == list(range(1, len(expected.rows) + 1))
+    assert logged == list(range(1, len(expected.rows) + 1))
     for one, other in zip(resumed.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_what_was_interrupted_after_its_end_only_gets_its_best_weights_back(
+def test_resuming_a_finished_training_only_restores_the_best_weights(
     splits: Splits, tmp_path: Path
 ) -> None:
     expected, model, _ = two_phases(splits, tmp_path, until=None, learning_rate=0.1)
@@ -246,5 +246,5 @@ def test_what_was_interrupted_after_its_end_only_gets_its_best_weights_back(
 @pytest.mark.parametrize(
     ("steps", "expected"), [(1, 1), (7, 7), (32, 32), (64, 32), (430, 10), (422, 2), (37, 1)]
 )
-def test_the_steps_of_a_call_divide_the_epoch(steps: int, expected: int) -> None:
+def test_the_steps_per_execution_divide_the_epoch(steps: int, expected: int) -> None:
     assert steps_per_execution(steps) == expected
