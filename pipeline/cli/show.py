@@ -28,7 +28,7 @@ def command(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
 
     loaded = load_recipe(recipe, overrides)
     for warning in loaded.warnings:
-        logger.info(str(warning))
+        logger.warning(str(warning))
     if as_json:
         click.echo(json.dumps(masked_values(loaded.recipe, loaded.secrets), ensure_ascii=False))
     else:

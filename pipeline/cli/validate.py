@@ -35,9 +35,9 @@ def command(recipes: tuple[Path, ...], overrides: tuple[str, ...]) -> int:
             loaded = load_recipe(path, overrides)
         except (RecipeError, UsageError) as error:
             exit_code = error.exit_code
-            logger.info(str(error))
+            click.echo(str(error), err=True)
         else:
             for warning in loaded.warnings:
-                logger.info(str(warning))
+                logger.warning(str(warning))
             click.echo(f"{path}: valid")
     return exit_code
