@@ -18,7 +18,7 @@ from pipeline.data.digits import DigitsConfig
 from pipeline.data.splits import ArrayImages, Split
 
 COUNT = 50
-CHANGES = (
+CHANGES: tuple[dict[str, Any], ...] = (
     {"random_rotation": {"factor": 0.1}},
     {"mix_up": {}},
     {"random_crop": {"height": 6, "width": 6}},
