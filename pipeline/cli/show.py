@@ -13,17 +13,12 @@ from pipeline.cli.options import recipe_argument, set_option
 logger = logging.getLogger(__name__)
 
 
-@click.command("show")
+@click.command("show", epilog="Example: pipeline show recipe.yaml --set training.epochs=3")
 @recipe_argument
 @set_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Print a recipe with all defaults.
-
-    \b
-    Example:
-      pipeline show recipe.yaml --set training.epochs=3
-    """
+    """Print a recipe with all defaults."""
     from pipeline.recipe.loader import dump_recipe, load_recipe, masked_values
 
     loaded = load_recipe(recipe, overrides)
