@@ -56,17 +56,14 @@ class RecipeProblem:
         where: its location: `file:line:column`, or the `--set` argument.
         path: the dotted path of the key, empty for a syntax error.
         message: what was expected, what was received and what to do.
-        is_warning: whether the recipe can still be run.
     """
 
     where: str
     path: str
     message: str
-    is_warning: bool = False
 
     def __str__(self) -> str:
-        parts = [self.where, "warning" if self.is_warning else "", self.path, self.message]
-        return ": ".join(part for part in parts if part)
+        return ": ".join(part for part in (self.where, self.path, self.message) if part)
 
 
 class RecipeError(PipelineError):

@@ -13,7 +13,7 @@ from pipeline.errors import RecipeError, UsageError
 logger = logging.getLogger(__name__)
 
 
-@click.command("validate")
+@click.command("validate", epilog="Example: pipeline validate recipe.yaml --set optimizer.name=sgd")
 @click.argument(
     "recipes", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RECIPE…"
 )
@@ -22,10 +22,6 @@ def command(recipes: tuple[Path, ...], overrides: tuple[str, ...]) -> int:
     """Check recipes for errors.
 
     Reports all errors of every RECIPE, each with file:line:column.
-
-    \b
-    Example:
-      pipeline validate recipe.yaml --set optimizer.name=sgd
     """
     from pipeline.recipe.loader import load_recipe
 
@@ -35,9 +31,9 @@ def command(recipes: tuple[Path, ...], overrides: tuple[str, ...]) -> int:
             loaded = load_recipe(path, overrides)
         except (RecipeError, UsageError) as error:
             exit_code = error.exit_code
-            logger.info(str(error))
+            click.echo(str(error), err=True)
         else:
             for warning in loaded.warnings:
-                logger.info(str(warning))
+                logger.warning(str(warning))
             click.echo(f"{path}: valid")
     return exit_code

@@ -120,7 +120,7 @@ def check_document(document: Document, *, name: str) -> tuple[Recipe, tuple[Reci
         )
     if problems:
         raise RecipeError(sorted(problems, key=_position))
-    warnings = _located(cross_checks.warnings_in(recipe), document, is_warning=True)
+    warnings = _located(cross_checks.warnings_in(recipe), document)
     if recipe.tuning:
         warnings += space_warnings(document, recipe.tuning)
     return recipe, tuple(warnings)
@@ -280,13 +280,9 @@ def _removal_order(path: KeyPath) -> tuple[int, list[tuple[bool, str | int]]]:
     return len(path), [(isinstance(part, int), part) for part in path]
 
 
-def _located(
-    findings: Iterable[Finding], document: Document, *, is_warning: bool = False
-) -> list[RecipeProblem]:
+def _located(findings: Iterable[Finding], document: Document) -> list[RecipeProblem]:
     located = (
-        RecipeProblem(
-            location_of(document, path), dotted_path(path), escape_unprintable(message), is_warning
-        )
+        RecipeProblem(location_of(document, path), dotted_path(path), escape_unprintable(message))
         for path, message in findings
     )
     return _without_secrets(located, document)

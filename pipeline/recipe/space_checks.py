@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from pipeline.config import KeyPath
@@ -53,7 +52,7 @@ def space_warnings(document: Document, tuning: TuningConfig) -> list[RecipeProbl
     """Return warnings for parameters that change which images the trials are evaluated on."""
     message = "trials with different values are evaluated on different images: not comparable."
     return [
-        replace(_problem(document, (path,), message), is_warning=True)
+        _problem(document, (path,), message)
         for path in tuning.space
         if path.split(".")[0] == "data" and not path.startswith(_SAME_IMAGES, len("data."))
     ]

@@ -62,11 +62,6 @@ def test_every_problem_of_a_recipe_has_its_line(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr() == ("", "r.yaml:1:1: a: One.\n--set b=2: Two.\n")
 
 
-def test_a_warning_says_that_it_is_one() -> None:
-    problem = RecipeProblem("r.yaml:1:1", "a", "Odd.", is_warning=True)
-    assert str(problem) == "r.yaml:1:1: warning: a: Odd."
-
-
 def test_an_unexpected_error_is_reported_without_a_traceback(
     capsys: pytest.CaptureFixture[str], reports: Path
 ) -> None:
@@ -110,4 +105,4 @@ def test_verbose_shows_the_traceback_of_any_error(
     assert main(["--verbose", "show", "absent.yaml"]) == 2
     message = capsys.readouterr().err
     assert message.startswith("Details of the error:\nTraceback (most recent call last):\n")
-    assert message.splitlines()[-1].startswith("Error: absent.yaml: there is no such file.")
+    assert message.splitlines()[-1].startswith("Error: absent.yaml: the file does not exist.")

@@ -101,6 +101,6 @@ def test_a_warning_goes_to_standard_error(recipe: str, capsys: pytest.CaptureFix
     argument = "data.augmentation=[random_flip: {}]"
     assert main(["show", recipe, "--set", argument]) == 0
     assert capsys.readouterr().err == (
-        f"--set {argument}: warning: data.augmentation.0.random_flip: "
+        f"WARNING: --set {argument}: data.augmentation.0.random_flip: "
         "a flip can change the class of these images, as it does for digits.\n"
     )

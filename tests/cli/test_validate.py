@@ -146,7 +146,7 @@ def test_a_recipe_with_a_warning_is_valid(
     assert main(["validate", write(text)]) == 0
     assert capsys.readouterr() == (
         "recipe.yaml: valid\n",
-        "recipe.yaml:3:18: warning: data.augmentation.0.random_flip: "
+        "WARNING: recipe.yaml:3:18: data.augmentation.0.random_flip: "
         "a flip can change the class of these images, as it does for digits.\n",
     )
 

@@ -69,7 +69,9 @@ def outcomes(images: np.ndarray, labels: np.ndarray) -> Callable[[str], list[Out
         function = augmenter(layers_of(by_name(name)), seed=3)
         draws = tf.data.Dataset.from_tensor_slices(np.array([0, 1, 2, 0]))
         batches = tf.data.Dataset.from_tensors((images, labels)).repeat()
-        augmented = tf.data.Dataset.zip(batches, draws).map(lambda batch, n: function(*batch, n))
+        augmented = tf.data.Dataset.zip(batches, draws).map(
+            lambda batch, step: function(batch[0], batch[1], step)
+        )
         return list(augmented.as_numpy_iterator())
 
     return outcomes_of

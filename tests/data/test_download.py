@@ -11,6 +11,7 @@ import threading
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -27,8 +28,8 @@ def pack_zip(path: Path, content: Mapping[str, bytes]) -> None:
             archive.writestr(name, data)
 
 
-def pack_tar(path: Path, content: Mapping[str, bytes], *, mode: str) -> None:
-    with tarfile.open(path, f"w:{mode}") as archive:
+def pack_tar(path: Path, content: Mapping[str, bytes], *, mode: Any) -> None:
+    with tarfile.open(path, mode) as archive:
         for name, data in content.items():
             member = tarfile.TarInfo(name)
             member.size = len(data)
@@ -37,10 +38,10 @@ def pack_tar(path: Path, content: Mapping[str, bytes], *, mode: str) -> None:
 
 PACKERS: dict[str, Pack] = {
     "photos.zip": pack_zip,
-    "photos.tar": functools.partial(pack_tar, mode=""),
-    "photos.tar.gz": functools.partial(pack_tar, mode="gz"),
-    "photos.tar.bz2": functools.partial(pack_tar, mode="bz2"),
-    "photos.tar.xz": functools.partial(pack_tar, mode="xz"),
+    "photos.tar": functools.partial(pack_tar, mode="w"),
+    "photos.tar.gz": functools.partial(pack_tar, mode="w:gz"),
+    "photos.tar.bz2": functools.partial(pack_tar, mode="w:bz2"),
+    "photos.tar.xz": functools.partial(pack_tar, mode="w:xz"),
 }
 BOTH = pytest.mark.parametrize("name", ["photos.zip", "photos.tar.gz"])
 

@@ -50,6 +50,7 @@ def test_images_keep_their_labels(splits: Splits, mnist_file: Path) -> None:
     held = splits.validation.images.read(np.arange(len(numbers)))[..., 0]
     np.testing.assert_array_equal(held, x[numbers])
     np.testing.assert_array_equal(splits.validation.labels, y[numbers])
+    assert splits.test is not None
     np.testing.assert_array_equal(splits.test.images.read(np.arange(10_000))[..., 0], x_test)
     np.testing.assert_array_equal(splits.test.labels, y_test)
 
@@ -65,7 +66,7 @@ def arrays(mnist_file: Path) -> dict[str, np.ndarray]:
 def test_images_are_resized_to_the_image_size(
     arrays: dict[str, np.ndarray], tmp_path: Path, size: tuple[int, int]
 ) -> None:
-    np.savez(tmp_path / "small.npz", **arrays)
+    np.savez(tmp_path / "small.npz", **arrays)  # type: ignore[arg-type]
     splits = load(tmp_path / "small.npz", image_size=size)
     for split in splits.named().values():
         assert split.images.shape == (*size, 1)
@@ -86,12 +87,12 @@ def a_folder(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def half_a_download(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    np.savez(path, **arrays)
+    np.savez(path, **arrays)  # type: ignore[arg-type]
     path.write_bytes(path.read_bytes()[:50_000])
 
 
 def a_flipped_byte(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    np.savez(path, **arrays)
+    np.savez(path, **arrays)  # type: ignore[arg-type]
     data = bytearray(path.read_bytes())
     data[40_000] ^= 255
     path.write_bytes(data)
@@ -161,7 +162,7 @@ def test_arrays_of_the_wrong_shape_or_type_are_an_error(
     received: str,
 ) -> None:
     path = tmp_path / "mnist.npz"
-    np.savez(path, **{**arrays, part: change(arrays[part])})
+    np.savez(path, **{**arrays, part: change(arrays[part])})  # type: ignore[arg-type]
     with pytest.raises(DataError) as caught:
         load(path)
     of = part.removeprefix("x_").removeprefix("y_")
@@ -174,8 +175,8 @@ def test_arrays_of_the_wrong_shape_or_type_are_an_error(
 def test_the_digest_is_of_the_images_and_not_of_the_file(
     arrays: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
-    np.savez(tmp_path / "stored.npz", **arrays)
-    np.savez_compressed(tmp_path / "compressed.npz", **arrays)
+    np.savez(tmp_path / "stored.npz", **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(tmp_path / "compressed.npz", **arrays)  # type: ignore[arg-type]
     paths = (tmp_path / "stored.npz", tmp_path / "compressed.npz")
     assert len({hashlib.sha256(path.read_bytes()).digest() for path in paths}) == 2
     assert len({load(path).digest for path in paths}) == 1

@@ -141,7 +141,8 @@ def test_the_digest_changes_with_the_data(
     images: np.ndarray, labels: np.ndarray, change: str
 ) -> None:
     before = splits_of(images, labels).digest
-    images, labels, changes = images.copy(), labels.copy(), {}
+    images, labels = images.copy(), labels.copy()
+    changes: dict[str, Any] = {}
     if change == "pixel":
         images[120, 4, 4] += 1
     elif change == "label":

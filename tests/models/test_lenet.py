@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import keras
 import numpy as np
 import pytest
 
@@ -10,7 +13,7 @@ from pipeline.models import lenet
 from pipeline.models.regularization import RegularizationConfig
 
 
-def built(image_shape: tuple[int, int, int] = (28, 28, 1), **regularization: object):
+def built(image_shape: tuple[int, int, int] = (28, 28, 1), **regularization: Any) -> keras.Model:
     return lenet.LeNetConfig(architecture="lenet").build(
         image_shape=image_shape,
         classes=10,

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import keras
 import numpy as np
 import pytest
 
+from pipeline.config import OutputActivation
 from pipeline.models import mlp
 from pipeline.models.regularization import RegularizationConfig
 
 
-def built(hidden: tuple[int, ...] = (32,), output: str = "softmax", **regularization: object):
+def built(
+    hidden: tuple[int, ...] = (32,), output: OutputActivation = "softmax", **regularization: Any
+) -> keras.Model:
     return mlp.MLPConfig(architecture="mlp", hidden=hidden, activation="relu").build(
         image_shape=(8, 8, 1),
         classes=10 if output == "softmax" else 2,

@@ -159,7 +159,7 @@ def test_different_images_for_each_trial_are_a_warning(tmp_path: Path) -> None:
     path.write_text(BASE + "    data.split_seed: {choice: [1, 2]}")
     (warning,) = load_recipe(path, environment={}).warnings
     assert str(warning) == (
-        f"{path}:5:22: warning: tuning.space.data.split_seed: trials with different "
+        f"{path}:5:22: tuning.space.data.split_seed: trials with different "
         "values are evaluated on different images: not comparable."
     )
 
