@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from pipeline.workflows.multi_seed import SeedsResult
     from pipeline.workflows.run_result import RunResult
 
-PathLike = str | os.PathLike[str]
+StrPath = str | os.PathLike[str]
 
 logger = logging.getLogger(__name__)
 
 _MAX_HTML_ROWS = 50
 
 
-def run(recipe: PathLike, overrides: Overrides = (), *, resume: str | None = None) -> RunResult:
+def run(recipe: StrPath, overrides: Overrides = (), *, resume: str | None = None) -> RunResult:
     """Train, evaluate and log a recipe.
 
     >>> result = pipeline.run("recipe.yaml", {"training.epochs": 3})
@@ -59,7 +59,7 @@ def run(recipe: PathLike, overrides: Overrides = (), *, resume: str | None = Non
         return run(loaded, resume=resume, stopwatch=stopwatch)
 
 
-def run_seeds(recipe: PathLike, overrides: Overrides = (), *, seeds: int) -> SeedsResult:
+def run_seeds(recipe: StrPath, overrides: Overrides = (), *, seeds: int) -> SeedsResult:
     """Run a recipe with several seeds: its own and those that follow it.
 
     >>> result = pipeline.run_seeds("recipe.yaml", seeds=5)
@@ -85,7 +85,7 @@ def run_seeds(recipe: PathLike, overrides: Overrides = (), *, seeds: int) -> See
 
 
 def tune(
-    recipe: PathLike,
+    recipe: StrPath,
     overrides: Overrides = (),
     *,
     workers: int = 1,
@@ -119,7 +119,7 @@ def tune(
         return tune(loaded, loaded.path, workers=workers, resume=resume, start_new=start_new)
 
 
-def validate(recipe: PathLike, overrides: Overrides = ()) -> tuple[RecipeProblem, ...]:
+def validate(recipe: StrPath, overrides: Overrides = ()) -> tuple[RecipeProblem, ...]:
     """Check a recipe without training it; return its warnings.
 
     Args:
@@ -232,7 +232,7 @@ class Model:
         """The Keras model: raw RGB pixels from 0 to 255 in, probabilities out."""
         return self.classifier.model
 
-    def predict(self, paths: PathLike | Sequence[PathLike]) -> PredictionTable:
+    def predict(self, paths: StrPath | Sequence[StrPath]) -> PredictionTable:
         """Classify images.
 
         Args:
@@ -269,7 +269,7 @@ class Model:
         return html_table(self.name, ("", ""), rows)
 
 
-def _load(recipe: PathLike, overrides: Overrides) -> LoadedRecipe:
+def _load(recipe: StrPath, overrides: Overrides) -> LoadedRecipe:
     """Read a recipe and log its warnings."""
     from pipeline.recipe.loader import load_recipe
 
