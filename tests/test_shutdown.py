@@ -52,7 +52,7 @@ def signalled() -> Callable[..., tuple[int, list[str]]]:
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         assert process.stdout
-        lines = []
+        lines: list[str] = []
         for awaited, number in signals:
             while not lines or lines[-1] != awaited:
                 line = process.stdout.readline()

@@ -37,7 +37,7 @@ def refused(store: Store, wanted: str, experiment: str = "ants") -> str:
 def test_the_latest_is_the_last_one_that_was_interrupted(store: Store) -> None:
     for state in ("KILLED", "FAILED", "FINISHED"):
         run_logger = started(store, "bees")
-        run_logger.end(state)  # type: ignore[arg-type]
+        run_logger.end(state)
         if state == "FAILED":
             failed = run_logger.run_id
             assert find_resumable_run(store, "a run", experiment="bees") == failed

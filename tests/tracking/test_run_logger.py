@@ -233,9 +233,11 @@ def test_a_secret_is_masked_in_all_that_is_logged(in_empty_folder: Path) -> None
     run_logger.log_dataset(
         name=secret, digest="a", source_type="local", source=json.dumps(secret), counts={}
     )
-    run_logger.log_artifacts(
-        lambda folder: (folder / "files.json").write_text(json.dumps([secret])) and None
-    )
+
+    def write(directory: Path) -> None:
+        (directory / "files.json").write_text(json.dumps([secret]))
+
+    run_logger.log_artifacts(write)
     run_logger.log_trial(trial(1, tags={"reason": secret}, files={"resolved.yaml": secret}))
     run_logger.end("FAILED", reason=f"no {secret}")
     run = client.get_run(run_logger.run_id)
@@ -321,7 +323,7 @@ def test_what_is_queued_when_time_is_up_is_kept_in_full(in_empty_folder: Path) -
     run_logger.end("KILLED", within=0.0)
     may_continue.set()
     assert run_logger.outbox
-    del client.log_batch  # type: ignore[attr-defined]
+    del client.log_batch
     assert main(["sync", str(run_logger.outbox)]) == 0
     run = client.get_run(run_logger.run_id)
     assert (run.info.status, run.data.metrics) == ("KILLED", {"epoch/loss": 0.25})
