@@ -275,7 +275,7 @@ def _load(recipe: StrPath, overrides: Overrides) -> LoadedRecipe:
 
     loaded = load_recipe(Path(recipe), overrides)
     for warning in loaded.warnings:
-        logger.warning(str(warning))
+        logger.warning(f"{warning.where}: {warning.path}: {warning.message}")
     return loaded
 
 

@@ -5,14 +5,9 @@ from __future__ import annotations
 import click
 
 
-@click.command("list")
+@click.command("list", epilog="Example: pipeline list")
 def command() -> None:
-    """List the recipes that come with the package.
-
-    \b
-    Example:
-      pipeline list
-    """
+    """List the recipes that come with the package."""
     from pipeline.recipe.shipped import description_of, shipped_recipes
 
     recipes = shipped_recipes()

@@ -7,7 +7,7 @@ import json
 import click
 
 
-@click.command("schema")
+@click.command("schema", epilog="Example: pipeline schema --format markdown")
 @click.option(
     "--format",
     "output_format",
@@ -17,13 +17,7 @@ import click
     help="json: the JSON Schema, for completion in editors. markdown: a reference for people.",
 )
 def command(output_format: str) -> None:
-    """Print all keys of a recipe.
-
-    \b
-    Examples:
-      pipeline schema > recipe.schema.json
-      pipeline schema --format markdown > recipe.md
-    """
+    """Print all keys of a recipe."""
     from pipeline.recipe.grammar import json_schema
     from pipeline.recipe.reference import reference
 

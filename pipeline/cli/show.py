@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import json
-import logging
 from pathlib import Path
 
 import click
 
 from pipeline.cli.options import recipe_argument, set_option
 
-logger = logging.getLogger(__name__)
 
-
-@click.command("show")
+@click.command("show", epilog="Example: pipeline show recipe.yaml --set training.epochs=3")
 @recipe_argument
 @set_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Print a recipe with all defaults.
-
-    \b
-    Example:
-      pipeline show recipe.yaml --set training.epochs=3
-    """
+    """Print a recipe with all defaults."""
     from pipeline.recipe.loader import dump_recipe, load_recipe, masked_values
 
     loaded = load_recipe(recipe, overrides)
     for warning in loaded.warnings:
-        logger.info(str(warning))
+        click.echo(str(warning), err=True)
     if as_json:
         click.echo(json.dumps(masked_values(loaded.recipe, loaded.secrets), ensure_ascii=False))
     else:

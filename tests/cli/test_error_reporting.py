@@ -110,4 +110,4 @@ def test_verbose_shows_the_traceback_of_any_error(
     assert main(["--verbose", "show", "absent.yaml"]) == 2
     message = capsys.readouterr().err
     assert message.startswith("Traceback:\nTraceback (most recent call last):\n")
-    assert message.splitlines()[-1].startswith("Error: absent.yaml: there is no such file.")
+    assert message.splitlines()[-1].startswith("Error: absent.yaml: the file does not exist.")

@@ -58,8 +58,8 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
         (["copy"], "Error: Missing argument 'NAME'."),
         (
             ["show", "a.yaml"],
-            "Error: a.yaml: there is no such file. `pipeline list` names the recipes that come "
-            "with the package, `pipeline copy NAME` fetches one.",
+            "Error: a.yaml: the file does not exist. `pipeline list` lists the recipes that come "
+            "with the package, and `pipeline copy NAME` copies one.",
         ),
     ],
 )
