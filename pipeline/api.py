@@ -111,12 +111,43 @@ def tune(
         KeyboardInterrupt: if it is interrupted. Finished trials are kept.
     """
     from pipeline.backend import quiet_imports
+    from pipeline.tuning.worker_role import worker_role
 
     with _messages_shown():
         loaded = _load(recipe, overrides)
         with quiet_imports():
             from pipeline.workflows.hyperparameter_search import tune
-        return tune(loaded, loaded.path, workers=workers, resume=resume, start_new=start_new)
+        return tune(
+            loaded,
+            loaded.path,
+            workers=workers,
+            chief=worker_role(),
+            resume=resume,
+            start_new=start_new,
+        )
+
+
+def work(recipe: StrPath, overrides: Overrides = ()) -> int:
+    """Run trials for the chief of a search on several machines; return how many.
+
+    The chief calls `tune` with the same recipe. Environment variables give the role of a process.
+
+    Raises:
+        RecipeError: if the recipe has errors; it names all of them.
+        PipelineError: if the chief has another recipe or other images, or does not answer.
+    """
+    from pipeline.backend import quiet_imports
+    from pipeline.errors import UsageError
+    from pipeline.tuning.worker_role import worker_role
+
+    with _messages_shown():
+        loaded = _load(recipe, overrides)
+        role = worker_role()
+        if role is None or role.is_chief:
+            raise UsageError("Set KERASTUNER_TUNER_ID to the name of this worker.")
+        with quiet_imports():
+            from pipeline.workflows.hyperparameter_search import work
+        return work(loaded, loaded.path, role)
 
 
 def validate(recipe: StrPath, overrides: Overrides = ()) -> tuple[RecipeProblem, ...]:
