@@ -39,7 +39,7 @@ def ours(classifier: Any, files: list[Path]) -> np.ndarray:
     from pipeline.inference.prediction import predict
 
     answers = predict(classifier, files, classifier.interface.read)
-    return np.stack([answer.probabilities for answer in answers])
+    return np.stack([each.probabilities for each in answers if each.probabilities is not None])
 
 
 def prepared(classifier: Any, files: list[Path]) -> np.ndarray:

@@ -260,7 +260,7 @@ def recipes(arguments: argparse.Namespace, chance: random.Random) -> bool:
     return not broken
 
 
-ODD = [
+ODD: list[Any] = [
     None,
     True,
     -1,

@@ -18,6 +18,13 @@ import click
 from pipeline.cli import COMMANDS, cli, main
 
 ROOT = Path(__file__).parent.parent
+RECIPE = """\
+# Recipe reference
+
+This page is generated from the grammar of recipes, which also checks them:
+`pipeline schema --format markdown`. [Writing recipes](writing_recipes.md) explains how they work.
+
+"""
 TABLE = re.compile(r"(?<=## Commands\n\n)(?:@COMMANDS@|(?:\|.*\n)+)", re.MULTILINE)
 
 
@@ -26,7 +33,7 @@ def generated_files() -> dict[Path, str]:
     readme = ROOT / "README.md"
     return {
         ROOT / "recipes" / "recipe.schema.json": _output("schema"),
-        ROOT / "docs" / "recipe.md": _output("schema", "--format", "markdown"),
+        ROOT / "docs" / "recipe.md": f"{RECIPE}{_output('schema', '--format', 'markdown')}",
         ROOT / "docs" / "commands.md": _commands_page(),
         readme: TABLE.sub(lambda _: _commands_table(), readme.read_text("utf-8")),
     }
@@ -48,7 +55,12 @@ def _commands_table() -> str:
 def _usage(command: click.Command) -> str:
     context = _context(command)
     pieces = [piece for piece in command.collect_usage_pieces(context) if piece != "[OPTIONS]"]
-    return " ".join((context.command_path, *pieces))
+    required = [
+        f"{option.opts[0]} {option.opts[0].lstrip('-').upper()}"
+        for option in command.params
+        if isinstance(option, click.Option) and option.required
+    ]
+    return " ".join((context.command_path, *pieces, *required))
 
 
 def _first_line(command: click.Command) -> str:

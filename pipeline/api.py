@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from pipeline.workflows.multi_seed import SeedsResult
     from pipeline.workflows.run_result import RunResult
 
-PathLike = str | os.PathLike[str]
+StrPath = str | os.PathLike[str]
 
 logger = logging.getLogger(__name__)
 
 _MAX_HTML_ROWS = 50
 
 
-def run(recipe: PathLike, overrides: Overrides = (), *, resume: str | None = None) -> RunResult:
+def run(recipe: StrPath, overrides: Overrides = (), *, resume: str | None = None) -> RunResult:
     """Train, evaluate and log a recipe.
 
     >>> result = pipeline.run("recipe.yaml", {"training.epochs": 3})
@@ -59,7 +59,7 @@ def run(recipe: PathLike, overrides: Overrides = (), *, resume: str | None = Non
         return run(loaded, resume=resume, stopwatch=stopwatch)
 
 
-def run_seeds(recipe: PathLike, overrides: Overrides = (), *, seeds: int) -> SeedsResult:
+def run_seeds(recipe: StrPath, overrides: Overrides = (), *, seeds: int) -> SeedsResult:
     """Run a recipe with several seeds: its own and those that follow it.
 
     >>> result = pipeline.run_seeds("recipe.yaml", seeds=5)
@@ -85,7 +85,7 @@ def run_seeds(recipe: PathLike, overrides: Overrides = (), *, seeds: int) -> See
 
 
 def tune(
-    recipe: PathLike,
+    recipe: StrPath,
     overrides: Overrides = (),
     *,
     workers: int = 1,
@@ -111,15 +111,46 @@ def tune(
         KeyboardInterrupt: if it is interrupted. Finished trials are kept.
     """
     from pipeline.backend import quiet_imports
+    from pipeline.tuning.worker_role import worker_role
 
     with _messages_shown():
         loaded = _load(recipe, overrides)
         with quiet_imports():
             from pipeline.workflows.hyperparameter_search import tune
-        return tune(loaded, loaded.path, workers=workers, resume=resume, start_new=start_new)
+        return tune(
+            loaded,
+            loaded.path,
+            workers=workers,
+            chief=worker_role(),
+            resume=resume,
+            start_new=start_new,
+        )
 
 
-def validate(recipe: PathLike, overrides: Overrides = ()) -> tuple[RecipeProblem, ...]:
+def work(recipe: StrPath, overrides: Overrides = ()) -> int:
+    """Run trials for the chief of a search on several machines; return how many.
+
+    The chief calls `tune` with the same recipe. Environment variables give the role of a process.
+
+    Raises:
+        RecipeError: if the recipe has errors; it names all of them.
+        PipelineError: if the chief has another recipe or other images, or does not answer.
+    """
+    from pipeline.backend import quiet_imports
+    from pipeline.errors import UsageError
+    from pipeline.tuning.worker_role import worker_role
+
+    with _messages_shown():
+        loaded = _load(recipe, overrides)
+        role = worker_role()
+        if role is None or role.is_chief:
+            raise UsageError("Set KERASTUNER_TUNER_ID to the name of this worker.")
+        with quiet_imports():
+            from pipeline.workflows.hyperparameter_search import work
+        return work(loaded, loaded.path, role)
+
+
+def validate(recipe: StrPath, overrides: Overrides = ()) -> tuple[RecipeProblem, ...]:
     """Check a recipe without training it; return its warnings.
 
     Args:
@@ -232,7 +263,7 @@ class Model:
         """The Keras model: raw RGB pixels from 0 to 255 in, probabilities out."""
         return self.classifier.model
 
-    def predict(self, paths: PathLike | Sequence[PathLike]) -> PredictionTable:
+    def predict(self, paths: StrPath | Sequence[StrPath]) -> PredictionTable:
         """Classify images.
 
         Args:
@@ -269,13 +300,13 @@ class Model:
         return html_table(self.name, ("", ""), rows)
 
 
-def _load(recipe: PathLike, overrides: Overrides) -> LoadedRecipe:
+def _load(recipe: StrPath, overrides: Overrides) -> LoadedRecipe:
     """Read a recipe and log its warnings."""
     from pipeline.recipe.loader import load_recipe
 
     loaded = load_recipe(Path(recipe), overrides)
     for warning in loaded.warnings:
-        logger.warning(str(warning))
+        logger.warning(f"{warning.where}: {warning.path}: {warning.message}")
     return loaded
 
 

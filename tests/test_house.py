@@ -30,7 +30,7 @@ FOUNDATIONS = {
     "metric_direction",
 }
 ARROWS: dict[str, set[str]] = {
-    "api": {"workflows", "recipe", "tracking", "inference"},
+    "api": {"workflows", "recipe", "tracking", "tuning", "inference"},
     "cli": {
         "api",
         "workflows",

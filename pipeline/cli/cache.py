@@ -11,7 +11,7 @@ from pipeline.backend import quiet_imports
 _UNITS = ("B", "KiB", "MiB", "GiB")
 
 
-@click.command("cache")
+@click.command("cache", epilog="Example: pipeline cache --clear")
 @click.option("--clear", is_flag=True, help="Remove all entries.")
 def command(clear: bool) -> None:
     """List or clear cached features.
@@ -19,10 +19,6 @@ def command(clear: bool) -> None:
     The features of frozen base networks are cached on disk and reused by later runs, runs with
     another head, and trials of a search. PIPELINE_CACHE sets the cache directory, runtime.cache_gb
     in a recipe its size limit.
-
-    \b
-    Example:
-      pipeline cache --clear
     """
     with quiet_imports():
         from pipeline.features import feature_cache

@@ -5,18 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import logging
 import signal
 import sys
 from pathlib import Path
 
 import click
 
-from pipeline.backend import quiet_imports
+from pipeline import api
 from pipeline.cli.options import json_option, recipe_argument, set_option
 from pipeline.shutdown import interrupt_on
-
-logger = logging.getLogger(__name__)
 
 
 @click.command("tune", epilog="Example: pipeline tune recipe.yaml --workers 4")
@@ -51,27 +48,16 @@ def command(
     KERASTUNER_ORACLE_PORT to the chief's address on all of them, and KERASTUNER_TUNER_ID to
     "chief" on one and to a different name on each other machine.
     """
-    from pipeline.recipe.loader import load_recipe
     from pipeline.tuning.worker_role import worker_role
 
-    loaded = load_recipe(recipe, overrides)
-    for warning in loaded.warnings:
-        logger.warning(str(warning))
     role = worker_role()
-    with quiet_imports():
-        from pipeline.workflows.hyperparameter_search import tune, work
     interrupt_on(signal.SIGTERM)  # clusters send it
     with contextlib.redirect_stdout(sys.stderr):  # Keras prints messages to stdout
         if role and not role.is_chief:
-            count = work(loaded, recipe, role)
+            count = api.work(recipe, overrides)
         else:
-            result = tune(
-                loaded,
-                recipe,
-                workers=workers,
-                chief=role,
-                resume=resume,
-                start_new=start_new,
+            result = api.tune(
+                recipe, overrides, workers=workers, resume=resume, start_new=start_new
             )
     if role and not role.is_chief:
         click.echo(json.dumps({"trials": count}) if as_json else f"Ran {count} trials")

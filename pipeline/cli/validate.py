@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import click
 
+from pipeline import api
 from pipeline.cli.options import set_option
 from pipeline.errors import RecipeError, UsageError
-
-logger = logging.getLogger(__name__)
 
 
 @click.command("validate", epilog="Example: pipeline validate recipe.yaml --set optimizer.name=sgd")
@@ -23,17 +21,15 @@ def command(recipes: tuple[Path, ...], overrides: tuple[str, ...]) -> int:
 
     Reports all errors of every RECIPE, each with file:line:column.
     """
-    from pipeline.recipe.loader import load_recipe
-
     exit_code = 0
     for path in recipes:
         try:
-            loaded = load_recipe(path, overrides)
+            warnings = api.validate(path, overrides)
         except (RecipeError, UsageError) as error:
             exit_code = error.exit_code
             click.echo(str(error), err=True)
         else:
-            for warning in loaded.warnings:
-                logger.warning(str(warning))
+            for warning in warnings:
+                click.echo(str(warning), err=True)
             click.echo(f"{path}: valid")
     return exit_code

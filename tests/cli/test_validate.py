@@ -160,3 +160,10 @@ def test_arguments_are_checked_with_the_recipe(
         "",
         "--set training.epochs=0: training.epochs: expected an integer, 1 or more. Received 0.\n",
     )
+
+
+def test_problems_are_shown_whatever_messages_are(
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--quiet", "validate", write("seed: x\n" + VALID)]) == 2
+    assert capsys.readouterr().err.startswith("recipe.yaml:1:1: seed: expected an integer")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from pipeline.features import feature_cache
 PLENTY = 2**30
 
 
-def writer(value: float, count: int = 1000, calls: list[float] | None = None):
+def writer(
+    value: float, count: int = 1000, calls: list[float] | None = None
+) -> Callable[[Path], dict[str, float]]:
     def make(directory: Path) -> dict[str, float]:
         if calls is not None:
             calls.append(value)

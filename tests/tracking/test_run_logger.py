@@ -234,8 +234,8 @@ def test_a_secret_is_masked_in_all_that_is_logged(in_empty_folder: Path) -> None
         name=secret, digest="a", source_type="local", source=json.dumps(secret), counts={}
     )
 
-    def write(folder: Path) -> None:
-        (folder / "files.json").write_text(json.dumps([secret]))
+    def write(directory: Path) -> None:
+        (directory / "files.json").write_text(json.dumps([secret]))
 
     run_logger.log_artifacts(write)
     run_logger.log_trial(trial(1, tags={"reason": secret}, files={"resolved.yaml": secret}))

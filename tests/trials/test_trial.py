@@ -82,6 +82,8 @@ def test_executions_are_runs_from_seeds_one_after_another(in_empty_folder: Path)
     both = trial(DIGITS, bench, values, executions=2)
     one, two = (trial(DIGITS, bench, {**values, "seed": seed}) for seed in (42, 43))
     assert both.scores == (one.score, two.score)
+    assert one.score is not None
+    assert two.score is not None
     assert both.score == pytest.approx((one.score + two.score) / 2)
     assert both.spread > 0
     assert both.metrics == one.metrics
