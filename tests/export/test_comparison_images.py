@@ -25,8 +25,8 @@ def test_data_that_is_gone_is_told_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as refused:
         comparison_images.validation_images(keys)
     assert str(refused.value) == (
-        "The images that the model was validated on cannot be had: data.path: there is no folder "
-        f"{tmp_path}/gone. Name others to compare the export on with --images."
+        "The images that the model was validated on cannot be had: data.path: the directory "
+        f"{tmp_path}/gone does not exist. Name others to compare the export on with --images."
     )
 
 
