@@ -53,9 +53,9 @@ def test_a_corrupt_entry_is_computed_again(cache: Path, messages: list[str], nam
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    found = get("a", writer(1.0), label="ones")
-    assert not found.was_cached
-    assert found.arrays["numbers"].mean() == 1.0
+    entry = get("a", writer(1.0), label="ones")
+    assert not entry.was_cached
+    assert entry.arrays["numbers"].mean() == 1.0
     assert messages == [f"WARNING: {file} is corrupt: computing ones again"]
 
 
@@ -96,9 +96,9 @@ def test_a_killed_process_leaves_no_entry(cache: Path) -> None:
         assert process.stdout.readline() == b"half\n"
         process.send_signal(signal.SIGKILL)
         process.wait()
-    found = get("a", writer(1.0), label="ones")
-    assert not found.was_cached
-    assert found.arrays["numbers"][0] == 1.0
+    entry = get("a", writer(1.0), label="ones")
+    assert not entry.was_cached
+    assert entry.arrays["numbers"][0] == 1.0
     assert sorted(path.name for path in cache.iterdir()) == [".a.lock", "a"]
 
 
@@ -109,8 +109,8 @@ def test_two_processes_compute_an_entry_once(cache: Path) -> None:
         "def make(directory):\n"
         "    time.sleep(1); np.save(directory / 'numbers.npy', np.array([os.getpid()]))\n"
         "    return {}\n"
-        "found = feature_cache.get_or_compute('a', make, label='pid', limit=2**30)\n"
-        "print(int(found.arrays['numbers'][0]), found.was_cached)\n"
+        "entry = feature_cache.get_or_compute('a', make, label='pid', limit=2**30)\n"
+        "print(int(entry.arrays['numbers'][0]), entry.was_cached)\n"
     )
     processes = [
         subprocess.Popen(

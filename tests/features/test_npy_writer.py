@@ -17,9 +17,9 @@ def test_numpy_maps_appended_rows(tmp_path: Path, shape: tuple[int, ...], dtype:
     with npy_writer(tmp_path / "rows.npy", np.dtype(dtype), shape) as append:
         for start in range(0, 1234, 100):
             append(rows[start : start + 100])
-    found = np.load(tmp_path / "rows.npy", mmap_mode="r")
-    assert found.dtype == rows.dtype
-    np.testing.assert_array_equal(found, rows)
+    read = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    assert read.dtype == rows.dtype
+    np.testing.assert_array_equal(read, rows)
 
 
 def test_a_file_without_rows_is_an_empty_array(tmp_path: Path) -> None:
