@@ -30,7 +30,8 @@ MNIST_IMAGES = 3000
 DIGITS = {"source": "digits"}
 DIGITS_28 = {"source": "digits", "image_size": [28, 28]}
 MLP = {"architecture": "mlp", "hidden": [64]}
-LENET = {"architecture": "lenet", "activation": "relu", "pooling": "max"}
+LENET = {"architecture": "lenet"}
+LENET_MAX = {"architecture": "lenet", "activation": "relu", "pooling": "max"}
 
 
 def combinations(data: Path, mnist: Path) -> dict[str, dict[str, Any]]:
@@ -60,14 +61,16 @@ def combinations(data: Path, mnist: Path) -> dict[str, dict[str, Any]]:
         "digits, MLP, MixUp, EMA, batch 50": _recipe(
             {**DIGITS, "augmentation": [{"mix_up": {}}]}, 50, MLP, optimizer=averaged
         ),
-        "digits, LeNet, batch 101": _recipe(DIGITS_28, 101, LENET, epochs=8, optimizer=cosine),
+        "digits, LeNet with max pooling, batch 101": _recipe(
+            DIGITS_28, 101, LENET_MAX, epochs=8, optimizer=cosine
+        ),
         "digits, LeNet, clipping, accumulation, batch 32": _recipe(
             DIGITS_28, 32, LENET, optimizer=clipped
         ),
         "MNIST, MLP, L2, batch 200": _recipe(
             mnist_data, 200, MLP, regularization={"batch_norm": True, "l2": 1e-4}
         ),
-        "MNIST, LeNet, batch 127": _recipe(mnist_data, 127, LENET, epochs=5, optimizer=cosine),
+        "MNIST, LeNet, batch 127": _recipe(mnist_data, 127, LENET, epochs=3),
         "ants/bees, features, batch 32": _recipe(photographs, 32, head, epochs=10),
         "ants/bees, features, sigmoid, batch 17": _recipe(
             photographs, 17, head, training={"epochs": 10, "loss": "binary_cross_entropy"}

@@ -61,9 +61,8 @@ class ProgressDisplay(keras.callbacks.Callback):
         values = logs or {}
         names = ("loss", "accuracy", "val_loss", "val_accuracy")
         metrics = "  ".join(f"{name} {values[name]:.4f}" for name in names if name in values)
-        logger.info(
-            f"Epoch {epoch + 1}/{self._last}  {metrics}  {self._best_epoch()}  {_duration(left)} left"
-        )
+        number = f"Epoch {epoch + 1}/{self._last}"
+        logger.info(f"{number}  {metrics}  {self._best_epoch()}  {_duration(left)} left")
 
     def close(self) -> None:
         """Remove the progress bar."""
