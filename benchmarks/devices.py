@@ -30,7 +30,8 @@ MNIST_IMAGES = 3000
 DIGITS = {"source": "digits"}
 DIGITS_28 = {"source": "digits", "image_size": [28, 28]}
 MLP = {"architecture": "mlp", "hidden": [64]}
-LENET = {"architecture": "lenet", "activation": "relu", "pooling": "max"}
+LENET = {"architecture": "lenet"}
+LENET_MAX = {"architecture": "lenet", "activation": "relu", "pooling": "max"}
 
 
 def combinations(data: Path, mnist: Path) -> dict[str, dict[str, Any]]:
@@ -48,9 +49,10 @@ def combinations(data: Path, mnist: Path) -> dict[str, dict[str, Any]]:
     }
     fine_tuned = {
         "epochs": 4,
-        "fine_tune": {"from": 12, "epochs": 1, "learning_rate": 1e-5},
+        "fine_tune": {"from": 12, "epochs": 1, "learning_rate": 1e-4},
     }
     clipped = {"name": "sgd", "global_clipnorm": 0.5, "gradient_accumulation_steps": 3}
+    cosine = {"learning_rate": 5e-4, "schedule": {"cosine": {}}}
     averaged = {"use_ema": True, "ema_momentum": 0.9}
     return {
         "digits, MLP, batch 64": _recipe(DIGITS, 64, MLP),
@@ -59,14 +61,16 @@ def combinations(data: Path, mnist: Path) -> dict[str, dict[str, Any]]:
         "digits, MLP, MixUp, EMA, batch 50": _recipe(
             {**DIGITS, "augmentation": [{"mix_up": {}}]}, 50, MLP, optimizer=averaged
         ),
-        "digits, LeNet, batch 101": _recipe(DIGITS_28, 101, LENET),
+        "digits, LeNet with max pooling, batch 101": _recipe(
+            DIGITS_28, 101, LENET_MAX, epochs=8, optimizer=cosine
+        ),
         "digits, LeNet, clipping, accumulation, batch 32": _recipe(
             DIGITS_28, 32, LENET, optimizer=clipped
         ),
         "MNIST, MLP, L2, batch 200": _recipe(
             mnist_data, 200, MLP, regularization={"batch_norm": True, "l2": 1e-4}
         ),
-        "MNIST, LeNet, batch 127": _recipe(mnist_data, 127, LENET, epochs=2),
+        "MNIST, LeNet, batch 127": _recipe(mnist_data, 127, LENET, epochs=3),
         "ants/bees, features, batch 32": _recipe(photographs, 32, head, epochs=10),
         "ants/bees, features, sigmoid, batch 17": _recipe(
             photographs, 17, head, training={"epochs": 10, "loss": "binary_cross_entropy"}

@@ -70,8 +70,8 @@ class DataParallel(keras.Model):
                 end = start + length + tf.cast(i < longer, tf.int32)
                 # A device that has no example repeats the last one, because some kernels fail on
                 # empty batches. What it computes is not used.
-                first, last = tf.minimum(start, size - 1), tf.maximum(end, 1)
-                part = tf.nest.map_structure(lambda tensor: tensor[first:last], x)
+                start = tf.minimum(start, size - 1)
+                part = tf.nest.map_structure(lambda tensor: tensor[start:end], x)
             return self._replica(part, training=training)
 
         parts = self._strategy.experimental_local_results(self._strategy.run(predict_part))

@@ -56,14 +56,13 @@ class ProgressDisplay(keras.callbacks.Callback):
             self._bar.update(self._task, completed=batch + 1, note=f"{note}  {self._best_epoch()}")
 
     def on_epoch_end(self, epoch: int, logs: EpochMetrics | None = None) -> None:
-        done = epoch + 1 - self._first
-        left = (time.monotonic() - self._started) / done * (self._last - epoch - 1)
+        completed = epoch + 1 - self._first
+        left = (time.monotonic() - self._started) / completed * (self._last - epoch - 1)
         values = logs or {}
         names = ("loss", "accuracy", "val_loss", "val_accuracy")
-        shown = "  ".join(f"{name} {values[name]:.4f}" for name in names if name in values)
-        logger.info(
-            f"Epoch {epoch + 1}/{self._last}  {shown}  {self._best_epoch()}  {_span(left)} left"
-        )
+        metrics = "  ".join(f"{name} {values[name]:.4f}" for name in names if name in values)
+        number = f"Epoch {epoch + 1}/{self._last}"
+        logger.info(f"{number}  {metrics}  {self._best_epoch()}  {_duration(left)} left")
 
     def close(self) -> None:
         """Remove the progress bar."""
@@ -76,7 +75,7 @@ class ProgressDisplay(keras.callbacks.Callback):
         return f"best {best.monitor} {best.value:.4f} (epoch {best.epoch})" if best.epoch else ""
 
 
-def _span(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,4 +1,4 @@
-"""The progress of a training on standard error."""
+"""The progress of a training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipeline.training.progress_display import ProgressDisplay
 
 
 def test_each_epoch_is_one_line_without_a_terminal(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    messages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
@@ -23,7 +23,7 @@ def test_each_epoch_is_one_line_without_a_terminal(
     logs = {"accuracy": 0.5, "loss": 1.0, "val_accuracy": 0.75, "val_loss": 0.25}
     display.on_epoch_end(2, logs)
     display.close()
-    assert capsys.readouterr().err == (
-        "epoch 3/1000  loss 1.0000  accuracy 0.5000  val_loss 0.2500  val_accuracy 0.7500  "
-        "best val_loss 0.2500 (epoch 3)  2:46:10 left\n"
-    )
+    assert messages == [
+        "Epoch 3/1000  loss 1.0000  accuracy 0.5000  val_loss 0.2500  val_accuracy 0.7500  "
+        "best val_loss 0.2500 (epoch 3)  2:46:10 left"
+    ]
