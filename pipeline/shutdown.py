@@ -34,7 +34,7 @@ def graceful_shutdown(save: Callable[[], None]) -> Iterator[None]:
     """Call `save` if the block is interrupted.
 
     The main thread calls it if it can. If native code blocks that thread for longer than a second,
-    another thread calls it and ends the process.
+    another thread calls it and ends the process. Enclosing blocks save too.
 
     Args:
         save: saves the state of the work, in about a second; called once.
@@ -133,8 +133,10 @@ def _watched(begin: Callable[[], bool], save: Callable[[], None]) -> Iterator[No
         heard = _heard(signals, _GRACE)
         if heard is False and begin():
             save()
-            print("Interrupted.", file=sys.stderr, flush=True)
-            os._exit(EXIT_CODE)
+            if before < 0:
+                print("Interrupted.", file=sys.stderr, flush=True)
+                os._exit(EXIT_CODE)
+            os.write(before, bytes([signal.SIGINT]))  # the enclosing block saves, and exits
         if heard is False:  # the main thread is saving
             heard = _heard(signals, None)
         if heard:

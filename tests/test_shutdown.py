@@ -77,6 +77,14 @@ def test_while_native_code_is_busy_another_thread_saves_and_exits(
     assert signalled(code, [("busy", signal.SIGINT)]) == (130, ["ready", "busy", "saved"])
 
 
+def test_enclosing_blocks_save_too_while_native_code_is_busy(signalled: Callable) -> None:
+    work = f"""with graceful_shutdown(lambda: print('saved first')):
+            {BUSY.replace(chr(10), chr(10) + 4 * " ")}"""
+    code = script(work=work, save=SAVE)
+    lines = ["ready", "busy", "saved first", "saved"]
+    assert signalled(code, [("busy", signal.SIGINT)]) == (130, lines)
+
+
 def test_the_second_signal_exits_at_once(signalled: Callable) -> None:
     code = script(
         work=PATIENT,
