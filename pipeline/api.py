@@ -306,7 +306,7 @@ def _load(recipe: StrPath, overrides: Overrides) -> LoadedRecipe:
 
     loaded = load_recipe(Path(recipe), overrides)
     for warning in loaded.warnings:
-        logger.warning(f"{warning.where}: {warning.path}: {warning.message}")
+        logger.warning(str(warning))
     return loaded
 
 

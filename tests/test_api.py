@@ -158,7 +158,7 @@ def test_validate_returns_warnings(in_empty_folder: Path) -> None:
     assert pipeline.validate("recipe.yaml") == ()
     flip = [{"random_flip": {"mode": "horizontal"}}]
     (warning,) = pipeline.validate(Path("recipe.yaml"), {"data.augmentation": flip})
-    assert (warning.path, warning.is_warning) == ("data.augmentation.0.random_flip", True)
+    assert warning.path == "data.augmentation.0.random_flip"
 
 
 def test_a_missing_run_is_an_error_of_the_package(in_empty_folder: Path) -> None:

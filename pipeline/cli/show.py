@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import click
 
 from pipeline.cli.options import recipe_argument, set_option
+
+logger = logging.getLogger(__name__)
 
 
 @click.command("show", epilog="Example: pipeline show recipe.yaml --set training.epochs=3")
@@ -20,7 +23,7 @@ def command(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
 
     loaded = load_recipe(recipe, overrides)
     for warning in loaded.warnings:
-        click.echo(str(warning), err=True)
+        logger.warning(str(warning))
     if as_json:
         click.echo(json.dumps(masked_values(loaded.recipe, loaded.secrets), ensure_ascii=False))
     else:

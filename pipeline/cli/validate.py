@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import click
@@ -9,6 +10,8 @@ import click
 from pipeline import api
 from pipeline.cli.options import set_option
 from pipeline.errors import RecipeError, UsageError
+
+logger = logging.getLogger(__name__)
 
 
 @click.command("validate", epilog="Example: pipeline validate recipe.yaml --set optimizer.name=sgd")
@@ -30,6 +33,6 @@ def command(recipes: tuple[Path, ...], overrides: tuple[str, ...]) -> int:
             click.echo(str(error), err=True)
         else:
             for warning in warnings:
-                click.echo(str(warning), err=True)
+                logger.warning(str(warning))
             click.echo(f"{path}: valid")
     return exit_code

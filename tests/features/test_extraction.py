@@ -180,7 +180,8 @@ def test_each_epoch_reads_the_next_view(model: keras.Model, split: Split) -> Non
     indices = np.array([5, 1, 7])
     batch = tf.data.Dataset.from_tensors((tf.constant(4, tf.int64), tf.constant(indices)))
     ((activations, labels),) = feature_batches(features, batch, lambda x, y: (x, y))
-    np.testing.assert_array_equal(activations, features.batch(indices, 4 % 3)[0])
+    (expected,) = features.batch(indices, 4 % 3)
+    np.testing.assert_array_equal(activations, expected)
     np.testing.assert_array_equal(labels, features.labels[indices, 4 % 3])
 
 
