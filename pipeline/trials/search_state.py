@@ -12,7 +12,7 @@ from pipeline.trials.journal import Event, Journal, outcome_as_json, outcome_fro
 from pipeline.trials.pruning import StoppingRule
 from pipeline.trials.trial import BY_EPOCH, TrialOutcome
 from pipeline.tuning import search_space as spaces
-from pipeline.tuning.oracles import EPOCHS, ORACLES, Result
+from pipeline.tuning.oracles import EPOCHS, ORACLES, ProposalResult
 from pipeline.tuning.search_space import Numbers, SearchSpace, Values
 from pipeline.tuning.tuning_config import TuningConfig
 
@@ -229,12 +229,12 @@ class Search:
             self._proposals.append((proposal, same))
         return None
 
-    def _results(self) -> list[Result]:
+    def _results(self) -> list[ProposalResult]:
         results = []
         for proposal, number in self._proposals:
             done = self._done.get(number)
             score = done.outcome.score if done else None
-            results.append(Result(proposal, score, is_running=done is None))
+            results.append(ProposalResult(proposal, score, is_running=done is None))
         return results
 
     def _same_as(self, proposal: Numbers) -> int | None:

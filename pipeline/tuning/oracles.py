@@ -29,7 +29,7 @@ _PARENT = "tuner/trial_id"  # the index of the result that a trial trains for lo
 
 
 @dataclass(frozen=True)
-class Result:
+class ProposalResult:
     """The result of a proposal.
 
     Attributes:
@@ -65,7 +65,7 @@ class SeededOracle(keras_tuner.Oracle):
         self.search_seed = seed
         self.max_epochs = max_epochs
 
-    def propose(self, number: int, draw: int, results: Sequence[Result]) -> Numbers | None:
+    def propose(self, number: int, draw: int, results: Sequence[ProposalResult]) -> Numbers | None:
         """Return what to try, None where nothing is left to try.
 
         Args:
@@ -156,7 +156,7 @@ class BayesianOracle(SeededOracle):
             points = np.concatenate([best, (best + moves).reshape(-1, size).clip(0, 1)])
         return _running(self.numbers_at(points[np.argmin(bound(points))]))
 
-    def _model_of(self, completed: Sequence[Result]) -> GaussianProcessRegressor:
+    def _model_of(self, completed: Sequence[ProposalResult]) -> GaussianProcessRegressor:
         """Return the process fitted to scores, in which lower is better."""
         sign = -1 if self.objective.direction == "max" else 1
         points = np.array([self._point_of(result.proposal) for result in completed])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.metric_direction import Direction
-from pipeline.tuning.oracles import ORACLES, Result, SeededOracle
+from pipeline.tuning.oracles import ORACLES, ProposalResult, SeededOracle
 from pipeline.tuning.search_space import Numbers, resolve
 from pipeline.tuning.tuning_config import ParameterConfig, Tuner
 
@@ -32,12 +32,12 @@ def oracle(
 
 def search(
     tuner: SeededOracle, score: Callable[[Numbers], float], trials: int, number: int = 1
-) -> list[Result]:
-    results: list[Result] = []
+) -> list[ProposalResult]:
+    results: list[ProposalResult] = []
     for trial in range(number, number + trials):
         proposal = tuner.propose(trial, 0, results)
         assert proposal is not None
-        results.append(Result(proposal, score(proposal)))
+        results.append(ProposalResult(proposal, score(proposal)))
     return results
 
 
@@ -85,7 +85,7 @@ def test_a_grid_has_every_combination_once() -> None:
         {"name": 1, "momentum": 0.0, "units": 1},
     ]
     assert len({tuple(proposal.items()) for proposal in proposals}) == 15
-    assert tuner.propose(16, 0, [Result(proposal, 0.0) for proposal in proposals]) is None
+    assert tuner.propose(16, 0, [ProposalResult(proposal, 0.0) for proposal in proposals]) is None
 
 
 @pytest.mark.parametrize("direction", ["max", "min"])
@@ -117,14 +117,14 @@ def test_bayesian_search_proposes_elsewhere_while_a_trial_runs() -> None:
     results = search(tuner, lambda numbers: -abs(math.log10(numbers["rate"]) + 2.5), 8)
     first = tuner.propose(9, 0, results)
     assert first is not None
-    second = tuner.propose(9, 0, [*results, Result(first, is_running=True)])
+    second = tuner.propose(9, 0, [*results, ProposalResult(first, is_running=True)])
     assert second is not None
     assert abs(math.log10(second["rate"] / first["rate"])) > 0.01
 
 
 def test_bayesian_search_ignores_failed_trials() -> None:
     results = search(oracle("bayesian"), score, 14)
-    failed = Result({"rate": 1e-2, "name": 0, "units": 1})
+    failed = ProposalResult({"rate": 1e-2, "name": 0, "units": 1})
     proposal = oracle("bayesian").propose(15, 0, results)
     assert oracle("bayesian").propose(15, 0, [*results, failed]) == proposal
 
@@ -145,12 +145,12 @@ def test_hyperband_trains_the_best_third_of_each_round_for_longer() -> None:
 def test_hyperband_starts_another_bracket_rather_than_wait() -> None:
     tuner = oracle("hyperband")
     results = search(tuner, score, 9)
-    running = [Result(result.proposal, is_running=True) for result in results]
+    running = [ProposalResult(result.proposal, is_running=True) for result in results]
     proposal = tuner.propose(10, 0, running)
     assert proposal is not None
     assert (proposal["tuner/bracket"], proposal["tuner/epochs"]) == (1, 3)
 
 
-def _score_of(result: Result) -> float:
+def _score_of(result: ProposalResult) -> float:
     assert result.score is not None
     return result.score
