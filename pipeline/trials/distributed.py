@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import DataError, PipelineError, UsageError
 from pipeline.recipe.loader import LoadedRecipe, flatten, masked_values
 from pipeline.recipe.recipe_changes import recipe_changes
+from pipeline.trials.search_session import MAY_CHANGE
 from pipeline.trials.search_state import Search
 from pipeline.trials.trial_trainer import TrialTrainer
 from pipeline.trials.trial_worker import receive, run_trials, send
@@ -41,23 +42,9 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS = 60.0  # that a worker waits for the chief to listen
 _RETRY_SECONDS = 0.5
 # The keys of the recipe that may differ between machines; images are compared by their digest.
-_MAY_DIFFER = (
-    "name",
-    "description",
-    "tracking",
-    "runtime",
-    "data.path",
-    "tuning.trials",
-    "tuning.budget",
-    "tuning.patience",
-)
-# The system reports a connection as lost 25 seconds after the other machine has gone.
-_KEEP_ALIVE = {
-    "TCP_KEEPIDLE": 10,
-    "TCP_KEEPINTVL": 5,
-    "TCP_KEEPCNT": 3,
-    "TCP_USER_TIMEOUT": 25_000,  # milliseconds
-}
+_MAY_DIFFER = (*MAY_CHANGE, "name", "runtime", "data.path")
+# After 25 seconds without an answer, the system reports a connection as lost.
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_USER_TIMEOUT": 25_000}
 
 
 def run_as_chief(
@@ -77,11 +64,10 @@ def run_as_chief(
         KeyboardInterrupt: if it is interrupted; running trials are run again when it resumes.
     """
     with _joining_workers(role, {"images": images, "recipe": _comparable(loaded)}) as joining:
-        host, port = role.address
         logger.info(
-            f"Waiting for workers at {host}:{port}. Start one on each machine: "
-            f"KERASTUNER_TUNER_ID=NAME KERASTUNER_ORACLE_IP={host} KERASTUNER_ORACLE_PORT={port} "
-            "PIPELINE_SEARCH_KEY=KEY pipeline tune RECIPE"
+            f"Waiting for workers at {role.chief}. Start one on each machine. "
+            "Set the same variables as here, but KERASTUNER_TUNER_ID to a unique name, and run "
+            "the same command."
         )
         run_in_pool(search, reporter, [], joining)
 
@@ -96,7 +82,6 @@ def work_for_chief(loaded: LoadedRecipe, role: WorkerRole) -> int:
     """
     trainer, count = TrialTrainer(), 0
     images = trainer.splits(loaded.recipe).digest
-    chief = "{}:{}".format(*role.address)
     with _connection_to_chief(role) as connection:
         try:
             search = receive(connection)
@@ -104,22 +89,22 @@ def work_for_chief(loaded: LoadedRecipe, role: WorkerRole) -> int:
             if changes:
                 raise UsageError(
                     "\n  ".join(["This recipe differs from the chief's:", *changes])
-                    + f"\nUse the recipe of the chief at {chief}."
+                    + f"\nUse the recipe of the chief at {role.chief}."
                 )
             if search["images"] != images:
                 raise DataError(
                     "The images differ from the chief's, so trials cannot be compared. Copy the "
-                    f"images of the chief at {chief} to this machine."
+                    f"images of the chief at {role.chief} to this machine."
                 )
             send(connection, "worker", name=role.name)
-            logger.info(f"{role.name} runs trials for the chief at {chief}")
+            logger.info(f"{role.name} runs trials for the chief at {role.chief}")
             for number, outcome in run_trials(connection, loaded, trainer):
                 count += 1
                 score = outcome.reason if outcome.score is None else f"{outcome.score:.4f}"
                 logger.info(f"Trial {number}  {score}")
         except (EOFError, OSError):
             raise PipelineError(
-                f"The connection to the chief at {chief} was lost. When the chief runs again, "
+                f"The connection to the chief at {role.chief} was lost. When the chief runs again, "
                 "start this worker again."
             ) from None
     return count
@@ -144,8 +129,7 @@ def _joining_workers(
     try:
         listener = Listener(role.address)
     except OSError as error:
-        host, port = role.address
-        raise PipelineError(f"The chief cannot listen at {host}:{port}: {error}.") from None
+        raise PipelineError(f"The chief cannot listen at {role.chief}: {error}.") from None
 
     def accept() -> None:
         while not closing.is_set():
@@ -190,20 +174,19 @@ def _joining_workers(
 
 def _connection_to_chief(role: WorkerRole) -> Connection:
     """Connect to the chief, and wait for it if it does not listen yet."""
-    host, port = role.address
     deadline = time.monotonic() + _CONNECT_SECONDS
     while True:
         try:
             connection = Client(role.address, authkey=role.key)
         except AuthenticationError:
             raise UsageError(
-                f"The chief at {host}:{port} has another PIPELINE_SEARCH_KEY. Set the same one on "
+                f"The chief at {role.chief} has another PIPELINE_SEARCH_KEY. Set the same one on "
                 "every machine."
             ) from None
         except (EOFError, OSError) as error:
             if time.monotonic() > deadline:
                 raise PipelineError(
-                    f"The chief at {host}:{port} does not answer: {error}. Start it first."
+                    f"The chief at {role.chief} does not answer: {error}. Start it first."
                 ) from None
             time.sleep(_RETRY_SECONDS)
         else:

@@ -32,14 +32,9 @@ class Dimension:
 
     def extremes(self) -> Iterator[tuple[SpacePath, Any]]:
         """Yield each value of a choice or both ends of a range, with its path in the section."""
-        if self.config.choice is not None:
-            name, values = "choice", self.config.choice
-        elif self.config.range:
-            name, values = "range", self.config.range
-        else:
-            name, values = "log", self.config.log or ()
-        for index, value in enumerate(values):
-            yield (name, index), value
+        for key in ("choice", "range", "log"):
+            for index, value in enumerate(getattr(self.config, key) or ()):
+                yield (key, index), value
 
     def value_of(self, number: float) -> Any:
         """Return the recipe's value for an oracle's number."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from dataclasses import dataclass, field
 
 from pipeline.errors import UsageError
 
-_VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
-_KEY = "PIPELINE_SEARCH_KEY"
-_MIN_KEY_CHARACTERS = 16
+_KERAS_TUNER = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
+_VARIABLES = (*_KERAS_TUNER, "PIPELINE_SEARCH_KEY")
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,7 @@ class WorkerRole:
         name: of the process.
         address: host and port of the chief.
         is_chief: whether it is the chief itself.
-        key: shared by the chief and its workers.
+        key: the secret that the chief and its workers share.
     """
 
     name: str
@@ -29,39 +27,31 @@ class WorkerRole:
     is_chief: bool
     key: bytes = field(repr=False)
 
+    @property
+    def chief(self) -> str:
+        """The address of the chief as `HOST:PORT`."""
+        return "{}:{}".format(*self.address)
+
 
 def worker_role() -> WorkerRole | None:
-    """Return the role that KerasTuner's environment variables give, None if they are not set.
+    """Return the role that environment variables give, None without those of KerasTuner.
 
     Raises:
         UsageError: if a variable is missing or wrong.
     """
     values = {name: os.environ.get(name, "") for name in _VARIABLES}
-    if not any(values.values()):
+    if not any(values[name] for name in _KERAS_TUNER):
         return None
     missing = [name for name, value in values.items() if not value]
     if missing:
         raise UsageError(
             f"A search on several machines needs {', '.join(_VARIABLES)}. Missing: "
-            f"{', '.join(missing)}."
+            f"{', '.join(missing)}. The key is the same on every machine. Make one with: "
+            'python -c "import secrets; print(secrets.token_hex(32))"'
         )
-    name, host, port = values.values()
+    name, host, port, key = values.values()
     if not port.isdecimal() or not 0 < int(port) < 2**16:
         raise UsageError(
             f"KERASTUNER_ORACLE_PORT: expected a number from 1 to 65535. Received '{port}'."
         )
-    key = os.environ.get(_KEY, "")
-    if len(key) < _MIN_KEY_CHARACTERS and not _is_loopback(host):
-        raise UsageError(
-            f"A search on several machines needs {_KEY}, a secret of at least "
-            f"{_MIN_KEY_CHARACTERS} characters that is the same on every machine. Make one with: "
-            'python -c "import secrets; print(secrets.token_hex(32))"'
-        )
-    return WorkerRole(name, (host, int(port)), "chief" in name, key.encode())  # as KerasTuner does
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return WorkerRole(name, (host, int(port)), "chief" in name, key.encode())  # as in KerasTuner
