@@ -59,6 +59,7 @@ def chief(in_empty_folder: Path, role: WorkerRole) -> Iterator[Search]:
         target=run_as_chief,
         args=(search, loaded, Reporter(), role),
         kwargs={"images": "digest"},
+        daemon=True,
     )
     thread.start()
     yield search
