@@ -6,11 +6,11 @@
     python benchmarks/tuning.py --kills 10
     python benchmarks/tuning.py --mnist mnist.npz
 
-The first two search `recipes/ants_bees.yaml` with its own space, features not yet kept. `--peer` is
-the same search with bare KerasTuner over the script of `benchmarks/transfer.py`: two trials are
-measured, fifty are their extrapolation. `--kills` kills a search of digits so many times at random
-moments, each time resumed, and compares it with an undisturbed one. `--mnist` is a hyperband search
-of LeNet. Times are of whole processes.
+The first two search `recipes/ants_bees.yaml` with its own space and an empty feature cache.
+`--peer` is the same search with bare KerasTuner over the script of `benchmarks/transfer.py`: two
+trials are measured and extrapolated to fifty. `--kills` kills a search of digits several times at
+random moments, resumes it each time, and compares it with an undisturbed one. `--mnist` is a
+hyperband search of LeNet. Times are those of whole processes.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ LENET_SPACE = (
 
 def command(recipe: Path, *changes: str) -> list[str]:
     """Return the command that searches a recipe."""
-    found = [sys.executable, "-m", "pipeline", "tune", str(recipe), "--json"]
+    arguments = [sys.executable, "-m", "pipeline", "tune", str(recipe), "--json"]
     for change in changes:
-        found += ["--set", change]
-    return found
+        arguments += ["--set", change]
+    return arguments
 
 
 def searched(recipe: Path, *changes: str) -> dict[str, Any]:
-    """Search a recipe in an empty folder, with no features kept."""
+    """Search a recipe in an empty folder with an empty feature cache."""
     with tempfile.TemporaryDirectory() as folder:
         cache = str(Path(folder, "cache"))
         return process(command(recipe, *changes), Path(folder), PIPELINE_CACHE=cache)
@@ -71,11 +71,11 @@ def searched(recipe: Path, *changes: str) -> dict[str, Any]:
 def described(result: dict[str, Any]) -> str:
     trials, score = result["trials"], result["objective"]
     seconds = sorted(trial["seconds"] for trial in trials[1:])
-    early = sum(trial["pruned_at"] is not None for trial in trials)
+    pruned = sum(trial["pruned_at"] is not None for trial in trials)
     spent = result["seconds"]["search"] - trials[0]["seconds"]
     return (
         f"{result['wall']:.1f} s in all, {result['seconds']['search']:.1f} s of it the search; "
-        f"{len(trials)} trials, {early} of them ended early, "
+        f"{len(trials)} trials, {pruned} of them pruned, "
         f"{spent / (len(trials) - 1):.2f} s each beyond the first (median of the trials alone "
         f"{seconds[len(seconds) // 2]:.2f} s); the recipe's own {score} {trials[0][score]:.4f}, "
         f"the best {result['best']['score']:.4f}"
@@ -83,7 +83,7 @@ def described(result: dict[str, Any]) -> str:
 
 
 def peer(photographs: str, base: str, weights: str | None, epochs: int) -> dict[str, float]:
-    """Search with KerasTuner alone, two trials after a first one that is not counted."""
+    """Return the seconds of a trial with KerasTuner alone, the mean of two."""
     import keras
     import keras_tuner
 
@@ -145,7 +145,7 @@ def peer(photographs: str, base: str, weights: str | None, epochs: int) -> dict[
 
 
 def killed(folder: Path, times: int) -> dict[str, Any]:
-    """Kill a search so many times at random moments, resuming it each time; return its end."""
+    """Kill and resume a search several times at random moments; return its result."""
     generator = random.Random(0)
     (folder / "digits.yaml").write_text(DIGITS)
     journal_lines = []
@@ -168,12 +168,12 @@ def killed(folder: Path, times: int) -> dict[str, Any]:
         journal_lines.append(lines)
     print(f"finished trials at each kill: {journal_lines}")
     if len(list(folder.glob("mlruns/searches/*"))) > 1:
-        print("more than one search was begun: a kill came before the first was on the disk")
+        print("more than one search was started: a kill came before the first was on the disk")
     return process(command(Path("digits.yaml")), folder)
 
 
 def _wait_for_progress(folder: Path, search: subprocess.Popen[bytes]) -> None:
-    """Wait until a search has written something, so that a slow start is not all that is killed."""
+    """Wait until a search has written an event, so that not only its start is killed."""
 
     def written() -> int:
         return sum(path.stat().st_size for path in folder.glob("mlruns/searches/*/journal.jsonl"))
@@ -215,7 +215,7 @@ def main() -> None:
     parser.add_argument("--base", help="a network of keras.applications, or a .keras file")
     parser.add_argument("--weights", help="of the network without its top, .weights.h5")
     parser.add_argument("--peer", action="store_true", help="bare KerasTuner, two trials")
-    parser.add_argument("--kills", type=int, help="times that a search of digits is killed")
+    parser.add_argument("--kills", type=int, help="number of times to kill a search of digits")
     parser.add_argument("--mnist", help="mnist.npz, for a hyperband search of LeNet")
     options = parser.parse_args()
     print(f"on {machine()}")

@@ -44,9 +44,10 @@ def command(
     Every trial is a child run of the run of the search. The best recipe is then trained in full.
     An interrupted search is resumed; finished trials are not repeated.
 
-    To use several machines, start the same command on each. Set KERASTUNER_ORACLE_IP and
-    KERASTUNER_ORACLE_PORT to the chief's address on all of them, and KERASTUNER_TUNER_ID to
-    "chief" on one and to a different name on each other machine.
+    To use several machines, start the same command on each. On all of them, set
+    KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT to the chief's address and PIPELINE_SEARCH_KEY
+    to a shared secret. Set KERASTUNER_TUNER_ID to "chief" on one and to a different name on each
+    other machine.
     """
     from pipeline.tuning.worker_role import worker_role
 

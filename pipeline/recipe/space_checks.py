@@ -135,7 +135,7 @@ def _parent_values(
         ancestors, ancestor_paths = _parent_values(dimensions[parent], dimensions)
         values |= ancestors
         space_paths |= ancestor_paths
-        choice = dimensions[parent].keys.choice or ()
+        choice = dimensions[parent].config.choice or ()
         values[parent] = choice[indices[0]]
         space_paths[parent] = (parent, "choice", indices[0])
     return values, space_paths

@@ -1,25 +1,37 @@
-"""One search over several machines: the chief hands out trials, workers run them."""
+"""One search on several machines: the chief hands out trials, workers connect and run them.
+
+Both sides prove over `multiprocessing.connection` that they have the same key. What they send is
+JSON and not encrypted.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
+import queue
+import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterator
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import (
+    Client,
+    Connection,
+    Listener,
+    answer_challenge,
+    deliver_challenge,
+)
+from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from pipeline.errors import DataError, PipelineError, UsageError
-from pipeline.recipe.loader import LoadedRecipe, with_overrides
-from pipeline.trials.journal import outcome_as_json, outcome_from_json
-from pipeline.trials.pruning import StoppingRule
-from pipeline.trials.search_state import PendingTrial, Search
-from pipeline.trials.trial import EpochMetrics, run_trial
+from pipeline.recipe.loader import LoadedRecipe, flatten, masked_values
+from pipeline.recipe.recipe_changes import recipe_changes
+from pipeline.trials.search_session import MAY_CHANGE
+from pipeline.trials.search_state import Search
 from pipeline.trials.trial_trainer import TrialTrainer
-from pipeline.tuning import service
-from pipeline.tuning.search_space import decode, resolve
-from pipeline.tuning.service import Texts, Worker
+from pipeline.trials.trial_worker import receive, run_trials, send
+from pipeline.trials.worker_pool import PoolWorker, run_in_pool
 from pipeline.tuning.worker_role import WorkerRole
 
 logger = logging.getLogger(__name__)
@@ -27,168 +39,164 @@ logger = logging.getLogger(__name__)
 if TYPE_CHECKING:
     from pipeline.trials.trial_reporter import TrialReporter
 
-
-SILENCE = 20.0  # seconds after which a worker counts as gone
-_HEARTBEAT = 4.0
-_WAIT = 0.5
-_LAST_WORDS = 3.0  # seconds in which workers learn that all is done
-
-
-class _Chief:
-    """A search as workers see it."""
-
-    def __init__(self, search: Search, images: str) -> None:
-        self.lock = threading.Lock()
-        self._search = search
-        self._images = images
-        self._running: dict[str, tuple[PendingTrial, str, StoppingRule]] = {}
-        self._rows: dict[str, list[EpochMetrics]] = {}
-        self._last_heard: dict[str, float] = {}
-
-    def begin(self, worker: str) -> tuple[str, Texts] | Literal["wait"] | None:
-        with self.lock:
-            task = self._search.next()
-            if task == "wait" or (task is None and self._running):
-                return "wait"
-            if task is None:
-                return None
-            key = str(task.number)
-            self._running[key] = (task, worker, self._search.stopping_rule())
-            self._rows[key] = []
-            self._last_heard[key] = time.monotonic()
-            return key, {
-                "proposal": json.dumps(self._search.proposal_of(task.number)),
-                "images": self._images,
-                "tuning": self._search.tuning.model_dump_json(),
-            }
-
-    def epoch(self, key: str, row: Mapping[str, float]) -> bool:
-        with self.lock:
-            self._last_heard[key] = time.monotonic()
-            if key not in self._running:
-                return True
-            self._rows[key].append(dict(row))
-            return self._running[key][2](self._rows[key])
-
-    def end(self, key: str, outcome: str) -> None:
-        with self.lock:
-            if key in self._running:  # else somebody else was faster
-                task, _, _ = self._running.pop(key)
-                self._search.finish(task, outcome_from_json(json.loads(outcome)))
-
-    def heard(self, key: str) -> None:
-        with self.lock:
-            self._last_heard[key] = time.monotonic()
-
-    def take_back(self) -> None:
-        """Give the trials of workers that are gone to others."""
-        with self.lock:
-            for key, (task, worker, _) in list(self._running.items()):
-                silent = time.monotonic() - self._last_heard[key]
-                if silent > SILENCE:
-                    del self._running[key]
-                    self._search.give_up(task)
-                    logger.info(
-                        f"{worker} has been silent for {silent:.0f} s: trial {task.number} goes to "
-                        "the next worker that asks"
-                    )
-
-    def is_done(self) -> bool:
-        """Return whether all trials were run."""
-        with self.lock:
-            if self._running:
-                return False
-            task = self._search.next()
-            if isinstance(task, PendingTrial):
-                self._search.give_up(task)
-            return task is None
+_CONNECT_SECONDS = 60.0  # that a worker waits for the chief to listen
+_RETRY_SECONDS = 0.5
+# The keys of the recipe that may differ between machines; images are compared by their digest.
+_MAY_DIFFER = (*MAY_CHANGE, "name", "runtime", "data.path")
+# After 25 seconds without an answer, the system reports a connection as lost.
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_USER_TIMEOUT": 25_000}
 
 
 def run_as_chief(
-    search: Search, reporter: TrialReporter, place: WorkerRole, *, images: str
+    search: Search, loaded: LoadedRecipe, reporter: TrialReporter, role: WorkerRole, *, images: str
 ) -> None:
     """Hand out the trials of a search to workers on any machine until it ends.
 
     Args:
         search: the search.
-        reporter: is told of trials that have ended.
-        place: of the chief.
-        images: digest of the images, which every worker has to have.
+        loaded: its recipe.
+        reporter: is told of finished trials.
+        role: of this process.
+        images: digest of the images, which has to be the same on every worker.
 
     Raises:
         PipelineError: if the address cannot be used.
+        KeyboardInterrupt: if it is interrupted; running trials are run again when it resumes.
     """
-    chief = _Chief(search, images)
-    with service.served(chief, place.address):
+    with _joining_workers(role, {"images": images, "recipe": _comparable(loaded)}) as joining:
         logger.info(
-            f"Waiting for workers at {place.address}. Start one on each machine: "
-            f"KERASTUNER_TUNER_ID=NAME KERASTUNER_ORACLE_IP={place.address.rpartition(':')[0]} "
-            f"KERASTUNER_ORACLE_PORT={place.address.rpartition(':')[2]} pipeline tune RECIPE"
+            f"Waiting for workers at {role.chief}. Start one on each machine. "
+            "Set the same variables as here, but KERASTUNER_TUNER_ID to a unique name, and run "
+            "the same command."
         )
-        while not chief.is_done():
-            time.sleep(_WAIT)
-            chief.take_back()
-            with chief.lock:
-                reporter.update()
-        time.sleep(_LAST_WORDS)
-    reporter.update()
+        run_in_pool(search, reporter, [], joining)
 
 
-def work_for_chief(loaded: LoadedRecipe, place: WorkerRole) -> int:
-    """Run trials for a chief until it has none left; return how many.
+def work_for_chief(loaded: LoadedRecipe, role: WorkerRole) -> int:
+    """Run trials for a chief until the search ends; return how many.
 
     Raises:
-        UsageError: if this recipe searches something else than the chief's.
+        UsageError: if the key or the recipe is not the chief's.
         DataError: if the images are not the chief's.
         PipelineError: if the chief does not answer.
     """
-    tuning = loaded.recipe.tuning
-    assert tuning is not None
-    space, _ = resolve(tuning.space)
-    worker, bench, count = Worker(place), TrialTrainer(), 0
-    images = bench.splits(loaded.recipe).digest
-    logger.info(f"{place.name} works for the chief at {place.address}")
-    while (given := worker.next()) is not None:
-        if given == "wait":
-            time.sleep(_WAIT)
-            continue
-        key, texts = given
-        if json.loads(texts["tuning"])["space"] != json.loads(tuning.model_dump_json())["space"]:
-            raise UsageError("The chief searches another space. Use the same recipe.")
-        if texts["images"] != images:
-            raise DataError("The chief has other images, so that trials cannot be compared.")
-        proposal = json.loads(texts["proposal"])
-        values: dict[str, Any] = {}
-        if proposal:
-            values = decode(space, proposal["numbers"])
-            values |= {"training.epochs": proposal["epochs"]} if proposal["epochs"] else {}
-        with _heartbeat(worker, key):
-            outcome = run_trial(
-                with_overrides(loaded, values).recipe,
-                bench,
-                objective=tuning.objective,
-                executions=tuning.executions_per_trial,
-                should_stop=lambda rows, key=key: worker.epoch(key, rows[-1]),  # type: ignore[misc]
-            )
-        worker.end(key, json.dumps(outcome_as_json(outcome)))
-        count += 1
-        shown = f"{outcome.score:.4f}" if outcome.score is not None else outcome.reason
-        logger.info(f"trial {key}: {tuning.objective} {shown}")
+    trainer, count = TrialTrainer(), 0
+    images = trainer.splits(loaded.recipe).digest
+    with _connection_to_chief(role) as connection:
+        try:
+            search = receive(connection)
+            changes = recipe_changes(search["recipe"], _comparable(loaded), ignored=_MAY_DIFFER)
+            if changes:
+                raise UsageError(
+                    "\n  ".join(["This recipe differs from the chief's:", *changes])
+                    + f"\nUse the recipe of the chief at {role.chief}."
+                )
+            if search["images"] != images:
+                raise DataError(
+                    "The images differ from the chief's, so trials cannot be compared. Copy the "
+                    f"images of the chief at {role.chief} to this machine."
+                )
+            send(connection, "worker", name=role.name)
+            logger.info(f"{role.name} runs trials for the chief at {role.chief}")
+            for number, outcome in run_trials(connection, loaded, trainer):
+                count += 1
+                score = outcome.reason if outcome.score is None else f"{outcome.score:.4f}"
+                logger.info(f"Trial {number}  {score}")
+        except (EOFError, OSError):
+            raise PipelineError(
+                f"The connection to the chief at {role.chief} was lost. When the chief runs again, "
+                "start this worker again."
+            ) from None
     return count
 
 
+def _comparable(loaded: LoadedRecipe) -> dict[str, str]:
+    """Return a recipe by dotted path; files may lie in another directory on each machine."""
+    values = flatten(masked_values(loaded.recipe, loaded.secrets))
+    return {
+        path: PurePath(value).name if PurePath(value).is_absolute() else value
+        for path, value in values.items()
+    }
+
+
 @contextlib.contextmanager
-def _heartbeat(worker: Worker, key: str) -> Iterator[None]:
-    """Tell the chief every few seconds that a trial is being worked on."""
-    over = threading.Event()
-
-    def beat() -> None:
-        with contextlib.suppress(PipelineError):
-            while not over.wait(_HEARTBEAT):
-                worker.alive(key)
-
-    threading.Thread(target=beat, daemon=True, name="heartbeat").start()
+def _joining_workers(
+    role: WorkerRole, search: dict[str, object]
+) -> Iterator[queue.SimpleQueue[PoolWorker]]:
+    """Accept workers for as long as this lasts, and yield a queue of those that may join."""
+    joining: queue.SimpleQueue[PoolWorker] = queue.SimpleQueue()
+    closing = threading.Event()
     try:
-        yield
+        listener = Listener(role.address)
+    except OSError as error:
+        raise PipelineError(f"The chief cannot listen at {role.chief}: {error}.") from None
+
+    def accept() -> None:
+        while not closing.is_set():
+            try:
+                connection = listener.accept()
+            except OSError:
+                time.sleep(_RETRY_SECONDS)
+                continue
+            if closing.is_set():
+                connection.close()
+            else:
+                threading.Thread(target=admit, args=(connection,), daemon=True).start()
+
+    def admit(connection: Connection) -> None:
+        try:
+            deliver_challenge(connection, role.key)
+            answer_challenge(connection, role.key)
+            send(connection, "search", **search)
+            name = str(receive(connection)["name"])
+        except AuthenticationError:
+            logger.warning("A worker was refused. Its PIPELINE_SEARCH_KEY is not the chief's.")
+        except (EOFError, OSError, ValueError, KeyError):
+            logger.warning("A worker disconnected before it could run trials.")
+        else:
+            _keep_alive(connection)
+            logger.info(f"Worker {name} has joined")
+            joining.put(PoolWorker(name, connection))
+            return
+        connection.close()
+
+    thread = threading.Thread(target=accept, daemon=True, name="accept workers")
+    thread.start()
+    try:
+        yield joining
     finally:
-        over.set()
+        closing.set()
+        with contextlib.suppress(OSError):
+            Client(role.address).close()  # wakes `accept`, which has no timeout
+        thread.join(_RETRY_SECONDS)
+        listener.close()
+
+
+def _connection_to_chief(role: WorkerRole) -> Connection:
+    """Connect to the chief, and wait for it if it does not listen yet."""
+    deadline = time.monotonic() + _CONNECT_SECONDS
+    while True:
+        try:
+            connection = Client(role.address, authkey=role.key)
+        except AuthenticationError:
+            raise UsageError(
+                f"The chief at {role.chief} has another PIPELINE_SEARCH_KEY. Set the same one on "
+                "every machine."
+            ) from None
+        except (EOFError, OSError) as error:
+            if time.monotonic() > deadline:
+                raise PipelineError(
+                    f"The chief at {role.chief} does not answer: {error}. Start it first."
+                ) from None
+            time.sleep(_RETRY_SECONDS)
+        else:
+            _keep_alive(connection)
+            return connection
+
+
+def _keep_alive(connection: Connection) -> None:
+    with socket.fromfd(connection.fileno(), socket.AF_INET, socket.SOCK_STREAM) as same:
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEP_ALIVE.items():
+            if hasattr(socket, name):  # not on every system
+                same.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

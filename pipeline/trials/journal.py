@@ -1,4 +1,7 @@
-"""The truth of a search: what happened, a line each, on the disk before anything builds on it."""
+"""The journal of a search: one line of JSON for each event, on the disk before it takes effect.
+
+The events are `search`, `images`, `started`, `finished`, `duplicate` and `completed`.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +23,17 @@ Event = dict[str, Any]
 
 
 class Journal:
-    """An append-only file of events; a line that a kill cut short never happened."""
+    """An append-only file of events; an incomplete last line is removed."""
 
     def __init__(self, folder: Path, secrets: Mapping[str, str] | None = None) -> None:
-        """Open the journal in a folder, which is made if need be.
+        """Open the journal in a folder, which is created if it does not exist.
 
         Args:
             folder: of the journal.
             secrets: the placeholder of each secret value that must not be written.
 
         Raises:
-            UsageError: if it cannot be read or is damaged.
+            UsageError: if it cannot be read or is corrupt.
         """
         self.folder = folder
         self._secrets = secrets or {}
@@ -44,24 +47,24 @@ class Journal:
             if len(whole) < len(data):
                 os.truncate(path, len(whole))
         except (OSError, ValueError) as error:
-            raise UsageError(f"The journal of a search, {path}, cannot be used: {error}.") from None
+            raise UsageError(f"The journal of a search, {path}, is not usable: {error}.") from None
 
-    def append(self, what: str, **content: Any) -> None:
-        """Write an event, and return when it is on the disk."""
-        event = mask_values({"what": what, **content}, self._secrets)
+    def append(self, kind: str, **content: Any) -> None:
+        """Write an event to the disk."""
+        event = mask_values({"event": kind, **content}, self._secrets)
         with (self.folder / _FILE).open("ab") as file:
             file.write(json.dumps(event, ensure_ascii=False).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         self.events.append(event)
 
-    def of(self, what: str) -> Iterator[Event]:
+    def of(self, kind: str) -> Iterator[Event]:
         """Yield the events of one kind, in order."""
-        return (event for event in self.events if event["what"] == what)
+        return (event for event in self.events if event["event"] == kind)
 
-    def first(self, what: str) -> Event | None:
+    def first(self, kind: str) -> Event | None:
         """Return the first event of one kind, None where there is none."""
-        return next(self.of(what), None)
+        return next(self.of(kind), None)
 
 
 def header_of(folder: Path) -> Event | None:
@@ -71,13 +74,13 @@ def header_of(folder: Path) -> Event | None:
             event = json.loads(file.readline())
     except (OSError, ValueError):
         return None
-    return event if event.get("what") == "search" else None
+    return event if event.get("event") == "search" else None
 
 
 def is_finished(folder: Path) -> bool:
-    """Return whether the search in a folder came to its end."""
+    """Return whether the search in a folder is complete."""
     try:
-        return b'\n{"what": "done"' in (folder / _FILE).read_bytes()
+        return b'\n{"event": "completed"' in (folder / _FILE).read_bytes()
     except OSError:
         return True
 

@@ -1,8 +1,4 @@
-"""Trials in processes of their own, several at a time on one machine.
-
-The search stays in this process. A process that dies takes its trial with it, which fails; one that
-has grown is replaced, so that memory comes back. CPU threads are divided, GPUs handed out in turn.
-"""
+"""Trials in several processes of this machine, which share its CPU threads and GPUs."""
 
 from __future__ import annotations
 
@@ -10,159 +6,137 @@ import logging
 import multiprocessing
 import os
 import signal
-from multiprocessing import connection
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
+from pipeline.trials import trial_worker
 from pipeline.trials.search_state import PendingTrial, Search
 from pipeline.trials.trial import TrialOutcome
-from pipeline.trials.worker_process import Order, work
+from pipeline.trials.worker_pool import PoolWorker, run_in_pool
 
 logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
+    from pipeline.recipe.loader import LoadedRecipe
     from pipeline.trials.trial_reporter import TrialReporter
 
+_MAX_GROWTH = 2**30  # bytes by which a process may grow before it is replaced, which frees them
 
-_MOST_GROWTH = 2**30  # bytes that a process may grow by before another takes its place
 
+class LocalWorker(PoolWorker):
+    """A process of this machine. If it dies, its trial fails and another process replaces it."""
 
-class _Worker:
-    """A process that runs one trial after another."""
+    def __init__(self, loaded: LoadedRecipe, environment: dict[str, str]) -> None:
+        """Start the process.
 
-    def __init__(self, place: int, workers: int) -> None:
-        self.place = place
-        self.task: PendingTrial | None = None
-        self._workers = workers
-        self._start()
+        Args:
+            loaded: the recipe of the search.
+            environment: variables of the process beside those of this one.
+        """
+        self._arguments = (loaded.document, loaded.recipe.name)
+        self._environment = environment
+        self._start_process()
 
-    def _start(self) -> None:
+    def _start_process(self) -> None:
         context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=work, args=(theirs,), daemon=True)
+        ours, theirs = context.Pipe()
+        self._process = context.Process(
+            target=trial_worker.main, args=(theirs, *self._arguments), daemon=True
+        )
         before = dict(os.environ)
-        os.environ.update(_environment(self.place, self._workers))
+        os.environ.update(self._environment)
         try:
-            self.process.start()  # takes the environment as it is now
+            self._process.start()  # inherits the environment as it is now
         finally:
             os.environ.clear()
             os.environ.update(before)
         theirs.close()
+        self._first_memory = 0
+        super().__init__(str(self._process.pid), ours)
 
-    def give(self, task: PendingTrial, search: Search) -> None:
-        if not self.process.is_alive():
-            self.restart()
-        self.task = task
-        self.connection.send(
-            Order(
-                task.loaded.document,
-                task.loaded.recipe.name,
-                search.tuning.objective,
-                search.tuning.executions_per_trial,
-                search.stopping_rule(),
-            )
-        )
+    def start(self, task: PendingTrial, search: Search) -> None:
+        if not self._process.is_alive():
+            self._restart()
+        super().start(task, search)
 
-    def restart(self) -> None:
+    def handle_message(self, search: Search) -> None:
+        super().handle_message(search)
+        if self.task is None:
+            memory = _memory_of(self._process.pid)
+            self._first_memory = self._first_memory or memory
+            if memory - self._first_memory > _MAX_GROWTH:
+                self._restart()
+
+    def handle_loss(self, search: Search) -> None:
+        assert self.task is not None
+        self._process.join()
+        search.finish(self.task, _outcome_of_death(self._process.exitcode))
+        self._restart()
+
+    def _restart(self) -> None:
         self.stop()
-        self._start()
+        self._start_process()
 
     def stop(self) -> None:
         self.connection.close()
-        self.process.kill()
-        self.process.join()
+        self._process.kill()
+        self._process.join()
 
 
-def run_in_parallel(search: Search, reporter: TrialReporter, *, workers: int) -> None:
-    """Run the trials of a search until it ends, so many at a time.
+def run_in_parallel(
+    search: Search, loaded: LoadedRecipe, reporter: TrialReporter, *, workers: int
+) -> None:
+    """Run the trials of a search in processes until it ends.
+
+    Args:
+        search: the search.
+        loaded: its recipe.
+        reporter: is told of finished trials.
+        workers: the number of processes.
 
     Raises:
-        KeyboardInterrupt: if it is interrupted; the trials in progress count as never run.
+        KeyboardInterrupt: if it is interrupted; running trials are run again when it resumes.
     """
-    pool = [_Worker(place, workers) for place in range(workers)]
-    logger.info(f"Running {workers} trials at a time, {_threads(workers)} CPU threads each")
-    try:
-        while _hand_out(search, pool):
-            busy = {worker.connection: worker for worker in pool if worker.task}
-            for ready in connection.wait(list(busy)):
-                _hear(busy[ready], search)  # type: ignore[index]
-            reporter.update()
-    except KeyboardInterrupt:
-        for worker in pool:
-            if worker.task:
-                reporter.interrupted(worker.task)
-        raise
-    finally:
-        for worker in pool:
-            worker.stop()
-        reporter.update()
+    threads = max(len(os.sched_getaffinity(0)) // workers, 1)
+    logger.info(f"Running {workers} trials at a time with {threads} CPU threads each")
+    pool: list[PoolWorker] = [
+        LocalWorker(loaded, _environment(index, threads)) for index in range(workers)
+    ]
+    run_in_pool(search, reporter, pool)
 
 
-def _hand_out(search: Search, pool: list[_Worker]) -> bool:
-    """Give trials to the processes that have none; return whether any has one now."""
-    for worker in pool:
-        if worker.task:
-            continue
-        task = search.next()
-        if task is None or task == "wait":
-            break
-        worker.give(task, search)
-    return any(worker.task for worker in pool)
-
-
-def _hear(worker: _Worker, search: Search) -> None:
-    """Take what a process has to say: a message, or the outcome of its trial."""
-    assert worker.task is not None
-    try:
-        kind, content = worker.connection.recv()
-    except (EOFError, OSError):
-        worker.process.join()
-        search.finish(worker.task, _died(worker.process.exitcode))
-        worker.task = None
-        worker.restart()
-        return
-    if kind == "log":
-        logging.getLogger(content.name).handle(content)
-        return
-    outcome, grown = content
-    search.finish(worker.task, outcome)
-    worker.task = None
-    if grown > _MOST_GROWTH:
-        worker.restart()
-
-
-def _died(code: int | None) -> TrialOutcome:
-    if code == -signal.SIGKILL:
+def _outcome_of_death(exit_code: int | None) -> TrialOutcome:
+    if exit_code == -signal.SIGKILL:
         return TrialOutcome(
             "FAILED",
             kind="memory",
-            reason="The process of the trial was killed, as the system does when memory runs out.",
+            reason="The process of the trial was killed, probably because memory ran out.",
         )
     return TrialOutcome(
-        "FAILED", kind="died", reason=f"The process of the trial ended with {code}."
+        "FAILED", kind="died", reason=f"The process of the trial ended with exit code {exit_code}."
     )
 
 
-def _threads(workers: int) -> int:
-    return max(len(os.sched_getaffinity(0)) // workers, 1)
-
-
-def _environment(place: int, workers: int) -> dict[str, str]:
-    """Return the share of the machine that one of several processes gets."""
-    threads = str(_threads(workers))
-    found = {
-        "TF_NUM_INTRAOP_THREADS": threads,
-        "TF_NUM_INTEROP_THREADS": threads,
-        "OMP_NUM_THREADS": threads,
-    }
+def _environment(index: int, threads: int) -> dict[str, str]:
+    """Return the variables that give a process its CPU threads and a GPU."""
+    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+    environment = dict.fromkeys(names, str(threads))
     gpus = _gpus()
-    return {**found, "CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]} if gpus else found
+    return {**environment, "CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)]} if gpus else environment
 
 
 def _gpus() -> list[str]:
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return [name for name in named.split(",") if name]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name]
+    return [str(index) for index in range(len(tf.config.list_physical_devices("GPU")))]
 
-    return [str(place) for place in range(len(tf.config.list_physical_devices("GPU")))]
+
+def _memory_of(process_id: int | None) -> int:
+    """Return the bytes of memory that a process uses, 0 where the system does not tell."""
+    try:
+        with open(f"/proc/{process_id}/statm", encoding="ascii") as file:  # noqa: PTH123
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return 0

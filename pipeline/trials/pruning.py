@@ -1,4 +1,4 @@
-"""Which trials cannot win: the median stopping rule (Golovin et al., 2017)."""
+"""Which trials to stop early: the median stopping rule (Golovin et al., 2017)."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 
 from pipeline.metric_direction import Direction, is_better
 
-EpochMetrics = dict[str, float]
+EpochMetrics = dict[str, float]  # of one epoch, by name
 
-_FEWEST_TRIALS = 5  # to compare with
-_FEWEST_EPOCHS = 3  # to be judged by
+_MIN_TRIALS = 5  # to compare with
+_MIN_EPOCHS = 3  # before a trial may be stopped
 
 
 @dataclass(frozen=True)
 class StoppingRule:
-    """Says of a trial's epochs so far whether it cannot win any more.
+    """Decides from the metrics of each epoch so far whether to stop a trial.
 
     Attributes:
-        others: the metrics by epoch of earlier trials.
-        metric: what is compared, None for a rule that never stops a trial.
+        others: the metrics of each epoch of earlier trials.
+        metric: the metric to compare, None for a rule that never stops a trial.
         direction: whether larger or smaller is better.
     """
 
@@ -41,18 +41,18 @@ def is_behind(
     metric: str,
     direction: Direction,
 ) -> bool:
-    """Return whether the best epoch so far is worse than the median of others' by then.
+    """Return whether the best epoch so far is worse than the median of the others'.
 
     Args:
-        rows: the metrics by epoch of the trial in question.
-        others: the same of earlier trials; those that came as far count.
-        metric: what is compared.
+        rows: the metrics of each epoch of the trial.
+        others: the same for earlier trials; those with fewer epochs are left out.
+        metric: the metric to compare.
         direction: whether larger or smaller is better.
     """
     count = len(rows)
     as_far = [other[:count] for other in others if len(other) >= count]
-    if len(as_far) < _FEWEST_TRIALS or count < _FEWEST_EPOCHS:
+    if len(as_far) < _MIN_TRIALS or count < _MIN_EPOCHS:
         return False
     best = max if direction == "max" else min
-    reached = [best(row[metric] for row in other) for other in as_far]
-    return is_better(statistics.median(reached), best(row[metric] for row in rows), direction)
+    best_scores = [best(row[metric] for row in other) for other in as_far]
+    return is_better(statistics.median(best_scores), best(row[metric] for row in rows), direction)

@@ -1,9 +1,9 @@
-"""The state of a search: what was tried, what comes next, when it ends. Knows no runner."""
+"""The state of a search: finished trials, the next trial, and when to stop."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline.errors import RecipeError
@@ -12,47 +12,57 @@ from pipeline.trials.journal import Event, Journal, outcome_as_json, outcome_fro
 from pipeline.trials.pruning import StoppingRule
 from pipeline.trials.trial import BY_EPOCH, TrialOutcome
 from pipeline.tuning import search_space as spaces
-from pipeline.tuning.proposer import Proposal, Proposer
-from pipeline.tuning.search_space import Values
+from pipeline.tuning.oracles import EPOCHS, ORACLES, ProposalResult
+from pipeline.tuning.search_space import Numbers, SearchSpace, Values
 from pipeline.tuning.tuning_config import TuningConfig
 
-_SAME_FAILURES = 3  # in a row end a search
-_DRAWS = 20  # proposals of what is known already, before the space counts as searched
+_MAX_SAME_FAILURES = 3  # in a row, after which a search stops
+_MAX_DRAWS = 20  # duplicate proposals in a row, after which the space counts as exhausted
 
 
 @dataclass(frozen=True)
 class PendingTrial:
-    """A trial to be run.
+    """A trial to run.
 
     Attributes:
-        number: of the trial, from 1, which is the recipe as it stands.
-        values: what it puts in the recipe's places.
-        loaded: its recipe.
+        number: of the trial, from 1, which is the recipe without changes.
+        proposal: the oracle's numbers, None for the recipe without changes.
+        values: the values that replace those of the recipe, by dotted path.
+        loaded: the recipe of the trial.
     """
 
     number: int
+    proposal: Numbers | None
     values: Values
     loaded: LoadedRecipe
 
 
 @dataclass(frozen=True)
 class FinishedTrial:
-    """A trial that was run."""
+    """A finished trial."""
 
     number: int
     values: Values
     outcome: TrialOutcome
 
 
+def values_of(space: SearchSpace, proposal: Numbers | None) -> Values:
+    """Return the values of a recipe for a proposal of an oracle, none for None."""
+    if proposal is None:
+        return {}
+    epochs = {"training.epochs": proposal[EPOCHS]} if EPOCHS in proposal else {}
+    return spaces.decode(space, proposal) | epochs
+
+
 class Search:
-    """Hands out trials and takes their outcomes, each of them in the journal first."""
+    """Hands out trials and takes their outcomes, and writes both to the journal first."""
 
     def __init__(self, loaded: LoadedRecipe, journal: Journal) -> None:
-        """Begin a search, or go on with the one that a journal tells of.
+        """Start a search, or resume the one in a journal.
 
         Args:
             loaded: a recipe with a `tuning` section.
-            journal: begins with an event `search`.
+            journal: its first event is `search`.
         """
         assert loaded.recipe.tuning is not None
         self.tuning: TuningConfig = loaded.recipe.tuning
@@ -60,37 +70,39 @@ class Search:
         self._loaded = loaded
         self._journal = journal
         self._space, _ = spaces.resolve(self.tuning.space)
-        self._proposer = Proposer(
-            self.tuning.tuner,
+        self._oracle = ORACLES[self.tuning.tuner](
             self._space,
             direction=self.tuning.direction,
             seed=loaded.recipe.seed,
-            epochs=loaded.recipe.training.epochs,
+            max_epochs=loaded.recipe.training.epochs,
         )
         self._tasks: dict[int, PendingTrial] = {}
-        self._proposals: dict[int, Proposal] = {}
-        self._waiting: list[int] = []  # begun, and nobody runs them
         self._done: dict[int, FinishedTrial] = {}
         self._ended_at: dict[int, float] = {}
         self._before = 0.0  # seconds of earlier sessions
         self._until_last = 0.0
         self._started = time.monotonic()
+        # Each proposal in order, and the number of the trial that tells its result.
+        self._proposals: list[tuple[Numbers, int]] = []
+        numbers = self._numbers_of_recipe()
+        if numbers is not None:
+            self._proposals.append((numbers, 1))
         for event in list(journal.events):
             self._replay(event)
-        self._waiting = [number for number in self._tasks if number not in self._done]
+        self._requeued = [number for number in self._tasks if number not in self._done]
 
     @property
     def done(self) -> list[FinishedTrial]:
-        """The trials that were run, by number."""
+        """The finished trials, by number."""
         return [self._done[number] for number in sorted(self._done)]
 
     @property
     def best(self) -> FinishedTrial | None:
         """The best trial, the first of equals; None where all failed."""
         sign = 1 if self.tuning.direction == "min" else -1
-        found = [done for done in self.done if done.outcome.score is not None]
-        whole = [done for done in found if done.outcome.pruned_at is None] or found
-        return min(whole, key=lambda done: sign * (done.outcome.score or 0.0), default=None)
+        scored = [done for done in self.done if done.outcome.score is not None]
+        complete = [done for done in scored if done.outcome.pruned_at is None] or scored
+        return min(complete, key=lambda done: sign * (done.outcome.score or 0.0), default=None)
 
     def best_until(self, number: int) -> float | None:
         """Return the best score of the trials up to one, None where all failed."""
@@ -105,11 +117,6 @@ class Search:
         """Return the recipe of a trial."""
         return self._tasks[number].loaded
 
-    def proposal_of(self, number: int) -> dict[str, Any] | None:
-        """Return the tuner's numbers for a trial as JSON can hold them, None for the recipe's."""
-        proposal = self._proposals.get(number)
-        return asdict(proposal) if proposal else None
-
     def ended_at(self, number: int) -> float:
         """Return the second of the search at which a trial ended."""
         return self._ended_at[number]
@@ -122,43 +129,41 @@ class Search:
     def choice_at(self, number: int, path: str) -> Any:
         """Return which value of a choice a trial has, None where it has none of them."""
         dimension = next(one for one in self._space if one.path == path)
-        place = dimension.number_of(self.value_at(number, path))
-        return None if place is None else dimension.value_of(place)
+        index = dimension.number_of(self.value_at(number, path))
+        return None if index is None else dimension.value_of(index)
 
     @property
     def seconds_of_trials(self) -> float:
-        """How long it took until the last trial had ended, in all sessions."""
+        """The seconds until the last trial ended, in all sessions."""
         return self._until_last
 
     @property
     def seconds(self) -> float:
-        """How long the search has taken, in all sessions."""
+        """The seconds that the search has taken, in all sessions."""
         return self._before + time.monotonic() - self._started
 
     def next(self) -> PendingTrial | Literal["wait"] | None:
         """Return the next trial to run.
 
         Returns:
-            `wait` where running trials have to end first; None where the search has ended, which
-            `ended` explains.
+            "wait" if running trials have to end first; None if the search has ended, for the reason
+            in `ended`.
         """
-        if self._waiting:
-            return self._tasks[self._waiting.pop(0)]
-        while not self._is_at_its_end():
+        if self._requeued:
+            return self._tasks[self._requeued.pop(0)]
+        while not self._has_ended():
             number = len(self._tasks) + 1
             if number == 1:
-                return self._begin(number, None)
+                return self._start(number, None)
             if not self._done:
-                return "wait"  # the recipe as it stands has to tell first
+                return "wait"  # the recipe without changes is the first result
             proposal = self._propose(number)
-            if proposal == "wait":
-                return "wait"
             if proposal is None:
                 if len(self._done) < len(self._tasks):
                     return "wait"
-                self.ended = "nothing is left to try"
+                self.ended = "the search space is exhausted"
                 break
-            task = self._begin(number, proposal)
+            task = self._start(number, proposal)
             if task:
                 return task
         return None
@@ -172,154 +177,119 @@ class Search:
             seconds=self._until_last,
             outcome=outcome_as_json(outcome),
         )
-        return self._take(task, outcome)
+        return self._add_finished(task, outcome)
 
-    def give_up(self, task: PendingTrial) -> None:
-        """Take a trial back from a runner that is gone; another one gets it."""
-        self._waiting.append(task.number)
+    def requeue(self, task: PendingTrial) -> None:
+        """Take a trial back that was not run; it is the next one to be handed out."""
+        self._requeued.append(task.number)
 
     def stopping_rule(self) -> StoppingRule:
-        """Return what says of a trial's epochs so far whether it cannot win any more."""
+        """Return the rule that stops trials that are behind those finished so far."""
         objective, tuning = self.tuning.objective, self.tuning
         applies = tuning.prune and tuning.tuner != "hyperband" and objective in BY_EPOCH
         others = tuple(done.outcome.rows for done in self.done if done.outcome.score is not None)
         return StoppingRule(others, objective if applies else None, tuning.direction)
 
-    def _begin(self, number: int, proposal: Proposal | None) -> PendingTrial | None:
-        """Write that a trial begins; None where its values contradict each other: it failed."""
-        made = asdict(proposal) if proposal else None
-        self._journal.append("begun", trial=number, proposal=made)
-        return self._register(number, proposal)
+    def _start(self, number: int, proposal: Numbers | None) -> PendingTrial | None:
+        """Start a trial; return None if its values contradict each other: it has failed."""
+        self._journal.append("started", trial=number, proposal=proposal)
+        return self._add_started(number, proposal)
 
-    def _register(self, number: int, proposal: Proposal | None) -> PendingTrial | None:
-        values = self._values(proposal)
-        if proposal:
-            self._proposals[number] = proposal
+    def _add_started(self, number: int, proposal: Numbers | None) -> PendingTrial | None:
+        values = values_of(self._space, proposal)
+        if proposal is not None:
+            self._proposals.append((proposal, number))
         try:
-            task = PendingTrial(number, values, with_overrides(self._loaded, values))
+            loaded = with_overrides(self._loaded, values)
         except RecipeError as error:
-            self._tasks[number] = PendingTrial(number, values, self._loaded)
+            task = self._tasks[number] = PendingTrial(number, proposal, values, self._loaded)
             if number not in {event["trial"] for event in self._journal.of("finished")}:
                 reason = "; ".join(str(problem) for problem in error.problems)
-                outcome = TrialOutcome("FAILED", kind="contradiction", reason=reason)
-                self.finish(self._tasks[number], outcome)
+                self.finish(task, TrialOutcome("FAILED", kind="contradiction", reason=reason))
             return None
-        self._tasks[number] = task
+        task = self._tasks[number] = PendingTrial(number, proposal, values, loaded)
         return task
 
-    def _values(self, proposal: Proposal | None) -> Values:
-        if proposal is None:
-            return {}
-        values = spaces.decode(self._space, proposal.numbers)
-        return values | ({"training.epochs": proposal.epochs} if proposal.epochs else {})
-
-    def _take(self, task: PendingTrial, outcome: TrialOutcome) -> FinishedTrial:
+    def _add_finished(self, task: PendingTrial, outcome: TrialOutcome) -> FinishedTrial:
         self._ended_at[task.number] = self._until_last
         done = self._done[task.number] = FinishedTrial(task.number, task.values, outcome)
-        proposal = self._proposals.get(task.number)
-        if proposal:
-            self._proposer.tell(proposal, outcome.score)
-        elif outcome.score is not None:
-            self._observe_the_recipe(outcome.score)
         return done
 
-    def _observe_the_recipe(self, score: float) -> None:
-        """Let the tuner learn from the first trial, if the recipe's values lie in the space."""
+    def _propose(self, number: int) -> Numbers | None:
+        """Return a proposal that was not tried yet, None where none is left."""
+        duplicates = sum(event["trial"] == number for event in self._journal.of("duplicate"))
+        for draw in range(duplicates, _MAX_DRAWS):
+            proposal = self._oracle.propose(number, draw, self._results())
+            if proposal is None:
+                return None
+            same = self._same_as(proposal)
+            if same is None:
+                return proposal
+            self._journal.append("duplicate", trial=number, same=same, proposal=proposal)
+            self._proposals.append((proposal, same))
+        return None
+
+    def _results(self) -> list[ProposalResult]:
+        results = []
+        for proposal, number in self._proposals:
+            done = self._done.get(number)
+            score = done.outcome.score if done else None
+            results.append(ProposalResult(proposal, score, is_running=done is None))
+        return results
+
+    def _same_as(self, proposal: Numbers) -> int | None:
+        """Return the number of the trial with the same recipe, None where there is none."""
+        try:
+            recipe = with_overrides(self._loaded, values_of(self._space, proposal)).recipe
+        except RecipeError:
+            return None
+        same = (number for number, task in self._tasks.items() if task.loaded.recipe == recipe)
+        return next(same, None)
+
+    def _numbers_of_recipe(self) -> Numbers | None:
+        """Return the oracle's numbers for the recipe, None where the space does not hold it."""
         current = self._loaded.recipe.model_dump(mode="json", by_alias=True)
         at = {dimension.path: _at(current, dimension.path) for dimension in self._space}
         numbers = spaces.encode(self._space, at)
         if numbers is None:
-            return
+            return None
         try:
             same = with_overrides(self._loaded, spaces.decode(self._space, numbers)).recipe
         except RecipeError:
-            return
-        if same == self._tasks[1].loaded.recipe:
-            self._proposer.observe(numbers, score)
-
-    def _propose(self, number: int) -> Proposal | Literal["wait"] | None:
-        """Return a proposal of what was not tried yet."""
-        for draw in range(self._draws_of(number), _DRAWS):
-            at_random = draw > 0 and self.tuning.tuner == "bayesian"
-            proposal = self._ask(number, draw, at_random=at_random)
-            if proposal is None or proposal == "wait":
-                return proposal
-            known = self._same_as(proposal)
-            if known is None:
-                return proposal
-            self._journal.append(
-                "known",
-                trial=number,
-                draw=draw,
-                at_random=at_random,
-                same=known,
-                proposal=asdict(proposal),
-            )
-            self._tell_known(proposal, known)
-        return None
-
-    def _ask(self, number: int, draw: int, *, at_random: bool) -> Proposal | Literal["wait"] | None:
-        worker, place = f"{number}.{draw}", number * _DRAWS + draw
-        if at_random:
-            return self._proposer.ask_at_random(worker, place)
-        return self._proposer.ask(worker, place)
-
-    def _draws_of(self, number: int) -> int:
-        """Return how many proposals for a trial were known already."""
-        return sum(event["trial"] == number for event in self._journal.of("known"))
-
-    def _same_as(self, proposal: Proposal) -> int | None:
-        """Return the trial with the same recipe, None where there is none."""
-        try:
-            recipe = with_overrides(self._loaded, self._values(proposal)).recipe
-        except RecipeError:
             return None
-        same = (n for n, task in self._tasks.items() if task.loaded.recipe == recipe)
-        return next(same, None)
-
-    def _tell_known(self, proposal: Proposal, known: int) -> None:
-        done = self._done.get(known)
-        self._proposer.tell(proposal, done.outcome.score if done else None)
+        return numbers if same == with_overrides(self._loaded, {}).recipe else None
 
     def _replay(self, event: Event) -> None:
-        """Do again what an earlier session did."""
-        what = event["what"]
-        if what in ("begun", "known") and event["proposal"]:
-            proposal = Proposal(**event["proposal"])
-            draw = event.get("draw", self._draws_of(event["trial"]))
-            worker, place = f"{event['trial']}.{draw}", event["trial"] * _DRAWS + draw
-            self._proposer.repeat(worker, place, proposal)
-            if what == "known":
-                self._tell_known(proposal, event["same"])
-        if what == "begun":
-            proposed = Proposal(**event["proposal"]) if event["proposal"] else None
-            self._register(event["trial"], proposed)
-        elif what == "finished":
+        """Apply an event of an earlier session."""
+        if event["event"] == "started":
+            self._add_started(event["trial"], event["proposal"])
+        elif event["event"] == "duplicate":
+            self._proposals.append((event["proposal"], event["same"]))
+        elif event["event"] == "finished":
             self._before = self._until_last = event["seconds"]
-            outcome = outcome_from_json(event["outcome"])
-            self._take(self._tasks[event["trial"]], outcome)
+            self._add_finished(self._tasks[event["trial"]], outcome_from_json(event["outcome"]))
 
-    def _is_at_its_end(self) -> bool:
-        self.ended = self._why_it_ends()
+    def _has_ended(self) -> bool:
+        self.ended = self._reason_to_end()
         return bool(self.ended)
 
-    def _why_it_ends(self) -> str:
+    def _reason_to_end(self) -> str:
         tuning, done = self.tuning, list(self._done.values())
-        kinds = [one.outcome.kind for one in done[-_SAME_FAILURES:]]
-        if len(kinds) == _SAME_FAILURES and kinds[0] and len(set(kinds)) == 1:
+        kinds = [one.outcome.kind for one in done[-_MAX_SAME_FAILURES:]]
+        if len(kinds) == _MAX_SAME_FAILURES and kinds[0] and len(set(kinds)) == 1:
             return (
-                f"{_SAME_FAILURES} trials in a row failed in the same way: "
+                f"{_MAX_SAME_FAILURES} trials in a row failed in the same way: "
                 f"{done[-1].outcome.reason}"
             )
         if len(self._tasks) >= tuning.trials:
-            return f"all {tuning.trials} trials were run"
+            return f"all {tuning.trials} trials have run"
         budget = tuning.budget_seconds
         if budget is not None and self.seconds >= budget:
-            return f"the budget of {tuning.budget} is spent"
+            return f"the budget of {tuning.budget} is used up"
         if tuning.patience and self.best:
             since = [one for one in self._done if one > self.best.number]
             if len(since) >= tuning.patience:
-                return f"{len(since)} trials in a row were no better"
+                return f"{len(since)} trials in a row did not improve the best score"
         return ""
 
 

@@ -1,4 +1,4 @@
-"""Trials one after another, in this process."""
+"""Trials one after another in this process."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from pipeline.trials.trial_trainer import TrialTrainer
 if TYPE_CHECKING:
     from pipeline.trials.trial_reporter import TrialReporter
 
-_COLLECTED_AFTER = 10  # trials
+_COLLECT_AFTER = 10  # trials
 
 
-def run_sequentially(search: Search, bench: TrialTrainer, reporter: TrialReporter) -> None:
+def run_sequentially(search: Search, trainer: TrialTrainer, reporter: TrialReporter) -> None:
     """Run the trials of a search until it ends.
 
     Raises:
-        KeyboardInterrupt: if it is interrupted; the trial in progress counts as never run.
+        KeyboardInterrupt: if it is interrupted; the running trial is run again when it resumes.
     """
     while (task := search.next()) is not None:
-        assert task != "wait"  # nobody else is running anything
+        assert task != "wait"  # no other trial is running
         try:
             outcome = run_trial(
                 task.loaded.recipe,
-                bench,
+                trainer,
                 objective=search.tuning.objective,
                 executions=search.tuning.executions_per_trial,
                 should_stop=search.stopping_rule(),
@@ -36,6 +36,6 @@ def run_sequentially(search: Search, bench: TrialTrainer, reporter: TrialReporte
             raise
         search.finish(task, outcome)
         reporter.update()
-        if task.number % _COLLECTED_AFTER == 0:
-            gc.collect()  # models and their graphs hold on to each other
+        if task.number % _COLLECT_AFTER == 0:
+            gc.collect()  # models and their graphs refer to each other
     reporter.update()

@@ -1,4 +1,4 @@
-"""One trial: a recipe with other values, trained and judged on the validation images."""
+"""One trial: a recipe with other values, trained and evaluated on the validation split."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import DivergedError, PipelineError, first_line
 from pipeline.metric_direction import metric_direction
+from pipeline.trials.pruning import EpochMetrics
 
 if TYPE_CHECKING:
     from pipeline.recipe.grammar import Recipe
     from pipeline.trials.trial_trainer import TrialTrainer
 
-State = Literal["FINISHED", "FAILED", "KILLED"]
-EpochMetrics = dict[str, float]
+TrialState = Literal["FINISHED", "FAILED", "KILLED"]
 
-# Objectives that can be followed by epoch, and so be used to end a trial early.
+# Objectives that are known after each epoch, so that a trial can be stopped early.
 BY_EPOCH = ("val_accuracy", "val_loss")
 
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """What came of a trial.
+    """The outcome of a trial.
 
     Attributes:
         state: FINISHED, or FAILED with a reason.
         score: the objective, the mean over executions; None where the trial failed.
         scores: the objective of each execution.
-        metrics: the first execution's metrics of the validation images, as a run's.
-        rows: the first execution's metrics by epoch.
+        metrics: the metrics of the first execution on the validation split, like those of a run.
+        rows: the metrics of the first execution for each epoch.
         times: when each epoch ended, in seconds since 1970.
-        seconds: how long the trial took.
-        pruned_at: the epoch after which it was ended early, None where it was not.
-        kind: of failure; trials that fail in the same way have the same.
-        reason: of the failure, in full.
+        seconds: the duration of the trial.
+        pruned_at: the epoch after which it was stopped early, None if it was not.
+        kind: of the failure, to recognize trials that fail in the same way.
+        reason: the full message of the failure.
     """
 
-    state: State
+    state: TrialState
     score: float | None = None
     scores: tuple[float, ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)
@@ -57,28 +57,29 @@ class TrialOutcome:
 
 
 class _PrunedError(Exception):
-    """The trial cannot win."""
+    """The trial is stopped early."""
 
 
 def run_trial(
     recipe: Recipe,
-    bench: TrialTrainer,
+    trainer: TrialTrainer,
     *,
     objective: str,
     executions: int,
     should_stop: Callable[[Sequence[EpochMetrics]], bool],
 ) -> TrialOutcome:
-    """Train a recipe as a run does, judge it on the validation images, and never raise.
+    """Train a recipe as a run does, and evaluate it on the validation split.
 
-    The metrics are those of `pipeline run` with this recipe: the weights start, the images come and
-    the epoch is chosen in the same way. Nothing is logged, drawn or saved.
+    The metrics are those of `pipeline run` with this recipe: weights, order of images and choice of
+    the epoch are the same. Nothing is logged or saved. An exception is an outcome of the trial.
 
     Args:
         recipe: of the trial.
-        bench: what trials share.
-        objective: the metric that counts.
-        executions: trainings, from the recipe's seed and those after it.
-        should_stop: is asked after each epoch of the first execution, with the epochs so far.
+        trainer: of this process.
+        objective: the metric to optimize.
+        executions: the number of trainings, with consecutive seeds.
+        should_stop: is called after each epoch of the first execution with the metrics of all
+            epochs so far; if it returns True, the trial is stopped early.
 
     Raises:
         KeyboardInterrupt: if it is interrupted.
@@ -102,15 +103,15 @@ def run_trial(
     try:
         for execution in range(executions):
             seeded = recipe.model_copy(update={"seed": recipe.seed + execution})
-            found = bench.validation_metrics(seeded, on_epoch=later if execution else first)
-            metrics = metrics or found
-            scores.append(_score(objective, found))
+            evaluated = trainer.validation_metrics(seeded, on_epoch=later if execution else first)
+            metrics = metrics or evaluated
+            scores.append(_score(objective, evaluated))
     except _PrunedError:
         pruned_at = len(rows)
         best = {"min": min, "max": max}[metric_direction(objective)](row[objective] for row in rows)
         scores = [float(best)]
-    except Exception as error:  # a trial may fail in any way, and the search goes on
-        kind, reason = _explained(error)
+    except Exception as error:  # a failed trial does not end the search
+        kind, reason = _describe(error)
         return TrialOutcome(
             "FAILED",
             rows=tuple(rows),
@@ -140,8 +141,8 @@ def _score(objective: str, metrics: dict[str, float]) -> float:
     return metrics[objective]
 
 
-def _explained(error: Exception) -> tuple[str, str]:
-    """Return the kind of a failure and its reason in words."""
+def _describe(error: Exception) -> tuple[str, str]:
+    """Return the kind and the reason of a failure."""
     name = type(error).__name__
     if isinstance(error, MemoryError) or name == "ResourceExhaustedError":
         return "memory", f"Out of memory: {first_line(error, 500)}"

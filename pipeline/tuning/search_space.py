@@ -8,10 +8,11 @@ from typing import Any
 
 from pipeline.tuning.tuning_config import ParameterConfig
 
-Values = dict[str, Any]
+Values = dict[str, Any]  # of a recipe, by dotted path
+Numbers = dict[str, float | int]  # of an oracle, by dotted path; of a choice the index
 SpacePath = tuple[str | int, ...]
 
-_DIGITS = 4  # of a sampled number, so that a recipe can be read and written
+_SIGNIFICANT_DIGITS = 4  # of a sampled number, for recipes that are easy to read
 
 
 @dataclass(frozen=True)
@@ -20,49 +21,45 @@ class Dimension:
 
     Attributes:
         path: the dotted path of the value it replaces.
-        keys: what may stand there.
-        conditions: the parameters it depends on, and the places in their choices at which it
-            exists.
+        config: the values it may have.
+        conditions: the parameters it depends on, each with the indices of its choice for which
+            this parameter exists.
     """
 
     path: str
-    keys: ParameterConfig
+    config: ParameterConfig
     conditions: tuple[tuple[str, tuple[int, ...]], ...]
 
     def extremes(self) -> Iterator[tuple[SpacePath, Any]]:
-        """Yield each value of a choice or both ends of a range, with its place in the section."""
-        if self.keys.choice is not None:
-            for place, value in enumerate(self.keys.choice):
-                yield ("choice", place), value
-            return
-        name, ends = ("range", self.keys.range) if self.keys.range else ("log", self.keys.log)
-        for place, value in enumerate(ends or ()):
-            yield (name, place), value
+        """Yield each value of a choice or both ends of a range, with its path in the section."""
+        for key in ("choice", "range", "log"):
+            for index, value in enumerate(getattr(self.config, key) or ()):
+                yield (key, index), value
 
     def value_of(self, number: float) -> Any:
-        """Return the value of the recipe that a tuner's number stands for."""
-        if self.keys.choice is not None:
-            return self.keys.choice[int(number)]
-        low, high = self.keys.range or self.keys.log  # type: ignore[misc]
-        if self.keys.is_whole:
+        """Return the recipe's value for an oracle's number."""
+        if self.config.choice is not None:
+            return self.config.choice[int(number)]
+        low, high = self.config.range or self.config.log  # type: ignore[misc]
+        if self.config.is_whole:
             return int(number)
-        return min(max(float(f"{number:.{_DIGITS}g}"), float(low)), float(high))
+        return min(max(float(f"{number:.{_SIGNIFICANT_DIGITS}g}"), float(low)), float(high))
 
     def number_of(self, value: Any) -> float | int | None:
-        """Return the tuner's number for a value of the recipe, None where it has none."""
-        if self.keys.choice is not None:
-            places = [i for i, known in enumerate(self.keys.choice) if _same(known, value)]
-            return places[0] if places else None
-        low, high = self.keys.range or self.keys.log  # type: ignore[misc]
+        """Return the oracle's number for a recipe's value, None where the space lacks the value."""
+        if self.config.choice is not None:
+            choice = enumerate(self.config.choice)
+            return next((index for index, known in choice if _same(known, value)), None)
+        low, high = self.config.range or self.config.log  # type: ignore[misc]
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
-        if not low <= value <= high or (self.keys.is_whole and value != int(value)):
+        if not low <= value <= high or (self.config.is_whole and value != int(value)):
             return None
-        if self.keys.step is not None:
-            steps = (value - low) / self.keys.step
+        if self.config.step is not None:
+            steps = (value - low) / self.config.step
             if abs(steps - round(steps)) > 1e-9:
                 return None
-        return int(value) if self.keys.is_whole else float(value)
+        return int(value) if self.config.is_whole else float(value)
 
 
 SearchSpace = tuple[Dimension, ...]
@@ -72,18 +69,18 @@ def resolve(parameters: Mapping[str, ParameterConfig]) -> tuple[SearchSpace, dic
     """Return the dimensions of a space, each after those that it depends on.
 
     Returns:
-        The dimensions; and what is wrong with conditions, by the place in the space.
+        The dimensions; and the problems of their conditions, by path in the space.
     """
     problems: dict[SpacePath, str] = {}
     conditions: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
-    for path, keys in parameters.items():
+    for path, config in parameters.items():
         conditions[path] = []
-        for asked, wanted in (keys.when or {}).items():
-            found, problem = _condition(parameters, path, asked, wanted)
-            if found:
-                conditions[path].append(found)
+        for key, expected in (config.when or {}).items():
+            condition, problem = _condition(parameters, path, key, expected)
+            if condition:
+                conditions[path].append(condition)
             else:
-                problems[path, "when", asked] = problem
+                problems[path, "when", key] = problem
     ordered: list[str] = []
     while len(ordered) < len(parameters):
         ready = [
@@ -94,7 +91,7 @@ def resolve(parameters: Mapping[str, ParameterConfig]) -> tuple[SearchSpace, dic
         if not ready:
             for path in parameters:
                 if path not in ordered:
-                    problems.setdefault((path, "when"), "the conditions go round in a circle.")
+                    problems.setdefault((path, "when"), "the conditions form a cycle.")
             break
         ordered.extend(ready)
     space = tuple(Dimension(path, parameters[path], tuple(conditions[path])) for path in ordered)
@@ -102,19 +99,19 @@ def resolve(parameters: Mapping[str, ParameterConfig]) -> tuple[SearchSpace, dic
 
 
 def decode(space: SearchSpace, numbers: Mapping[str, float]) -> Values:
-    """Return the values of a recipe that a tuner's numbers stand for, whole sections first."""
-    found = {d.path: d.value_of(numbers[d.path]) for d in space if d.path in numbers}
-    return dict(sorted(found.items(), key=lambda item: item[0].count(".")))
+    """Return the values of a recipe for an oracle's numbers, whole sections first."""
+    values = {d.path: d.value_of(numbers[d.path]) for d in space if d.path in numbers}
+    return dict(sorted(values.items(), key=lambda item: item[0].count(".")))
 
 
-def encode(space: SearchSpace, current: Mapping[str, Any]) -> dict[str, float | int] | None:
-    """Return the tuner's numbers for the values that a recipe has, None where one has none.
+def encode(space: SearchSpace, current: Mapping[str, Any]) -> Numbers | None:
+    """Return an oracle's numbers for the values of a recipe, None where the space lacks one.
 
     Args:
         space: the dimensions.
         current: the value of the recipe at each path.
     """
-    numbers: dict[str, float | int] = {}
+    numbers: Numbers = {}
     for dimension in space:
         if not exists(dimension, numbers):
             continue
@@ -126,31 +123,29 @@ def encode(space: SearchSpace, current: Mapping[str, Any]) -> dict[str, float | 
 
 
 def exists(dimension: Dimension, numbers: Mapping[str, float]) -> bool:
-    """Return whether a parameter exists beside the numbers of those that it depends on."""
-    return all(numbers.get(parent) in places for parent, places in dimension.conditions)
+    """Return whether the numbers of its parents meet the conditions of a parameter."""
+    return all(numbers.get(parent) in indices for parent, indices in dimension.conditions)
 
 
 def _condition(
-    parameters: Mapping[str, ParameterConfig], path: str, asked: str, wanted: Any
+    parameters: Mapping[str, ParameterConfig], path: str, key: str, expected: Any
 ) -> tuple[tuple[str, tuple[int, ...]] | None, str]:
-    """Return the parent and the places in its choice at which `asked` is `wanted`."""
-    parent = next(
-        (known for known in parameters if asked == known or asked.startswith(f"{known}.")), None
-    )
+    """Return the parent and the indices of its choice at which `key` is `expected`."""
+    parent = next((name for name in parameters if key == name or key.startswith(f"{name}.")), None)
     if parent is None or parent == path or parameters[parent].choice is None:
-        others = [name for name, keys in parameters.items() if keys.choice and name != path]
+        others = [name for name, config in parameters.items() if config.choice and name != path]
         available = f" Available: {', '.join(others)}." if others else ""
         return None, f"expected another parameter of the space that has a choice.{available}"
-    accepted = wanted if isinstance(wanted, list | tuple) else [wanted]
-    below = asked[len(parent) + 1 :].split(".") if asked != parent else []
-    places = tuple(
-        place
-        for place, value in enumerate(parameters[parent].choice or ())
+    accepted = expected if isinstance(expected, list | tuple) else [expected]
+    below = key[len(parent) + 1 :].split(".") if key != parent else []
+    indices = tuple(
+        index
+        for index, value in enumerate(parameters[parent].choice or ())
         if any(_same(_at(value, below), one) for one in accepted)
     )
-    if not places:
-        return None, f"no value in the choice of {parent} is {wanted!r}."
-    return (parent, places), ""
+    if not indices:
+        return None, f"no value in the choice of {parent} is {expected!r}."
+    return (parent, indices), ""
 
 
 def _at(value: Any, path: list[str]) -> Any:

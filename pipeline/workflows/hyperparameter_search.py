@@ -142,9 +142,9 @@ def tune(
 
         def run_trials(reporter: TrialReporter) -> None:
             if chief:
-                run_as_chief(search, reporter, chief, images=splits.digest)
+                run_as_chief(search, loaded, reporter, chief, images=splits.digest)
             elif workers > 1:
-                run_in_parallel(search, reporter, workers=workers)
+                run_in_parallel(search, loaded, reporter, workers=workers)
             else:
                 run_sequentially(search, trainer, reporter)
 
@@ -160,7 +160,7 @@ def tune(
         final = run(load_recipe(best_recipe))
         search_logging.log_search_result(search, final.run_id, final.metrics, run_logger)
         run_logger.end("FINISHED")
-        journal.append("done", final=final.run_id)
+        journal.append("completed", final=final.run_id)
     return TuneResult(
         parent_run_id=run_logger.run_id,
         objective=tuning.objective,

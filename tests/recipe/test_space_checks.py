@@ -93,8 +93,7 @@ def problems(tmp_path: Path, space: str, head: str = BASE) -> list[str]:
         (
             "    optimizer.name: {choice: [adam, sgd], when: {regularization.l2: 1}}\n"
             "    regularization.l2: {choice: [1, 2], when: {optimizer.name: sgd}}",
-            "recipe.yaml:5:49: tuning.space.optimizer.name.when: the conditions go round in a "
-            "circle.",
+            "recipe.yaml:5:49: tuning.space.optimizer.name.when: the conditions form a cycle.",
         ),
         (
             "    optimizer.name: {choice: []}",

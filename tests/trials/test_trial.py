@@ -1,4 +1,4 @@
-"""A trial is what a run of its recipe would be, without what a search does not need."""
+"""A trial: the same training and evaluation as a run of its recipe."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ training: {{epochs: 3}}
 """
 
 
-def trial(text: str, bench: TrialTrainer, values: dict[str, Any], **changes: Any) -> TrialOutcome:
+def trial(text: str, trainer: TrialTrainer, values: dict[str, Any], **changes: Any) -> TrialOutcome:
     path = Path("recipe.yaml")
     path.write_text(text)
     settings: dict[str, Any] = {
@@ -30,7 +30,7 @@ def trial(text: str, bench: TrialTrainer, values: dict[str, Any], **changes: Any
         "should_stop": lambda rows: False,
     }
     recipe = with_overrides(load_recipe(path, environment={}), values).recipe
-    return run_trial(recipe, bench, **(settings | changes))
+    return run_trial(recipe, trainer, **(settings | changes))
 
 
 def assert_same_as_a_run(outcome: TrialOutcome, text: str, *overrides: str) -> None:
@@ -58,38 +58,36 @@ def test_a_trial_of_a_head_has_the_metrics_of_a_run_of_the_whole_model(
 
     convolution = keras.layers.Conv2D(16, 5, strides=4, activation="relu")
     keras.Sequential([keras.Input((32, 32, 3)), convolution]).save("base.keras")
-    text, bench = PHOTOGRAPHS.format(photographs=photographs), TrialTrainer()
-    trial(text, bench, {})
-    outcome = trial(text, bench, {"optimizer.learning_rate": 0.1, "model.hidden": [4]})
+    text, trainer = PHOTOGRAPHS.format(photographs=photographs), TrialTrainer()
+    trial(text, trainer, {})
+    outcome = trial(text, trainer, {"optimizer.learning_rate": 0.1, "model.hidden": [4]})
     assert_same_as_a_run(outcome, text, "optimizer.learning_rate=0.1", "model.hidden=[4]")
 
 
-def test_a_trial_that_diverges_has_failed_and_says_why(in_empty_folder: Path) -> None:
+def test_a_trial_that_diverges_fails_with_the_reason(in_empty_folder: Path) -> None:
     outcome = trial(DIGITS, TrialTrainer(), {"optimizer": {"name": "sgd", "learning_rate": 1e30}})
     assert (outcome.state, outcome.score, outcome.kind) == ("FAILED", None, "diverged")
     assert outcome.reason.startswith("The loss became ")
 
 
-def test_a_trial_that_cannot_win_ends_early(in_empty_folder: Path) -> None:
+def test_a_trial_that_should_stop_is_pruned(in_empty_folder: Path) -> None:
     values = {"training.epochs": 5}
     outcome = trial(DIGITS, TrialTrainer(), values, should_stop=lambda rows: len(rows) == 2)
     assert outcome.pruned_at == len(outcome.rows) == 2
     assert outcome.score == max(row["val_accuracy"] for row in outcome.rows)
 
 
-def test_executions_are_runs_from_seeds_one_after_another(in_empty_folder: Path) -> None:
-    bench, values = TrialTrainer(), {"training.epochs": 1}
-    both = trial(DIGITS, bench, values, executions=2)
-    one, two = (trial(DIGITS, bench, {**values, "seed": seed}) for seed in (42, 43))
+def test_executions_have_consecutive_seeds(in_empty_folder: Path) -> None:
+    trainer, values = TrialTrainer(), {"training.epochs": 1}
+    both = trial(DIGITS, trainer, values, executions=2)
+    one, two = (trial(DIGITS, trainer, {**values, "seed": seed}) for seed in (42, 43))
     assert both.scores == (one.score, two.score)
-    assert one.score is not None
-    assert two.score is not None
-    assert both.score == pytest.approx((one.score + two.score) / 2)
+    assert both.score == pytest.approx(sum(both.scores) / 2)
     assert both.spread > 0
     assert both.metrics == one.metrics
 
 
-def test_an_objective_that_a_run_does_not_have_is_told(in_empty_folder: Path) -> None:
+def test_an_unknown_objective_is_a_failure(in_empty_folder: Path) -> None:
     outcome = trial(DIGITS, TrialTrainer(), {"training.epochs": 1}, objective="val_top_3_accuracy")
     assert outcome.reason.startswith(
         "tuning.objective: a run of this recipe has no metric 'val_top_3_accuracy'. Available: "
@@ -97,12 +95,12 @@ def test_an_objective_that_a_run_does_not_have_is_told(in_empty_folder: Path) ->
     )
 
 
-def test_memory_that_runs_out_is_a_failure_of_its_own_kind(
+def test_running_out_of_memory_is_a_kind_of_failure(
     in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any, **__: Any) -> None:
-        raise MemoryError("no room for 3 GiB")
+        raise MemoryError("cannot allocate 3 GiB")
 
     monkeypatch.setattr(TrialTrainer, "validation_metrics", full)
     outcome = trial(DIGITS, TrialTrainer(), {})
-    assert (outcome.kind, outcome.reason) == ("memory", "Out of memory: no room for 3 GiB")
+    assert (outcome.kind, outcome.reason) == ("memory", "Out of memory: cannot allocate 3 GiB")

@@ -28,8 +28,8 @@ tuning:
   tuner: random
   trials: 3
   space:
-    optimizer.learning_rate: {log: [1e-3, 1e-1]}
-    optimizer.name: {choice: [adam, sgd]}
+    optimizer.learning_rate: {log: [1e-2, 1e-1]}
+    optimizer.name: {choice: [adam, rmsprop]}
 """
 
 
@@ -63,7 +63,7 @@ def test_the_search_improves_on_the_recipe(finished: Any) -> None:
     scores = [row["val_accuracy"] for row in result.trials]
     assert [row["trial"] for row in result.trials] == [1, 2, 3]
     assert result.best["score"] == max(scores) > scores[0] + 0.1
-    assert result.ended == "all 3 trials were run"
+    assert result.ended == "all 3 trials have run"
 
 
 def test_every_trial_is_a_run_under_the_run_of_the_search(finished: Any) -> None:
@@ -88,7 +88,7 @@ def test_the_run_of_the_search_holds_its_space_and_its_table(finished: Any, tmp_
     client = open_store(None).client
     run = client.get_run(result.parent_run_id)
     assert run.info.status == "FINISHED"
-    assert run.data.params["space.optimizer.name"] == '{"choice": ["adam", "sgd"]}'
+    assert run.data.params["space.optimizer.name"] == '{"choice": ["adam", "rmsprop"]}'
     assert run.data.tags["objective"] == "val_accuracy, maximum is best"
     assert run.data.tags["final.run_id"] == result.final.run_id
     assert run.data.metrics["search/best"] == result.best["score"]

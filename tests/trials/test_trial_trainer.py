@@ -1,0 +1,85 @@
+"""What the trials of one process share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+
+from pipeline.recipe.grammar import Recipe
+from pipeline.recipe.loader import load_recipe
+from pipeline.trials.trial_trainer import TrialTrainer
+
+DIGITS = """\
+data: {source: digits, batch_size: 256}
+model: {architecture: mlp, hidden: [16]}
+optimizer: {learning_rate: 1e-2}
+training: {epochs: 2}
+"""
+PHOTOGRAPHS = """\
+data: {{source: image_folder, path: '{photographs}', image_size: [32, 32]}}
+model: {{architecture: transfer, base: base.keras, hidden: [8]}}
+training: {{epochs: 2}}
+"""
+
+
+def recipe(text: str, *overrides: str) -> Recipe:
+    Path("recipe.yaml").write_text(text)
+    return load_recipe(Path("recipe.yaml"), overrides).recipe
+
+
+def metrics(trainer: TrialTrainer, one: Recipe) -> dict[str, float]:
+    return trainer.validation_metrics(one, on_epoch=lambda epoch, row, seconds: None)
+
+
+def test_recipes_with_the_same_images_share_them(in_empty_folder: Path) -> None:
+    trainer = TrialTrainer()
+    splits = trainer.splits(recipe(DIGITS))
+    assert trainer.splits(recipe(DIGITS, "data.batch_size=32", "model.hidden=[8]")) is splits
+    assert trainer.splits(recipe(DIGITS, "data.split_seed=1")) is not splits
+
+
+def test_the_images_used_least_recently_are_dropped(in_empty_folder: Path) -> None:
+    trainer = TrialTrainer()
+    first = trainer.splits(recipe(DIGITS))
+    second = trainer.splits(recipe(DIGITS, "data.split_seed=1"))
+    for seed in (2, 3, 4):
+        assert trainer.splits(recipe(DIGITS)) is first
+        trainer.splits(recipe(DIGITS, f"data.split_seed={seed}"))
+    assert trainer.splits(recipe(DIGITS)) is first
+    assert trainer.splits(recipe(DIGITS, "data.split_seed=1")) is not second
+
+
+def test_earlier_trials_do_not_change_later_ones(in_empty_folder: Path) -> None:
+    trainer = TrialTrainer()
+    metrics(trainer, recipe(DIGITS, "model.hidden=[8]", "data.batch_size=64"))
+    again = metrics(trainer, recipe(DIGITS))
+    assert again == metrics(TrialTrainer(), recipe(DIGITS))
+    assert again["val_accuracy"] > 0.3
+    assert not any(name.startswith("test_") for name in again)
+
+
+def test_each_epoch_is_reported(in_empty_folder: Path) -> None:
+    epochs: list[Any] = []
+    found = TrialTrainer().validation_metrics(
+        recipe(DIGITS), on_epoch=lambda epoch, row, seconds: epochs.append((epoch, row))
+    )
+    assert [epoch for epoch, _ in epochs] == [1, 2]
+    best = epochs[int(found["best_epoch"]) - 1][1]
+    assert found["val_loss"] == pytest.approx(best["val_loss"])
+    assert found["val_accuracy"] == pytest.approx(best["val_accuracy"])
+
+
+def test_heads_on_the_same_base_share_its_features(
+    photographs: Path, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convolution = keras.layers.Conv2D(8, 5, strides=4, activation="relu")
+    keras.Sequential([keras.Input((32, 32, 3)), convolution]).save("base.keras")
+    text, trainer = PHOTOGRAPHS.format(photographs=photographs), TrialTrainer()
+    first, second = recipe(text), recipe(text, "model.hidden=[4]", "optimizer.learning_rate=0.1")
+    metrics(trainer, first)
+    Path("base.keras").unlink()  # so that features cannot be computed again
+    monkeypatch.setenv("PIPELINE_CACHE", str(in_empty_folder / "another"))
+    assert metrics(trainer, second)["val_accuracy"] > 0.4
