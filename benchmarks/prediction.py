@@ -36,7 +36,7 @@ def repeat(photographs: Path, folder: Path, count: int) -> None:
 
 
 def ours(classifier: Any, files: list[Path]) -> np.ndarray:
-    from pipeline.inference.prediction import predict
+    from pipeline.inference.batch_prediction import predict
 
     answers = predict(classifier, files, classifier.interface.read)
     return np.stack([answer.probabilities for answer in answers])

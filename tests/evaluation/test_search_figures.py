@@ -1,4 +1,4 @@
-"""What the pictures of a search show."""
+"""The charts of a search: what is drawn."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCORES = [0.5, 0.6, 0.7, 0.8, 0.9, 0.65, 0.75, 0.85]
 def test_the_best_so_far_never_gets_worse(
     direction: figures.Direction, expected: list[int]
 ) -> None:
-    figure = figures.best_so_far(
+    figure = figures.plot_optimization_history(
         [3.0, 2.0, 5.0],
         [1.0, 2.0, 9.0],
         pruned=[False, True, False],
@@ -27,14 +27,14 @@ def test_the_best_so_far_never_gets_worse(
         direction=direction,
     )
     left, right = figure.axes
-    for axes, places in ((left, [1, 2, 3]), (right, [1, 2, 9])):
+    for axes, x in ((left, [1, 2, 3]), (right, [1, 2, 9])):
         (line,) = axes.lines
-        np.testing.assert_array_equal(line.get_xydata(), np.column_stack([places, expected]))
-    assert left.get_title() == "val_accuracy (gray: ended early)"
+        np.testing.assert_array_equal(line.get_xydata(), np.column_stack([x, expected]))
+    assert left.get_title() == "val_accuracy (gray: pruned)"
 
 
 def test_each_parameter_has_a_plot_of_the_trials_that_have_it() -> None:
-    figure = figures.each_parameter(
+    figure = figures.plot_slices(
         COLUMNS, SCORES, logarithmic=["optimizer.learning_rate"], objective="val_accuracy"
     )
     rate, name, momentum = figure.axes
@@ -46,20 +46,20 @@ def test_each_parameter_has_a_plot_of_the_trials_that_have_it() -> None:
 def test_the_parameter_that_decides_is_the_most_important() -> None:
     rates = list(np.linspace(0, 1, 40))
     columns = {"noise": list(np.random.default_rng(0).permutation(40)), "rate": rates}
-    figure = figures.importance(columns, rates, objective="val_accuracy")
+    figure = figures.plot_parameter_importances(columns, rates, objective="val_accuracy")
     assert figure is not None
     noise, rate = figure.axes[0].patches
     assert rate.get_width() > 10 * noise.get_width()
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["noise", "rate"]
 
 
-def test_few_trials_say_nothing_of_importance() -> None:
+def test_too_few_trials_have_no_importances() -> None:
     columns = {path: values[:7] for path, values in COLUMNS.items()}
-    assert figures.importance(columns, SCORES[:7], objective="val_accuracy") is None
+    assert figures.plot_parameter_importances(columns, SCORES[:7], objective="val_accuracy") is None
 
 
 def test_every_trial_is_a_line_through_its_values_and_the_best_is_on_top() -> None:
-    figure = figures.parallel_coordinates(
+    figure = figures.plot_parallel_coordinates(
         COLUMNS,
         SCORES,
         logarithmic=["optimizer.learning_rate"],

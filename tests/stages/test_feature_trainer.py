@@ -15,7 +15,7 @@ from pipeline.features import extraction, feature_cache
 from pipeline.features.cached_features import CachedFeatures
 from pipeline.features.extraction import Features
 from pipeline.inference import classifier as classifiers
-from pipeline.inference.prediction import predict
+from pipeline.inference.batch_prediction import predict
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import load_recipe
 from pipeline.stages import feature_trainer

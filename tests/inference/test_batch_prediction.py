@@ -1,4 +1,4 @@
-"""What a classifier says of files."""
+"""Predictions for image files."""
 
 from __future__ import annotations
 
@@ -7,27 +7,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.inference import classifier as classifiers
-from pipeline.inference import prediction
-from pipeline.inference.classifier import Classifier
-from pipeline.inference.prediction import predict
+from pipeline.inference import batch_prediction
+from pipeline.inference.batch_prediction import Prediction, predict
+from pipeline.inference.classifier import Classifier, load_classifier
 
 
 @pytest.fixture(scope="module")
 def classifier(digits_model: Path) -> Classifier:
-    return classifiers.load_classifier(digits_model)
+    return load_classifier(digits_model)
 
 
 def test_digits_are_recognized_from_their_files(classifier: Classifier, digit_files: Path) -> None:
     files = sorted(digit_files.iterdir())
     names = classifier.interface.class_names
-    found = list(predict(classifier, files, classifier.interface.read))
-    assert [answer.item for answer in found] == files
-    right = [answer.ranked(names, 1)[0][0] == answer.item.stem[-1] for answer in found]
-    assert sum(right) > 90
+    predictions = list(predict(classifier, files, classifier.interface.read))
+    assert [each.item for each in predictions] == files
+    correct = [each.top_classes(names, 1)[0][0] == each.item.stem[-1] for each in predictions]
+    assert sum(correct) > 90
 
 
-def test_an_image_gets_the_same_answer_in_any_company(
+def test_a_prediction_does_not_depend_on_the_batch(
     classifier: Classifier, digit_files: Path
 ) -> None:
     files = sorted(digit_files.iterdir())
@@ -36,34 +35,34 @@ def test_an_image_gets_the_same_answer_in_any_company(
     np.testing.assert_allclose(together[70], alone.probabilities, rtol=1e-5)
 
 
-def test_a_file_that_cannot_be_read_spoils_no_other(
+def test_an_unreadable_file_does_not_affect_others(
     classifier: Classifier, digit_files: Path, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")
     files = [*sorted(digit_files.iterdir())[:70], broken, tmp_path / "absent.png"]
     *good, first, second = predict(classifier, files, classifier.interface.read)
-    assert all(answer.probabilities is not None and not answer.error for answer in good)
+    assert all(each.probabilities is not None and not each.error for each in good)
     assert (first.probabilities, first.error) == (None, "not a JPEG, PNG, BMP, GIF or WebP image")
     assert (second.probabilities, second.error) == (None, "No such file or directory")
-    assert second.ranked(classifier.interface.class_names, 3) == []
+    assert second.top_classes(classifier.interface.class_names, 3) == []
 
 
-def test_no_more_images_are_held_than_a_few_batches(
+def test_only_a_few_batches_are_read_ahead(
     classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prediction, "BATCH", 4)
-    begun: list[int] = []
+    monkeypatch.setattr(batch_prediction, "BATCH_SIZE", 4)
+    started: list[int] = []
 
     def read(number: int) -> np.ndarray:
-        begun.append(number)
+        started.append(number)
         return np.zeros((8, 8, 1), np.uint8)
 
-    answers = predict(classifier, range(1000), read)
-    next(answers)
-    assert len(begun) <= 4 * (prediction._BATCHES_AHEAD + 1)
+    predictions = predict(classifier, range(1000), read)
+    next(predictions)
+    assert len(started) <= 4 * (batch_prediction._PREFETCHED_BATCHES + 1)
 
 
 def test_the_most_probable_classes_come_first() -> None:
-    found = prediction.Prediction("image", np.array([0.2, 0.5, 0.3]), "")
-    assert found.ranked(["a", "b", "c"], 2) == [("b", 0.5), ("c", 0.3)]
+    prediction = Prediction("image", np.array([0.2, 0.5, 0.3]), "")
+    assert prediction.top_classes(["a", "b", "c"], 2) == [("b", 0.5), ("c", 0.3)]
