@@ -111,6 +111,6 @@ def _table(results: Sequence[ExportResult]) -> list[str]:
     return [
         f"{result.format:<12} {result.size / 1e6:7.1f} MB {result.milliseconds:7.1f} ms/image   "
         f"{result.same_labels} of {result.images} predictions as in Keras, probabilities within "
-        f"{result.max_difference:.0e}   {result.path}"
+        f"{result.max_difference:.1g}   {result.path}"
         for result in results
     ]

@@ -17,22 +17,14 @@ from matplotlib.ticker import MaxNLocator
 from sklearn import metrics
 
 from pipeline.evaluation.captioned_images import keep_end
-from pipeline.evaluation.metrics import (
-    CALIBRATION_BINS,
-    calibration,
-    expected_calibration_error,
-)
+from pipeline.evaluation.metrics import CALIBRATION_BINS, calibration, expected_calibration_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from pipeline.evaluation.predictions import Predictions
 
-_TRAINING, _VALIDATION, _REFERENCE = (
-    "#3b82c4",
-    "#e0607a",
-    "#8a8a8a",
-)  # legible on white and on black
+_TRAINING, _VALIDATION, _GRAY = "#3b82c4", "#e0607a", "#8a8a8a"  # legible on white and on black
 _CURVES = ("#3b82c4", "#e0607a", "#2f9e6e", "#c98a1b", "#8b6fd0", "#2aa5b8")
 _INK = "#0a0b0c"  # replaced with the text color of the page
 _MAX_NAME = 22  # characters of a class name
@@ -166,11 +158,11 @@ def _draw_epochs(axes: Axes, curves: LearningCurves, name: str) -> None:
     for prefix, color, label in (("", _TRAINING, "training"), ("val_", _VALIDATION, "validation")):
         values = [epoch[prefix + name] for epoch in curves.epochs]
         axes.plot(epochs, values, color=color, label=label, marker=marker)
-    best = curves.best_epoch
-    axes.axvline(best, color=_REFERENCE, linestyle=":", label=f"best epoch: {best}")
+    label = f"best epoch: {curves.best_epoch}"
+    axes.axvline(curves.best_epoch, color=_GRAY, linestyle=":", label=label)
     if curves.frozen_epochs is not None:
         start, end = curves.frozen_epochs + 0.5, len(epochs) + 0.5
-        axes.axvspan(start, end, color=_REFERENCE, alpha=0.15, label="fine-tuning")
+        axes.axvspan(start, end, color=_GRAY, alpha=0.15, label="fine-tuning")
     axes.set(title=name, xlabel="epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
@@ -181,19 +173,11 @@ def _draw_reliability(axes: Axes, predictions: Predictions) -> None:
     filled = counts > 0
     width = 1 / CALIBRATION_BINS
     centers = (np.arange(CALIBRATION_BINS) + 0.5) * width
-    axes.bar(
-        centers,
-        counts / counts.sum(),
-        width * 0.9,
-        color=_REFERENCE,
-        alpha=0.3,
-        label="share of images",
-    )
-    axes.plot([0, 1], [0, 1], color=_REFERENCE, linestyle=":")
-    axes.plot(
-        confidence[filled], accuracy[filled], color=_TRAINING, marker="o", markersize=4,
-        label="accuracy",
-    )  # fmt: skip
+    shares = counts / counts.sum()
+    axes.bar(centers, shares, width * 0.9, color=_GRAY, alpha=0.3, label="share of images")
+    axes.plot([0, 1], [0, 1], color=_GRAY, linestyle=":")
+    x, y = confidence[filled], accuracy[filled]
+    axes.plot(x, y, color=_TRAINING, marker="o", markersize=4, label="accuracy")
     ece = expected_calibration_error(predictions.labels, predictions.probabilities)
     axes.set(title=f"Reliability diagram (ECE {ece:.3f})", xlabel="confidence", ylabel="accuracy")
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
@@ -208,17 +192,17 @@ def _draw_curves(roc: Axes, precision_recall: Axes, predictions: Predictions) ->
         recalls = [np.mean(predictions.is_correct[labels == label]) for label in shown]
         shown = np.sort(shown[np.argsort(recalls, kind="stable")[: len(_CURVES)]])
     for label, color in zip(shown if len(present) > 1 else (), _CURVES, strict=False):
-        is_class, scores = labels == label, predictions.probabilities[:, label]
+        binary, scores = labels == label, predictions.probabilities[:, label]
         name = keep_end(predictions.class_names[label], _MAX_NAME)
-        false_positive, true_positive, _ = metrics.roc_curve(is_class, scores)
+        false_positive, true_positive, _ = metrics.roc_curve(binary, scores)
         area = metrics.auc(false_positive, true_positive)
         roc.plot(false_positive, true_positive, color=color, label=f"{name} {area:.3f}")
         precision, recall, _ = metrics.precision_recall_curve(
-            is_class, scores, drop_intermediate=True
+            binary, scores, drop_intermediate=True
         )
-        area = metrics.average_precision_score(is_class, scores)
+        area = metrics.average_precision_score(binary, scores)
         precision_recall.plot(recall, precision, color=color, label=f"{name} {area:.3f}")
-    roc.plot([0, 1], [0, 1], color=_REFERENCE, linestyle=":")
+    roc.plot([0, 1], [0, 1], color=_GRAY, linestyle=":")
     for axes, title, x, y in (
         (roc, "ROC curve (AUC)", "false positive rate", "true positive rate"),
         (precision_recall, "Precision-recall curve (AP)", "recall", "precision"),

@@ -15,11 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import DataError
-from pipeline.evaluation.intervals import (
-    ConfidenceInterval,
-    mean_interval,
-    paired_difference_interval,
-)
+from pipeline.evaluation import intervals
+from pipeline.evaluation.intervals import ConfidenceInterval
 from pipeline.evaluation.metrics import log_losses
 
 _COLUMNS = ("name", "digest", "class", "predicted")
@@ -128,14 +125,11 @@ def paired_difference(first: Predictions, second: Predictions) -> PairedDifferen
     """
     pairs = list(zip((first, second), _matching_orders(first, second), strict=True))
     correct = [predictions.is_correct[order] for predictions, order in pairs]
-    losses = [
-        log_losses(predictions.labels, predictions.probabilities)[order]
-        for predictions, order in pairs
-    ]
+    losses = [log_losses(each.labels, each.probabilities)[order] for each, order in pairs]
     return PairedDifference(
         images=len(first),
-        accuracy=paired_difference_interval(*correct),
-        log_loss=mean_interval(losses[1] - losses[0]),
+        accuracy=intervals.paired_difference_interval(*correct),
+        log_loss=intervals.mean_interval(losses[1] - losses[0]),
     )
 
 
@@ -167,11 +161,8 @@ def _matching_orders(first: Predictions, second: Predictions) -> tuple[np.ndarra
     predictions, identities, unpaired = (
         (first, images, only_first) if only_first else (second, other_images, only_second)
     )
-    example = next(
-        name
-        for name, identity in zip(predictions.names, identities, strict=True)
-        if identity in unpaired
-    )
+    pairs = zip(predictions.names, identities, strict=True)
+    example = next(name for name, identity in pairs if identity in unpaired)
     raise DataError(
         "The models were not evaluated on the same images with the same classes. Images of the "
         f"first model only: {only_first.total():,} of {len(first):,}. Images of the second model "

@@ -196,9 +196,8 @@ def _captioned_predictions(
         true, guess = names[predictions.labels[index]], names[predicted[position]]
         caption = f"true: {true} · predicted: {guess} ({confidence[position]:.1%})"
         heatmap = None if heatmaps is None else heatmaps[position]
-        captioned.append(
-            CaptionedImage(pixels[position], predictions.names[index], caption, heatmap)
-        )
+        name = predictions.names[index]
+        captioned.append(CaptionedImage(pixels[position], name, caption, heatmap))
     return captioned
 
 
@@ -207,14 +206,9 @@ def _label_error_images(
 ) -> list[CaptionedImage]:
     shown = label_errors[:_MAX_LABEL_ERRORS]
     images = split.images.read(np.array([error.index for error in shown], np.int64))
-    return [
-        CaptionedImage(
-            image,
-            error.name,
-            f"label: {error.label} · {error.share:.0%} of its neighbors: {error.suggested}",
-        )
-        for image, error in zip(images, shown, strict=True)
-    ]
+    captions = [f"label: {e.label} · {e.share:.0%} of its neighbors: {e.suggested}" for e in shown]
+    names = [error.name for error in shown]
+    return list(map(CaptionedImage, images, names, captions))
 
 
 def _augmented_images(recipe: Recipe, splits: Splits) -> list[CaptionedImage]:
