@@ -1,4 +1,4 @@
-"""`pipeline predict` against `model.predict` on a prepared tf.data set, on the same files.
+"""`pipeline predict` against `model.predict` on a tf.data set, on the same files.
 
     python benchmarks/prediction.py --model FOLDER --photographs FOLDER
 
@@ -39,7 +39,7 @@ def ours(classifier: Any, files: list[Path]) -> np.ndarray:
     from pipeline.inference.batch_prediction import predict
 
     answers = predict(classifier, files, classifier.interface.read)
-    return np.stack([answer.probabilities for answer in answers])
+    return np.array([answer.probabilities for answer in answers])
 
 
 def prepared(classifier: Any, files: list[Path]) -> np.ndarray:

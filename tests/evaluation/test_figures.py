@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import warnings
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -24,14 +26,18 @@ EPOCHS = [
 CURVES = LearningCurves(EPOCHS, best_epoch=2, frozen_epochs=1)
 
 
-def legend(axes: figures.Axes) -> list[str]:
+def panels(figure: Figure) -> list[Any]:
+    return list(figure.axes)
+
+
+def legend(axes: Any) -> list[str]:
     return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
 def test_learning_curves_show_every_epoch_and_mark_the_best_one() -> None:
     figure = figures.plot_learning_curves(LearningCurves(EPOCHS, best_epoch=2, frozen_epochs=None))
-    assert [axes.get_title() for axes in figure.axes] == ["loss", "accuracy"]
-    for axes, name in zip(figure.axes, ("loss", "accuracy"), strict=True):
+    assert [axes.get_title() for axes in panels(figure)] == ["loss", "accuracy"]
+    for axes, name in zip(panels(figure), ("loss", "accuracy"), strict=True):
         training, validation, best = axes.lines
         assert list(training.get_xdata()) == list(validation.get_xdata()) == [1, 2, 3]
         assert list(training.get_ydata()) == [epoch[name] for epoch in EPOCHS]
@@ -41,7 +47,7 @@ def test_learning_curves_show_every_epoch_and_mark_the_best_one() -> None:
 
 
 def test_learning_curves_shade_the_epochs_of_fine_tuning() -> None:
-    for axes in figures.plot_learning_curves(CURVES).axes:
+    for axes in panels(figures.plot_learning_curves(CURVES)):
         (shaded,) = axes.patches
         assert (shaded.get_x(), shaded.get_x() + shaded.get_width()) == (1.5, 3.5)
         assert legend(axes)[-1] == "fine-tuning"
@@ -50,10 +56,10 @@ def test_learning_curves_shade_the_epochs_of_fine_tuning() -> None:
 def test_a_confusion_matrix_has_shares_as_colors_and_counts_as_text() -> None:
     matrix = np.array([[7, 0], [2, 6]])
     figure = figures.plot_confusion_matrix(matrix, ("ants", "bees"), title="validation")
-    (axes,) = figure.axes
+    (axes,) = panels(figure)
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
     assert axes.get_title() == "validation"
-    np.testing.assert_allclose(axes.images[0].get_array(), [[1, 0], [0.25, 0.75]])
+    np.testing.assert_allclose(axes.images[0].get_array(), [[1.0, 0.0], [0.25, 0.75]])
     assert [text.get_text() for text in axes.texts] == ["7", "·", "2", "6"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["ants", "bees"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["ants", "bees"]
@@ -73,7 +79,7 @@ def predictions(classes: int, count: int = 200) -> Predictions:
 def test_two_classes_have_one_curve_with_the_area_in_the_legend() -> None:
     two = predictions(2)
     scores = two.probabilities[:, 1]
-    _, roc, precision_recall = figures.plot_calibration_roc_pr(two).axes
+    _, roc, precision_recall = panels(figures.plot_calibration_roc_pr(two))
     assert roc.get_title() == "ROC curve (AUC)"
     assert (roc.get_xlabel(), roc.get_ylabel()) == ("false positive rate", "true positive rate")
     assert legend(roc) == [f"class 1 {roc_auc_score(two.labels, scores):.3f}"]
@@ -87,7 +93,7 @@ def test_two_classes_have_one_curve_with_the_area_in_the_legend() -> None:
 
 
 def test_of_many_classes_the_six_with_the_lowest_recall_have_curves() -> None:
-    _, roc, precision_recall = figures.plot_calibration_roc_pr(predictions(10, 2000)).axes
+    _, roc, precision_recall = panels(figures.plot_calibration_roc_pr(predictions(10, 2000)))
     for axes in (roc, precision_recall):
         shown = [name.rpartition(" ")[0] for name in legend(axes)]
         assert shown == [f"class {label}" for label in range(6)]
@@ -95,7 +101,7 @@ def test_of_many_classes_the_six_with_the_lowest_recall_have_curves() -> None:
 
 def test_the_reliability_diagram_shows_accuracy_against_confidence() -> None:
     three = predictions(3)
-    reliability, *_ = figures.plot_calibration_roc_pr(three).axes
+    reliability, *_ = panels(figures.plot_calibration_roc_pr(three))
     ece = expected_calibration_error(three.labels, three.probabilities)
     assert reliability.get_title() == f"Reliability diagram (ECE {ece:.3f})"
     assert (reliability.get_xlabel(), reliability.get_ylabel()) == ("confidence", "accuracy")
@@ -113,9 +119,10 @@ def test_a_png_has_the_figure_on_white() -> None:
     with Image.open(io.BytesIO(figures.png(figure))) as picture:
         width, height = (round(inches * 120) for inches in figure.get_size_inches())
         assert picture.size == (width, height)
-        colors = {color for _, color in picture.convert("RGB").getcolors(maxcolors=2**16)}
-        assert picture.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
-    assert {(0x3B, 0x82, 0xC4), (0xE0, 0x60, 0x7A)} <= colors  # the two curves
+        pixels = np.asarray(picture.convert("RGB"))
+    assert pixels[0, 0].tolist() == [255, 255, 255]
+    for color in ((0x3B, 0x82, 0xC4), (0xE0, 0x60, 0x7A)):  # the two curves
+        assert (pixels == color).all(axis=-1).any()
 
 
 def test_an_svg_adopts_the_text_color_and_the_width_of_the_page() -> None:

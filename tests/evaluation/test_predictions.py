@@ -28,7 +28,7 @@ def predict(bees: list[float], labels: list[int], order: list[int] | None = None
 
 
 def test_predictions_survive_writing_and_reading_whatever_the_file_names(tmp_path: Path) -> None:
-    probabilities = np.float32([[0.1, 0.2, 0.7], [1 / 3, 1 / 3, 1 / 3], [1e-9, 0.5, 0.5]])
+    probabilities = np.array([[0.1, 0.2, 0.7], [1 / 3, 1 / 3, 1 / 3], [1e-9, 0.5, 0.5]], np.float32)
     stored = Predictions(
         class_names=("ants", "bees, wild", "été"),
         names=NAMES,

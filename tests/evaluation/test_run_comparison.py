@@ -21,7 +21,7 @@ from pipeline.evaluation.run_comparison import (
 COUNT = 200
 
 
-def run(name: str, correct: int, *, first: int = 0, **changes: str) -> ComparedRun:
+def run(name: str, correct: int, *, first: int = 0, optimizer: str = "adam") -> ComparedRun:
     """Return a run whose model classifies `correct` of 200 images correctly, from image `first`."""
     labels = np.arange(COUNT) % 2
     predicted = np.where(np.arange(COUNT) < correct, labels, 1 - labels)
@@ -30,7 +30,7 @@ def run(name: str, correct: int, *, first: int = 0, **changes: str) -> ComparedR
     predictions = Predictions(
         ("ants", "bees"), names, digests, labels, np.eye(2)[predicted] * 0.8 + 0.1
     )
-    parameters = {"optimizer.name": "adam", "optimizer.learning_rate": "0.001"} | changes
+    parameters = {"optimizer.name": optimizer, "optimizer.learning_rate": "0.001"}
     metrics = {
         "val_accuracy": correct / COUNT,
         "val_accuracy_low": 0.0,
@@ -45,7 +45,7 @@ def compared() -> RunComparison:
     return compare_runs(
         [
             run("old", 150),
-            run("new", 190, **{"optimizer.name": "sgd"}),
+            run("new", 190, optimizer="sgd"),
             run("worse", 100),
             run("like", 152),
             run("elsewhere", 190, first=1000),

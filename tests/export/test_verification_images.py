@@ -25,8 +25,8 @@ def test_missing_data_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         verification_images.validation_images(config)
     assert str(caught.value) == (
-        "The validation images of the run are not available: data.path: there is no folder "
-        f"{tmp_path}/gone. Verify the export on other images with --images."
+        "The validation images of the run are not available: data.path: the directory "
+        f"{tmp_path}/gone does not exist. Verify the export on other images with --images."
     )
 
 

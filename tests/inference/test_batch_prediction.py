@@ -30,9 +30,12 @@ def test_a_prediction_does_not_depend_on_the_batch(
     classifier: Classifier, digit_files: Path
 ) -> None:
     files = sorted(digit_files.iterdir())
-    together = [p.probabilities for p in predict(classifier, files, classifier.interface.read)]
-    (alone,) = predict(classifier, files[70:71], classifier.interface.read)
-    np.testing.assert_allclose(together[70], alone.probabilities, rtol=1e-5)
+    in_batch = list(predict(classifier, files, classifier.interface.read))[70]
+    (alone,) = predict(classifier, [files[70]], classifier.interface.read)
+    assert in_batch.probabilities is not None
+    assert alone.probabilities is not None
+    # Processors may round the rows of a batch differently.
+    np.testing.assert_allclose(in_batch.probabilities, alone.probabilities, atol=1e-5)
 
 
 def test_an_unreadable_file_does_not_affect_others(

@@ -20,7 +20,7 @@ def test_its_predictions_are_those_of_this_process(digits_model: Path, digit_fil
     classifier = load_classifier(digits_model)
     predictions = predict(classifier, files, classifier.interface.read)
     here = [prediction.probabilities for prediction in predictions]
-    np.testing.assert_allclose(process.result(), np.stack(here), atol=1e-6)
+    np.testing.assert_allclose(process.result(), np.array(here), atol=1e-6)
 
 
 def test_a_dead_process_is_an_error(digits_model: Path) -> None:
