@@ -1,4 +1,4 @@
-"""`pipeline predict` against `model.predict` on a prepared tf.data set, on the same files.
+"""`pipeline predict` against `model.predict` on a tf.data set, on the same files.
 
     python benchmarks/prediction.py --model FOLDER --photographs FOLDER
 
@@ -36,7 +36,7 @@ def repeat(photographs: Path, folder: Path, count: int) -> None:
 
 
 def ours(classifier: Any, files: list[Path]) -> np.ndarray:
-    from pipeline.inference.prediction import predict
+    from pipeline.inference.batch_prediction import predict
 
     answers = predict(classifier, files, classifier.interface.read)
     return np.stack([each.probabilities for each in answers if each.probabilities is not None])

@@ -276,8 +276,8 @@ class Model:
         Raises:
             UsageError: if there is no image at one of the paths.
         """
+        from pipeline.inference.batch_prediction import predict
         from pipeline.inference.input_files import expand_paths
-        from pipeline.inference.prediction import predict
 
         given = [paths] if isinstance(paths, str | os.PathLike) else paths
         files = expand_paths([os.fspath(path) for path in given])
@@ -285,7 +285,7 @@ class Model:
         return PredictionTable(self._named(each) for each in predictions)
 
     def _named(self, prediction: Any) -> ImagePrediction:
-        ranked = prediction.ranked(self.class_names, len(self.class_names))
+        ranked = prediction.top_classes(self.class_names, len(self.class_names))
         label, probability = ranked[0] if ranked else ("", float("nan"))
         return ImagePrediction(prediction.item, label, probability, dict(ranked), prediction.error)
 

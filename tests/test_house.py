@@ -97,8 +97,12 @@ def room_of(path: Path) -> str:
 
 def imports_of(path: Path) -> set[str]:
     """Return the dotted names of everything that a file imports, wherever it does."""
+    return dotted_names(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def dotted_names(tree: ast.Module) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -171,6 +175,47 @@ def test_one_room_alone_imports_each_heavy_library(path: Path) -> None:
     libraries = {name.split(".")[0] for name in imports_of(path)}
     for library, room in SOLE_IMPORTERS.items():
         assert library not in libraries or room_of(path) == room
+
+
+def module_imports_of(path: Path) -> set[str]:
+    """Return the dotted names of everything that importing a file imports."""
+    statements = ast.parse(path.read_text(encoding="utf-8")).body
+    imports = ast.Module(
+        [each for each in statements if isinstance(each, ast.Import | ast.ImportFrom)], []
+    )
+    return dotted_names(imports)
+
+
+def transitive_imports(path: Path) -> set[str]:
+    """Return the libraries that importing a file of the package imports, by way of others too."""
+    libraries: set[str] = set()
+    seen, pending = set(), [path]
+    while pending:
+        names = module_imports_of(pending.pop())
+        libraries |= {name.split(".")[0] for name in names}
+        for name in names:
+            parts = name.split(".")[1:]
+            for candidate in (PACKAGE.joinpath(*parts), PACKAGE.joinpath(*parts[:-1])):
+                file = candidate.with_suffix(".py")
+                if name.startswith("pipeline.") and file.is_file() and file not in seen:
+                    seen.add(file)
+                    pending.append(file)
+    return libraries
+
+
+@pytest.mark.parametrize(
+    ("module", "allowed"),
+    [
+        ("inference/classifier.py", set()),
+        ("inference/batch_prediction.py", set()),
+        ("inference/fresh_process.py", set()),
+        ("inference/pyfunc_model.py", {"pandas"}),
+    ],
+)
+def test_inference_imports_no_library_of_evaluation(module: str, allowed: set[str]) -> None:
+    libraries = transitive_imports(PACKAGE / module)
+    assert {"numpy", "PIL"} <= libraries
+    assert libraries & {"sklearn", "scipy", "matplotlib", "pandas"} == allowed
 
 
 @pytest.mark.parametrize(

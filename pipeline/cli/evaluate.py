@@ -28,7 +28,7 @@ def command(run: str, data: Path, uri: str | None) -> None:
     Metrics, predictions and report become a child run of that run. Files that cannot be read are
     skipped with a warning."""
     with quiet_imports():
-        from pipeline.inference import classifier as classifiers
+        from pipeline.inference.classifier import load_classifier
         from pipeline.tracking.lookup import files_of, find_model
         from pipeline.tracking.mlflow_model import DATA
         from pipeline.tracking.store import open_store
@@ -37,9 +37,9 @@ def command(run: str, data: Path, uri: str | None) -> None:
     interrupt_on(signal.SIGTERM)  # clusters send it
     store = open_store(uri)
     model = find_model(store, run)
-    with files_of(store, model) as folder:
+    with files_of(store, model) as directory:
         evaluation, run_id = evaluate_and_log(
-            classifiers.load_classifier(folder / DATA),
+            load_classifier(directory / DATA),
             data,
             store=store,
             model=model,

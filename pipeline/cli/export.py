@@ -19,10 +19,10 @@ from pipeline.export.formats import FORMATS, check_installed
 logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    from pipeline.export.exporter import Export
+    from pipeline.export.exporter import ExportResult
 
 
-@click.command("export")
+@click.command("export", epilog="Example: pipeline export latest --format onnx -o exports")
 @run_argument
 @click.option(
     "--format",
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     type=click.Choice(list(FORMATS)),
     multiple=True,
     required=True,
-    help="What to write. Repeatable.",
+    help="Export format. Repeatable.",
 )
 @click.option(
     "-o",
@@ -38,27 +38,27 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     default=Path("exports"),
     show_default=True,
-    help="The folder to write to.",
+    help="Directory to write to.",
 )
 @click.option(
     "--images",
     multiple=True,
     metavar="PATH",
-    help="What to compare on; unless given, the images that the run was validated on. Repeatable.",
+    help="Images to verify the export on. Default: the run's validation images. Repeatable.",
 )
 @uri_option
 def command(
     run: str, formats: tuple[str, ...], output: Path, images: tuple[str, ...], uri: str | None
 ) -> int:
-    """Write a run's model for other runtimes.
+    """Export a run's model for other runtimes.
 
-    Each format goes to a folder of its own, with the names of the classes and how images are read
-    beside the model. Each is loaded again and compared with the Keras model on real images, which
-    becomes metrics of the run. The exit code is 1 if an image gets another class."""
+    Each format gets its own directory, with the class names and the image size in interface.json.
+    Each export is loaded and compared with the Keras model, and the comparison is logged as metrics
+    of the run. If an image gets another class, the exit code is 1."""
     with quiet_imports():
-        from pipeline.export import comparison_images as comparing
-        from pipeline.export.exporter import export
-        from pipeline.inference import classifier as classifiers
+        from pipeline.export import verification_images
+        from pipeline.export.exporter import export_model
+        from pipeline.inference.classifier import load_classifier
         from pipeline.inference.input_files import expand_paths
         from pipeline.tracking.lookup import files_of, find_model, recipe_of
         from pipeline.tracking.mlflow_model import DATA
@@ -66,50 +66,51 @@ def command(
         from pipeline.tracking.store import open_store
     from pipeline.recipe.loader import load_recipe
 
-    chosen = tuple(dict.fromkeys(formats))
-    for name in chosen:
+    formats = tuple(dict.fromkeys(formats))
+    for name in formats:
         check_installed(name)
     files = expand_paths(images)
     store = open_store(uri)
     model = find_model(store, run)
-    with files_of(store, model) as folder, contextlib.redirect_stdout(sys.stderr):
-        classifier = classifiers.load_classifier(folder / DATA)
+    with files_of(store, model) as directory, contextlib.redirect_stdout(sys.stderr):
+        classifier = load_classifier(directory / DATA)
         if files:
-            pixels = comparing.images_from_files(files, classifier.interface)
+            pixels = verification_images.images_from_files(files, classifier.interface)
         else:
             with recipe_of(store, model) as recipe:
-                pixels = comparing.validation_images(load_recipe(recipe).recipe.data)
-        exports = []
-        for name in chosen:
-            logger.info(f"Writing {name}")
+                pixels = verification_images.validation_images(load_recipe(recipe).recipe.data)
+        results = []
+        for name in formats:
+            logger.info(f"Exporting to {name}")
             try:
-                exports.append(export(classifier, name, output / model.run_name / name, pixels))
-            except ModelError as error:  # the other formats may do
-                logger.info(f"Error: {error}")
-    log_metrics_after_end(store, model.run_id, _metrics(exports))
-    for line in _table(exports):
+                path = output / model.run_name / name
+                results.append(export_model(classifier, name, path, pixels))
+            except ModelError as error:  # the other formats may succeed
+                logger.error(f"{error}")
+    log_metrics_after_end(store, model.run_id, _metrics(results))
+    for line in _table(results):
         click.echo(line)
-    is_good = len(exports) == len(chosen) and all(exported.agrees for exported in exports)
-    return 0 if is_good else 1
+    is_verified = len(results) == len(formats) and all(result.agrees for result in results)
+    return 0 if is_verified else 1
 
 
-def _metrics(exports: Sequence[Export]) -> dict[str, float]:
+def _metrics(results: Sequence[ExportResult]) -> dict[str, float]:
     return {
-        f"export/{exported.format}/{name}": value
-        for exported in exports
+        f"export/{result.format}/{name}": value
+        for result in results
         for name, value in (
-            ("difference", exported.difference),
-            ("same_labels", exported.same_labels / exported.images),
-            ("milliseconds", exported.milliseconds),
-            ("megabytes", exported.size / 1e6),
+            ("max_difference", result.max_difference),
+            ("same_labels", result.same_labels / result.images),
+            ("milliseconds", result.milliseconds),
+            ("megabytes", result.size / 1e6),
         )
     }
 
 
-def _table(exports: Sequence[Export]) -> list[str]:
+def _table(results: Sequence[ExportResult]) -> list[str]:
     return [
-        f"{exported.format:<12} {exported.size / 1e6:7.1f} MB {exported.milliseconds:7.1f} ms an "
-        f"image   {exported.same_labels} of {exported.images} labels as in Keras, probabilities "
-        f"within {exported.difference:.0e}   {exported.path}"
-        for exported in exports
+        f"{result.format:<12} {result.size / 1e6:7.1f} MB {result.milliseconds:7.1f} ms/image   "
+        f"{result.same_labels} of {result.images} predictions as in Keras, probabilities within "
+        f"{result.max_difference:.1g}   {result.path}"
+        for result in results
     ]

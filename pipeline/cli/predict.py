@@ -23,38 +23,46 @@ from pipeline.inference.input_files import expand_paths
 logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    from pipeline.inference.prediction import Prediction
+    from pipeline.inference.batch_prediction import Prediction
 
 
-@click.command("predict")
+@click.command(
+    "predict", epilog="Example: pipeline predict latest photographs/ --top 3 -o predictions.csv"
+)
 @run_argument
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…")
 @click.option(
-    "--top", default=3, show_default=True, type=click.IntRange(1), help="How many classes to name."
+    "--top",
+    default=3,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Number of classes per image.",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="A CSV file to write.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Write the table to this file."
+)
 @uri_option
 def command(
     run: str, paths: tuple[str, ...], top: int, output: Path | None, uri: str | None
 ) -> int:
-    """Say what images show.
+    """Classify images.
 
-    PATH is an image, a folder of images or a pattern. The result is a table (CSV) with a row a
-    file, on standard output unless a file is named for it. A file that cannot be read is a row with
-    an error, and the exit code is 1 then."""
+    PATH is an image, a directory of images or a pattern. The result is a CSV table with one row per
+    file, on standard output or in the file of --output. A file that cannot be read gets a row with
+    an error, and the exit code is 1."""
     files = expand_paths(paths)
     with quiet_imports():
-        from pipeline.inference import classifier as classifiers
-        from pipeline.inference.prediction import predict
+        from pipeline.inference.batch_prediction import predict
+        from pipeline.inference.classifier import load_classifier
         from pipeline.tracking.lookup import files_of, find_model
         from pipeline.tracking.mlflow_model import DATA
         from pipeline.tracking.store import open_store
 
     store = open_store(uri)
     model = find_model(store, run)
-    with _opened(output) as table, files_of(store, model) as folder:
-        logger.info(f"Using the model of {model.run_name} ({model.run_id})")
-        classifier = classifiers.load_classifier(folder / DATA)
+    with _csv_writer(output) as table, files_of(store, model) as directory:
+        logger.info(f"Using the model of run {model.run_name} ({model.run_id})")
+        classifier = load_classifier(directory / DATA)
         names = classifier.interface.class_names
         top = min(top, len(names))
         table.writerow(_header(top))
@@ -66,21 +74,22 @@ def command(
             table.writerow(_row(prediction, names, top))
             errors += bool(prediction.error)
     seconds = time.monotonic() - started
-    logger.info(f"{len(files):,} images in {seconds:.1f} s, {len(files) / seconds:,.0f} a second")
+    rate = len(files) / seconds
+    logger.info(f"Classified {len(files):,} images in {seconds:.1f} s ({rate:,.0f} images/s)")
     if errors:
-        logger.info(f"{errors:,} could not be read; the column `error` says why.")
+        logger.warning(f"{errors:,} files could not be read. See the column `error`.")
     return 1 if errors else 0
 
 
 @contextlib.contextmanager
-def _opened(path: Path | None) -> Iterator[Any]:
+def _csv_writer(path: Path | None) -> Iterator[Any]:
     if path is None:
         yield csv.writer(sys.stdout, lineterminator="\n")
         return
     try:
         file = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
     except OSError as error:
-        raise UsageError(f"{path} cannot be written to: {error.strerror}.") from None
+        raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
     with file:
         yield csv.writer(file, lineterminator="\n")
 
@@ -91,7 +100,7 @@ def _header(top: int) -> list[str]:
 
 
 def _row(prediction: Prediction[Path], names: Sequence[str], top: int) -> list[str]:
-    ranked = prediction.ranked(names, top)
-    shown = [text for name, value in ranked for text in (name, f"{value:.6f}")]
+    ranked = prediction.top_classes(names, top)
+    cells = [cell for name, value in ranked for cell in (name, f"{value:.6f}")]
     empty = [""] * (2 * (top - len(ranked)))
-    return [os.fspath(prediction.item), *shown, *empty, prediction.error]
+    return [os.fspath(prediction.item), *cells, *empty, prediction.error]

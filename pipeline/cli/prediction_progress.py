@@ -1,4 +1,4 @@
-"""How far predictions have come, on a terminal."""
+"""A progress bar for predictions."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipeline.inference.prediction import Prediction
+    from pipeline.inference.batch_prediction import Prediction
 
 
 def show_progress(
     predictions: Iterator[Prediction[Path]], total: int
 ) -> Iterator[Prediction[Path]]:
-    """Pass predictions on, and show on standard error how many of `total` there are."""
+    """Yield the predictions, with a progress bar on standard error if it is a terminal."""
     from rich.console import Console
     from rich.progress import Progress
 

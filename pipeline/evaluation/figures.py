@@ -1,4 +1,4 @@
-"""Charts, drawn with matplotlib: as PNG on white, and as SVG that takes the color of a page."""
+"""Matplotlib charts: as PNG on white, and as SVG in the text color of a page."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn import metrics
 
-from pipeline.evaluation.metrics import CALIBRATION_BINS, calibration
-from pipeline.evaluation.pictures import shortened
+from pipeline.evaluation.captioned_images import keep_end
+from pipeline.evaluation.metrics import CALIBRATION_BINS, calibration, expected_calibration_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from pipeline.evaluation.predictions import Predictions
 
-_TRAINING, _VALIDATION, _CHOSEN = "#3b82c4", "#e0607a", "#8a8a8a"  # legible on white and on black
+_TRAINING, _VALIDATION, _GRAY = "#3b82c4", "#e0607a", "#8a8a8a"  # legible on white and on black
 _CURVES = ("#3b82c4", "#e0607a", "#2f9e6e", "#c98a1b", "#8b6fd0", "#2aa5b8")
-_INK = "#0a0b0c"  # stands for the color of the page's text
-_LETTERS = 22  # of a class's name
-_MOST_NAMES, _MOST_COUNTS = 100, 30  # classes whose names, and counts, a confusion matrix shows
+_INK = "#0a0b0c"  # replaced with the text color of the page
+_MAX_NAME = 22  # characters of a class name
+_MAX_NAMED, _MAX_COUNTED = 100, 30  # classes up to which a confusion matrix has names and counts
 _DPI = 120
-_PIXELS_A_POINT = 1.3  # of a chart on a page that has room for it
+_PIXELS_PER_POINT = 1.3  # of a chart on a page that is wide enough
 _STYLE = {
     **dict.fromkeys(
         ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK
@@ -43,58 +43,58 @@ _STYLE = {
     "legend.frameon": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "pipeline",
-    "text.parse_math": False,  # a class may be called $x$
+    "text.parse_math": False,  # class names can contain $
 }
 
 
 @dataclass(frozen=True)
-class Curves:
-    """How training went.
+class LearningCurves:
+    """The metrics of each epoch.
 
     Attributes:
-        rows: `loss`, `accuracy`, `val_loss` and `val_accuracy` of each epoch.
-        best_epoch: the one whose weights the model has, counted from 1.
-        fine_tuned_from: epochs before the base began to learn, None if it did not.
+        epochs: `loss`, `accuracy`, `val_loss` and `val_accuracy` of each epoch.
+        best_epoch: the epoch whose weights the model has, counted from 1.
+        frozen_epochs: epochs before fine-tuning; None without fine-tuning.
     """
 
-    rows: Sequence[Mapping[str, float]]
+    epochs: Sequence[Mapping[str, float]]
     best_epoch: int
-    fine_tuned_from: int | None
+    frozen_epochs: int | None
 
 
-def learning_curves(curves: Curves) -> Figure:
-    """Return loss and accuracy by epoch, with the chosen epoch marked."""
+def plot_learning_curves(curves: LearningCurves) -> Figure:
+    """Plot loss and accuracy by epoch, with the best epoch marked."""
     with _style():
         figure, panels = _panels(2)
         for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
-            _draw_history(axes, curves, name)
+            _draw_epochs(axes, curves, name)
     return figure
 
 
-def quality(given: Predictions) -> Figure:
-    """Return a reliability diagram (Guo et al., 2017), ROC and precision-recall curves.
+def plot_calibration_roc_pr(predictions: Predictions) -> Figure:
+    """Plot a reliability diagram (Guo et al., 2017), ROC curves and precision-recall curves.
 
-    The curves are of each class against the rest: of the second of two classes, of the six that
-    are recognized least where there are more than six.
+    The curves are one class against the rest: for the second of two classes, and at most for the
+    six classes with the lowest recall.
     """
     with _style():
         figure, (reliability, roc, precision_recall) = _panels(3)
-        _draw_reliability(reliability, given)
-        _draw_curves(roc, precision_recall, given)
+        _draw_reliability(reliability, predictions)
+        _draw_curves(roc, precision_recall, predictions)
     return figure
 
 
-def confusion(matrix: np.ndarray, class_names: Sequence[str], *, title: str) -> Figure:
-    """Return a confusion matrix; counts are written in where there is room for them.
+def plot_confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], *, title: str) -> Figure:
+    """Plot a confusion matrix, with counts up to 30 classes.
 
     Args:
-        matrix: images of each true class (rows) taken for each class (columns).
-        class_names: in the order of both.
-        title: what it was measured on.
+        matrix: images of each true class (rows) and predicted class (columns).
+        class_names: in the order of rows and columns.
+        title: of the chart.
     """
     count = len(class_names)
     side = min(max(3.2, 0.5 * count + 1.8), 16)
-    names = [shortened(name, _LETTERS) for name in class_names]
+    names = [keep_end(name, _MAX_NAME) for name in class_names]
     shares = matrix / matrix.sum(axis=1, keepdims=True).clip(1)
     ticks = range(count)
     with _style():
@@ -102,11 +102,11 @@ def confusion(matrix: np.ndarray, class_names: Sequence[str], *, title: str) -> 
         axes = figure.subplots()
         axes.spines[["top", "right"]].set_visible(True)
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        if count <= _MOST_NAMES:
+        if count <= _MAX_NAMED:
             axes.set_xticks(ticks, names, rotation=90 if count > 4 else 0)
             axes.set_yticks(ticks, names)
         axes.set(xlabel="predicted", ylabel="true", title=title)
-        for row, column in np.ndindex(matrix.shape) if count <= _MOST_COUNTS else ():
+        for row, column in np.ndindex(matrix.shape) if count <= _MAX_COUNTED else ():
             color = "white" if shares[row, column] > 0.5 else "black"
             number = str(matrix[row, column]) if matrix[row, column] else "·"
             axes.text(column, row, number, ha="center", va="center", color=color)
@@ -114,7 +114,7 @@ def confusion(matrix: np.ndarray, class_names: Sequence[str], *, title: str) -> 
 
 
 def png(figure: Figure) -> bytes:
-    """Return a figure as a PNG on white."""
+    """Return a figure as a PNG file on white."""
     file = io.BytesIO()
     with _style():
         figure.savefig(file, format="png", dpi=_DPI)
@@ -122,86 +122,92 @@ def png(figure: Figure) -> bytes:
 
 
 def svg(figure: Figure) -> str:
-    """Return a figure as the SVG element of a page, whose text color and width it takes."""
+    """Return a figure as an SVG element that adopts the text color and the width of a page."""
     file = io.StringIO()
-    unsaid = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    omitted = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with _style():
-        figure.savefig(file, format="svg", transparent=True, metadata=unsaid)
+        figure.savefig(file, format="svg", transparent=True, metadata=omitted)
     text = file.getvalue()
     text = text[text.index("<svg") :].replace(_INK, "currentColor")
     head, _, rest = text.partition(">")
     head = re.sub(r' (xmlns(:\w+)?|width|height)="[^"]*"', "", head)
-    width = figure.get_figwidth() * 72 * _PIXELS_A_POINT
+    width = figure.get_figwidth() * 72 * _PIXELS_PER_POINT
     return f'{head} style="max-width:{width:.0f}px">{rest}'
 
 
 @contextmanager
 def _style() -> Iterator[None]:
-    """Draw in our style, and in silence about letters that the font lacks."""
+    """Draw in one style, without warnings about characters that the font lacks."""
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield
 
 
 def _panels(count: int) -> tuple[Figure, Sequence[Axes]]:
-    """Return a figure of charts in a row, with given margins: finding them is slow."""
+    """Return a figure of charts in a row. Fixed margins, because a layout engine is slow."""
     figure = Figure(figsize=(3.9 * count, 3.4))
     panels = figure.subplots(1, count)
     figure.subplots_adjust(left=0.2 / count, right=1 - 0.03 / count, bottom=0.15, top=0.9)
-    figure.subplots_adjust(wspace=0.25)
+    figure.subplots_adjust(wspace=0.3)
     return figure, panels
 
 
-def _draw_history(axes: Axes, curves: Curves, name: str) -> None:
-    rows, best = curves.rows, curves.best_epoch
-    epochs = range(1, len(rows) + 1)
-    marker = "o" if len(rows) < 3 else ""
+def _draw_epochs(axes: Axes, curves: LearningCurves, name: str) -> None:
+    epochs = range(1, len(curves.epochs) + 1)
+    marker = "o" if len(epochs) < 3 else ""
     for prefix, color, label in (("", _TRAINING, "training"), ("val_", _VALIDATION, "validation")):
-        values = [row[prefix + name] for row in rows]
+        values = [epoch[prefix + name] for epoch in curves.epochs]
         axes.plot(epochs, values, color=color, label=label, marker=marker)
-    axes.axvline(best, color=_CHOSEN, linestyle=":", label=f"chosen: {best}")
-    if curves.fine_tuned_from is not None:
-        axes.axvspan(curves.fine_tuned_from + 0.5, len(rows) + 0.5, color=_CHOSEN, alpha=0.15)
+    label = f"best epoch: {curves.best_epoch}"
+    axes.axvline(curves.best_epoch, color=_GRAY, linestyle=":", label=label)
+    if curves.frozen_epochs is not None:
+        start, end = curves.frozen_epochs + 0.5, len(epochs) + 0.5
+        axes.axvspan(start, end, color=_GRAY, alpha=0.15, label="fine-tuning")
     axes.set(title=name, xlabel="epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
 
 
-def _draw_reliability(axes: Axes, given: Predictions) -> None:
-    counts, confidence, accuracy = calibration(given.labels, given.probabilities)
+def _draw_reliability(axes: Axes, predictions: Predictions) -> None:
+    counts, confidence, accuracy = calibration(predictions.labels, predictions.probabilities)
     filled = counts > 0
     width = 1 / CALIBRATION_BINS
     centers = (np.arange(CALIBRATION_BINS) + 0.5) * width
-    axes.bar(centers, counts / counts.sum(), width * 0.9, color=_CHOSEN, alpha=0.3, label="images")
-    axes.plot([0, 1], [0, 1], color=_CHOSEN, linestyle=":")
-    axes.plot(
-        confidence[filled], accuracy[filled], color=_TRAINING, marker="o", markersize=4,
-        label="accuracy",
-    )  # fmt: skip
-    gap = float(np.sum(counts * np.abs(accuracy - confidence)) / counts.sum())
-    axes.set(title=f"reliability, ECE {gap:.3f}", xlabel="confidence", xlim=(0, 1), ylim=(0, 1.02))
+    shares = counts / counts.sum()
+    axes.bar(centers, shares, width * 0.9, color=_GRAY, alpha=0.3, label="share of images")
+    axes.plot([0, 1], [0, 1], color=_GRAY, linestyle=":")
+    x, y = confidence[filled], accuracy[filled]
+    axes.plot(x, y, color=_TRAINING, marker="o", markersize=4, label="accuracy")
+    ece = expected_calibration_error(predictions.labels, predictions.probabilities)
+    axes.set(title=f"Reliability diagram (ECE {ece:.3f})", xlabel="confidence", ylabel="accuracy")
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
     axes.legend(loc="upper left")
 
 
-def _draw_curves(roc: Axes, precision_recall: Axes, given: Predictions) -> None:
-    present = np.unique(given.labels)
-    shown = present[1:] if len(given.class_names) == 2 else present
+def _draw_curves(roc: Axes, precision_recall: Axes, predictions: Predictions) -> None:
+    labels = predictions.labels
+    present = np.unique(labels)
+    shown = present[1:] if len(predictions.class_names) == 2 else present
     if len(shown) > len(_CURVES):
-        recalls = [np.mean(given.right[given.labels == label]) for label in shown]
+        recalls = [np.mean(predictions.is_correct[labels == label]) for label in shown]
         shown = np.sort(shown[np.argsort(recalls, kind="stable")[: len(_CURVES)]])
     for label, color in zip(shown if len(present) > 1 else (), _CURVES, strict=False):
-        is_it, share = given.labels == label, given.probabilities[:, label]
-        name = shortened(given.class_names[label], _LETTERS)
-        false, true, _ = metrics.roc_curve(is_it, share)
-        area = metrics.auc(false, true)
-        roc.plot(false, true, color=color, label=f"{name} {area:.3f}")
-        precision, recall, _ = metrics.precision_recall_curve(is_it, share, drop_intermediate=True)
-        area = metrics.average_precision_score(is_it, share)
+        binary, scores = labels == label, predictions.probabilities[:, label]
+        name = keep_end(predictions.class_names[label], _MAX_NAME)
+        false_positive, true_positive, _ = metrics.roc_curve(binary, scores)
+        area = metrics.auc(false_positive, true_positive)
+        roc.plot(false_positive, true_positive, color=color, label=f"{name} {area:.3f}")
+        precision, recall, _ = metrics.precision_recall_curve(
+            binary, scores, drop_intermediate=True
+        )
+        area = metrics.average_precision_score(binary, scores)
         precision_recall.plot(recall, precision, color=color, label=f"{name} {area:.3f}")
-    roc.plot([0, 1], [0, 1], color=_CHOSEN, linestyle=":")
-    bounds = {"xlim": (-0.02, 1.02), "ylim": (0, 1.03)}
-    roc.set(title="ROC, area", xlabel="false positive rate", **bounds)
-    precision_recall.set(title="precision by recall, average", xlabel="recall", **bounds)
+    roc.plot([0, 1], [0, 1], color=_GRAY, linestyle=":")
+    for axes, title, x, y in (
+        (roc, "ROC curve (AUC)", "false positive rate", "true positive rate"),
+        (precision_recall, "Precision-recall curve (AP)", "recall", "precision"),
+    ):
+        axes.set(title=title, xlabel=x, ylabel=y, xlim=(-0.02, 1.02), ylim=(0, 1.03))
     if roc.lines[1:]:
         roc.legend(loc="lower right")
         precision_recall.legend(loc="lower left")

@@ -1,4 +1,4 @@
-"""Where a convolutional classifier looked: Grad-CAM (Selvaraju et al., 2017)."""
+"""Grad-CAM (Selvaraju et al., 2017): which regions of an image support a class."""
 
 from __future__ import annotations
 
@@ -12,79 +12,84 @@ from PIL import Image
 
 
 @dataclass(frozen=True)
-class Parts:
-    """A classifier in two parts, with its last feature map between them.
+class GradCamModel:
+    """A classifier, split at its last feature map.
 
     Attributes:
         features: raw pixels → the feature map (n, rows, columns, channels).
-        head: the feature map → what the output layer takes.
+        head: the feature map → the input of the output layer.
         output: the output layer.
-        border: rows and columns of zeros around the image, ((top, bottom), (left, right)).
+        padding: zeros around the image in pixels, ((top, bottom), (left, right)).
     """
 
     features: keras.Model
     head: keras.Model
     output: keras.layers.Dense
-    border: tuple[tuple[int, int], tuple[int, int]]
+    padding: tuple[tuple[int, int], tuple[int, int]]
 
 
-def parts_of(model: keras.Model) -> Parts | None:
-    """Return a model in two parts, None where it has no feature map of more than one place."""
-    border = ((0, 0), (0, 0))
-    is_past_a_convolution, taker = False, None
+def split_for_grad_cam(model: keras.Model) -> GradCamModel | None:
+    """Split a model at its last feature map; return None where it has none larger than 1×1."""
+    padding = ((0, 0), (0, 0))
+    is_past_a_convolution, first_of_head = False, None
     for layer in model.layers:
-        if is_past_a_convolution and _is_map(layer.input):
-            taker = layer
+        if is_past_a_convolution and _is_feature_map(layer.input):
+            first_of_head = layer
         if isinstance(layer, keras.layers.ZeroPadding2D) and not is_past_a_convolution:
-            border = layer.padding
+            padding = layer.padding
         is_past_a_convolution |= isinstance(layer, keras.layers.Conv2D | keras.Model)
     output = model.layers[-1]
-    if taker is None or not isinstance(output, keras.layers.Dense):
+    if first_of_head is None or not isinstance(output, keras.layers.Dense):
         return None
-    return Parts(
-        features=keras.Model(model.input, taker.input),
-        head=keras.Model(taker.input, output.input),
+    return GradCamModel(
+        features=keras.Model(model.input, first_of_head.input),
+        head=keras.Model(first_of_head.input, output.input),
         output=output,
-        border=border,
+        padding=padding,
     )
 
 
-def heat_maps(
-    parts: Parts, maps: np.ndarray, classes: np.ndarray, *, image_size: tuple[int, int]
+def compute_heatmaps(
+    model: GradCamModel,
+    feature_maps: np.ndarray,
+    classes: np.ndarray,
+    *,
+    image_size: tuple[int, int],
 ) -> np.ndarray:
-    """Return how much each place of each image speaks for a class, relative to the most that does.
+    """Return the Grad-CAM heatmap of each image, scaled to a maximum of 1.
 
     Args:
-        parts: the model.
-        maps: what `parts.features` makes of the images.
-        classes: int (n,), the class of each image that is asked about.
+        model: the split model.
+        feature_maps: the outputs of `model.features` for the images.
+        classes: int (n,), the class to explain for each image.
         image_size: height and width of the images.
 
     Returns:
-        float32 (n, height, width), 0..1; all 0 where nothing speaks for the class.
+        float32 (n, height, width), 0..1; all 0 where no region supports the class.
     """
-    activations = tf.constant(maps, tf.float32)
+    activations = tf.constant(feature_maps, tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(activations)
-        hidden = tf.cast(parts.head(activations, training=False), tf.float32)
-        # Of the scores before the softmax, whose own gradient vanishes where it is certain.
-        scores = tf.matmul(hidden, parts.output.kernel) + parts.output.bias
-        if scores.shape[1] == 1:
-            scores = tf.concat([-scores, scores], axis=1)
-        score = tf.gather(scores, classes, axis=1, batch_dims=1)
-    weights = tf.reduce_mean(tape.gradient(score, activations), axis=(1, 2), keepdims=True)
-    heat = tf.nn.relu(tf.reduce_sum(weights * activations, axis=-1)).numpy()
-    heat /= np.maximum(heat.max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny)
-    return np.stack([_enlarged(one, image_size, parts.border) for one in heat])
+        hidden = tf.cast(model.head(activations, training=False), tf.float32)
+        # Logits, because the gradient of the softmax vanishes where it is saturated.
+        logits = tf.matmul(hidden, model.output.kernel) + model.output.bias
+        if logits.shape[1] == 1:
+            logits = tf.concat([-logits, logits], axis=1)
+        scores = tf.gather(logits, classes, axis=1, batch_dims=1)
+    weights = tf.reduce_mean(tape.gradient(scores, activations), axis=(1, 2), keepdims=True)
+    heatmaps = tf.nn.relu(tf.reduce_sum(weights * activations, axis=-1)).numpy()
+    heatmaps /= np.maximum(heatmaps.max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny)
+    return np.stack([_resized(heatmap, image_size, model.padding) for heatmap in heatmaps])
 
 
-def _enlarged(heat: np.ndarray, size: tuple[int, int], border: Any) -> np.ndarray:
-    (top, bottom), (left, right) = border
-    whole = (left + size[1] + right, top + size[0] + bottom)
-    enlarged = np.asarray(Image.fromarray(heat).resize(whole, Image.Resampling.BICUBIC))
-    return enlarged[top : top + size[0], left : left + size[1]].clip(0, 1)
+def _resized(heatmap: np.ndarray, size: tuple[int, int], padding: Any) -> np.ndarray:
+    """Resize a heatmap to the padded image, and cut the padding off."""
+    (top, bottom), (left, right) = padding
+    padded = (left + size[1] + right, top + size[0] + bottom)
+    resized = np.asarray(Image.fromarray(heatmap).resize(padded, Image.Resampling.BICUBIC))
+    return resized[top : top + size[0], left : left + size[1]].clip(0, 1)
 
 
-def _is_map(tensor: Any) -> bool:
+def _is_feature_map(tensor: Any) -> bool:
     shape: Any = getattr(tensor, "shape", ())
     return len(shape) == 4 and None not in shape[1:] and shape[1] * shape[2] > 1

@@ -1,4 +1,4 @@
-"""Pages of one file each: no script in them, nothing fetched from anywhere."""
+"""Self-contained HTML pages: no scripts, no requests."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ from typing import Any
 
 import jinja2
 
-from pipeline.evaluation import pictures
+from pipeline.evaluation import captioned_images
 
 
-def page(template: str, values: dict[str, Any]) -> str:
-    """Return a template of this folder filled with values, all of them escaped.
-
-    The names of classes, files and runs are anybody's.
-    """
-    here = Path(__file__).parent
+def render_page(template: str, values: dict[str, Any]) -> str:
+    """Render a template of this directory. All values are escaped: names can be hostile."""
+    directory = Path(__file__).parent
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(here),
+        loader=jinja2.FileSystemLoader(directory),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "uri": pictures.data_uri,
-        "png_uri": pictures.png_uri,
-        "printable": pictures.printable,
+        "data_uri": captioned_images.data_uri,
+        "png_data_uri": captioned_images.png_data_uri,
+        "heatmap_overlay": captioned_images.heatmap_overlay,
+        "printable": captioned_images.printable,
     }
-    style = (here / "page.css").read_text("utf-8")
+    style = (directory / "page.css").read_text("utf-8")
     html = environment.get_template(template).render(values, style=style)
     return html.encode("utf-8", "replace").decode()

@@ -1,13 +1,13 @@
-"""How sure a figure is: 95 % intervals over the images that it was measured on.
+"""95 % confidence intervals over the images that a metric was measured on.
 
-They are the percentiles of the bootstrap (Efron, 1979; Efron and Tibshirani, 1993, chapter 13):
-what the figure would have been on as many images, drawn from these with replacement. They say
-nothing about another seed or other training images. The same predictions give the same interval.
+They are percentile bootstrap intervals (Efron, 1979; Efron and Tibshirani, 1993, chapter 13): the
+metric's range over resamples of the images, drawn with replacement. They do not cover variation
+between seeds or training sets. The same predictions give the same interval.
 
-The bootstrap draws no mistake that it has not seen, so that a model without mistakes would be
-right for certain. Where fewer than 10 images are right, or wrong, or differ between two models,
-intervals that allow for what was not seen take its place: Wilson's (1927) for a share, Agresti
-and Min's (2005) for the difference of two shares of the same images.
+The bootstrap never draws an error that it has not seen, so it would call a model without errors
+certain. Where fewer than 10 images are correct, or incorrect, or differ between two models, other
+intervals replace it: Wilson's (1927) for a proportion, Agresti and Min's (2005) for the difference
+of two proportions of the same images.
 """
 
 from __future__ import annotations
@@ -21,20 +21,14 @@ LEVEL = 0.95
 
 _BOUNDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 _RESAMPLES = 2000
-_FEW = 10  # images, below which the bootstrap's intervals are too narrow
+_MIN_BOOTSTRAP = 10  # images, below which bootstrap intervals are too narrow
 _SEED = 0
-_NUMBERS_AT_ONCE = 4_000_000
+_MAX_DRAWS = 4_000_000  # in memory
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A figure, and the bounds that hold it in 95 of 100 samples of images.
-
-    Attributes:
-        value: the figure.
-        low: the lower bound.
-        high: the upper bound.
-    """
+class ConfidenceInterval:
+    """A value with its 95 % confidence interval."""
 
     value: float
     low: float
@@ -42,11 +36,11 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """A figure of several runs.
+class RunSummary:
+    """The mean of a metric over several runs.
 
     Attributes:
-        mean: of the runs.
+        mean: over the runs.
         std: the standard deviation between the runs.
         low: the lower bound of the 95 % interval of the mean.
         high: the upper bound.
@@ -58,69 +52,64 @@ class Spread:
     high: float
 
 
-def proportion_interval(count: int, total: int) -> Interval:
-    """Return the interval of `count` images of `total`, as accuracy is.
+def proportion_interval(count: int, total: int) -> ConfidenceInterval:
+    """Return `count / total`, such as an accuracy, with its interval.
 
-    The images that a resample draws are binomially distributed, so that nothing has to be drawn.
+    The count in a resample follows a binomial distribution, so nothing is drawn.
     """
     share = count / total
-    if min(count, total - count) < _FEW:
-        found = stats.binomtest(count, total).proportion_ci(LEVEL, method="wilson")
-        return Interval(share, float(found.low), float(found.high))
+    if min(count, total - count) < _MIN_BOOTSTRAP:
+        wilson = stats.binomtest(count, total).proportion_ci(LEVEL, method="wilson")
+        return ConfidenceInterval(share, float(wilson.low), float(wilson.high))
     low, high = stats.binom.ppf(_BOUNDS, total, share) / total
-    return Interval(share, float(low), float(high))
+    return ConfidenceInterval(share, float(low), float(high))
 
 
-def mean_interval(values: np.ndarray) -> Interval:
-    """Return the interval of the mean of one number an image, (n,), as log loss is."""
+def mean_interval(values: np.ndarray) -> ConfidenceInterval:
+    """Return the mean of one number per image, (n,), such as a log loss, with its interval."""
     value = float(np.mean(values))
     if len(values) < 2:
-        return Interval(value, value, value)
-    found = stats.bootstrap(
+        return ConfidenceInterval(value, value, value)
+    bounds = stats.bootstrap(
         (values,),
         np.mean,
         n_resamples=_RESAMPLES,
-        batch=max(_NUMBERS_AT_ONCE // len(values), 1),
+        batch=max(_MAX_DRAWS // len(values), 1),
         confidence_level=LEVEL,
         method="percentile",
         rng=_SEED,
     ).confidence_interval
-    return Interval(value, float(found.low), float(found.high))
+    return ConfidenceInterval(value, float(bounds.low), float(bounds.high))
 
 
-def paired_difference_interval(first: np.ndarray, second: np.ndarray) -> Interval:
-    """Return the interval of how much larger the share of the second is, on the same images.
+def paired_difference_interval(first: np.ndarray, second: np.ndarray) -> ConfidenceInterval:
+    """Return the accuracy of the second model minus that of the first, on the same images.
 
-    One model is better than another, as far as these images can tell, where 0 is outside.
+    The models differ significantly where 0 lies outside the interval.
 
     Args:
-        first: bool (n,), whether the first model is right about each image.
-        second: bool (n,), the same of the second.
+        first: bool (n,), whether the first model classifies each image correctly.
+        second: the same for the second model.
     """
     total = len(first)
-    won, lost = int(np.sum(second & ~first)), int(np.sum(first & ~second))
-    value = (won - lost) / total
-    if won + lost < _FEW:
-        difference = (won - lost) / (total + 2)
-        spread = np.sqrt(won + lost + 1 - (won - lost) ** 2 / (total + 2)) / (total + 2)
-        reach = float(stats.norm.ppf(_BOUNDS[1]) * spread)
-        return Interval(value, max(difference - reach, -1.0), min(difference + reach, 1.0))
-    shares = np.array([won, lost, total - won - lost]) / total
+    wins, losses = int(np.sum(second & ~first)), int(np.sum(first & ~second))
+    value = (wins - losses) / total
+    if wins + losses < _MIN_BOOTSTRAP:
+        center = (wins - losses) / (total + 2)
+        error = np.sqrt(wins + losses + 1 - (wins - losses) ** 2 / (total + 2)) / (total + 2)
+        margin = float(stats.norm.ppf(_BOUNDS[1]) * error)
+        return ConfidenceInterval(value, max(center - margin, -1.0), min(center + margin, 1.0))
+    shares = np.array([wins, losses, total - wins - losses]) / total
     draws = np.random.default_rng(_SEED).multinomial(total, shares, size=_RESAMPLES)
     low, high = np.quantile((draws[:, 0] - draws[:, 1]) / total, _BOUNDS)
-    return Interval(value, float(low), float(high))
+    return ConfidenceInterval(value, float(low), float(high))
 
 
-def paired_mean_difference_interval(first: np.ndarray, second: np.ndarray) -> Interval:
-    """Return the interval of the mean of `second - first`, numbers of the same images, (n,)."""
-    return mean_interval(second - first)
+def summarize_runs(values: np.ndarray) -> RunSummary:
+    """Return the mean of a metric over two or more runs, (n,), with Student's t interval.
 
-
-def spread_over_runs(values: np.ndarray) -> Spread:
-    """Return the spread of a figure between runs that differ in their seed, two or more, (n,).
-
-    The interval is Student's: runs are too few for the bootstrap.
+    The runs differ in their seeds. They are too few for the bootstrap.
     """
     mean, std = float(np.mean(values)), float(np.std(values, ddof=1))
-    reach = float(stats.t.ppf(_BOUNDS[1], len(values) - 1)) * std / len(values) ** 0.5
-    return Spread(mean, std, mean - reach, mean + reach)
+    margin = float(stats.t.ppf(_BOUNDS[1], len(values) - 1)) * std / len(values) ** 0.5
+    return RunSummary(mean, std, mean - margin, mean + margin)

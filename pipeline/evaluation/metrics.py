@@ -1,127 +1,141 @@
-"""How good probabilities are, as numbers with stable names."""
+"""Classification metrics of predicted probabilities.
+
+To add a metric, write a function of labels, int (n,), and probabilities, (n, classes), and give it
+a name in `METRICS`. Its value is logged for every split, shown in the report and compared.
+"""
 
 from __future__ import annotations
 
+import functools
 import warnings
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from sklearn import metrics
 
-from pipeline.evaluation import intervals
-
-if TYPE_CHECKING:
-    import keras
-    import tensorflow as tf
+from pipeline.evaluation.intervals import ConfidenceInterval, mean_interval, proportion_interval
 
 CALIBRATION_BINS = 15
 
-
-def predict_probabilities(model: keras.Model, batches: tf.data.Dataset) -> np.ndarray:
-    """Return the model's probabilities, float64 (n, classes), rows summing to 1."""
-    return to_probabilities(model.predict(batches, verbose=0))
+# A number, a number with its 95 % interval, or None where the metric is undefined.
+Metric = Callable[[np.ndarray, np.ndarray], float | ConfidenceInterval | None]
 
 
-def to_probabilities(outputs: np.ndarray) -> np.ndarray:
-    """Return what a model gave, (n, units), as probabilities, float64 (n, classes), that sum to 1.
+def accuracy(labels: np.ndarray, probabilities: np.ndarray) -> ConfidenceInterval:
+    return proportion_interval(int(np.sum(probabilities.argmax(axis=1) == labels)), len(labels))
 
-    One sigmoid unit p becomes the two columns 1 - p and p.
+
+def top_k_accuracy(labels: np.ndarray, probabilities: np.ndarray, *, k: int) -> ConfidenceInterval:
+    """Return the share of images whose class is among the k most probable ones."""
+    own = probabilities[np.arange(len(labels)), labels, np.newaxis]
+    ranks = (probabilities > own).sum(axis=1)
+    return proportion_interval(int(np.sum(ranks < k)), len(labels))
+
+
+def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> ConfidenceInterval:
+    return mean_interval(log_losses(labels, probabilities))
+
+
+def log_losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return the negative log-likelihood of each image's class, (n,)."""
+    likelihood = probabilities[np.arange(len(labels)), labels]
+    return -np.log(likelihood.clip(np.finfo(probabilities.dtype).eps))
+
+
+def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the mean gap between confidence and accuracy over 15 equal bins (Guo et al., 2017)."""
+    counts, confidence, bin_accuracy = calibration(labels, probabilities)
+    return float(np.sum(counts * np.abs(bin_accuracy - confidence)) / counts.sum())
+
+
+def roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> float | None:
+    """Return the area under the ROC curve, one class against the rest, averaged over classes.
+
+    It is None where a class has no image.
     """
-    output = np.asarray(outputs, np.float64)
-    if output.shape[1] == 1:
-        output = np.hstack([1 - output, output])
-    return output / output.sum(axis=1, keepdims=True)
+    classes = probabilities.shape[1]
+    if len(np.unique(labels)) < classes:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scores = probabilities[:, 1] if classes == 2 else probabilities
+        return float(metrics.roc_auc_score(labels, scores, multi_class="ovr"))
+
+
+METRICS: Mapping[str, Metric] = {
+    "accuracy": accuracy,
+    "log_loss": log_loss,
+    "ece": expected_calibration_error,
+    "roc_auc": roc_auc,
+}
+
+# Metrics of each class, `{name}/{class}`, with their averages `{name}_macro`, `{name}_weighted`.
+CLASS_METRICS: Mapping[str, Callable[..., Any]] = {
+    "precision": metrics.precision_score,
+    "recall": metrics.recall_score,
+    "f1": metrics.f1_score,
+}
 
 
 def classification_metrics(
     labels: np.ndarray,
-    predicted: np.ndarray,
+    probabilities: np.ndarray,
     *,
     class_names: Sequence[str],
     top_k: int | None = None,
 ) -> dict[str, float]:
-    """Return the metrics of probabilities against the truth.
+    """Return every metric by name.
 
     Args:
         labels: int (n,).
-        predicted: probabilities (n, classes).
+        probabilities: (n, classes).
         class_names: in the order of the labels.
-        top_k: also the share of images whose class is among the k most probable.
+        top_k: adds `top_{k}_accuracy`.
 
     Returns:
-        `accuracy`, `log_loss`, `ece`, `roc_auc` (one against the rest, averaged over classes;
-        absent where a class has no image), `precision`, `recall` and `f1` each as `_macro` and
-        `_weighted`, `top_{k}_accuracy`, and for each class `{metric}/{class}`. The bounds of the
-        95 % interval of `accuracy`, `top_{k}_accuracy` and `log_loss` are `{metric}_low` and
-        `{metric}_high`.
+        The metrics of `METRICS`, except undefined ones, and of `CLASS_METRICS`. A metric with a
+        95 % interval has its bounds in `{name}_low` and `{name}_high`.
     """
-    classes = np.arange(len(class_names))
-    chosen = predicted.argmax(axis=1)
-    bounded = {
-        "accuracy": intervals.proportion_interval(int(np.sum(chosen == labels)), len(labels)),
-        "log_loss": intervals.mean_interval(log_losses(labels, predicted)),
-    }
-    found = {"ece": expected_calibration_error(labels, predicted)}
-    if len(np.unique(labels)) == len(classes):
-        found["roc_auc"] = _roc_auc(labels, predicted)
+    table = dict(METRICS)
     if top_k:
-        ranks = (predicted > predicted[np.arange(len(labels)), labels][:, None]).sum(axis=1)
-        among = int(np.sum(ranks < top_k))
-        bounded[f"top_{top_k}_accuracy"] = intervals.proportion_interval(among, len(labels))
-    options: dict[str, Any] = {"labels": classes, "zero_division": 0}
-    for average in ("macro", "weighted"):
-        values = metrics.precision_recall_fscore_support(labels, chosen, average=average, **options)
-        for name, value in zip(("precision", "recall", "f1"), values, strict=False):
-            found[f"{name}_{average}"] = float(value)
-    by_class = metrics.precision_recall_fscore_support(labels, chosen, average=None, **options)
-    for name, values in zip(("precision", "recall", "f1"), by_class, strict=False):
-        for class_name, value in zip(class_names, values, strict=True):
-            found[f"{name}/{class_name}"] = float(value)
-    for name, interval in bounded.items():
-        found |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
-    return found
-
-
-def log_losses(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Return minus the logarithm of the probability that each image's class was given, (n,)."""
-    given = predicted[np.arange(len(labels)), labels]
-    return -np.log(given.clip(np.finfo(predicted.dtype).eps))
-
-
-def expected_calibration_error(labels: np.ndarray, predicted: np.ndarray) -> float:
-    """Return the mean distance of confidence from accuracy over 15 equal bins (Guo et al., 2017).
-
-    Args:
-        labels: int (n,).
-        predicted: probabilities (n, classes).
-    """
-    counts, confidence, accuracy = calibration(labels, predicted)
-    return float(np.sum(counts * np.abs(accuracy - confidence)) / counts.sum())
+        table[f"top_{top_k}_accuracy"] = functools.partial(top_k_accuracy, k=top_k)
+    values: dict[str, float] = {}
+    for name, metric in table.items():
+        value = metric(labels, probabilities)
+        if isinstance(value, ConfidenceInterval):
+            values |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+        elif value is not None:
+            values[name] = value
+    predicted = probabilities.argmax(axis=1)
+    options: dict[str, Any] = {"labels": range(len(class_names)), "zero_division": 0}
+    for name, score in CLASS_METRICS.items():
+        for average in ("macro", "weighted"):
+            values[f"{name}_{average}"] = float(
+                score(labels, predicted, average=average, **options)
+            )
+        of_classes = score(labels, predicted, average=None, **options)
+        for class_name, value in zip(class_names, of_classes, strict=True):
+            values[f"{name}/{class_name}"] = float(value)
+    return values
 
 
 def calibration(
-    labels: np.ndarray, predicted: np.ndarray
+    labels: np.ndarray, probabilities: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the images, the mean confidence and the accuracy in each of 15 bins of confidence."""
-    confidence = predicted.max(axis=1)
-    right = predicted.argmax(axis=1) == labels
+    """Return the images, the mean confidence and the accuracy in each of 15 confidence bins."""
+    confidence = probabilities.max(axis=1)
+    is_correct = probabilities.argmax(axis=1) == labels
     bins = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
     counts = np.bincount(bins, minlength=CALIBRATION_BINS)
-    sums = [np.bincount(bins, values, CALIBRATION_BINS) for values in (confidence, right)]
-    mean_confidence, accuracy = (sum_ / counts.clip(1) for sum_ in sums)
-    return counts, mean_confidence, accuracy
+    sums = [np.bincount(bins, values, CALIBRATION_BINS) for values in (confidence, is_correct)]
+    mean_confidence, bin_accuracy = (sum_ / counts.clip(1) for sum_ in sums)
+    return counts, mean_confidence, bin_accuracy
 
 
-def confusion_matrix(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Return how many images of each class (rows) were taken for each class (columns)."""
-    classes = np.arange(predicted.shape[1])
-    return np.asarray(metrics.confusion_matrix(labels, predicted.argmax(axis=1), labels=classes))
-
-
-def _roc_auc(labels: np.ndarray, predicted: np.ndarray) -> float:
-    if predicted.shape[1] == 2:
-        return float(metrics.roc_auc_score(labels, predicted[:, 1]))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return float(metrics.roc_auc_score(labels, predicted, multi_class="ovr"))
+def confusion_matrix(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return the number of images of each true class (rows) and predicted class (columns)."""
+    classes = np.arange(probabilities.shape[1])
+    return np.asarray(
+        metrics.confusion_matrix(labels, probabilities.argmax(axis=1), labels=classes)
+    )

@@ -1,7 +1,7 @@
-"""What a model gives each image of a split, kept so that models can be compared on the same images.
+"""The predictions for a split, stored so that models can be compared on the same images.
 
-One CSV file a split, one row an image: its name, its digest, its class, the class that it was taken
-for, and the probability of every class.
+There is one CSV file per split and one row per image: name, digest, true class, predicted class
+and the probability of every class.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline.errors import DataError
 from pipeline.evaluation import intervals
-from pipeline.evaluation.intervals import Interval
+from pipeline.evaluation.intervals import ConfidenceInterval
 from pipeline.evaluation.metrics import log_losses
 
 _COLUMNS = ("name", "digest", "class", "predicted")
@@ -25,13 +25,13 @@ _PROBABILITY = "probability/"
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model gives the images of a split.
+    """The predictions of a model for the images of a split.
 
     Attributes:
         class_names: in the order of the labels.
-        names: what each image is called.
-        digests: by which each image is known again, whatever it is called.
-        labels: int (n,), the class that each image has.
+        names: of the images.
+        digests: identify the images, whatever their names.
+        labels: int (n,), the true classes.
         probabilities: float64 (n, classes), rows summing to 1.
     """
 
@@ -42,18 +42,18 @@ class Predictions:
     probabilities: np.ndarray
 
     @property
-    def chosen(self) -> np.ndarray:
-        """The class that each image is taken for, int (n,)."""
+    def predicted(self) -> np.ndarray:
+        """The most probable class of each image, int (n,)."""
         return self.probabilities.argmax(axis=1)
 
     @property
-    def right(self) -> np.ndarray:
-        """Whether that is the class it has, bool (n,)."""
-        return self.chosen == self.labels
+    def is_correct(self) -> np.ndarray:
+        """Whether each image is classified correctly, bool (n,)."""
+        return self.predicted == self.labels
 
     @property
     def confidence(self) -> np.ndarray:
-        """The probability of the class that each image is taken for, (n,)."""
+        """The probability of the predicted class, (n,)."""
         return self.probabilities.max(axis=1)
 
     def __len__(self) -> int:
@@ -61,22 +61,22 @@ class Predictions:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """How much larger the figures of a second model are, on the same images.
+class PairedDifference:
+    """The metrics of a second model minus those of a first, on the same images.
 
     Attributes:
-        images: how many there are.
+        images: their number.
         accuracy: above 0 where the second model is better.
         log_loss: below 0 where the second model is better.
     """
 
     images: int
-    accuracy: Interval
-    log_loss: Interval
+    accuracy: ConfidenceInterval
+    log_loss: ConfidenceInterval
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
-    """Write predictions to a CSV file, probabilities to nine digits: a float32 in full."""
+    """Write predictions to a CSV file, with nine digits: enough for every float32."""
     names = predictions.class_names
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file)
@@ -85,19 +85,19 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
             predictions.names,
             predictions.digests,
             predictions.labels.tolist(),
-            predictions.chosen.tolist(),
+            predictions.predicted.tolist(),
             predictions.probabilities.tolist(),
         )
-        for name, digest, label, chosen, row in zip(*columns, strict=True):
-            shares = [f"{value:.9g}" for value in row]
-            writer.writerow([name, digest, names[label], names[chosen], *shares])
+        for name, digest, label, predicted, row in zip(*columns, strict=True):
+            values = [f"{value:.9g}" for value in row]
+            writer.writerow([name, digest, names[label], names[predicted], *values])
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Return what `write` wrote.
+    """Read a file that `write_predictions` wrote.
 
     Raises:
-        DataError: if the file is not of that kind.
+        DataError: if the file has another format.
     """
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
@@ -105,72 +105,69 @@ def read_predictions(path: Path) -> Predictions:
         if tuple(header[: len(_COLUMNS)]) != _COLUMNS:
             raise ValueError(f"its columns are {', '.join(header)}")
         names = tuple(column.removeprefix(_PROBABILITY) for column in header[len(_COLUMNS) :])
-        place = {name: number for number, name in enumerate(names)}
+        label_of = {name: label for label, name in enumerate(names)}
         return Predictions(
             class_names=names,
             names=[row[0] for row in rows],
             digests=[row[1] for row in rows],
-            labels=np.array([place[row[2]] for row in rows], np.int64),
+            labels=np.array([label_of[row[2]] for row in rows], np.int64),
             probabilities=np.array([row[len(_COLUMNS) :] for row in rows], np.float64),
         )
     except (OSError, ValueError, KeyError, IndexError, csv.Error) as error:
-        raise DataError(f"{path} does not hold predictions: {error}.") from None
+        raise DataError(f"{path} is not a predictions file: {error}.") from None
 
 
-def difference(first: Predictions, second: Predictions) -> Difference:
-    """Return how much larger the figures of the second model are, paired image by image.
+def paired_difference(first: Predictions, second: Predictions) -> PairedDifference:
+    """Return the metrics of the second model minus those of the first, paired by image.
 
     Raises:
-        DataError: if the two are not of the same images with the same classes.
+        DataError: if the images or their classes differ.
     """
-    orders = _paired(first, second)
-    rights = [which.right[order] for which, order in zip((first, second), orders, strict=True)]
-    losses = [
-        log_losses(which.labels, which.probabilities)[order]
-        for which, order in zip((first, second), orders, strict=True)
-    ]
-    return Difference(
+    pairs = list(zip((first, second), _matching_orders(first, second), strict=True))
+    correct = [predictions.is_correct[order] for predictions, order in pairs]
+    losses = [log_losses(each.labels, each.probabilities)[order] for each, order in pairs]
+    return PairedDifference(
         images=len(first),
-        accuracy=intervals.paired_difference_interval(*rights),
-        log_loss=intervals.paired_mean_difference_interval(*losses),
+        accuracy=intervals.paired_difference_interval(*correct),
+        log_loss=intervals.mean_interval(losses[1] - losses[0]),
     )
 
 
-def worst_mistakes(given: Predictions, most: int) -> np.ndarray:
-    """Return the places of the images whose own class was given least, at most so many.
-
-    The worst comes first; only images that were taken for another class are among them.
-    """
-    losses = log_losses(given.labels, given.probabilities)
+def worst_errors(predictions: Predictions, max_images: int) -> np.ndarray:
+    """Return the indices of the misclassified images with the highest losses, highest first."""
+    losses = log_losses(predictions.labels, predictions.probabilities)
     order = np.argsort(-losses, kind="stable")
-    return order[~given.right[order]][:most]
+    return order[~predictions.is_correct[order]][:max_images]
 
 
-def least_certain(given: Predictions, most: int, *, besides: np.ndarray) -> np.ndarray:
-    """Return the places of the images whose two most probable classes are closest.
+def least_certain(predictions: Predictions, max_images: int, *, exclude: np.ndarray) -> np.ndarray:
+    """Return the indices of the images with the smallest margins, smallest first.
 
-    The closest comes first; the images at `besides` are left out.
+    The margin is the difference between the two highest probabilities. The indices in `exclude` are
+    left out.
     """
-    second, first = np.partition(given.probabilities, -2, axis=1)[:, -2:].T
+    second, first = np.partition(predictions.probabilities, -2, axis=1)[:, -2:].T
     order = np.argsort(first - second, kind="stable")
-    return order[~np.isin(order, besides)][:most]
+    return order[~np.isin(order, exclude)][:max_images]
 
 
-def _paired(first: Predictions, second: Predictions) -> tuple[np.ndarray, np.ndarray]:
-    """Return the order of the images of each that makes them the same, image by image."""
-    known, others = _identities(first), _identities(second)
-    alone, also = Counter(known) - Counter(others), Counter(others) - Counter(known)
-    if not alone and not also:
-        return _order(known), _order(others)
-    which, identities, missing = (first, known, alone) if alone else (second, others, also)
-    example = next(
-        name for name, identity in zip(which.names, identities, strict=True) if identity in missing
+def _matching_orders(first: Predictions, second: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """Return the order of the images of each model that pairs them."""
+    images, other_images = _identities(first), _identities(second)
+    only_first = Counter(images) - Counter(other_images)
+    only_second = Counter(other_images) - Counter(images)
+    if not only_first and not only_second:
+        return _sorted_order(images), _sorted_order(other_images)
+    predictions, identities, unpaired = (
+        (first, images, only_first) if only_first else (second, other_images, only_second)
     )
+    pairs = zip(predictions.names, identities, strict=True)
+    example = next(name for name, identity in pairs if identity in unpaired)
     raise DataError(
-        f"The two are not of the same images with the same classes: {alone.total():,} of the "
-        f"{len(first):,} of the first are not among the {len(second):,} of the second, and "
-        f"{also.total():,} of those not among the first, such as {example}. Figures of "
-        "other images cannot be paired."
+        "The models were not evaluated on the same images with the same classes. Images of the "
+        f"first model only: {only_first.total():,} of {len(first):,}. Images of the second model "
+        f"only: {only_second.total():,} of {len(second):,}. Example: {example}. Evaluate both "
+        "models on the same images."
     )
 
 
@@ -179,5 +176,5 @@ def _identities(predictions: Predictions) -> list[tuple[str, str]]:
     return list(zip(predictions.digests, classes, strict=True))
 
 
-def _order(identities: list[tuple[str, str]]) -> np.ndarray:
+def _sorted_order(identities: list[tuple[str, str]]) -> np.ndarray:
     return np.array(sorted(range(len(identities)), key=identities.__getitem__), np.int64)

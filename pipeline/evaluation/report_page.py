@@ -1,7 +1,4 @@
-"""A report on a classifier, as a page and as pictures.
-
-It is a function of plain data, of a run or of anything else that was predicted.
-"""
+"""The report on a classifier: an HTML page, and its charts and images as PNG files."""
 
 from __future__ import annotations
 
@@ -11,31 +8,31 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.evaluation import figures, intervals, pictures
-from pipeline.evaluation.figures import Curves
-from pipeline.evaluation.html_pages import page
-from pipeline.evaluation.intervals import Interval
+from pipeline.evaluation import figures
+from pipeline.evaluation.captioned_images import CaptionedImage, image_grid
+from pipeline.evaluation.figures import LearningCurves
+from pipeline.evaluation.html_pages import render_page
+from pipeline.evaluation.intervals import ConfidenceInterval, proportion_interval
 from pipeline.evaluation.metrics import confusion_matrix
-from pipeline.evaluation.pictures import CaptionedImage
 from pipeline.evaluation.predictions import Predictions
 
-_MOST_CLASSES = 20  # in a confusion matrix that is a table
-_MOST_CONFUSIONS = 12
-_TEMPLATE = "report.html.jinja"
+_MAX_TABLE_CLASSES = 20  # up to which the confusion matrix is a table
+_MAX_CONFUSIONS = 12
+_TEMPLATE = "report_page.html.jinja"
 
 
 @dataclass(frozen=True)
 class SplitReport:
-    """What is known about one set of images that a model was tried on.
+    """The results of a model on a split.
 
     Attributes:
-        prefix: of the names of its pictures, as `val`.
-        title: what it is called.
-        note: what part it played.
-        predictions: what the model gives its images.
+        prefix: of the names of its figures, such as `val`.
+        title: of the section.
+        note: on how the split was used.
+        predictions: for the images of the split.
         metrics: as `classification_metrics` returns them.
-        mistakes: the images that it is most wrong about, the worst first.
-        uncertain: others that it could hardly decide on.
+        errors: misclassified images with the highest losses, highest first.
+        uncertain: other images with the smallest margins between two classes.
     """
 
     prefix: str
@@ -43,55 +40,56 @@ class SplitReport:
     note: str
     predictions: Predictions
     metrics: Mapping[str, float]
-    mistakes: Sequence[CaptionedImage] = ()
+    errors: Sequence[CaptionedImage] = ()
     uncertain: Sequence[CaptionedImage] = ()
 
 
 @dataclass(frozen=True)
-class DuplicateImages:
-    """Images that show the same picture.
+class DuplicateGroup:
+    """Copies of one image.
 
     Attributes:
-        pictures: the images.
+        images: the copies.
         is_leak: whether they are in more than one split.
     """
 
-    pictures: Sequence[CaptionedImage]
+    images: Sequence[CaptionedImage]
     is_leak: bool
 
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that a report shows; what is left out has no section.
+    """The content of a report; sections without content are left out.
 
     Attributes:
-        title: what it is about.
-        description: what that is for.
-        facts: what identifies it, by name.
-        splits: what it was tried on.
-        curves: how training went.
-        augmented: training images as the model saw them.
-        counts: the images of each class, in the order of the classes, by split.
-        class_names: in that order.
-        quarantined: files that were left out, with the reason.
-        duplicates: images that show the same picture; None where nobody looked for them.
-        suspicious: training images whose label is doubtful; None where nobody looked for them.
-        recipe: its text.
-        environment: versions by name.
-        seconds: the time each stage took.
+        title: of the page.
+        description: below the title.
+        details: what identifies the run, by name.
+        splits: the results.
+        curves: the learning curves.
+        augmented: augmented training images.
+        counts: the images per class, in the order of `class_names`, by split.
+        class_names: in the order of the labels.
+        quarantined: files that could not be read, with the reason.
+        duplicates: groups of duplicates; None where they were not searched for.
+        label_errors: training images that are probably mislabeled; None where they were not
+            searched for.
+        recipe: as text.
+        environment: versions, by name.
+        seconds: the duration of each stage.
     """
 
     title: str
     class_names: Sequence[str]
     splits: Sequence[SplitReport]
     description: str = ""
-    facts: Mapping[str, str] = field(default_factory=dict)
-    curves: Curves | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+    curves: LearningCurves | None = None
     augmented: Sequence[CaptionedImage] = ()
     counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
     quarantined: Sequence[tuple[str, str]] = ()
-    duplicates: Sequence[DuplicateImages] | None = None
-    suspicious: Sequence[CaptionedImage] | None = None
+    duplicates: Sequence[DuplicateGroup] | None = None
+    label_errors: Sequence[CaptionedImage] | None = None
     recipe: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -99,11 +97,11 @@ class Report:
 
 @dataclass(frozen=True)
 class RenderedReport:
-    """A report to be looked at.
+    """A report as files.
 
     Attributes:
-        html: the page, all of it.
-        images: what the page shows, as PNG files by their names without the ending.
+        html: the page.
+        images: PNG files of its charts and images, by name without the extension.
     """
 
     html: str
@@ -114,81 +112,81 @@ class RenderedReport:
 class _ClassRow:
     name: str
     images: int
-    precision: Interval | None
-    recall: Interval | None
+    precision: ConfidenceInterval | None
+    recall: ConfidenceInterval | None
     f1: float
 
 
 def render_report(report: Report) -> RenderedReport:
-    """Return the page of a report, and its pictures as files of their own."""
+    """Render the page of a report, and its charts and images as PNG files."""
     images: dict[str, bytes] = {}
     charts: dict[str, Any] = {}
     if report.curves:
-        figure = figures.learning_curves(report.curves)
+        figure = figures.plot_learning_curves(report.curves)
         charts["learning_curves"] = figures.svg(figure)
         images["learning_curves"] = figures.png(figure)
     if report.augmented:
-        images["augmented"] = pictures.sheet(report.augmented)
+        images["augmented"] = image_grid(report.augmented)
     for split in report.splits:
         _draw_split(split, charts, images)
     values = {
         "report": report,
         "charts": charts,
         "images": images,
-        "under_heat": pictures.under_heat,
         "matrix_of": lambda split: _matrix(split.predictions),
         "class_rows": lambda split: _class_rows(split.predictions),
         "confusions_of": lambda split: _confusions(split.predictions),
-        "most_classes": _MOST_CLASSES,
+        "max_table_classes": _MAX_TABLE_CLASSES,
     }
-    return RenderedReport(page(_TEMPLATE, values), images)
+    return RenderedReport(render_page(_TEMPLATE, values), images)
 
 
 def _draw_split(split: SplitReport, charts: dict[str, Any], images: dict[str, bytes]) -> None:
-    prefix, given = split.prefix, split.predictions
-    figure = figures.quality(given)
-    charts[f"{prefix}_quality"] = figures.svg(figure)
-    images[f"{prefix}_quality"] = figures.png(figure)
-    title = f"{split.title}, accuracy {np.mean(given.right):.4f} of {len(given):,}"
-    matrix = _matrix(given)
+    prefix, predictions = split.prefix, split.predictions
+    figure = figures.plot_calibration_roc_pr(predictions)
+    charts[f"{prefix}_calibration_roc_pr"] = figures.svg(figure)
+    images[f"{prefix}_calibration_roc_pr"] = figures.png(figure)
+    accuracy = np.mean(predictions.is_correct)
+    title = f"{split.title}: accuracy {accuracy:.4f} ({len(predictions):,} images)"
     images[f"{prefix}_confusion_matrix"] = figures.png(
-        figures.confusion(matrix, given.class_names, title=title)
+        figures.plot_confusion_matrix(_matrix(predictions), predictions.class_names, title=title)
     )
-    for name, shown in (("worst_mistakes", split.mistakes), ("least_certain", split.uncertain)):
+    for name, shown in (("worst_errors", split.errors), ("least_certain", split.uncertain)):
         if shown:
-            images[f"{prefix}_{name}"] = pictures.sheet(shown)
+            images[f"{prefix}_{name}"] = image_grid(shown)
 
 
-def _matrix(given: Predictions) -> np.ndarray:
-    return confusion_matrix(given.labels, given.probabilities)
+def _matrix(predictions: Predictions) -> np.ndarray:
+    return confusion_matrix(predictions.labels, predictions.probabilities)
 
 
-def _class_rows(given: Predictions) -> list[_ClassRow]:
-    """Return how well each class was told apart; a figure of no images at all is None."""
-    matrix = _matrix(given)
+def _class_rows(predictions: Predictions) -> list[_ClassRow]:
+    """Return the metrics of each class; a proportion of no images is None."""
+    matrix = _matrix(predictions)
     rows = []
-    for label, name in enumerate(given.class_names):
-        right, taken, images = matrix[label, label], matrix[:, label].sum(), matrix[label].sum()
+    for label, name in enumerate(predictions.class_names):
+        correct = int(matrix[label, label])
+        predicted, images = int(matrix[:, label].sum()), int(matrix[label].sum())
         rows.append(
             _ClassRow(
                 name=name,
-                images=int(images),
-                precision=intervals.proportion_interval(int(right), int(taken)) if taken else None,
-                recall=intervals.proportion_interval(int(right), int(images)) if images else None,
-                f1=2 * right / max(taken + images, 1),
+                images=images,
+                precision=proportion_interval(correct, predicted) if predicted else None,
+                recall=proportion_interval(correct, images) if images else None,
+                f1=2 * correct / max(predicted + images, 1),
             )
         )
     return rows
 
 
-def _confusions(given: Predictions) -> list[tuple[str, str, int]]:
-    """Return which classes are most often taken for which, and how often."""
-    matrix = _matrix(given)
+def _confusions(predictions: Predictions) -> list[tuple[str, str, int]]:
+    """Return the most frequent confusions: true class, predicted class, images."""
+    names, matrix = predictions.class_names, _matrix(predictions)
     np.fill_diagonal(matrix, 0)
-    order = np.argsort(-matrix, axis=None, kind="stable")[:_MOST_CONFUSIONS]
+    order = np.argsort(-matrix, axis=None, kind="stable")[:_MAX_CONFUSIONS]
     pairs = zip(*np.unravel_index(order, matrix.shape), strict=True)
     return [
-        (given.class_names[true], given.class_names[taken], int(matrix[true, taken]))
-        for true, taken in pairs
-        if matrix[true, taken]
+        (names[true], names[predicted], int(matrix[true, predicted]))
+        for true, predicted in pairs
+        if matrix[true, predicted]
     ]

@@ -1,1 +1,1 @@
-"""A model written for other runtimes, a format each, and compared with the Keras model."""
+"""Export of a model to formats for other runtimes, verified against the Keras model."""

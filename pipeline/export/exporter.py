@@ -1,4 +1,4 @@
-"""Write a model in a format, and hold what was written against the Keras model."""
+"""Export a model to a format, and verify the export against the Keras model."""
 
 from __future__ import annotations
 
@@ -12,27 +12,26 @@ import numpy as np
 
 from pipeline import backend
 from pipeline.errors import ModelError, first_line
-from pipeline.evaluation.metrics import to_probabilities
+from pipeline.evaluation.probabilities import to_probabilities
 from pipeline.export.formats import FORMATS
 from pipeline.inference.classifier import Classifier
 
-_BATCH = 32
-_TIMED = 30
-_UNTIMED = 3  # the first calls prepare what later ones use
+_BATCH_SIZE = 32
+_TIMED_CALLS, _WARM_UP_CALLS = 30, 3
 
 
 @dataclass(frozen=True)
-class Export:
-    """What was written, and how it compares with the Keras model.
+class ExportResult:
+    """An exported model, and how it compares with the Keras model.
 
     Attributes:
-        format: its name in the table of formats.
-        path: the file or the folder.
-        size: bytes.
-        milliseconds: for one image, the median of 30, on the CPU.
-        images: on how many images it was compared.
-        same_labels: how many of them it gives the same class.
-        difference: the largest between two probabilities.
+        format: its name in `FORMATS`.
+        path: of the file or directory.
+        size: in bytes.
+        milliseconds: latency for one image on the CPU, the median of 30 calls.
+        images: the number of images compared.
+        same_labels: the number of them with the same predicted class.
+        max_difference: the largest absolute difference between two probabilities.
     """
 
     format: str
@@ -41,68 +40,68 @@ class Export:
     milliseconds: float
     images: int
     same_labels: int
-    difference: float
+    max_difference: float
 
     @property
     def agrees(self) -> bool:
-        """Whether every image gets the class that the Keras model gives it."""
+        """Whether the predicted class is the same for every image."""
         return self.same_labels == self.images
 
 
-def export(classifier: Classifier, name: str, folder: Path, images: np.ndarray) -> Export:
-    """Write a model with its interface into a folder, and compare it with the Keras model.
+def export_model(
+    classifier: Classifier, name: str, directory: Path, images: np.ndarray
+) -> ExportResult:
+    """Export a model with its interface, and compare it with the Keras model.
 
     Args:
         classifier: the model.
-        name: a format in the table.
-        folder: where to write; it is made.
-        images: uint8 (n, height, width, channels) to compare on.
+        name: of the format, in `FORMATS`.
+        directory: created if it does not exist.
+        images: uint8 (n, height, width, channels), to compare on.
 
     Raises:
-        ModelError: if the model cannot be written in the format, or not be loaded from it.
+        ModelError: if the format does not support the model.
     """
-    chosen = FORMATS[name]
-    path = folder / chosen.FILE
-    folder.mkdir(parents=True, exist_ok=True)
-    # Before anything is written: Keras's converters take no model that was never called.
+    export_format = FORMATS[name]
+    path = directory / export_format.FILE_NAME
+    directory.mkdir(parents=True, exist_ok=True)
+    # First, because the converters of Keras do not take a model that was never called.
     expected = to_probabilities(_in_batches(classifier.model.predict_on_batch, images))
     try:
         with backend.suppress_native_stderr():
-            chosen.write(classifier.model, path)
-            model = chosen.load(path)
-            found = to_probabilities(_in_batches(model, images))
-    except Exception as error:  # whatever a converter or a runtime does not support
-        first = first_line(error)
-        raise ModelError(
-            f"The model cannot be exported as {name}: {type(error).__name__}: {first}"
-        ) from None
-    classifier.interface.save(folder)
-    return Export(
+            export_format.write(classifier.model, path)
+            model = export_format.load(path)
+            received = to_probabilities(_in_batches(model, images))
+    except Exception as error:  # converters and runtimes raise anything
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise ModelError(f"The model cannot be exported as {name}: {reason}") from None
+    classifier.interface.save(directory)
+    return ExportResult(
         format=name,
         path=path,
         size=_size(path),
         milliseconds=_milliseconds(model, images[:1].astype(np.float32)),
         images=len(images),
-        same_labels=int(np.sum(found.argmax(axis=1) == expected.argmax(axis=1))),
-        difference=float(np.abs(found - expected).max()),
+        same_labels=int(np.sum(received.argmax(axis=1) == expected.argmax(axis=1))),
+        max_difference=float(np.abs(received - expected).max()),
     )
 
 
 def _in_batches(model: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
-    batches = (images[start : start + _BATCH] for start in range(0, len(images), _BATCH))
+    batches = (images[start : start + _BATCH_SIZE] for start in range(0, len(images), _BATCH_SIZE))
     return np.concatenate([np.asarray(model(batch.astype(np.float32))) for batch in batches])
 
 
 def _milliseconds(model: Callable[[np.ndarray], np.ndarray], image: np.ndarray) -> float:
     seconds = []
-    for _ in range(_UNTIMED + _TIMED):
+    for _ in range(_WARM_UP_CALLS + _TIMED_CALLS):
         start = time.perf_counter()
         model(image)
         seconds.append(time.perf_counter() - start)
-    return 1000 * statistics.median(seconds[_UNTIMED:])
+    return 1000 * statistics.median(seconds[_WARM_UP_CALLS:])
 
 
 def _size(path: Path) -> int:
-    """Return the bytes of a folder, or of a file and of those that belong to it."""
+    """Return the bytes of a directory, or of a file and its companions of the same stem."""
     files = path.rglob("*") if path.is_dir() else path.parent.glob(f"{path.stem}.*")
     return sum(file.stat().st_size for file in files if file.is_file())

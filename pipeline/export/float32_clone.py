@@ -1,4 +1,4 @@
-"""A model that was trained in mixed precision, for runtimes that know float32 alone."""
+"""Conversion of a mixed-precision model to float32, for runtimes that support nothing else."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import keras
 
 
 def clone_in_float32(model: keras.Model) -> keras.Model:
-    """Return a model of the same weights that computes in float32; the model itself if it does."""
+    """Return a float32 model with the same weights, or the model itself if it is one."""
     if all(layer.compute_dtype == "float32" for layer in model._flatten_layers()):
         return model
 
-    def exact(layer: Any) -> Any:
+    def to_float32(layer: Any) -> Any:
         return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
 
-    clone = keras.models.clone_model(model, clone_function=exact, recursive=True)
+    clone = keras.models.clone_model(model, clone_function=to_float32, recursive=True)
     clone.set_weights(model.get_weights())
     return clone

@@ -1,4 +1,4 @@
-"""The table of formats."""
+"""The table of export formats."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-class Format(Protocol):
-    """What a format's module holds."""
+class ExportFormat(Protocol):
+    """The interface of a module that implements a format."""
 
-    FILE: str
-    """What it writes, by name."""
+    FILE_NAME: str
+    """The file or directory that `write` writes."""
 
-    NEEDS: dict[str, str]
-    """The packages it needs besides Keras and TensorFlow, by the names they are imported by."""
+    REQUIREMENTS: dict[str, str]
+    """Packages required besides TensorFlow, by module name."""
 
     def write(self, model: keras.Model, path: Path) -> None:
-        """Write the model."""
+        """Export the model."""
 
     def load(self, path: Path) -> Callable[[np.ndarray], np.ndarray]:
-        """Return what was written as a function.
+        """Return the exported model as a function that runs on the CPU.
 
-        It takes float32 pixels (n, height, width, channels) in 0..255 and returns what the model
-        does, float32 (n, units). It runs on the CPU.
+        It maps float32 pixels (n, height, width, channels) in 0..255 to the outputs of the model,
+        float32 (n, units).
         """
 
 
-FORMATS: Mapping[str, Format] = {
+FORMATS: Mapping[str, ExportFormat] = {
     "keras": keras_format,
     "saved_model": saved_model,
     "onnx": onnx,
@@ -45,15 +45,15 @@ FORMATS: Mapping[str, Format] = {
 
 
 def check_installed(name: str) -> None:
-    """Check that what a format needs is installed.
+    """Check that the packages of a format are installed.
 
     Raises:
-        UsageError: if a package is absent; it says how to install it.
+        UsageError: if one is not.
     """
-    needs = FORMATS[name].NEEDS
-    absent = [package for module, package in needs.items() if not importlib.util.find_spec(module)]
-    if absent:
+    packages = FORMATS[name].REQUIREMENTS.items()
+    missing = [package for module, package in packages if not importlib.util.find_spec(module)]
+    if missing:
         raise UsageError(
-            f"The format {name} needs what is not installed: {', '.join(absent)}. Install the "
-            f"extra '{name}' of this package: pip install -c constraints.txt -e '.[{name}]'"
+            f"The format {name} requires packages that are not installed: {', '.join(missing)}. "
+            f"Install them: pip install -c constraints.txt -e '.[{name}]'"
         )

@@ -1,4 +1,4 @@
-"""Keras's own file."""
+"""The .keras format."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-FILE = "model.keras"
-NEEDS: dict[str, str] = {}
+FILE_NAME = "model.keras"
+REQUIREMENTS: dict[str, str] = {}
 
 
 def write(model: keras.Model, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""LiteRT, formerly TensorFlow Lite, for telephones and small devices."""
+"""LiteRT, formerly TensorFlow Lite, for mobile and embedded devices."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-FILE = "model.tflite"
-NEEDS = {"ai_edge_litert": "ai-edge-litert"}
+FILE_NAME = "model.tflite"
+REQUIREMENTS = {"ai_edge_litert": "ai-edge-litert"}
 
 
 def write(model: keras.Model, path: Path) -> None:

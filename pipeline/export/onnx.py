@@ -1,4 +1,4 @@
-"""ONNX, for ONNX Runtime and the runtimes of other makers."""
+"""ONNX, for ONNX Runtime and other runtimes."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-FILE = "model.onnx"
-NEEDS = {"tf2onnx": "tf2onnx", "onnx": "onnx", "onnxruntime": "onnxruntime"}
+FILE_NAME = "model.onnx"
+REQUIREMENTS = {"tf2onnx": "tf2onnx", "onnx": "onnx", "onnxruntime": "onnxruntime"}
 
 
 def write(model: keras.Model, path: Path) -> None:
     from pipeline.export.float32_clone import clone_in_float32
 
     with warnings.catch_warnings():
-        # Keras looks for np.object, which tf2onnx still expects, and NumPy warns of that.
+        # NumPy warns because Keras looks up np.object for tf2onnx.
         warnings.simplefilter("ignore", FutureWarning)
         clone_in_float32(model).export(path, format="onnx", verbose=False)
-    _remove_unread_inputs(path)
+    _remove_unused_inputs(path)
 
 
 def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
@@ -33,13 +33,13 @@ def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     return lambda pixels: session.run(None, {pixels_input.name: pixels})[0]
 
 
-def _remove_unread_inputs(path: Path) -> None:
-    """Take out the inputs that tf2onnx leaves where it folded a constant into what follows."""
+def _remove_unused_inputs(path: Path) -> None:
+    """Remove graph inputs that tf2onnx leaves behind after constant folding."""
     import onnx
 
     model = onnx.load(path)
-    read = {name for node in model.graph.node for name in node.input}
-    for given in list(model.graph.input):
-        if given.name not in read:
-            model.graph.input.remove(given)
+    used = {name for node in model.graph.node for name in node.input}
+    for graph_input in list(model.graph.input):
+        if graph_input.name not in used:
+            model.graph.input.remove(graph_input)
     onnx.save(model, path)

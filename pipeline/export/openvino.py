@@ -1,4 +1,4 @@
-"""OpenVINO, for Intel's processors."""
+"""OpenVINO, for Intel processors."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-FILE = "model.xml"  # the weights lie in model.bin
-NEEDS = {"openvino": "openvino"}
+FILE_NAME = "model.xml"  # with the weights in model.bin
+REQUIREMENTS = {"openvino": "openvino"}
 
 
 def write(model: keras.Model, path: Path) -> None:
@@ -23,7 +23,7 @@ def write(model: keras.Model, path: Path) -> None:
 def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     import openvino
 
-    # Left to itself it computes in bfloat16 where the processor can.
-    exact = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino.Core().compile_model(path, "CPU", exact)
+    # Its default is bfloat16 on processors that support it.
+    float32 = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(path, "CPU", float32)
     return lambda pixels: compiled(pixels)[0]

@@ -1,4 +1,4 @@
-"""TensorFlow's SavedModel, for TensorFlow Serving and everything else that loads one."""
+"""TensorFlow's SavedModel, for TensorFlow Serving and TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-FILE = "saved_model"
-NEEDS: dict[str, str] = {}
+FILE_NAME = "saved_model"
+REQUIREMENTS: dict[str, str] = {}
 
 
 def write(model: keras.Model, path: Path) -> None:

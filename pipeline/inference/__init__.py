@@ -1,1 +1,1 @@
-"""A trained model put to use: files, bytes or arrays in, classes with probabilities out."""
+"""Inference with a trained model: files, bytes or arrays in, class probabilities out."""

@@ -1,10 +1,10 @@
-"""A process that has never seen a model before it loads it: what the saved model says by itself.
+"""A fresh process that loads a saved model and predicts, to verify what was saved.
 
     python -m pipeline.inference.fresh_process
 
-It imports Keras and waits for one line on standard input, the folder of a model and image files,
-which it answers with one line, their probabilities. Started early, it has nothing left to import
-when it is asked.
+It imports Keras, then waits for a request on standard input: one JSON line with the directory of a
+model and image files. It answers with one JSON line of probabilities. Started early, it does not
+keep the caller waiting for imports.
 """
 
 from __future__ import annotations
@@ -21,52 +21,56 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipeline.errors import ModelError
-from pipeline.inference import classifier as classifiers
-from pipeline.inference.prediction import predict
+from pipeline.errors import ModelError, first_line
+from pipeline.inference.batch_prediction import predict
+from pipeline.inference.classifier import load_classifier
 
-_PACKAGE_FOLDER = Path(__file__).parent.parent.parent
+_PACKAGE_PARENT = Path(__file__).parent.parent.parent
 
 
 class FreshProcess:
-    """A process that loads a saved model and predicts; it ends when this one does."""
+    """A process that loads a saved model and predicts. It ends when this process does."""
 
     def __init__(self) -> None:
-        path = f"{_PACKAGE_FOLDER}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+        path = f"{_PACKAGE_PARENT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", __name__],  # -P: nothing is imported from here
+            [sys.executable, "-P", "-m", __name__],  # -P: import nothing from the working directory
             env={**os.environ, "PYTHONPATH": path.rstrip(os.pathsep)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is this process's affair
+            start_new_session=True,  # Ctrl-C goes to this process only
         )
         assert self._process.stdin
         assert self._process.stdout
         self._input, self._output = self._process.stdin, self._process.stdout
 
-    def ask(self, folder: Path, files: Sequence[Path]) -> None:
-        """Have the model in a folder predict files, without waiting for it."""
-        question = json.dumps({"folder": str(folder), "files": [os.fspath(path) for path in files]})
-        with contextlib.suppress(BrokenPipeError):  # `answer` says what became of it
-            os.write(self._input.fileno(), f"{question}\n".encode())
+    def request(self, directory: Path, files: Sequence[Path]) -> None:
+        """Have the model in a directory predict image files, without waiting for the result."""
+        request = json.dumps(
+            {"directory": str(directory), "files": [os.fspath(path) for path in files]}
+        )
+        with contextlib.suppress(BrokenPipeError):  # `result` raises the error
+            os.write(self._input.fileno(), f"{request}\n".encode())
 
-    def answer(self) -> np.ndarray:
-        """Wait for what was asked: probabilities, float64 (n, classes).
+    def result(self) -> np.ndarray:
+        """Wait for the probabilities, float64 (n, classes), and end the process.
 
         Raises:
-            ModelError: if the process could not load the model, read a file, or go on living.
+            ModelError: if the process could not load the model or read a file, or died.
         """
         line = self._output.readline()
-        answer = json.loads(line) if line.endswith(b"\n") else {}
-        self.end()
-        if "probabilities" not in answer:
-            reason = answer.get("error") or f"it ended with {self._process.returncode}"
-            raise ModelError(reason)
-        return np.array(answer["probabilities"], np.float64)
+        response = json.loads(line) if line.endswith(b"\n") else {}
+        self.close()
+        if "probabilities" not in response:
+            exit_code = self._process.returncode
+            raise ModelError(
+                response.get("error") or f"The process ended with exit code {exit_code}."
+            )
+        return np.array(response["probabilities"], np.float64)
 
-    def end(self) -> None:
-        """End the process, whatever it does; once it has ended, nothing happens."""
+    def close(self) -> None:
+        """Kill the process if it is still running."""
         self._process.kill()
         self._process.wait()
         self._input.close()
@@ -74,24 +78,24 @@ class FreshProcess:
 
 
 def main() -> None:
-    """Answer the one question that comes on standard input."""
-    tf.config.set_visible_devices([], "GPU")  # the memory of the GPUs is for the run
+    """Answer one request on standard input."""
+    tf.config.set_visible_devices([], "GPU")  # leave the memory of the GPUs to the run
     out = sys.stdout
-    sys.stdout = sys.stderr  # what Keras prints is no answer
+    sys.stdout = sys.stderr  # Keras must not print into the response
     line = sys.stdin.readline()
-    if not line:  # the run ended before it came to this
+    if not line:  # the run ended without a request
         return
-    answer: dict[str, Any]
+    response: dict[str, Any]
     try:
-        answer = {"probabilities": _predicted(json.loads(line))}
+        response = {"probabilities": _predict(json.loads(line))}
     except Exception as error:
-        answer = {"error": f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"}
-    print(json.dumps(answer), file=out, flush=True)
+        response = {"error": f"{type(error).__name__}: {first_line(error)}"}
+    print(json.dumps(response), file=out, flush=True)
 
 
-def _predicted(question: dict[str, Any]) -> list[list[float]]:
-    classifier = classifiers.load_classifier(Path(question["folder"]))
-    files = [Path(name) for name in question["files"]]
+def _predict(request: dict[str, Any]) -> list[list[float]]:
+    classifier = load_classifier(Path(request["directory"]))
+    files = [Path(name) for name in request["files"]]
     rows = []
     for prediction in predict(classifier, files, classifier.interface.read):
         if prediction.probabilities is None:

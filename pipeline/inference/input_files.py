@@ -1,4 +1,4 @@
-"""The files that paths, folders and patterns on a command line stand for."""
+"""Expansion of the paths, directories and patterns on a command line to files."""
 
 from __future__ import annotations
 
@@ -12,36 +12,37 @@ from pipeline.errors import UsageError
 
 
 def expand_paths(arguments: Sequence[str]) -> list[Path]:
-    """Return the files, each once: a folder stands for the images below it, in order of name.
+    """Return the files that arguments match, each once.
 
-    A file that is named is taken whatever its name ends in, and found out to be no image later.
+    A directory matches the images below it, sorted by name. A file matches whatever its extension.
 
     Args:
-        arguments: paths of files and folders, and patterns such as `photographs/**/*.jpg`.
+        arguments: paths of files and directories, and patterns such as `photographs/**/*.jpg`.
 
     Raises:
-        UsageError: if there is nothing under one of them.
+        UsageError: if an argument matches no file.
     """
-    found: dict[Path, None] = {}
+    files: dict[Path, None] = {}
     for argument in arguments:
-        files = list(_files_under(argument))
-        if not files:
-            exists = Path(argument).is_dir()
+        matches = list(_matching_files(argument))
+        if not matches:
+            is_directory = Path(argument).is_dir()
             raise UsageError(
-                f"{argument} holds no image." if exists else f"There is no file {argument}."
+                f"The directory {argument} contains no images."
+                if is_directory
+                else f"No such file: {argument}"
             )
-        found.update(dict.fromkeys(files))
-    return list(found)
+        files.update(dict.fromkeys(matches))
+    return list(files)
 
 
-def _files_under(argument: str) -> Iterator[Path]:
+def _matching_files(argument: str) -> Iterator[Path]:
     path = Path(argument)
     if path.is_dir():
         yield from find_images(path)
     elif os.path.lexists(path):
         yield path
     else:
-        for match in sorted(glob.glob(argument, recursive=True)):  # noqa: PTH207, takes absolute ones too
-            if Path(match).is_dir():
-                continue
-            yield Path(match)
+        for match in sorted(glob.glob(argument, recursive=True)):  # noqa: PTH207, also takes absolute patterns
+            if not Path(match).is_dir():
+                yield Path(match)

@@ -1,4 +1,4 @@
-"""What goes into a model and what comes out of it, kept in a file beside the model."""
+"""The inputs and outputs of a model, stored in a file beside it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
     from pipeline.data.image_decoding import Resize
 
-FILE = "interface.json"
+INTERFACE_FILE = "interface.json"
 
 
 @dataclass(frozen=True)
 class ModelInterface:
-    """What a model takes and gives.
+    """The inputs and outputs of a model.
 
     Attributes:
         class_names: in the order of the probabilities.
         image_size: height and width in pixels.
         channels: 3 for RGB, 1 for gray.
-        resize: how images of other proportions are fitted in.
+        resize: how images of another aspect ratio are resized.
     """
 
     class_names: tuple[str, ...]
@@ -38,11 +38,11 @@ class ModelInterface:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of what the model takes."""
+        """Height, width and channels of the input."""
         return (*self.image_size, self.channels)
 
     def decode(self, data: bytes) -> np.ndarray:
-        """Return an image file's pixels as the model takes them: uint8 `image_shape`, 0..255.
+        """Return the pixels of an encoded image as the model takes them: uint8 `image_shape`.
 
         Raises:
             BadImageError: if the bytes cannot be decoded.
@@ -50,26 +50,26 @@ class ModelInterface:
         return decode_image(data, size=self.image_size, resize=self.resize, channels=self.channels)
 
     def read(self, path: str | os.PathLike[str]) -> np.ndarray:
-        """Return the pixels of a file, as `decode` does.
+        """Return the pixels of an image file as the model takes them: uint8 `image_shape`.
 
         Raises:
             BadImageError: if the file cannot be read or decoded.
         """
         return self.decode(read_image_file(path))
 
-    def save(self, folder: Path) -> None:
-        """Write it into the folder that the model lies in."""
+    def save(self, directory: Path) -> None:
+        """Write the interface into the directory of its model."""
         text = json.dumps(asdict(self), ensure_ascii=False, indent=1)
-        (folder / FILE).write_text(text, "utf-8", "backslashreplace")
+        (directory / INTERFACE_FILE).write_text(text, "utf-8", "backslashreplace")
 
 
-def load_interface(folder: Path) -> ModelInterface:
-    """Read what `Interface.save` wrote.
+def load_interface(directory: Path) -> ModelInterface:
+    """Read the file that `ModelInterface.save` wrote.
 
     Raises:
-        ModelError: if the folder has no such file, or it says something else.
+        ModelError: if the file is missing or invalid.
     """
-    path = folder / FILE
+    path = directory / INTERFACE_FILE
     try:
         content = json.loads(path.read_text("utf-8"))
         height, width = content["image_size"]
@@ -81,12 +81,12 @@ def load_interface(folder: Path) -> ModelInterface:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
-            f"{path} does not say what the model takes and gives: {error}. Expected the folder of "
-            "a model that `pipeline run` logged."
+            f"{path} cannot be read: {error}. Expected the directory of a model that "
+            "`pipeline run` logged or `pipeline export` wrote."
         ) from None
     if interface.channels not in (1, 3) or interface.resize not in ("crop", "pad", "squash"):
         raise ModelError(
-            f"{path}: expected 1 or 3 channels and to crop, pad or squash. "
+            f"{path}: expected 1 or 3 channels and resize crop, pad or squash. "
             f"Received: {interface.channels} and {interface.resize!r}."
         )
     return interface

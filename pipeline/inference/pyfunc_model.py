@@ -1,13 +1,11 @@
-"""The model as MLflow loads it: `mlflow.pyfunc.load_model` and MLflow's scoring server.
+"""The model for MLflow: `mlflow.pyfunc.load_model` and MLflow's scoring server.
 
-MLflow imports this module by its name, which the logged model holds, so that neither a pickle nor
-code that came with a model is ever run.
+A logged model names this module, and MLflow imports it. No pickle and no code from a model runs.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,15 +14,14 @@ import numpy as np
 import pandas as pd
 
 from pipeline.data.image_decoding import BadImageError
-from pipeline.inference import classifier as classifiers
-from pipeline.inference.classifier import Classifier
-from pipeline.inference.prediction import predict
+from pipeline.inference.batch_prediction import predict
+from pipeline.inference.classifier import Classifier, load_classifier
 
 COLUMN = "image"
 
 
 class PyfuncClassifier:
-    """A classifier as MLflow calls it."""
+    """A classifier with the interface of an MLflow model."""
 
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
@@ -32,34 +29,29 @@ class PyfuncClassifier:
     def predict(
         self, data: pd.DataFrame | np.ndarray | Sequence[Any], params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Return a row an image, in their order.
+        """Classify images; return one row per image, in order.
 
         Args:
-            data: a table with the column `image`, or the images alone. An image is the bytes of a
-                file, the same in base64 as text, a `pathlib.Path`, or pixels (height, width,
-                channels) of the model's own size in 0..255. A text is never taken for a path: over
-                HTTP no image can name a file of the server.
-            params: none are known.
+            data: a table with the column `image`, or the images themselves. An image is the bytes
+                of a file, the same as a base64 string, a `pathlib.Path`, or pixels (height, width,
+                channels) of the model's size in 0..255. A string is never read as a path, so a
+                request over HTTP cannot name a file of the server.
+            params: not used.
 
         Returns:
-            Columns: `class`; its `probability`; `probabilities`, those of every class by name; and
-            `error`, empty where the image could be read.
+            Columns: `class`; its `probability`; `probabilities`, of every class by name; and
+            `error`, which says why an image could not be read and is empty otherwise.
         """
         images = list(data[COLUMN]) if isinstance(data, pd.DataFrame) else list(data)
         names = self._classifier.interface.class_names
         rows = []
         for prediction in predict(self._classifier, images, self._pixels):
-            ranked = dict(prediction.ranked(names, len(names)))
-            best = max(ranked, key=ranked.__getitem__, default=None)
-            rows.append(
-                {
-                    "class": best,
-                    "probability": ranked.get(best) if best is not None else None,
-                    "probabilities": {name: ranked[name] for name in names if name in ranked},
-                    "error": prediction.error,
-                }
-            )
-        # As objects, because a number that is missing would become NaN, which is no JSON.
+            ranked = prediction.top_classes(names, len(names))
+            best, probability = ranked[0] if ranked else (None, None)
+            by_class = dict(ranked)
+            probabilities = {name: by_class[name] for name in names if name in by_class}
+            rows.append((best, probability, probabilities, prediction.error))
+        # Objects, because pandas would turn a missing number into NaN, which is not valid JSON.
         columns = ["class", "probability", "probabilities", "error"]
         return pd.DataFrame(rows, columns=columns, dtype=object)
 
@@ -72,20 +64,24 @@ class PyfuncClassifier:
         if isinstance(image, str):
             try:
                 return interface.decode(base64.b64decode("".join(image.split()), validate=True))
-            except (binascii.Error, ValueError):
+            except ValueError:
                 raise BadImageError(
-                    "expected the bytes of an image file in base64; a path has to be a pathlib.Path"
+                    "expected an image file as a base64 string; a path must be a pathlib.Path"
                 ) from None
         return _pixels_of_array(image, interface.image_shape)
 
 
 def _pixels_of_array(image: Any, shape: tuple[int, int, int]) -> np.ndarray:
-    try:
-        pixels = np.asarray(image, np.float32)
-    except (TypeError, ValueError):
+    if not isinstance(image, np.ndarray | list | tuple):
         raise BadImageError(
-            f"expected an image file's bytes, a path or pixels. Received: {type(image).__name__}"
-        ) from None
+            "expected the bytes of an image file, a path or pixels. "
+            f"Received: {type(image).__name__}"
+        )
+    try:
+        with np.errstate(over="ignore"):  # too large for float32 is above 255 too
+            pixels = np.asarray(image, np.float32)
+    except (TypeError, ValueError, OverflowError):
+        raise BadImageError(f"expected pixels of shape {shape}: numbers from 0 to 255") from None
     if pixels.shape != shape:
         raise BadImageError(f"expected pixels of shape {shape}. Received: {pixels.shape}")
     if not (pixels.min() >= 0 and pixels.max() <= 255):
@@ -94,5 +90,5 @@ def _pixels_of_array(image: Any, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def _load_pyfunc(path: str) -> PyfuncClassifier:
-    """Load the model in a folder; MLflow calls it."""
-    return PyfuncClassifier(classifiers.load_classifier(Path(path)))
+    """Load a model from its directory, for MLflow."""
+    return PyfuncClassifier(load_classifier(Path(path)))

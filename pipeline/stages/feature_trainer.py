@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from pipeline.evaluation.metrics import to_probabilities
+from pipeline.evaluation.probabilities import to_probabilities
 from pipeline.features.cached_features import (
     CachedFeatures,
     HeadInputs,

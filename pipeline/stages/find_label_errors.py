@@ -56,7 +56,7 @@ def find_label_errors(splits: Splits, trained: TrainedModel) -> list[SuspectedLa
             float(share),
         )
         for index, suggested, share in zip(
-            errors.indices, errors.suggested, errors.shares, strict=True
+            errors.indices, errors.suggested, errors.agreement, strict=True
         )
     ]
     suspects.sort(key=lambda suspect: (-suspect.share, suspect.name))

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.errors import PipelineError
-from pipeline.evaluation.predictions import difference
+from pipeline.evaluation.predictions import paired_difference
 from pipeline.inference import classifier as classifiers
-from pipeline.inference.prediction import predict
+from pipeline.inference.batch_prediction import predict
 from pipeline.stages.verify_model import image_reader
 from pipeline.tracking import registry
 from pipeline.tracking.lookup import files_of, find_model
@@ -105,7 +105,7 @@ def _compare(
     prefix = "test" if splits.test else "val"
     split = splits.test or splits.validation
     before = _champion_predictions(champion, recipe, split, predicted[prefix], store)
-    gain = difference(before, predicted[prefix]).accuracy
+    gain = paired_difference(before, predicted[prefix]).accuracy
     logger.info(
         f"Compared with {champion.uri} on the same {len(split):,} {prefix} images: accuracy "
         f"{gain.value:+.4f} ({gain.low:+.3f} to {gain.high:+.3f})"

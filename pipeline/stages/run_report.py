@@ -1,4 +1,4 @@
-"""What a trained model gets wrong and where it looked, as a report."""
+"""The report on a run: what the model gets wrong, and which regions of the images support that."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy as np
 from pipeline.data import augmentation
 from pipeline.data.batches import shuffled
 from pipeline.data.duplicates import is_leak
-from pipeline.evaluation import grad_cam, predictions
-from pipeline.evaluation.figures import Curves
-from pipeline.evaluation.pictures import CaptionedImage
-from pipeline.evaluation.report_page import DuplicateImages, Report, SplitReport, render_report
+from pipeline.evaluation import grad_cam
+from pipeline.evaluation.captioned_images import CaptionedImage
+from pipeline.evaluation.figures import LearningCurves
+from pipeline.evaluation.predictions import least_certain, worst_errors
+from pipeline.evaluation.report_page import DuplicateGroup, Report, SplitReport, render_report
 
 if TYPE_CHECKING:
     import keras
@@ -27,51 +28,51 @@ if TYPE_CHECKING:
     from pipeline.stages.find_label_errors import SuspectedLabel
     from pipeline.stages.train_model import TrainedModel
 
-_MOST_MISTAKES, _MOST_UNCERTAIN, _AUGMENTED, _MOST_SUSPECTS = 12, 8, 12, 24
-_MOST_DUPLICATES, _MOST_COPIES = 20, 4  # pictures; images of each in a split
-_MOST_AT_ONCE = 64  # images augmented for the report where a batch is all of them
+_MAX_ERRORS, _MAX_UNCERTAIN, _MAX_AUGMENTED, _MAX_LABEL_ERRORS = 12, 8, 12, 24
+_MAX_DUPLICATES, _MAX_COPIES = 20, 4  # groups; copies of each in a split
+_MAX_BATCH = 64  # images augmented for the report where the batch is the whole split
 
-# (indices (n,), classes (n,)) → heat maps (n, height, width); None where there are none.
-HeatMaps = Callable[[np.ndarray, np.ndarray], "np.ndarray | None"]
+# (indices (n,), classes (n,)) → heatmaps (n, height, width); None where the model has none.
+HeatmapFunction = Callable[[np.ndarray, np.ndarray], "np.ndarray | None"]
 
 
 def build_report(
     loaded: LoadedRecipe,
     splits: Splits,
     trained: TrainedModel,
-    judgement: Evaluation,
-    suspects: Sequence[SuspectedLabel] | None,
+    evaluation: Evaluation,
+    label_errors: Sequence[SuspectedLabel] | None,
     *,
-    facts: Mapping[str, str],
+    details: Mapping[str, str],
     environment: Mapping[str, str],
     seconds: Mapping[str, float],
 ) -> RenderedReport:
-    """Return the report on a run.
+    """Render the report on a run.
 
-    The photographs in it are of the validation images: whoever studies the mistakes on the test
-    images and changes the recipe has learnt from the test images.
+    It shows validation images only: tuning a recipe by its errors on test images would overfit it
+    to the test split.
 
     Args:
         loaded: the recipe.
         splits: the images.
         trained: the model.
-        judgement: how good it is.
-        suspects: training images that are probably mislabeled; None if they were not looked for.
-        facts: what identifies the run, by name.
-        environment: what it was made with.
-        seconds: the time of each stage so far.
+        evaluation: its metrics and predictions.
+        label_errors: training images that are probably mislabeled; None if not searched for.
+        details: what identifies the run, by name.
+        environment: versions, by name.
+        seconds: the duration of each stage so far.
     """
     history, classes = trained.history, len(splits.class_names)
     validation = splits.validation
     reports = [
         build_split_report(
             validation.images,
-            judgement.predictions["val"],
-            judgement.metrics,
+            evaluation.predictions["val"],
+            evaluation.metrics,
             prefix="val",
             title="validation",
-            note="It chose the epoch, so that it is a little optimistic.",
-            heat_maps=heat_map_function(
+            note="Used to choose the epoch, so slightly optimistic.",
+            heatmap_function=heatmap_function(
                 trained.model,
                 validation.images,
                 lambda indices: trained.trainer.feature_maps(validation, indices),
@@ -79,151 +80,146 @@ def build_report(
         )
     ]
     if splits.test:
-        test = judgement.predictions["test"]
-        metrics = strip_prefix(judgement.metrics, "test")
-        reports.append(
-            SplitReport(
-                "test", "test", "The test split is evaluated once, at the end.", test, metrics
-            )
-        )
-    described = Report(
+        predictions = evaluation.predictions["test"]
+        metrics = metrics_of_split(evaluation.metrics, "test")
+        note = "Evaluated once, at the end."
+        reports.append(SplitReport("test", "test", note, predictions, metrics))
+    report = Report(
         title=loaded.recipe.name,
         description=loaded.recipe.description,
         class_names=splits.class_names,
-        facts=facts,
+        details=details,
         splits=reports,
-        curves=Curves(
+        curves=LearningCurves(
             history.rows,
             best_epoch=history.best_epoch,
-            fine_tuned_from=history.phases[1] if len(history.phases) > 1 else None,
+            frozen_epochs=history.phases[1] if len(history.phases) > 1 else None,
         ),
-        augmented=_augmented(loaded.recipe, splits),
+        augmented=_augmented_images(loaded.recipe, splits),
         counts={
             name: np.bincount(split.labels, minlength=classes).tolist()
             for name, split in splits.named().items()
         },
-        duplicates=_duplicates(splits),
-        suspicious=None if suspects is None else _suspects(splits.train, suspects),
+        duplicates=_duplicate_groups(splits),
+        label_errors=(
+            None if label_errors is None else _label_error_images(splits.train, label_errors)
+        ),
         quarantined=[(file.name, file.reason) for file in splits.quarantined],
         recipe=loaded.text.rstrip() + "".join(f"\n# --set {s}" for s in loaded.overrides),
         environment=environment,
         seconds=seconds,
     )
-    return render_report(described)
+    return render_report(report)
 
 
 def build_split_report(
     images: Images,
-    given: Predictions,
+    predictions: Predictions,
     metrics: Mapping[str, float],
     *,
     prefix: str,
     title: str,
     note: str,
-    heat_maps: HeatMaps,
+    heatmap_function: HeatmapFunction,
 ) -> SplitReport:
-    """Return what a report says about a split, with the photographs that tell most.
+    """Return the results on a split, with its most informative images.
 
     Args:
-        images: the images.
-        given: what the model gives them.
-        metrics: those of the run; the ones that begin with `prefix` are the split's.
-        prefix: of the names of metrics and pictures.
-        title: what the split is called.
-        note: what part it played.
-        heat_maps: tells where the model looked.
+        images: of the split.
+        predictions: for these images.
+        metrics: of the run; those of the split start with `prefix`.
+        prefix: of the names of metrics and figures.
+        title: of the section.
+        note: on how the split was used.
+        heatmap_function: returns Grad-CAM heatmaps of the images.
     """
-    mistakes = predictions.worst_mistakes(given, _MOST_MISTAKES)
-    uncertain = predictions.least_certain(given, _MOST_UNCERTAIN, besides=mistakes)
-    shown = np.concatenate([mistakes, uncertain])
-    pictures = _pictures(images, given, shown, heat_maps)
+    errors = worst_errors(predictions, _MAX_ERRORS)
+    uncertain = least_certain(predictions, _MAX_UNCERTAIN, exclude=errors)
+    indices = np.concatenate([errors, uncertain])
+    captioned = _captioned_predictions(images, predictions, indices, heatmap_function)
     return SplitReport(
         prefix=prefix,
         title=title,
         note=note,
-        predictions=given,
-        metrics=strip_prefix(metrics, prefix),
-        mistakes=pictures[: len(mistakes)],
-        uncertain=pictures[len(mistakes) :],
+        predictions=predictions,
+        metrics=metrics_of_split(metrics, prefix),
+        errors=captioned[: len(errors)],
+        uncertain=captioned[len(errors) :],
     )
 
 
-def strip_prefix(metrics: Mapping[str, float], prefix: str) -> dict[str, float]:
-    """Return the metrics of one split, without the prefix of their names."""
+def metrics_of_split(metrics: Mapping[str, float], prefix: str) -> dict[str, float]:
+    """Return the metrics of one split, without the prefix in their names."""
     start = f"{prefix}_"
     return {
         name.removeprefix(start): value for name, value in metrics.items() if name.startswith(start)
     }
 
 
-def _pictures(
-    images: Images, given: Predictions, numbers: np.ndarray, heat_maps: HeatMaps
-) -> list[CaptionedImage]:
-    pixels = images.read(numbers)
-    chosen = given.chosen[numbers]
-    heat = heat_maps(numbers, chosen) if len(numbers) else None
-    names, confidence = given.class_names, given.confidence[numbers]
-    pictures = []
-    for place, number in enumerate(numbers):
-        true, taken = names[given.labels[number]], names[chosen[place]]
-        is_wrong = given.labels[number] != chosen[place]
-        said = f"is {true} · taken for {taken}" if is_wrong else f"is {true}"
-        pictures.append(
-            CaptionedImage(
-                pixels[place],
-                given.names[number],
-                f"{said} · {confidence[place]:.1%} sure",
-                heat=None if heat is None else heat[place],
-            )
-        )
-    return pictures
-
-
-def _suspects(split: Split, suspects: Sequence[SuspectedLabel]) -> list[CaptionedImage]:
-    shown = suspects[:_MOST_SUSPECTS]
-    images = split.images.read(np.array([one.index for one in shown], np.int64))
-    return [
-        CaptionedImage(
-            image, one.name, f"is {one.label} · {one.share:.0%} like it are {one.suggested}"
-        )
-        for image, one in zip(images, shown, strict=True)
-    ]
-
-
-def heat_map_function(
+def heatmap_function(
     model: keras.Model,
     images: Images,
-    cached: Callable[[np.ndarray], np.ndarray | None] = lambda indices: None,
-) -> HeatMaps:
-    """Return what tells where a model looked.
+    cached_maps: Callable[[np.ndarray], np.ndarray | None] = lambda indices: None,
+) -> HeatmapFunction:
+    """Return a function that computes Grad-CAM heatmaps of images.
 
     Args:
-        model: over probabilities.
-        images: what it looked at.
-        cached: returns the feature maps of images by their indices, None if they are not cached.
+        model: the classifier.
+        images: the images to explain.
+        cached_maps: maps indices to the feature maps of the images, or to None if not cached.
     """
-    parts = grad_cam.parts_of(model)
+    split_model = grad_cam.split_for_grad_cam(model)
 
-    def heat_maps(numbers: np.ndarray, classes: np.ndarray) -> np.ndarray | None:
-        if parts is None:
+    def heatmaps(indices: np.ndarray, classes: np.ndarray) -> np.ndarray | None:
+        if split_model is None:
             return None
-        maps = cached(numbers)
+        maps = cached_maps(indices)
         if maps is None:
-            maps = np.asarray(parts.features(images.read(numbers), training=False))
-        return grad_cam.heat_maps(parts, maps, classes, image_size=images.shape[:2])
+            maps = np.asarray(split_model.features(images.read(indices), training=False))
+        return grad_cam.compute_heatmaps(split_model, maps, classes, image_size=images.shape[:2])
 
-    return heat_maps
+    return heatmaps
 
 
-def _augmented(recipe: Recipe, splits: Splits) -> list[CaptionedImage]:
-    """Return images of the first batch of training, as they are after augmentation."""
+def _captioned_predictions(
+    images: Images,
+    predictions: Predictions,
+    indices: np.ndarray,
+    heatmap_function: HeatmapFunction,
+) -> list[CaptionedImage]:
+    pixels = images.read(indices)
+    predicted, confidence = predictions.predicted[indices], predictions.confidence[indices]
+    heatmaps = heatmap_function(indices, predicted) if len(indices) else None
+    names = predictions.class_names
+    captioned = []
+    for position, index in enumerate(indices):
+        true, guess = names[predictions.labels[index]], names[predicted[position]]
+        caption = f"true: {true} · predicted: {guess} ({confidence[position]:.1%})"
+        heatmap = None if heatmaps is None else heatmaps[position]
+        name = predictions.names[index]
+        captioned.append(CaptionedImage(pixels[position], name, caption, heatmap))
+    return captioned
+
+
+def _label_error_images(
+    split: Split, label_errors: Sequence[SuspectedLabel]
+) -> list[CaptionedImage]:
+    shown = label_errors[:_MAX_LABEL_ERRORS]
+    images = split.images.read(np.array([error.index for error in shown], np.int64))
+    captions = [f"label: {e.label} · {e.share:.0%} of its neighbors: {e.suggested}" for e in shown]
+    names = [error.name for error in shown]
+    return list(map(CaptionedImage, images, names, captions))
+
+
+def _augmented_images(recipe: Recipe, splits: Splits) -> list[CaptionedImage]:
+    """Return images of the first training batch after augmentation."""
     split, size = splits.train, recipe.data.batch_size
     batches = shuffled(len(split), batch_size=size, seed=recipe.seed, epochs=1)
-    numbers = next(iter(batches))[1].numpy()
+    indices = next(iter(batches))[1].numpy()
     if size == "all":
-        numbers = numbers[:_MOST_AT_ONCE]
-    images = split.images.read(numbers)
-    labels = np.eye(len(splits.class_names), dtype=np.float32)[split.labels[numbers]]
+        indices = indices[:_MAX_BATCH]
+    images = split.images.read(indices)
+    labels = np.eye(len(splits.class_names), dtype=np.float32)[split.labels[indices]]
     layers = augmentation.build_augmentation(
         recipe.data.augmentation, image_size=splits.image_shape[:2]
     )
@@ -231,33 +227,32 @@ def _augmented(recipe: Recipe, splits: Splits) -> list[CaptionedImage]:
         images, labels = augmentation.augmenter(layers, seed=recipe.seed)(images, labels, 0)
         images, labels = np.asarray(images).round().astype(np.uint8), np.asarray(labels)
     return [
-        CaptionedImage(image, split.names[number], _mixture(label, splits.class_names))
-        for number, image, label in zip(numbers[:_AUGMENTED], images, labels, strict=False)
+        CaptionedImage(image, split.names[index], _mixed_classes(label, splits.class_names))
+        for index, image, label in zip(indices[:_MAX_AUGMENTED], images, labels, strict=False)
     ]
 
 
-def _duplicates(splits: Splits) -> list[DuplicateImages] | None:
-    """Return the pictures that are there more than once, those in several splits first."""
+def _duplicate_groups(splits: Splits) -> list[DuplicateGroup] | None:
+    """Return groups of duplicates, those across splits first."""
     if splits.duplicates is None:
         return None
-    in_order = sorted(splits.duplicates, key=lambda copies: not is_leak(copies))
-    return [_copies(splits, copies) for copies in in_order[:_MOST_DUPLICATES]]
+    leaks_first = sorted(splits.duplicates, key=lambda copies: not is_leak(copies))
+    return [_duplicate_group(splits, copies) for copies in leaks_first[:_MAX_DUPLICATES]]
 
 
-def _copies(splits: Splits, copies: Duplicates) -> DuplicateImages:
-    """Return images that show the same picture, the first few of each split."""
-    pictures = []
+def _duplicate_group(splits: Splits, copies: Duplicates) -> DuplicateGroup:
+    """Return the first copies in each split."""
+    images = []
     for name, split in splits.named().items():
-        for copy in [copy for copy in copies if copy.split == name][:_MOST_COPIES]:
+        for copy in [copy for copy in copies if copy.split == name][:_MAX_COPIES]:
             image = split.images.read(np.array([copy.index]))[0]
-            pictures.append(
-                CaptionedImage(image, copy.name, f"{splits.class_names[copy.label]} · {name}")
-            )
-    return DuplicateImages(pictures, is_leak=is_leak(copies))
+            caption = f"{splits.class_names[copy.label]} · {name}"
+            images.append(CaptionedImage(image, copy.name, caption))
+    return DuplicateGroup(images, is_leak=is_leak(copies))
 
 
-def _mixture(shares: np.ndarray, class_names: tuple[str, ...]) -> str:
-    """Return a class, or the classes that augmentation mixed."""
+def _mixed_classes(shares: np.ndarray, class_names: tuple[str, ...]) -> str:
+    """Return the class of an image, or the classes that augmentation mixed."""
     present = np.flatnonzero(shares > 0.005)
     if len(present) == 1:
         return class_names[present[0]]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import keras
 
 from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
-from pipeline.evaluation.metrics import predict_probabilities
+from pipeline.evaluation.probabilities import predict_probabilities
 from pipeline.training.phases import Phase, TrainingData
 
 if TYPE_CHECKING:

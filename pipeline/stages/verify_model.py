@@ -40,7 +40,7 @@ def model_verification(recipe: Recipe) -> Iterator[ModelVerification]:
             yield ModelVerification(process, Path(scratch))
         finally:
             if process:
-                process.end()
+                process.close()
 
 
 class ModelVerification:
@@ -62,7 +62,7 @@ class ModelVerification:
         if self._process:
             indices = _spread(len(splits.validation))
             files = _files(recipe, splits.validation, indices, self._scratch)
-            self._process.ask(directory, files)
+            self._process.request(directory, files)
 
     def metrics(self, expected: Predictions) -> dict[str, float]:
         """Compare the saved model's predictions with the trained model's; warn if they differ.
@@ -75,7 +75,7 @@ class ModelVerification:
             return {}
         before = expected.probabilities[_spread(len(expected))]
         try:
-            after = self._process.answer()
+            after = self._process.result()
         except ModelError as error:
             logger.warning(f"The saved model cannot be used in a fresh process: {error}")
             return {}

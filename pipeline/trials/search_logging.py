@@ -160,18 +160,20 @@ def log_search_figures(search: Search, loaded: LoadedRecipe, run_logger: RunLogg
     columns = _columns(search, scored, loaded)
     logarithmic = [path for path, keys in tuning.space.items() if keys.log]
     drawn = {
-        "best_so_far": figures.best_so_far(
+        "optimization_history": figures.plot_optimization_history(
             scores,
             [search.ended_at(done.number) for done in scored],
             pruned=[done.outcome.pruned_at is not None for done in scored],
             objective=tuning.objective,
             direction=tuning.direction,
         ),
-        "each_parameter": figures.each_parameter(
+        "slices": figures.plot_slices(
             columns, scores, logarithmic=logarithmic, objective=tuning.objective
         ),
-        "importance": figures.importance(columns, scores, objective=tuning.objective),
-        "parallel_coordinates": figures.parallel_coordinates(
+        "parameter_importances": figures.plot_parameter_importances(
+            columns, scores, objective=tuning.objective
+        ),
+        "parallel_coordinates": figures.plot_parallel_coordinates(
             columns,
             scores,
             logarithmic=logarithmic,

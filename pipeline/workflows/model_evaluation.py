@@ -20,10 +20,10 @@ from pipeline.evaluation import predictions
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.report_page import Report, render_report
+from pipeline.inference.batch_prediction import Prediction, predict
 from pipeline.inference.classifier import Classifier
-from pipeline.inference.prediction import Prediction, predict
 from pipeline.stages.log_run import log_report
-from pipeline.stages.run_report import build_split_report, heat_map_function
+from pipeline.stages.run_report import build_split_report, heatmap_function
 from pipeline.stages.tracked_run import tracked_run
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def _report(
         prefix=PREFIX,
         title=directory.name,
         note="The model was not trained on this dataset, unless the datasets share images.",
-        heat_maps=heat_map_function(classifier.model, images),
+        heatmap_function=heatmap_function(classifier.model, images),
     )
     return render_report(
         Report(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.evaluation.intervals import spread_over_runs
+from pipeline.evaluation.intervals import summarize_runs
 from pipeline.html_table import html_table
 from pipeline.recipe.loader import load_recipe, run_parameters
 from pipeline.stages.tracked_run import tracked_run
@@ -22,7 +22,7 @@ from pipeline.workflows.single_run import run
 logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    from pipeline.evaluation.intervals import Spread
+    from pipeline.evaluation.intervals import RunSummary
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class SeedsResult:
     parent_run_id: str
     name: str
     tracking_uri: str
-    metrics: dict[str, Spread]
+    metrics: dict[str, RunSummary]
     runs: list[RunResult]
 
     def __str__(self) -> str:
@@ -107,7 +107,7 @@ def run_seeds(path: Path, overrides: tuple[str, ...], count: int) -> SeedsResult
     return SeedsResult(parent.run_id, runs[0].name, parent.uri, metrics, runs)
 
 
-def _spreads(runs: Sequence[RunResult]) -> dict[str, Spread]:
+def _spreads(runs: Sequence[RunResult]) -> dict[str, RunSummary]:
     """Return the spread of each final metric that all runs have, except those of one class."""
     names = [
         name
@@ -116,12 +116,10 @@ def _spreads(runs: Sequence[RunResult]) -> dict[str, Spread]:
         and not name.endswith(("_low", "_high"))
         and all(name in each.metrics for each in runs)
     ]
-    return {
-        name: spread_over_runs(np.array([each.metrics[name] for each in runs])) for name in names
-    }
+    return {name: summarize_runs(np.array([each.metrics[name] for each in runs])) for name in names}
 
 
-def _flat(metrics: dict[str, Spread]) -> dict[str, float]:
+def _flat(metrics: dict[str, RunSummary]) -> dict[str, float]:
     """Return each spread as the metrics `{name}`, which is the mean, `_std`, `_low` and `_high`."""
     return {
         name if statistic == "mean" else f"{name}_{statistic}": value

@@ -121,7 +121,7 @@ def _run(
                 trained,
                 evaluation,
                 label_errors,
-                facts={"run": run_logger.run_id},
+                details={"run": run_logger.run_id},
                 environment=describe_environment(),
                 seconds=watch.seconds,
             )

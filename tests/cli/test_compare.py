@@ -17,22 +17,23 @@ from pipeline.tracking.store import open_store
 COUNT = 200
 
 
-def record(name: str, *, right: int, first: int) -> None:
-    """Record a run that is right about so many of 200 images, numbered from `first`."""
+def record(name: str, *, correct: int, first: int) -> None:
+    """Log a run whose model classifies `correct` of 200 images correctly, from image `first`."""
     labels = np.arange(COUNT) % 2
-    chosen = np.where(np.arange(COUNT) < right, labels, 1 - labels)
+    predicted = np.where(np.arange(COUNT) < correct, labels, 1 - labels)
     digests = [f"{number:064x}" for number in range(first, first + COUNT)]
-    given = Predictions(("ants", "bees"), digests, digests, labels, np.eye(2)[chosen] * 0.8 + 0.1)
+    probabilities = np.eye(2)[predicted] * 0.8 + 0.1
+    stored = Predictions(("ants", "bees"), digests, digests, labels, probabilities)
 
     def write(folder: Path) -> None:
         (folder / "predictions").mkdir()
-        predictions.write_predictions(given, folder / "predictions" / "val.csv")
+        predictions.write_predictions(stored, folder / "predictions" / "val.csv")
 
     run_logger = run_loggers.start_run(
         open_store(None), experiment="ants", name=name, description=""
     )
-    run_logger.log_params({"model.hidden": f"[{right}]", "seed": "42"})
-    run_logger.log_metrics({"val_accuracy": right / COUNT})
+    run_logger.log_params({"model.hidden": f"[{correct}]", "seed": "42"})
+    run_logger.log_metrics({"val_accuracy": correct / COUNT})
     run_logger.log_artifacts(write)
     run_logger.end("FINISHED")
 
@@ -42,41 +43,41 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("runs"))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        record("old", right=150, first=0)
-        record("new", right=190, first=0)
-        record("elsewhere", right=190, first=1000)
+        record("old", correct=150, first=0)
+        record("new", correct=190, first=0)
+        record("elsewhere", correct=190, first=1000)
         yield
 
 
-def test_the_better_one_is_named(runs: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_better_run_is_named(runs: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "old", "new", "-o", "compared.html"]) == 0
     out, err = capsys.readouterr()
-    assert "val: new against old, on the same 200 images: better\n  accuracy +0.2000" in out
+    assert "val: new vs. old on the same 200 images: better\n  accuracy +0.2000" in out
     assert "recipe        old    new\nmodel.hidden  [150]  [190]\n" in out
-    assert err == "Written to compared.html\n"
-    assert "better<strong>+0.2000</strong>" in Path("compared.html").read_text()
+    assert err == "Wrote compared.html\n"
+    assert "accuracy: better<strong>+0.2000</strong>" in Path("compared.html").read_text()
 
 
-def test_runs_on_other_images_are_not_paired(
+def test_runs_on_other_images_are_not_compared(
     runs: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["compare", "new", "elsewhere"]) == 0
     out = capsys.readouterr().out
-    assert "val: elsewhere against new: The two are not of the same images" in out
+    assert "val: elsewhere vs. new: The models were not evaluated on the same images" in out
     assert "better" not in out
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["new"], "Error: compare: expected two runs or more. Received one.\n"),
+        (["new"], "Error: compare: expected at least two runs. Received one.\n"),
         (
             ["new", "old", "-o", "x.txt"],
-            "Error: -o: expected a name that ends in .html or .csv. Received: x.txt\n",
+            "Error: -o: expected the name of an .html or .csv file. Received: x.txt\n",
         ),
     ],
 )
-def test_what_cannot_be_compared_is_refused(
+def test_invalid_arguments_are_errors(
     in_empty_folder: Path,
     arguments: list[str],
     message: str,

@@ -10,7 +10,7 @@ from pipeline.cli import main
 from pipeline.workflows.single_run import RunResult
 
 
-def test_the_table_has_a_row_a_file(
+def test_the_table_has_one_row_per_file(
     digits_run: RunResult, digit_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = tmp_path / "predictions.csv"
@@ -23,7 +23,9 @@ def test_the_table_has_a_row_a_file(
     assert all(float(row[2]) >= float(row[4]) for row in rows)
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.startswith(f"Using the model of digits ({digits_run.run_id})\n100 images")
+    assert captured.err.startswith(
+        f"Using the model of run digits ({digits_run.run_id})\nClassified 100 images in "
+    )
 
 
 def test_a_broken_file_is_a_row_with_an_error_and_the_exit_code_is_1(
@@ -39,12 +41,12 @@ def test_a_broken_file_is_a_row_with_an_error_and_the_exit_code_is_1(
     assert header == ["file", "class_1", "probability_1", "error"]
     assert first == [str(broken), "", "", "not a JPEG, PNG, BMP, GIF or WebP image"]
     assert (second[1], second[3]) == ("0", "")
-    assert captured.err.endswith("1 could not be read; the column `error` says why.\n")
+    assert captured.err.endswith("WARNING: 1 files could not be read. See the column `error`.\n")
 
 
-def test_a_path_that_is_not_there_ends_it_before_anything_is_loaded(
+def test_a_missing_path_is_an_error_before_anything_is_loaded(
     in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["predict", "latest", "absent.jpg"]) == 2
-    assert capsys.readouterr().err == "Error: There is no file absent.jpg.\n"
+    assert capsys.readouterr().err == "Error: No such file: absent.jpg\n"
     assert not Path("mlruns").exists()

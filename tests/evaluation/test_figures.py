@@ -1,106 +1,148 @@
-"""Figures: what is drawn, not how."""
+"""Charts: the data, labels and titles that are drawn."""
 
 from __future__ import annotations
 
 import io
 import warnings
+from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pipeline.evaluation import figures
-from pipeline.evaluation.figures import Curves
+from pipeline.evaluation.figures import LearningCurves
+from pipeline.evaluation.metrics import expected_calibration_error
 from pipeline.evaluation.predictions import Predictions
 
-ROWS = [
+EPOCHS = [
     {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.2, "val_accuracy": 0.4},
     {"loss": 0.6, "accuracy": 0.7, "val_loss": 0.9, "val_accuracy": 0.6},
     {"loss": 0.3, "accuracy": 0.9, "val_loss": 1.0, "val_accuracy": 0.5},
 ]
+CURVES = LearningCurves(EPOCHS, best_epoch=2, frozen_epochs=1)
 
 
-def test_curves_show_every_epoch_and_mark_the_chosen_one() -> None:
-    figure = figures.learning_curves(Curves(ROWS, best_epoch=2, fine_tuned_from=None))
-    loss, accuracy = figure.axes
-    assert list(loss.lines[0].get_ydata()) == [1.0, 0.6, 0.3]
-    assert list(accuracy.lines[1].get_ydata()) == [0.4, 0.6, 0.5]
-    assert [text.get_text() for text in loss.get_legend().get_texts()] == [
-        "training",
-        "validation",
-        "chosen: 2",
-    ]
+def panels(figure: Figure) -> list[Any]:
+    return list(figure.axes)
 
 
-def test_the_confusion_matrix_has_its_counts_and_names_written_in() -> None:
-    figure = figures.confusion(np.array([[7, 0], [2, 5]]), ("ants", "bees"), title="validation")
-    (axes,) = figure.axes
-    assert [text.get_text() for text in axes.texts] == ["7", "·", "2", "5"]
+def legend(axes: Any) -> list[str]:
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_learning_curves_show_every_epoch_and_mark_the_best_one() -> None:
+    figure = figures.plot_learning_curves(LearningCurves(EPOCHS, best_epoch=2, frozen_epochs=None))
+    assert [axes.get_title() for axes in panels(figure)] == ["loss", "accuracy"]
+    for axes, name in zip(panels(figure), ("loss", "accuracy"), strict=True):
+        training, validation, best = axes.lines
+        assert list(training.get_xdata()) == list(validation.get_xdata()) == [1, 2, 3]
+        assert list(training.get_ydata()) == [epoch[name] for epoch in EPOCHS]
+        assert list(validation.get_ydata()) == [epoch[f"val_{name}"] for epoch in EPOCHS]
+        assert list(best.get_xdata()) == [2, 2]
+        assert legend(axes) == ["training", "validation", "best epoch: 2"]
+
+
+def test_learning_curves_shade_the_epochs_of_fine_tuning() -> None:
+    for axes in panels(figures.plot_learning_curves(CURVES)):
+        (shaded,) = axes.patches
+        assert (shaded.get_x(), shaded.get_x() + shaded.get_width()) == (1.5, 3.5)
+        assert legend(axes)[-1] == "fine-tuning"
+
+
+def test_a_confusion_matrix_has_shares_as_colors_and_counts_as_text() -> None:
+    matrix = np.array([[7, 0], [2, 6]])
+    figure = figures.plot_confusion_matrix(matrix, ("ants", "bees"), title="validation")
+    (axes,) = panels(figure)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
+    assert axes.get_title() == "validation"
+    np.testing.assert_allclose(axes.images[0].get_array(), [[1.0, 0.0], [0.25, 0.75]])
+    assert [text.get_text() for text in axes.texts] == ["7", "·", "2", "6"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["ants", "bees"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["ants", "bees"]
 
 
 def predictions(classes: int, count: int = 200) -> Predictions:
+    """Return predictions whose recall increases with the class."""
     generator = np.random.default_rng(0)
     labels = np.arange(count) % classes
-    scores = generator.normal(size=(count, classes))
-    scores[np.arange(count), labels] += np.linspace(1, 3, classes)[labels]
-    shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-    names = [f"class {number}" for number in range(classes)]
-    return Predictions(names, [""] * count, [""] * count, labels, shares)
+    logits = generator.normal(size=(count, classes))
+    logits[np.arange(count), labels] += np.linspace(1, 3, classes)[labels]
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    names = [f"class {label}" for label in range(classes)]
+    return Predictions(names, [""] * count, [""] * count, labels, probabilities)
 
 
-def test_two_classes_have_one_curve_and_its_areas_are_the_metrics() -> None:
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
-    given = predictions(2)
-    _, roc, precision_recall = figures.quality(given).axes
-    legends = [axes.get_legend().get_texts() for axes in (roc, precision_recall)]
-    area = roc_auc_score(given.labels, given.probabilities[:, 1])
-    average = average_precision_score(given.labels, given.probabilities[:, 1])
-    assert [[text.get_text() for text in texts] for texts in legends] == [
-        [f"class 1 {area:.3f}"],
-        [f"class 1 {average:.3f}"],
-    ]
-
-
-def test_of_many_classes_those_recognized_least_have_curves() -> None:
-    _, roc, _ = figures.quality(predictions(10, 2000)).axes
-    shown = [text.get_text().rpartition(" ")[0] for text in roc.get_legend().get_texts()]
-    assert shown == [f"class {number}" for number in range(6)]
+def test_two_classes_have_one_curve_with_the_area_in_the_legend() -> None:
+    two = predictions(2)
+    scores = two.probabilities[:, 1]
+    _, roc, precision_recall = panels(figures.plot_calibration_roc_pr(two))
+    assert roc.get_title() == "ROC curve (AUC)"
+    assert (roc.get_xlabel(), roc.get_ylabel()) == ("false positive rate", "true positive rate")
+    assert legend(roc) == [f"class 1 {roc_auc_score(two.labels, scores):.3f}"]
+    curve = roc.lines[0]
+    area = np.trapezoid(curve.get_ydata(), curve.get_xdata())
+    assert area == pytest.approx(roc_auc_score(two.labels, scores))
+    assert precision_recall.get_title() == "Precision-recall curve (AP)"
+    assert (precision_recall.get_xlabel(), precision_recall.get_ylabel()) == ("recall", "precision")
+    average = average_precision_score(two.labels, scores)
+    assert legend(precision_recall) == [f"class 1 {average:.3f}"]
 
 
-def test_the_reliability_diagram_has_the_accuracy_of_each_bin_at_its_confidence() -> None:
-    given = predictions(3)
-    reliability, *_ = figures.quality(given).axes
+def test_of_many_classes_the_six_with_the_lowest_recall_have_curves() -> None:
+    _, roc, precision_recall = panels(figures.plot_calibration_roc_pr(predictions(10, 2000)))
+    for axes in (roc, precision_recall):
+        shown = [name.rpartition(" ")[0] for name in legend(axes)]
+        assert shown == [f"class {label}" for label in range(6)]
+
+
+def test_the_reliability_diagram_shows_accuracy_against_confidence() -> None:
+    three = predictions(3)
+    reliability, *_ = panels(figures.plot_calibration_roc_pr(three))
+    ece = expected_calibration_error(three.labels, three.probabilities)
+    assert reliability.get_title() == f"Reliability diagram (ECE {ece:.3f})"
+    assert (reliability.get_xlabel(), reliability.get_ylabel()) == ("confidence", "accuracy")
     line = next(line for line in reliability.lines if line.get_label() == "accuracy")
-    sure = (given.confidence > 14 / 15) & (given.confidence <= 1)
-    assert line.get_xdata()[-1] == pytest.approx(given.confidence[sure].mean())
-    assert line.get_ydata()[-1] == pytest.approx(given.right[sure].mean())
+    last_bin = three.confidence > 14 / 15
+    assert line.get_xdata()[-1] == pytest.approx(three.confidence[last_bin].mean())
+    assert line.get_ydata()[-1] == pytest.approx(three.is_correct[last_bin].mean())
+    heights = [bar.get_height() for bar in reliability.patches]
+    assert sum(heights) == pytest.approx(1)
+    assert heights[-1] == pytest.approx(last_bin.mean())
 
 
-def test_a_figure_becomes_a_picture_on_white() -> None:
-    figure = figures.learning_curves(Curves(ROWS, best_epoch=2, fine_tuned_from=1))
+def test_a_png_has_the_figure_on_white() -> None:
+    figure = figures.plot_learning_curves(CURVES)
     with Image.open(io.BytesIO(figures.png(figure))) as picture:
-        assert picture.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
-        assert len(set(picture.convert("L").tobytes())) > 50
+        width, height = (round(inches * 120) for inches in figure.get_size_inches())
+        assert picture.size == (width, height)
+        pixels = np.asarray(picture.convert("RGB"))
+    assert pixels[0, 0].tolist() == [255, 255, 255]
+    for color in ((0x3B, 0x82, 0xC4), (0xE0, 0x60, 0x7A)):  # the two curves
+        assert (pixels == color).all(axis=-1).any()
 
 
-def test_on_a_page_a_figure_takes_the_color_and_the_width_of_the_page() -> None:
-    svg = figures.svg(figures.learning_curves(Curves(ROWS, best_epoch=2, fine_tuned_from=1)))
-    assert svg.startswith("<svg ")
-    assert 'fill: currentColor">loss</text>' in svg or "fill: currentColor" in svg
-    head = svg.partition(">")[0]
-    assert " width=" not in head
-    assert "viewBox=" in head
+def test_an_svg_adopts_the_text_color_and_the_width_of_the_page() -> None:
+    svg = figures.svg(figures.plot_learning_curves(CURVES))
+    assert figures._INK not in svg
+    root = ElementTree.fromstring(svg.replace("xlink:href", "href"))
+    assert set(root.attrib) >= {"viewBox", "style"}
+    assert not {"width", "height"} & set(root.attrib)
+    texts = {text.text: text.attrib["style"] for text in root.iter("text")}
+    assert {"loss", "accuracy", "epoch", "best epoch: 2"} <= set(texts)
+    assert all("currentColor" in style for style in texts.values())
     assert "http" not in svg
 
 
-def test_classes_may_be_called_anything() -> None:
+def test_class_names_may_contain_anything() -> None:
     names = ("$\\frac{1}$", "</svg><script>", "蟻", "caf\udce9")
     matrix = np.eye(4, dtype=int)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = figures.confusion(matrix, names, title="validation")
+        figure = figures.plot_confusion_matrix(matrix, names, title="validation")
         figures.png(figure)
         svg = figures.svg(figure)
     assert "<script" not in svg

@@ -1,4 +1,4 @@
-"""Grad-CAM, on networks whose attention is known."""
+"""Grad-CAM, on networks whose decisive regions are known."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def model(request: pytest.FixtureRequest) -> keras.Model:
     return made
 
 
-def heat(model: keras.Model, images: np.ndarray, classes: list[int]) -> np.ndarray:
-    parts = grad_cam.parts_of(model)
-    assert parts is not None
-    maps = np.asarray(parts.features(images))
+def heatmaps(model: keras.Model, images: np.ndarray, classes: list[int]) -> np.ndarray:
+    split = grad_cam.split_for_grad_cam(model)
+    assert split is not None
+    maps = np.asarray(split.features(images))
     size = images.shape[1:3]
-    return grad_cam.heat_maps(parts, maps, np.array(classes), image_size=(size[0], size[1]))
+    return grad_cam.compute_heatmaps(split, maps, np.array(classes), image_size=(size[0], size[1]))
 
 
-def test_the_heat_is_where_the_class_is(model: keras.Model) -> None:
+def test_the_heatmap_is_hot_where_the_class_is(model: keras.Model) -> None:
     image = np.zeros((1, *SIZE, 3), np.float32)
     image[:, :4, :4, 0] = 255  # red, above on the left
     image[:, -4:, -4:, 2] = 255  # blue, below on the right
-    red, blue = heat(model, np.repeat(image, 2, axis=0), [0, 1])
+    red, blue = heatmaps(model, np.repeat(image, 2, axis=0), [0, 1])
     assert red.shape == SIZE
     assert red[1, 1] > 0.9
     assert red[-2, -2] < 0.05
@@ -50,15 +50,15 @@ def test_the_heat_is_where_the_class_is(model: keras.Model) -> None:
     assert blue[1, 1] < 0.05
 
 
-def test_where_nothing_speaks_for_a_class_it_is_cold(model: keras.Model) -> None:
+def test_the_heatmap_is_zero_without_evidence(model: keras.Model) -> None:
     black = np.zeros((1, *SIZE, 3), np.float32)
-    assert not heat(model, black, [0]).any()
+    assert not heatmaps(model, black, [0]).any()
 
 
-def test_a_certain_answer_is_explained_too(model: keras.Model) -> None:
+def test_a_saturated_prediction_has_a_heatmap_too(model: keras.Model) -> None:
     image = np.zeros((1, *SIZE, 3), np.float32)
     image[:, :4, :4, 0] = 1e5  # the softmax is 1 to the last bit, its gradient 0
-    assert heat(model, image, [0]).max() > 0.9
+    assert heatmaps(model, image, [0]).max() > 0.9
 
 
 def built(architecture: ArchitectureConfig, shape: tuple[int, int, int]) -> keras.Model:
@@ -67,22 +67,22 @@ def built(architecture: ArchitectureConfig, shape: tuple[int, int, int]) -> kera
     )
 
 
-def test_the_border_that_lenet_adds_is_not_part_of_the_map() -> None:
+def test_the_padding_of_lenet_is_cut_off() -> None:
     model = built(LeNetConfig(architecture="lenet"), (8, 8, 1))
-    parts = grad_cam.parts_of(model)
-    assert parts is not None
-    assert parts.border == ((12, 12), (12, 12))
-    assert tuple(parts.features.output.shape[1:]) == (5, 5, 16)
+    split = grad_cam.split_for_grad_cam(model)
+    assert split is not None
+    assert split.padding == ((12, 12), (12, 12))
+    assert tuple(split.features.output.shape[1:]) == (5, 5, 16)
     # The image lies in the middle of the map; what is in its corner lies beyond.
     middle, corner = np.zeros((2, 10, 5, 5, 16), np.float32)
     middle[:, 2, 2] = corner[:, 0, 0] = 1
     of_middle, of_corner = (
-        grad_cam.heat_maps(parts, maps, np.arange(10), image_size=(8, 8)).max(axis=(1, 2))
+        grad_cam.compute_heatmaps(split, maps, np.arange(10), image_size=(8, 8)).max(axis=(1, 2))
         for maps in (middle, corner)
     )
     assert of_middle.max() > 0.9
     assert of_corner.max() < 0.05
 
 
-def test_there_is_no_map_without_convolutions() -> None:
-    assert grad_cam.parts_of(built(MLPConfig(architecture="mlp"), (8, 8, 1))) is None
+def test_a_model_without_convolutions_has_no_heatmap() -> None:
+    assert grad_cam.split_for_grad_cam(built(MLPConfig(architecture="mlp"), (8, 8, 1))) is None

@@ -1,4 +1,4 @@
-"""Intervals: against known values, and by how often they hold what they should."""
+"""Confidence intervals: against known values, and by their coverage."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from pipeline.evaluation import intervals
-from pipeline.evaluation.intervals import Interval
+from pipeline.evaluation.intervals import ConfidenceInterval
 
 
-def bounds(interval: Interval) -> tuple[float, float]:
+def bounds(interval: ConfidenceInterval) -> tuple[float, float]:
     return round(interval.low, 4), round(interval.high, 4)
 
 
-def test_the_interval_of_a_share_is_what_drawing_its_images_again_gives() -> None:
+def test_the_interval_of_a_proportion_is_the_bootstrap_interval() -> None:
     right = np.arange(153) < 120
     draws = np.random.default_rng(1).integers(0, 153, (20_000, 153))
     drawn = np.quantile(right[draws].mean(axis=1), (0.025, 0.975))
@@ -22,7 +22,7 @@ def test_the_interval_of_a_share_is_what_drawing_its_images_again_gives() -> Non
     assert (interval.low, interval.high) == pytest.approx(drawn, abs=1 / 153)
 
 
-def test_a_model_without_mistakes_is_not_certain_to_make_none() -> None:
+def test_a_model_without_errors_has_an_interval_below_1() -> None:
     # Wilson's lower bound is n / (n + z²) where all of n are right.
     interval = intervals.proportion_interval(153, 153)
     assert (interval.value, interval.high) == (1.0, 1.0)
@@ -30,7 +30,7 @@ def test_a_model_without_mistakes_is_not_certain_to_make_none() -> None:
     assert intervals.proportion_interval(0, 153).high == pytest.approx(1 - interval.low)
 
 
-def test_the_interval_holds_the_truth_in_about_95_of_100_samples() -> None:
+def test_the_interval_covers_the_truth_in_about_95_of_100_samples() -> None:
     for truth, total in ((0.9, 200), (0.985, 150), (0.6, 100)):
         counts = np.random.default_rng(0).binomial(total, truth, 1000)
         found = {count: intervals.proportion_interval(int(count), total) for count in set(counts)}
@@ -38,13 +38,13 @@ def test_the_interval_holds_the_truth_in_about_95_of_100_samples() -> None:
         assert 0.92 < held < 0.98
 
 
-def test_the_interval_of_a_mean_is_that_of_the_normal_distribution_where_images_are_many() -> None:
+def test_the_interval_of_a_mean_is_normal_for_many_images() -> None:
     values = np.random.default_rng(2).exponential(size=5000)
     interval = intervals.mean_interval(values)
-    reach = 1.96 * values.std() / np.sqrt(5000)
+    margin = 1.96 * values.std() / np.sqrt(5000)
     assert interval.value == values.mean()
-    assert interval.high - interval.value == pytest.approx(reach, rel=0.1)
-    assert interval.value - interval.low == pytest.approx(reach, rel=0.1)
+    assert interval.high - interval.value == pytest.approx(margin, rel=0.1)
+    assert interval.value - interval.low == pytest.approx(margin, rel=0.1)
 
 
 def test_the_same_predictions_give_the_same_interval() -> None:
@@ -52,19 +52,19 @@ def test_the_same_predictions_give_the_same_interval() -> None:
     assert intervals.mean_interval(values) == intervals.mean_interval(values)
 
 
-def test_pairing_sees_what_two_intervals_do_not() -> None:
-    # Both models are right about the same 700 of 1,000 images; the second about 25 more.
+def test_a_paired_interval_detects_what_two_intervals_do_not() -> None:
+    # Both models classify the same 700 of 1,000 images correctly; the second one 25 more.
     first = np.arange(1000) < 700
     second = np.arange(1000) < 725
-    apart = intervals.proportion_interval(700, 1000), intervals.proportion_interval(725, 1000)
-    assert apart[1].low < apart[0].high
+    separate = intervals.proportion_interval(700, 1000), intervals.proportion_interval(725, 1000)
+    assert separate[1].low < separate[0].high
     interval = intervals.paired_difference_interval(first, second)
     assert interval.value == pytest.approx(0.025)
     assert bounds(interval) == pytest.approx((0.016, 0.035), abs=0.002)
     assert intervals.paired_difference_interval(second, first).value == pytest.approx(-0.025)
 
 
-def test_models_that_never_differ_may_differ_on_other_images() -> None:
+def test_models_that_never_differ_have_an_interval_around_0() -> None:
     right = np.arange(153) < 150
     interval = intervals.paired_difference_interval(right, right)
     assert interval.value == 0
@@ -72,19 +72,20 @@ def test_models_that_never_differ_may_differ_on_other_images() -> None:
     assert bounds(interval) == (-0.0126, 0.0126)
 
 
-def test_the_paired_interval_holds_the_truth_in_about_95_of_100_samples() -> None:
-    for won, lost, total in ((0.03, 0.01, 150), (0.1, 0.1, 300)):
+def test_the_paired_interval_covers_the_truth_in_about_95_of_100_samples() -> None:
+    for wins, losses, total in ((0.03, 0.01, 150), (0.1, 0.1, 300)):
         generator = np.random.default_rng(5)
         held = []
-        for draws in generator.multinomial(total, [won, lost, 1 - won - lost], 400):
+        for draws in generator.multinomial(total, [wins, losses, 1 - wins - losses], 400):
             first = np.repeat([False, True, True], draws)
             second = np.repeat([True, False, True], draws)
             interval = intervals.paired_difference_interval(first, second)
-            held.append(interval.low <= won - lost <= interval.high)
+            held.append(interval.low <= wins - losses <= interval.high)
         assert 0.92 < np.mean(held) <= 0.99
 
 
-def test_the_difference_of_means_is_of_the_second_less_the_first() -> None:
-    first = np.random.default_rng(6).random(200)
-    interval = intervals.paired_mean_difference_interval(first, first + 0.5)
-    assert (interval.value, *bounds(interval)) == (pytest.approx(0.5), 0.5, 0.5)
+def test_the_mean_over_runs_has_a_t_interval() -> None:
+    summary = intervals.summarize_runs(np.array([0.9, 0.92, 0.94]))
+    assert (summary.mean, summary.std) == (pytest.approx(0.92), pytest.approx(0.02))
+    margin = 4.302653 * 0.02 / np.sqrt(3)  # the t quantile with two degrees of freedom
+    assert (summary.low, summary.high) == pytest.approx((0.92 - margin, 0.92 + margin))

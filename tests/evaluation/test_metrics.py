@@ -1,10 +1,11 @@
-"""Metrics, against values worked out by hand."""
+"""Metrics, against values calculated by hand."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from pipeline.evaluation import metrics
 from pipeline.evaluation.metrics import (
     classification_metrics,
     confusion_matrix,
@@ -12,22 +13,22 @@ from pipeline.evaluation.metrics import (
 )
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
-PREDICTED = np.array(
+PROBABILITIES = np.array(
     [
         [0.8, 0.1, 0.1],
-        [0.3, 0.6, 0.1],  # wrong, second guess right
+        [0.3, 0.6, 0.1],  # incorrect, second guess correct
         [0.2, 0.7, 0.1],
         [0.1, 0.8, 0.1],
         [0.1, 0.2, 0.7],
-        [0.6, 0.3, 0.1],  # wrong, third guess right
+        [0.6, 0.3, 0.1],  # incorrect, third guess correct
     ]
 )
 NAMES = ("ant", "bee", "wasp")
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, float]:
-    return classification_metrics(LABELS, PREDICTED, class_names=NAMES, top_k=2)
+def values() -> dict[str, float]:
+    return classification_metrics(LABELS, PROBABILITIES, class_names=NAMES, top_k=2)
 
 
 @pytest.mark.parametrize(
@@ -52,39 +53,52 @@ def found() -> dict[str, float]:
     ],
 )
 def test_each_metric_is_what_its_definition_gives(
-    found: dict[str, float], name: str, expected: float
+    values: dict[str, float], name: str, expected: float
 ) -> None:
-    assert found[name] == pytest.approx(expected)
+    assert values[name] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", ["accuracy", "top_2_accuracy", "log_loss"])
-def test_a_figure_lies_between_the_bounds_of_its_interval(
-    found: dict[str, float], name: str
-) -> None:
-    assert found[f"{name}_low"] < found[name] < found[f"{name}_high"]
+def test_a_metric_lies_within_its_interval(values: dict[str, float], name: str) -> None:
+    assert values[f"{name}_low"] < values[name] < values[f"{name}_high"]
 
 
 def test_roc_auc_of_two_classes_counts_the_pairs_in_order() -> None:
     second = np.array([0.1, 0.4, 0.35, 0.8])
-    found = classification_metrics(
+    values = classification_metrics(
         np.array([0, 0, 1, 1]), np.stack([1 - second, second], axis=1), class_names=NAMES[:2]
     )
-    assert found["roc_auc"] == pytest.approx(3 / 4)
+    assert values["roc_auc"] == pytest.approx(3 / 4)
 
 
 def test_there_is_no_roc_auc_where_a_class_has_no_image() -> None:
-    assert "roc_auc" not in classification_metrics(np.zeros(6, int), PREDICTED, class_names=NAMES)
+    assert "roc_auc" not in classification_metrics(
+        np.zeros(6, int), PROBABILITIES, class_names=NAMES
+    )
 
 
 def test_calibration_is_the_distance_of_confidence_from_accuracy() -> None:
-    predicted = np.array([[0.9, 0.1]] * 10)
+    probabilities = np.array([[0.9, 0.1]] * 10)
     labels = np.array([0] * 7 + [1] * 3)
-    assert expected_calibration_error(labels, predicted) == pytest.approx(0.2)
+    assert expected_calibration_error(labels, probabilities) == pytest.approx(0.2)
 
 
-def test_confident_and_right_is_calibrated() -> None:
+def test_confident_and_correct_is_calibrated() -> None:
     assert expected_calibration_error(np.array([0, 1]), np.eye(2)) == 0.0
 
 
 def test_rows_of_the_confusion_matrix_are_the_truth() -> None:
-    assert confusion_matrix(LABELS, PREDICTED).tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 1]]
+    assert confusion_matrix(LABELS, PROBABILITIES).tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 1]]
+
+
+def test_every_metric_of_the_table_is_returned_and_undefined_ones_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def error_rate(labels: np.ndarray, probabilities: np.ndarray) -> float:
+        return float(np.mean(probabilities.argmax(axis=1) != labels))
+
+    table = {"error_rate": error_rate, "undefined": lambda labels, probabilities: None}
+    monkeypatch.setattr(metrics, "METRICS", table)
+    values = classification_metrics(LABELS, PROBABILITIES, class_names=NAMES)
+    assert values["error_rate"] == pytest.approx(2 / 6)
+    assert not {"undefined", "accuracy"} & set(values)

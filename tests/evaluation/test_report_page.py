@@ -1,4 +1,4 @@
-"""The page: what it shows, that it needs nothing from elsewhere, and that nothing in it runs."""
+"""The report page: its content, and that it contains no script and makes no request."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from pipeline.evaluation.figures import Curves
+from pipeline.evaluation.captioned_images import CaptionedImage
+from pipeline.evaluation.figures import LearningCurves
 from pipeline.evaluation.metrics import classification_metrics
-from pipeline.evaluation.pictures import CaptionedImage
 from pipeline.evaluation.predictions import Predictions
-from pipeline.evaluation.report_page import DuplicateImages, Report, SplitReport, render_report
+from pipeline.evaluation.report_page import DuplicateGroup, Report, SplitReport, render_report
 
 HOSTILE = '<script>alert("1")</script>'
 NAMES = (f"ants {HOSTILE}", "bees ' onload=x", "$été\udce9$")
-PICTURE = CaptionedImage(np.zeros((8, 8, 1), np.uint8), f"{HOSTILE}.jpg", HOSTILE, np.ones((8, 8)))
+IMAGE = CaptionedImage(np.zeros((8, 8, 1), np.uint8), f"{HOSTILE}.jpg", HOSTILE, np.ones((8, 8)))
 
 
 class Page(HTMLParser):
@@ -38,25 +38,25 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def report() -> Report:
     labels = np.arange(30) % 3
-    shares = np.random.default_rng(0).dirichlet([1, 1, 1], 30) * 0.5
-    shares[np.arange(30), labels] += 0.5
-    shares /= shares.sum(axis=1, keepdims=True)
+    probabilities = np.random.default_rng(0).dirichlet([1, 1, 1], 30) * 0.5
+    probabilities[np.arange(30), labels] += 0.5
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
     names = [f"{HOSTILE}{number}" for number in range(30)]
-    given = Predictions(NAMES, names, names, labels, shares)
-    metrics = classification_metrics(labels, shares, class_names=NAMES)
+    predictions = Predictions(NAMES, names, names, labels, probabilities)
+    metrics = classification_metrics(labels, probabilities, class_names=NAMES)
     row = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.2, "val_accuracy": 0.4}
     return Report(
         title=HOSTILE,
         description=HOSTILE,
         class_names=NAMES,
-        facts={"run": HOSTILE},
-        splits=[SplitReport("val", "validation", "", given, metrics, [PICTURE], [PICTURE])],
-        curves=Curves([row, row], best_epoch=1, fine_tuned_from=None),
-        augmented=[PICTURE],
+        details={"run": HOSTILE},
+        splits=[SplitReport("val", "validation", "", predictions, metrics, [IMAGE], [IMAGE])],
+        curves=LearningCurves([row, row], best_epoch=1, frozen_epochs=None),
+        augmented=[IMAGE],
         counts={"train": [3, 2, 1], "val": [10, 10, 10]},
         quarantined=[(HOSTILE, HOSTILE)],
-        duplicates=[DuplicateImages([PICTURE, PICTURE], is_leak=True)],
-        suspicious=[PICTURE],
+        duplicates=[DuplicateGroup([IMAGE, IMAGE], is_leak=True)],
+        label_errors=[IMAGE],
         recipe=f"name: {HOSTILE}",
         environment={"python": HOSTILE},
         seconds={"train": 2.0},
@@ -88,15 +88,15 @@ def test_nothing_is_fetched_from_anywhere(page: Page) -> None:
     assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
-def test_it_can_be_read_in_the_dark_and_on_a_phone(page: Page) -> None:
+def test_it_has_a_dark_mode_and_fits_phones(page: Page) -> None:
     assert "@media (prefers-color-scheme: dark)" in page.text
     names = {a.get("name"): a.get("content") for tag, a in page.elements if tag == "meta"}
     assert names["viewport"] == "width=device-width, initial-scale=1"
 
 
-def test_it_has_a_section_for_everything_that_is_known(page: Page) -> None:
-    places = {a["id"] for tag, a in page.elements if tag in ("h2", "h3") and "id" in a}
-    assert places == {
+def test_it_has_a_section_for_all_content(page: Page) -> None:
+    sections = {a["id"] for tag, a in page.elements if tag in ("h2", "h3") and "id" in a}
+    assert sections == {
         "training",
         "val",
         "augmented",
@@ -106,25 +106,25 @@ def test_it_has_a_section_for_everything_that_is_known(page: Page) -> None:
         "recipe",
         "environment",
     }
-    assert "Epoch 1 of 2 was chosen." in page.text
-    assert "In more than one split, which flatters the metrics:" in page.text
+    assert "The model has the weights of epoch 1 of 2." in page.text
+    assert "Duplicates across splits inflate the metrics." in page.text
 
 
-def test_what_is_not_known_has_no_section(report: Report) -> None:
+def test_missing_content_has_no_section(report: Report) -> None:
     known = Report(title="ants", class_names=NAMES, splits=report.splits)
     page = Page(render_report(known).html)
     assert {a["id"] for tag, a in page.elements if tag == "h2"} == {"val"}
 
 
-def test_a_heat_map_stands_beside_its_image(report: Report) -> None:
-    def images(with_heat: bool) -> int:
-        picture = PICTURE if with_heat else replace(PICTURE, heat=None)
-        split = replace(report.splits[0], mistakes=[picture], uncertain=[])
+def test_a_heatmap_is_shown_beside_its_image(report: Report) -> None:
+    def images(with_heatmap: bool) -> int:
+        image = IMAGE if with_heatmap else replace(IMAGE, heatmap=None)
+        split = replace(report.splits[0], errors=[image], uncertain=[])
         page = Page(render_report(Report("ants", NAMES, [split])).html)
-        assert ("Grad-CAM" in page.text) == with_heat
+        assert ("Grad-CAM" in page.text) == with_heatmap
         return sum(tag == "img" for tag, _ in page.elements)
 
-    assert images(with_heat=True) == images(with_heat=False) + 1 == 2
+    assert images(with_heatmap=True) == images(with_heatmap=False) + 1 == 2
 
 
 def test_the_table_of_classes_agrees_with_the_metrics(report: Report, page: Page) -> None:
@@ -135,26 +135,28 @@ def test_the_table_of_classes_agrees_with_the_metrics(report: Report, page: Page
     assert f"{accuracy:.4f}" in page.text
 
 
-def test_the_confusion_matrix_of_many_classes_is_a_picture() -> None:
+def test_the_confusion_matrix_of_many_classes_is_an_image() -> None:
     names = [f"class {number}" for number in range(25)]
-    labels, shares = np.arange(25), np.eye(25) * 0.9 + 0.1 / 25
-    shares[3] = shares[4]
-    given = Predictions(names, names, names, labels, shares / shares.sum(axis=1, keepdims=True))
-    metrics = classification_metrics(labels, given.probabilities, class_names=names)
-    split = SplitReport("val", "validation", "", given, metrics)
+    labels, probabilities = np.arange(25), np.eye(25) * 0.9 + 0.1 / 25
+    probabilities[3] = probabilities[4]
+    predictions = Predictions(
+        names, names, names, labels, probabilities / probabilities.sum(axis=1, keepdims=True)
+    )
+    metrics = classification_metrics(labels, predictions.probabilities, class_names=names)
+    split = SplitReport("val", "validation", "", predictions, metrics)
     page = Page(render_report(Report("many", names, [split])).html)
     assert [a["alt"] for tag, a in page.elements if tag == "img"] == ["confusion matrix"]
-    assert "taken for" in page.text
+    assert "Most frequent confusions" in page.text
 
 
-def test_the_pictures_of_the_page_are_files_too(report: Report) -> None:
+def test_the_figures_of_the_page_are_files_too(report: Report) -> None:
     images = render_report(report).images
     assert sorted(images) == [
         "augmented",
         "learning_curves",
+        "val_calibration_roc_pr",
         "val_confusion_matrix",
         "val_least_certain",
-        "val_quality",
-        "val_worst_mistakes",
+        "val_worst_errors",
     ]
     assert all(png.startswith(b"\x89PNG") for png in images.values())

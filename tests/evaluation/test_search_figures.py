@@ -1,13 +1,15 @@
-"""What the pictures of a search show."""
+"""The charts of a search: what is drawn."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline.evaluation import search_figures as figures
 
-COLUMNS = {
+COLUMNS: dict[str, list[Any]] = {
     "optimizer.learning_rate": [0.0, 1e-4, 1e-3, 1e-2, 1e-1, 3e-4, 3e-3, 3e-2],
     "optimizer.name": ["adam", "sgd", "adam", "sgd", "adam", "sgd", "adam", "sgd"],
     "optimizer.momentum": [None, 0.1, None, 0.5, None, 0.2, None, 0.9],
@@ -19,7 +21,7 @@ SCORES = [0.5, 0.6, 0.7, 0.8, 0.9, 0.65, 0.75, 0.85]
 def test_the_best_so_far_never_gets_worse(
     direction: figures.Direction, expected: list[int]
 ) -> None:
-    figure = figures.best_so_far(
+    figure = figures.plot_optimization_history(
         [3.0, 2.0, 5.0],
         [1.0, 2.0, 9.0],
         pruned=[False, True, False],
@@ -27,17 +29,18 @@ def test_the_best_so_far_never_gets_worse(
         direction=direction,
     )
     left, right = figure.axes
-    for axes, places in ((left, [1, 2, 3]), (right, [1, 2, 9])):
+    for axes, x in ((left, [1, 2, 3]), (right, [1, 2, 9])):
         (line,) = axes.lines
-        np.testing.assert_array_equal(line.get_xydata(), np.column_stack([places, expected]))
-    assert left.get_title() == "val_accuracy (gray: ended early)"
+        np.testing.assert_array_equal(line.get_xydata(), np.column_stack([x, expected]))
+    assert left.get_title() == "val_accuracy (gray: pruned)"
 
 
 def test_each_parameter_has_a_plot_of_the_trials_that_have_it() -> None:
-    figure = figures.each_parameter(
+    figure = figures.plot_slices(
         COLUMNS, SCORES, logarithmic=["optimizer.learning_rate"], objective="val_accuracy"
     )
-    rate, name, momentum = figure.axes
+    panels: list[Any] = figure.axes
+    rate, name, momentum = panels
     assert rate.get_xscale() == "log"
     assert [label.get_text() for label in name.get_xticklabels()] == ["adam", "sgd"]
     assert len(momentum.collections[0].get_offsets()) == 4
@@ -46,27 +49,29 @@ def test_each_parameter_has_a_plot_of_the_trials_that_have_it() -> None:
 def test_the_parameter_that_decides_is_the_most_important() -> None:
     rates = list(np.linspace(0, 1, 40))
     columns = {"noise": list(np.random.default_rng(0).permutation(40)), "rate": rates}
-    figure = figures.importance(columns, rates, objective="val_accuracy")
+    figure = figures.plot_parameter_importances(columns, rates, objective="val_accuracy")
     assert figure is not None
-    noise, rate = figure.axes[0].patches
+    axes: Any = figure.axes[0]
+    noise, rate = axes.patches
     assert rate.get_width() > 10 * noise.get_width()
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["noise", "rate"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["noise", "rate"]
 
 
-def test_few_trials_say_nothing_of_importance() -> None:
+def test_too_few_trials_have_no_importances() -> None:
     columns = {path: values[:7] for path, values in COLUMNS.items()}
-    assert figures.importance(columns, SCORES[:7], objective="val_accuracy") is None
+    assert figures.plot_parameter_importances(columns, SCORES[:7], objective="val_accuracy") is None
 
 
 def test_every_trial_is_a_line_through_its_values_and_the_best_is_on_top() -> None:
-    figure = figures.parallel_coordinates(
+    figure = figures.plot_parallel_coordinates(
         COLUMNS,
         SCORES,
         logarithmic=["optimizer.learning_rate"],
         objective="val_accuracy",
         direction="max",
     )
-    lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 4]
+    axes: Any = figure.axes[0]
+    lines = [line for line in axes.lines if len(line.get_xdata()) == 4]
     assert len(lines) == len(SCORES)
     heights = [line.get_ydata()[-1] for line in lines]
     assert heights == sorted(heights)

@@ -1,4 +1,4 @@
-"""What is written for other runtimes answers as the Keras model does."""
+"""Exported models, which predict what the Keras model predicts."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ import pytest
 
 from pipeline.errors import ModelError
 from pipeline.export import onnx, saved_model
-from pipeline.export.exporter import export
+from pipeline.export.exporter import export_model
 from pipeline.export.float32_clone import clone_in_float32
 from pipeline.export.formats import FORMATS
-from pipeline.inference import classifier as classifiers
-from pipeline.inference.classifier import Classifier
-from pipeline.inference.model_interface import load_interface as load_interface
+from pipeline.inference.classifier import Classifier, load_classifier
+from pipeline.inference.model_interface import load_interface
 
 
 @pytest.fixture(scope="module")
 def classifier(digits_model: Path) -> Classifier:
-    return classifiers.load_classifier(digits_model)
+    return load_classifier(digits_model)
 
 
 @pytest.fixture(scope="module")
@@ -29,21 +28,21 @@ def images(classifier: Classifier, digit_files: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_digit_gets_the_class_that_keras_gives_it(
+def test_every_digit_gets_the_class_of_the_keras_model(
     digits_model: Path, images: np.ndarray, tmp_path: Path, name: str
 ) -> None:
-    classifier = classifiers.load_classifier(digits_model)  # one that was never called
-    for module in FORMATS[name].NEEDS:
+    classifier = load_classifier(digits_model)  # one that was never called
+    for module in FORMATS[name].REQUIREMENTS:
         pytest.importorskip(module)
-    found = export(classifier, name, tmp_path, images)
-    assert (found.same_labels, found.images, found.agrees) == (100, 100, True)
-    assert found.difference < 1e-5
-    assert found.path.exists()
-    assert found.size > 10_000
+    result = export_model(classifier, name, tmp_path, images)
+    assert (result.same_labels, result.images, result.agrees) == (100, 100, True)
+    assert result.max_difference < 1e-5
+    assert result.path.exists()
+    assert result.size > 10_000
     assert load_interface(tmp_path) == classifier.interface
 
 
-def test_an_onnx_file_takes_pixels_and_nothing_else(tmp_path: Path) -> None:
+def test_an_onnx_model_has_no_input_but_pixels(tmp_path: Path) -> None:
     runtime = pytest.importorskip("onnxruntime")
     pixels = keras.Input((16, 16, 3), name="pixels")
     x = keras.layers.Conv2D(4, 3)(keras.applications.resnet.preprocess_input(pixels))
@@ -52,37 +51,37 @@ def test_an_onnx_file_takes_pixels_and_nothing_else(tmp_path: Path) -> None:
     model.predict_on_batch(np.zeros((1, 16, 16, 3)))
     onnx.write(model, tmp_path / "model.onnx")
     session = runtime.InferenceSession(tmp_path / "model.onnx")
-    assert [given.name for given in session.get_inputs()] == ["pixels"]
+    assert [each.name for each in session.get_inputs()] == ["pixels"]
 
 
-def test_what_answers_otherwise_is_found_out(
+def test_a_model_that_predicts_other_classes_does_not_agree(
     classifier: Classifier, images: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spoilt = keras.models.clone_model(classifier.model)
-    spoilt.set_weights([weights[..., ::-1] for weights in classifier.model.get_weights()])
+    broken = keras.models.clone_model(classifier.model)
+    broken.set_weights([weights[..., ::-1] for weights in classifier.model.get_weights()])
     write = saved_model.write
-    monkeypatch.setattr(saved_model, "write", lambda model, path: write(spoilt, path))
-    found = export(classifier, "saved_model", tmp_path, images)
-    assert found.same_labels < 50
-    assert found.difference > 0.5
-    assert not found.agrees
+    monkeypatch.setattr(saved_model, "write", lambda model, path: write(broken, path))
+    result = export_model(classifier, "saved_model", tmp_path, images)
+    assert result.same_labels < 50
+    assert result.max_difference > 0.5
+    assert not result.agrees
 
 
-def test_what_a_converter_cannot_do_is_an_error_in_one_line(
+def test_an_error_of_a_converter_is_reported_in_one_line(
     classifier: Classifier, images: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(model: keras.Model, path: Path) -> None:
         raise RuntimeError("no such operation\nand where")
 
     monkeypatch.setattr(saved_model, "write", fail)
-    with pytest.raises(ModelError) as refused:
-        export(classifier, "saved_model", tmp_path, images)
-    assert str(refused.value) == (
+    with pytest.raises(ModelError) as caught:
+        export_model(classifier, "saved_model", tmp_path, images)
+    assert str(caught.value) == (
         "The model cannot be exported as saved_model: RuntimeError: no such operation"
     )
 
 
-def test_a_model_in_mixed_precision_is_written_in_float32(classifier: Classifier) -> None:
+def test_a_mixed_precision_model_is_converted_to_float32(classifier: Classifier) -> None:
     assert clone_in_float32(classifier.model) is classifier.model
     inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, dtype="mixed_bfloat16")])
     pixels = keras.Input((4,))

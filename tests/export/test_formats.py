@@ -8,14 +8,14 @@ from pipeline.errors import UsageError
 from pipeline.export.formats import check_installed
 
 
-def test_an_absent_package_is_named_with_the_extra_that_installs_it(
+def test_a_missing_package_is_an_error_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     check_installed("saved_model")
-    with pytest.raises(UsageError) as refused:
+    with pytest.raises(UsageError) as caught:
         check_installed("onnx")
-    assert str(refused.value) == (
-        "The format onnx needs what is not installed: tf2onnx, onnx, onnxruntime. Install "
-        "the extra 'onnx' of this package: pip install -c constraints.txt -e '.[onnx]'"
+    assert str(caught.value) == (
+        "The format onnx requires packages that are not installed: tf2onnx, onnx, onnxruntime. "
+        "Install them: pip install -c constraints.txt -e '.[onnx]'"
     )

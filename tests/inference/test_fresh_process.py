@@ -1,4 +1,4 @@
-"""What the saved model says in a process that has not seen it before."""
+"""The predictions of a saved model in a fresh process."""
 
 from __future__ import annotations
 
@@ -9,37 +9,38 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ModelError
-from pipeline.inference import classifier as classifiers
 from pipeline.inference import fresh_process
+from pipeline.inference.batch_prediction import predict
+from pipeline.inference.classifier import load_classifier
 from pipeline.inference.fresh_process import FreshProcess
-from pipeline.inference.prediction import predict
 
 
-def test_it_says_what_the_model_says_here(digits_model: Path, digit_files: Path) -> None:
+def test_its_predictions_are_those_of_this_process(digits_model: Path, digit_files: Path) -> None:
     files = sorted(digit_files.iterdir())[:40]
     process = FreshProcess()
-    process.ask(digits_model, files)
-    classifier = classifiers.load_classifier(digits_model)
-    here = [given.probabilities for given in predict(classifier, files, classifier.interface.read)]
-    np.testing.assert_allclose(process.answer(), np.stack(here), atol=1e-6)
+    process.request(digits_model, files)
+    classifier = load_classifier(digits_model)
+    predictions = predict(classifier, files, classifier.interface.read)
+    here = [prediction.probabilities for prediction in predictions]
+    np.testing.assert_allclose(process.result(), np.array(here), atol=1e-6)
 
 
-def test_a_process_that_died_is_an_error(digits_model: Path) -> None:
+def test_a_dead_process_is_an_error(digits_model: Path) -> None:
     process = FreshProcess()
     process._process.kill()
     process._process.wait()
-    process.ask(digits_model, [])
-    with pytest.raises(ModelError) as failed:
-        process.answer()
-    assert str(failed.value) == "it ended with -9"
+    process.request(digits_model, [])
+    with pytest.raises(ModelError) as caught:
+        process.result()
+    assert str(caught.value) == "The process ended with exit code -9."
 
 
 @pytest.mark.slow
-def test_it_ends_when_nobody_can_ask_it_any_more() -> None:
+def test_it_ends_when_its_input_is_closed() -> None:
     process = FreshProcess()
     process._input.close()
     assert process._process.wait(timeout=60) == 0
-    process.end()
+    process.close()
 
 
 def test_the_process_leaves_the_gpus_to_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +53,7 @@ def test_the_process_leaves_the_gpus_to_the_run(monkeypatch: pytest.MonkeyPatch)
     assert visible == [([], "GPU")]
 
 
-def test_it_is_ended_at_once_while_it_waits() -> None:
+def test_it_can_be_closed_while_it_waits() -> None:
     process = FreshProcess()
-    process.end()
+    process.close()
     assert process._process.returncode == -9

@@ -1,4 +1,4 @@
-"""The files that paths, folders and patterns stand for."""
+"""Expansion of paths, directories and patterns to files."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ def names(*arguments: str) -> list[str]:
     return [str(path) for path in expand_paths(arguments)]
 
 
-def test_a_folder_stands_for_the_images_below_it() -> None:
+def test_a_directory_matches_the_images_below_it() -> None:
     assert names("a") == ["a/1.PNG", "a/2.jpg", "a/deep/3.webp"]
 
 
-def test_a_file_that_is_named_is_taken_whatever_its_name_ends_in() -> None:
+def test_a_file_matches_whatever_its_extension() -> None:
     assert names("b.data", "a/2.jpg") == ["b.data", "a/2.jpg"]
 
 
-def test_a_pattern_that_the_shell_left_alone_is_one() -> None:
+def test_a_pattern_is_expanded() -> None:
     assert names("a/**/*.*") == ["a/1.PNG", "a/2.jpg", "a/deep/3.webp", "a/notes.txt"]
 
 
-def test_a_file_stands_in_the_result_once() -> None:
+def test_each_file_is_returned_once() -> None:
     assert names("a/2.jpg", "a", "a/*.jpg") == ["a/2.jpg", "a/1.PNG", "a/deep/3.webp"]
 
 
 @pytest.mark.parametrize(
     ("argument", "problem"),
     [
-        ("c", "There is no file c."),
-        ("*.jpg", "There is no file *.jpg."),
-        ("empty", "empty holds no image."),
+        ("c", "No such file: c"),
+        ("*.jpg", "No such file: *.jpg"),
+        ("empty", "The directory empty contains no images."),
     ],
 )
-def test_nothing_is_an_error(argument: str, problem: str) -> None:
+def test_no_match_is_an_error(argument: str, problem: str) -> None:
     Path("empty").mkdir()
-    with pytest.raises(UsageError) as refused:
+    with pytest.raises(UsageError) as caught:
         expand_paths(["a", argument])
-    assert str(refused.value) == problem
+    assert str(caught.value) == problem

@@ -1,4 +1,4 @@
-"""The logged model as MLflow loads it."""
+"""The logged model, loaded with MLflow."""
 
 from __future__ import annotations
 
@@ -7,76 +7,108 @@ import json
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.pyfunc import scoring_server
 from PIL import Image
 
+from pipeline.inference.classifier import Classifier
 from pipeline.workflows.single_run import RunResult
 
 
 @pytest.fixture(scope="module")
 def model(digits_run: RunResult) -> Any:
-    import mlflow
-
     mlflow.set_tracking_uri(digits_run.tracking_uri)
     return mlflow.pyfunc.load_model(digits_run.model_uri)
 
 
-def answers(model: Any, *images: Any) -> pd.DataFrame:
+def predict(model: Any, *images: Any) -> pd.DataFrame:
     return model.predict(pd.DataFrame({"image": pd.Series(images, dtype=object)}))
 
 
-def test_bytes_base64_a_path_and_pixels_get_the_same_answer(model: Any, digit_files: Path) -> None:
+def test_bytes_base64_a_path_and_pixels_are_the_same_image(
+    model: Any, digit_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = digit_files / "003_3.png"
     data = path.read_bytes()
     pixels = np.asarray(Image.open(path))[..., np.newaxis]
     text = base64.encodebytes(data).decode()
-    found = answers(model, data, text, path, pixels, pixels.tolist())
-    assert list(found["class"]) == ["3"] * 5
-    assert list(found["error"]) == [""] * 5
-    assert found["probability"].nunique() == 1
-    first = found["probabilities"][0]
+    batches: list[np.ndarray] = []
+    probabilities = Classifier.probabilities
+
+    def spy(self: Classifier, batch: np.ndarray) -> np.ndarray:
+        batches.append(batch)
+        return probabilities(self, batch)
+
+    monkeypatch.setattr(Classifier, "probabilities", spy)
+    rows = predict(model, data, text, path, pixels, pixels.tolist())
+    (batch,) = batches
+    np.testing.assert_array_equal(batch, np.stack([pixels] * 5))
+    assert list(rows["class"]) == ["3"] * 5
+    assert list(rows["error"]) == [""] * 5
+    # Processors may round the rows of a batch differently.
+    np.testing.assert_allclose(rows["probability"].astype(float), rows["probability"][0], rtol=1e-5)
+    first = rows["probabilities"][0]
     assert list(first) == list("0123456789")
-    assert first["3"] == found["probability"][0] == max(first.values())
+    assert first["3"] == rows["probability"][0] == max(first.values())
     assert sum(first.values()) == pytest.approx(1)
 
 
-def test_a_text_is_never_taken_for_a_path(model: Any, digit_files: Path) -> None:
-    (row,) = answers(model, str(digit_files / "003_3.png")).to_dict("records")
+def test_a_string_is_never_read_as_a_path(model: Any, digit_files: Path) -> None:
+    (row,) = predict(model, str(digit_files / "003_3.png")).to_dict("records")
     assert row["error"] == (
-        "expected the bytes of an image file in base64; a path has to be a pathlib.Path"
+        "expected an image file as a base64 string; a path must be a pathlib.Path"
     )
     assert row["probabilities"] == {}
 
 
-def test_mlflow_s_scoring_protocol_takes_base64_and_answers_in_json(
+def test_the_scoring_server_takes_base64_and_responds_in_json(
     model: Any, digit_files: Path
 ) -> None:
-    from mlflow.pyfunc import scoring_server
-
     texts = [base64.b64encode((digit_files / "003_3.png").read_bytes()).decode(), "no image"]
     request = json.dumps({"dataframe_records": [{"image": text} for text in texts]})
     schema = model.metadata.get_input_schema()
-    answer = scoring_server.invocations(request, "application/json", model, schema)
-    assert answer.status == 200
-    first, second = json.loads(answer.response, parse_constant=pytest.fail)["predictions"]
+    response = scoring_server.invocations(request, "application/json", model, schema)
+    assert response.status == 200
+    first, second = json.loads(response.response, parse_constant=pytest.fail)["predictions"]
     assert first["class"] == "3"
     assert (second["class"], second["probability"]) == (None, None)
-    assert second["error"].startswith("expected the bytes of an image file in base64")
+    assert second["error"].startswith("expected an image file as a base64 string")
+
+
+NOT_AN_IMAGE = "expected the bytes of an image file, a path or pixels. Received: "
+NOT_NUMBERS = "expected pixels of shape (8, 8, 1): numbers from 0 to 255"
 
 
 @pytest.mark.parametrize(
-    ("image", "problem"),
+    ("image", "error"),
     [
         (b"GIF", "not a JPEG, PNG, BMP, GIF or WebP image"),
         (Path("absent.png"), "No such file or directory"),
         (np.zeros((2, 2, 1)), "expected pixels of shape (8, 8, 1). Received: (2, 2, 1)"),
         (np.full((8, 8, 1), -1.0), "expected pixels from 0 to 255"),
         (np.full((8, 8, 1), np.nan), "expected pixels from 0 to 255"),
-        ({}, "expected an image file's bytes, a path or pixels. Received: dict"),
+        (np.full((8, 8, 1), 1e300), "expected pixels from 0 to 255"),
+        ([[[1e300]] * 8] * 8, "expected pixels from 0 to 255"),
+        ([[[float("inf")]] * 8] * 8, "expected pixels from 0 to 255"),
+        ([[[10**400]] * 8] * 8, NOT_NUMBERS),
+        ([[["a"]] * 8] * 8, NOT_NUMBERS),
+        ([[[{}]] * 8] * 8, NOT_NUMBERS),
+        ([[None] * 8, [[0]] * 8], NOT_NUMBERS),
+        (json.loads("[" * 500 + "]" * 500), NOT_NUMBERS),
+        ({}, NOT_AN_IMAGE + "dict"),
+        (None, NOT_AN_IMAGE + "NoneType"),
+        (True, NOT_AN_IMAGE + "bool"),
+        (float("nan"), NOT_AN_IMAGE + "float"),
+        (10**400, NOT_AN_IMAGE + "int"),
     ],
+    ids=lambda value: type(value).__name__,
 )
-def test_what_is_no_image_is_a_row_with_an_error(model: Any, image: Any, problem: str) -> None:
-    (row,) = answers(model, image).to_dict("records")
-    assert row["error"] == problem
+def test_what_is_not_an_image_is_a_row_with_an_error(
+    model: Any, digit_files: Path, image: Any, error: str
+) -> None:
+    good, bad = predict(model, digit_files / "003_3.png", image).to_dict("records")
+    assert (good["class"], good["error"]) == ("3", "")
+    assert bad == {"class": None, "probability": None, "probabilities": {}, "error": error}

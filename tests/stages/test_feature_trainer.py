@@ -15,7 +15,7 @@ from pipeline.features import extraction, feature_cache
 from pipeline.features.cached_features import CachedFeatures
 from pipeline.features.extraction import Features
 from pipeline.inference import classifier as classifiers
-from pipeline.inference.prediction import predict
+from pipeline.inference.batch_prediction import predict
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import load_recipe
 from pipeline.stages import feature_trainer
@@ -241,7 +241,7 @@ def test_disagreements_with_the_full_precision_model_are_a_warning(
 def test_feature_maps_are_those_of_the_full_precision_base(
     unaugmented: TrainedModel, splits: Splits
 ) -> None:
-    parts = grad_cam.parts_of(unaugmented.model)
+    parts = grad_cam.split_for_grad_cam(unaugmented.model)
     assert parts is not None
     indices = np.array([3, 1])
     maps = unaugmented.trainer.feature_maps(splits.validation, indices)

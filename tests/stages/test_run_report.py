@@ -1,4 +1,4 @@
-"""What a report shows of a run: the images that it says it shows."""
+"""The report on a run: that it shows the images that it claims to show."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def recipe_with(tmp_path: Any, text: str) -> LoadedRecipe:
     return load_recipe(path)
 
 
-def test_the_augmented_images_are_those_that_training_saw_first(
+def test_the_augmented_images_are_those_of_the_first_training_batch(
     tmp_path: Any, splits: Splits
 ) -> None:
     recipe = recipe_with(tmp_path, "augmentation: [{random_translation: {}}, {mix_up: {}}]").recipe
@@ -45,78 +45,87 @@ def test_the_augmented_images_are_those_that_training_saw_first(
         epochs=1,
     )
     images, _ = next(iter(batches))
-    shown = run_report._augmented(recipe, splits)
+    shown = run_report._augmented_images(recipe, splits)
     assert len(shown) == 12
-    for picture, image in zip(shown, images.numpy(), strict=False):
-        np.testing.assert_array_equal(picture.image, image.round())
-    assert any(" + " in picture.caption for picture in shown)
+    for captioned, image in zip(shown, images.numpy(), strict=False):
+        np.testing.assert_array_equal(captioned.image, image.round())
+    assert any(" + " in captioned.caption for captioned in shown)
 
 
 def test_without_augmentation_the_images_are_shown_as_they_are(
     tmp_path: Any, splits: Splits
 ) -> None:
     recipe = recipe_with(tmp_path, "image_size: [8, 8]").recipe
-    for picture in run_report._augmented(recipe, splits):
-        place = splits.train.names.index(picture.name)
-        np.testing.assert_array_equal(picture.image, splits.train.images.read(np.array([place]))[0])
-        assert picture.caption == str(splits.train.labels[place])
+    for captioned in run_report._augmented_images(recipe, splits):
+        index = splits.train.names.index(captioned.name)
+        np.testing.assert_array_equal(
+            captioned.image, splits.train.images.read(np.array([index]))[0]
+        )
+        assert captioned.caption == str(splits.train.labels[index])
 
 
-def test_a_picture_that_is_in_two_splits_comes_first(splits: Splits) -> None:
+def test_duplicates_across_splits_come_first(splits: Splits) -> None:
     def copy(split: str, index: int) -> DuplicateImage:
         part = splits.named()[split]
         return DuplicateImage(split, index, part.names[index], int(part.labels[index]), digest="")
 
     groups = ((copy("train", 1), copy("train", 2)), (copy("train", 3), copy("val", 4)))
-    across, inside = run_report._duplicates(dataclasses.replace(splits, duplicates=groups)) or []
+    across, inside = (
+        run_report._duplicate_groups(dataclasses.replace(splits, duplicates=groups)) or []
+    )
     assert (across.is_leak, inside.is_leak) == (True, False)
     label = splits.validation.labels[4]
-    assert across.pictures[1].caption == f"{label} · val"
+    assert across.images[1].caption == f"{label} · val"
     image = splits.validation.images.read(np.array([4]))[0]
-    np.testing.assert_array_equal(across.pictures[1].image, image)
+    np.testing.assert_array_equal(across.images[1].image, image)
 
 
-def test_of_many_copies_some_of_each_split_are_shown(splits: Splits) -> None:
+def test_of_many_copies_the_first_of_each_split_are_shown(splits: Splits) -> None:
     copies = [DuplicateImage("train", i, splits.train.names[i], 0, digest="") for i in range(30)]
     copies.append(DuplicateImage("val", 4, splits.validation.names[4], 0, digest=""))
-    found = run_report._duplicates(dataclasses.replace(splits, duplicates=(tuple(copies),))) or []
-    assert [picture.caption for picture in found[0].pictures] == [*["0 · train"] * 4, "0 · val"]
+    groups = (
+        run_report._duplicate_groups(dataclasses.replace(splits, duplicates=(tuple(copies),))) or []
+    )
+    assert [captioned.caption for captioned in groups[0].images] == [*["0 · train"] * 4, "0 · val"]
 
 
-def test_nothing_is_said_of_duplicates_that_nobody_looked_for(splits: Splits) -> None:
-    assert run_report._duplicates(splits) is None
-    assert run_report._duplicates(dataclasses.replace(splits, duplicates=())) == []
+def test_duplicates_that_were_not_searched_for_have_no_section(splits: Splits) -> None:
+    assert run_report._duplicate_groups(splits) is None
+    assert run_report._duplicate_groups(dataclasses.replace(splits, duplicates=())) == []
 
 
-def test_the_pictures_are_of_the_images_that_the_predictions_are_of(splits: Splits) -> None:
+def test_the_errors_and_the_uncertain_images_match_their_predictions(splits: Splits) -> None:
     split = splits.validation
-    shares = np.full((len(split), 10), 0.01)
-    shares[np.arange(len(split)), split.labels] = 0.91
-    wrong, unsure = 5, 7
-    shares[wrong] = np.roll(shares[wrong], 1)
-    shares[unsure] = np.where(shares[unsure] > 0.5, 0.5, 0.05)
-    given = Predictions(splits.class_names, split.names, split.image_digests, split.labels, shares)
-    asked: list[list[int]] = []
+    probabilities = np.full((len(split), 10), 0.01)
+    probabilities[np.arange(len(split)), split.labels] = 0.91
+    wrong, uncertain = 5, 7
+    probabilities[wrong] = np.roll(probabilities[wrong], 1)
+    probabilities[uncertain] = np.where(probabilities[uncertain] > 0.5, 0.5, 0.05)
+    predictions = Predictions(
+        splits.class_names, split.names, split.image_digests, split.labels, probabilities
+    )
+    requested: list[list[int]] = []
 
-    def heat_maps(numbers: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        asked.append([*numbers])
-        np.testing.assert_array_equal(classes, given.chosen[numbers])
-        return np.zeros((len(numbers), 8, 8))
+    def heatmaps(indices: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        requested.append([*indices])
+        np.testing.assert_array_equal(classes, predictions.predicted[indices])
+        return np.zeros((len(indices), 8, 8))
 
-    found = run_report.build_split_report(
+    report = run_report.build_split_report(
         split.images,
-        given,
+        predictions,
         {"val_accuracy": 0.9, "test_accuracy": 0.8},
         prefix="val",
         title="validation",
         note="",
-        heat_maps=heat_maps,
+        heatmap_function=heatmaps,
     )
-    (mistake,) = found.mistakes
+    (error,) = report.errors
     true = split.labels[wrong]
-    assert mistake.name == split.names[wrong]
-    assert mistake.caption == f"is {true} · taken for {(true + 1) % 10} · 91.0% sure"
-    np.testing.assert_array_equal(mistake.image, split.images.read(np.array([wrong]))[0])
-    assert found.uncertain[0].caption == f"is {split.labels[unsure]} · 50.0% sure"
-    assert asked[0][:2] == [wrong, unsure]
-    assert found.metrics == {"accuracy": 0.9}
+    assert error.name == split.names[wrong]
+    assert error.caption == f"true: {true} · predicted: {(true + 1) % 10} (91.0%)"
+    np.testing.assert_array_equal(error.image, split.images.read(np.array([wrong]))[0])
+    label = split.labels[uncertain]
+    assert report.uncertain[0].caption == f"true: {label} · predicted: {label} (50.0%)"
+    assert requested[0][:2] == [wrong, uncertain]
+    assert report.metrics == {"accuracy": 0.9}

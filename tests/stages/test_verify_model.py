@@ -13,7 +13,7 @@ from pipeline.data.splits import Splits
 from pipeline.errors import ModelError
 from pipeline.evaluation.predictions import Predictions
 from pipeline.inference import classifier as classifiers
-from pipeline.inference.prediction import predict
+from pipeline.inference.batch_prediction import predict
 from pipeline.recipe.grammar import Recipe
 from pipeline.stages.verify_model import IMAGES, ModelVerification
 
@@ -24,11 +24,11 @@ class InThisProcess:
     def __init__(self) -> None:
         self.spoil = 0.0
 
-    def ask(self, folder: Path, files: list[Path]) -> None:
+    def request(self, folder: Path, files: list[Path]) -> None:
         self.files = files
         self._classifier = classifiers.load_classifier(folder) if folder.exists() else None
 
-    def answer(self) -> np.ndarray:
+    def result(self) -> np.ndarray:
         if self._classifier is None:
             raise ModelError("it is broken")
         predictions = predict(self._classifier, self.files, self._classifier.interface.read)

@@ -52,8 +52,8 @@ def test_the_metrics_become_a_child_run(
     assert metrics["eval_accuracy_low"] < metrics["eval_accuracy"] < 1
     assert (metrics["images/eval"], metrics["images/quarantined"]) == (100, 1)
     path = store.client.download_artifacts(run.info.run_id, "predictions/eval.csv", str(tmp_path))
-    given = predictions.read_predictions(Path(path))
-    assert given.right.mean() == metrics["eval_accuracy"]
+    stored = predictions.read_predictions(Path(path))
+    assert stored.is_correct.mean() == metrics["eval_accuracy"]
     page = store.client.download_artifacts(run.info.run_id, "report.html", str(tmp_path))
     assert "7/broken.png" in Path(page).read_text("utf-8")
     shown = {file.path for file in store.client.list_artifacts(run.info.run_id, "figures")}

@@ -113,12 +113,12 @@ def test_the_run_holds_what_it_was_made_from(finished: Any) -> None:
         for name in (
             "augmented",
             "learning_curves",
+            "test_calibration_roc_pr",
             "test_confusion_matrix",
-            "test_quality",
+            "val_calibration_roc_pr",
             "val_confusion_matrix",
             "val_least_certain",
-            "val_quality",
-            "val_worst_mistakes",
+            "val_worst_errors",
         )
     }
 
@@ -142,7 +142,7 @@ def test_the_predictions_behind_the_metrics_are_kept(finished: Any, tmp_path: Pa
         path = client.download_artifacts(result.run_id, f"predictions/{split}.csv", str(tmp_path))
         kept = predictions.read_predictions(Path(path))
         assert len(kept) == result.images[split]
-        assert np.mean(kept.right) == result.metrics[f"{split}_accuracy"]
+        assert np.mean(kept.is_correct) == result.metrics[f"{split}_accuracy"]
 
 
 def test_the_recipe_is_kept_as_written_and_as_resolved(finished: Any, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The images that exports are compared on."""
+"""The images on which an export is verified against the Keras model."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from pipeline.inference.model_interface import ModelInterface
 if TYPE_CHECKING:
     from pipeline.data.source_config import SourceConfig
 
-MAX_IMAGES = 256  # images; on more of them it takes longer and says the same
+MAX_IMAGES = 256
 
 
 def validation_images(config: SourceConfig) -> np.ndarray:
     """Return validation images of a source, uint8 (n, height, width, channels).
 
     Raises:
-        UsageError: if its data is not there any more.
+        UsageError: if the data is no longer available.
     """
     try:
         split = config.load().validation
     except PipelineError as error:
         raise UsageError(
-            f"The images that the model was validated on cannot be had: {error} Name others to "
-            "compare the export on with --images."
+            f"The validation images of the run are not available: {error} Verify the export on "
+            "other images with --images."
         ) from None
-    return split.images.read(np.array(_spread(len(split))))
+    return split.images.read(np.array(_evenly_spaced(len(split))))
 
 
 def images_from_files(files: Sequence[Path], interface: ModelInterface) -> np.ndarray:
@@ -41,15 +41,15 @@ def images_from_files(files: Sequence[Path], interface: ModelInterface) -> np.nd
         UsageError: if one cannot be read.
     """
     images = []
-    for place in _spread(len(files)):
+    for index in _evenly_spaced(len(files)):
         try:
-            images.append(interface.read(files[place]))
+            images.append(interface.read(files[index]))
         except BadImageError as error:
-            raise UsageError(f"{files[place]} cannot be read: {error}.") from None
+            raise UsageError(f"{files[index]} cannot be read: {error}.") from None
     return np.stack(images)
 
 
-def _spread(count: int) -> list[int]:
-    """Return up to `MOST` places among `count`, as far apart as can be."""
-    kept = min(count, MAX_IMAGES)
-    return [number * count // kept for number in range(kept)]
+def _evenly_spaced(count: int) -> list[int]:
+    """Return up to `MAX_IMAGES` evenly spaced indices below `count`."""
+    size = min(count, MAX_IMAGES)
+    return [number * count // size for number in range(size)]

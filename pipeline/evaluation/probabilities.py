@@ -1,0 +1,27 @@
+"""From a model's outputs to class probabilities. This module needs NumPy only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+
+def predict_probabilities(model: keras.Model, batches: tf.data.Dataset) -> np.ndarray:
+    """Return the model's probabilities, float64 (n, classes), rows summing to 1."""
+    return to_probabilities(model.predict(batches, verbose=0))
+
+
+def to_probabilities(outputs: np.ndarray) -> np.ndarray:
+    """Return the outputs of a model, (n, units), as probabilities, float64 (n, classes).
+
+    Rows sum to 1. One sigmoid unit p becomes the two columns 1 - p and p.
+    """
+    probabilities = np.asarray(outputs, np.float64)
+    if probabilities.shape[1] == 1:
+        probabilities = np.hstack([1 - probabilities, probabilities])
+    return probabilities / probabilities.sum(axis=1, keepdims=True)

@@ -1,0 +1,198 @@
+"""The differences between runs: in their recipes, and in their results on the same images."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.errors import DataError
+from pipeline.evaluation.html_pages import render_page
+from pipeline.evaluation.intervals import ConfidenceInterval
+from pipeline.evaluation.predictions import PairedDifference, Predictions, paired_difference
+
+_TEMPLATE = "run_comparison.html.jinja"
+_COUNTS = ("best_epoch", "val_duplicates", "test_duplicates")
+
+
+@dataclass(frozen=True)
+class ComparedRun:
+    """A run to compare.
+
+    Attributes:
+        name: of the run.
+        run_id: of the run, to distinguish runs of the same name.
+        parameters: its recipe, by dotted path.
+        metrics: its final metrics, by name.
+        predictions: of its model, by split.
+    """
+
+    name: str
+    run_id: str
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+    predictions: Mapping[str, Predictions]
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """A run compared with the first one on the images of a split.
+
+    Attributes:
+        split: of the images.
+        name: of the run.
+        difference: from the first run; None where the images are not the same.
+        conclusion: whether the run is better, or why that is unknown.
+    """
+
+    split: str
+    name: str
+    difference: PairedDifference | None
+    conclusion: str
+
+
+@dataclass(frozen=True)
+class RunComparison:
+    """The differences between runs.
+
+    Attributes:
+        names: of the runs.
+        parameters: the recipe values that differ, by dotted path; – where a run has none.
+        metrics: the final metrics of each run, by name; None where a run has none.
+        pairs: every other run compared with the first one.
+    """
+
+    names: Sequence[str]
+    parameters: Mapping[str, Sequence[str]]
+    metrics: Mapping[str, Sequence[float | None]]
+    pairs: Sequence[PairedComparison]
+
+
+def compare_runs(runs: Sequence[ComparedRun]) -> RunComparison:
+    """Compare runs with the first one."""
+    names = _distinct_names(runs)
+    paths = sorted({path for run in runs for path in run.parameters})
+    parameters = {path: [run.parameters.get(path, "–") for run in runs] for path in paths}
+    metrics = sorted({name for run in runs for name in run.metrics if _is_final(name)})
+    first, *others = runs
+    return RunComparison(
+        names=names,
+        parameters={path: row for path, row in parameters.items() if len(set(row)) > 1},
+        metrics={name: [run.metrics.get(name) for run in runs] for name in metrics},
+        pairs=[
+            _compare_pair(split, first.predictions[split], other.predictions[split], name)
+            for split in first.predictions
+            for other, name in zip(others, names[1:], strict=True)
+            if split in other.predictions
+        ],
+    )
+
+
+def to_text(comparison: RunComparison) -> str:
+    """Return a comparison as tables for a terminal."""
+    sections = []
+    if comparison.parameters:
+        sections.append(_table(["recipe", *comparison.names], _parameter_rows(comparison)))
+    else:
+        sections.append("The recipes are identical.")
+    sections.append(_table(["metric", *comparison.names], _metric_rows(comparison)))
+    sections += [_sentence(pair, comparison.names[0]) for pair in comparison.pairs]
+    return "\n\n".join(sections)
+
+
+def to_csv(comparison: RunComparison) -> str:
+    """Return a comparison as CSV, one parameter, metric or paired difference per row."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["kind", "name", *comparison.names, "difference", "low", "high", "images"])
+    blank = [""] * len(comparison.names)
+    writer.writerows(["parameter", *row] for row in _parameter_rows(comparison))
+    writer.writerows(["metric", *row] for row in _metric_rows(comparison))
+    for pair in comparison.pairs:
+        if pair.difference:
+            for metric, interval in _differences(pair.difference):
+                bounds = [f"{v:.6f}" for v in (interval.value, interval.low, interval.high)]
+                name = f"{pair.split}_{metric}: {pair.name} - {comparison.names[0]}"
+                writer.writerow(["difference", name, *blank, *bounds, pair.difference.images])
+    return file.getvalue()
+
+
+def to_html(comparison: RunComparison) -> str:
+    """Return a comparison as a self-contained page."""
+    values = {
+        "comparison": comparison,
+        "parameter_rows": _parameter_rows(comparison),
+        "metric_rows": _metric_rows(comparison),
+    }
+    return render_page(_TEMPLATE, values)
+
+
+def _compare_pair(
+    split: str, first: Predictions, second: Predictions, name: str
+) -> PairedComparison:
+    try:
+        difference = paired_difference(first, second)
+    except DataError as error:
+        return PairedComparison(split, name, None, str(error))
+    if difference.accuracy.low > 0:
+        conclusion = "better"
+    elif difference.accuracy.high < 0:
+        conclusion = "worse"
+    else:
+        conclusion = "no significant difference"
+    return PairedComparison(split, name, difference, conclusion)
+
+
+def _sentence(pair: PairedComparison, first: str) -> str:
+    start = f"{pair.split}: {pair.name} vs. {first}"
+    if pair.difference is None:
+        return f"{start}: {pair.conclusion}"
+    lines = [
+        f"  {metric} {interval.value:+.4f} ({interval.low:+.4f} to {interval.high:+.4f})"
+        for metric, interval in _differences(pair.difference)
+    ]
+    images = f"on the same {pair.difference.images:,} images"
+    return "\n".join([f"{start} {images}: {pair.conclusion}", *lines])
+
+
+def _differences(difference: PairedDifference) -> list[tuple[str, ConfidenceInterval]]:
+    return [("accuracy", difference.accuracy), ("log_loss", difference.log_loss)]
+
+
+def _parameter_rows(comparison: RunComparison) -> list[list[str]]:
+    return [[path, *values] for path, values in comparison.parameters.items()]
+
+
+def _metric_rows(comparison: RunComparison) -> list[list[str]]:
+    return [
+        [name, *(_formatted(name, value) for value in values)]
+        for name, values in comparison.metrics.items()
+    ]
+
+
+def _formatted(name: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.0f}" if name in _COUNTS else f"{value:.4f}"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (header, *rows)
+    )
+
+
+def _is_final(name: str) -> bool:
+    """Return whether a metric is neither a bound nor of one class or one epoch."""
+    return "/" not in name and not name.endswith(("_low", "_high"))
+
+
+def _distinct_names(runs: Sequence[ComparedRun]) -> list[str]:
+    """Return the names, with the start of the run ID where two are the same."""
+    names = [run.name for run in runs]
+    return [
+        f"{run.name} {run.run_id[:8]}" if names.count(run.name) > 1 else run.name for run in runs
+    ]

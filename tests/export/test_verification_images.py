@@ -1,0 +1,41 @@
+"""The images on which exports are verified."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.data.digits import DigitsConfig
+from pipeline.data.image_folder import ImageFolderConfig
+from pipeline.errors import UsageError
+from pipeline.export import verification_images
+from pipeline.inference.model_interface import ModelInterface
+
+GRAY = ModelInterface(tuple("0123456789"), (8, 8), 1, "squash")
+
+
+def test_they_are_spread_over_the_validation_split() -> None:
+    images = verification_images.validation_images(DigitsConfig(source="digits"))
+    assert images.shape == (verification_images.MAX_IMAGES, 8, 8, 1)  # of 269
+
+
+def test_missing_data_is_an_error_with_a_remedy(tmp_path: Path) -> None:
+    config = ImageFolderConfig(source="image_folder", path=tmp_path / "gone")
+    with pytest.raises(UsageError) as caught:
+        verification_images.validation_images(config)
+    assert str(caught.value) == (
+        "The validation images of the run are not available: data.path: the directory "
+        f"{tmp_path}/gone does not exist. Verify the export on other images with --images."
+    )
+
+
+def test_files_are_read_as_the_model_reads_them(digit_files: Path) -> None:
+    files = sorted(digit_files.iterdir())
+    assert verification_images.images_from_files(files, GRAY).shape == (100, 8, 8, 1)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        verification_images.images_from_files([tmp_path / "absent.png"], GRAY)
+    assert str(caught.value) == f"{tmp_path}/absent.png cannot be read: No such file or directory."
