@@ -83,7 +83,7 @@ def test_an_error_of_a_converter_is_reported_in_one_line(
 
 def test_a_mixed_precision_model_is_converted_to_float32(classifier: Classifier) -> None:
     assert clone_in_float32(classifier.model) is classifier.model
-    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, dtype="mixed_bfloat16")])
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, dtype="mixed_float16")])
     pixels = keras.Input((4,))
     mixed = keras.Model(pixels, keras.layers.Softmax(dtype="float32")(inner(pixels)))
     exact = clone_in_float32(mixed)
