@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pipeline.inference.classifier import Classifier
     from pipeline.recipe.loader import LoadedRecipe
     from pipeline.recipe.overrides import Overrides
+    from pipeline.tracking.lookup import StoredModel
+    from pipeline.tracking.store import Store
     from pipeline.workflows.hyperparameter_search import TuneResult
     from pipeline.workflows.multi_seed import SeedsResult
     from pipeline.workflows.run_result import RunResult
@@ -199,6 +201,8 @@ def load(run: str, *, tracking_uri: str | None = None) -> Model:
         class_names=classifier.interface.class_names,
         image_size=classifier.interface.image_size,
         classifier=classifier,
+        stored=stored,
+        store=store,
     )
 
 
@@ -249,6 +253,8 @@ class Model:
         class_names: the classes, in the order of the outputs.
         image_size: height and width in pixels that images are scaled to.
         classifier: the Keras model with its preprocessing.
+        stored: the model in the tracking store.
+        store: the tracking store.
     """
 
     name: str
@@ -257,6 +263,8 @@ class Model:
     class_names: tuple[str, ...]
     image_size: tuple[int, int]
     classifier: Classifier = field(repr=False)
+    stored: StoredModel = field(repr=False)
+    store: Store = field(repr=False)
 
     @property
     def keras_model(self) -> Any:

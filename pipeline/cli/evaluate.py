@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from pipeline import api
 from pipeline.backend import quiet_imports
 from pipeline.cli.options import run_argument, uri_option
 from pipeline.cli.prediction_progress import show_progress
@@ -28,28 +29,18 @@ def command(run: str, data: Path, uri: str | None) -> None:
     Metrics, predictions and report become a child run of that run. Files that cannot be read are
     skipped with a warning."""
     with quiet_imports():
-        from pipeline.inference.classifier import load_classifier
-        from pipeline.tracking.lookup import files_of, find_model
-        from pipeline.tracking.mlflow_model import DATA
-        from pipeline.tracking.store import open_store
         from pipeline.workflows.model_evaluation import PREFIX, evaluate_and_log
 
     interrupt_on(signal.SIGTERM)  # clusters send it
-    store = open_store(uri)
-    model = find_model(store, run)
-    with files_of(store, model) as directory:
-        evaluation, run_id = evaluate_and_log(
-            load_classifier(directory / DATA),
-            data,
-            store=store,
-            model=model,
-            show_progress=show_progress,
-        )
+    model = api.load(run, tracking_uri=uri)
+    evaluation, run_id = evaluate_and_log(
+        model.classifier, data, store=model.store, model=model.stored, show_progress=show_progress
+    )
     values = {name.removeprefix(f"{PREFIX}_"): value for name, value in evaluation.metrics.items()}
     click.echo(
-        f"{model.run_name} on {data}: accuracy {values['accuracy']:.4f} "
+        f"{model.name} on {data}: accuracy {values['accuracy']:.4f} "
         f"({values['accuracy_low']:.3f} to {values['accuracy_high']:.3f})  "
         f"f1_macro {values['f1_macro']:.4f}  log_loss {values['log_loss']:.4f}  "
         f"on {len(evaluation.predictions):,} images"
     )
-    click.echo(f"  run {run_id} in {store.uri}")
+    click.echo(f"  run {run_id} in {model.store.uri}")

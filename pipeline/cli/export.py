@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline import api
 from pipeline.backend import quiet_imports
 from pipeline.cli.options import run_argument, uri_option
 from pipeline.errors import ModelError
@@ -58,36 +59,31 @@ def command(
     with quiet_imports():
         from pipeline.export import verification_images
         from pipeline.export.exporter import export_model
-        from pipeline.inference.classifier import load_classifier
         from pipeline.inference.input_files import expand_paths
-        from pipeline.tracking.lookup import files_of, find_model, recipe_of
-        from pipeline.tracking.mlflow_model import DATA
+        from pipeline.tracking.lookup import recipe_of
         from pipeline.tracking.run_logger import log_metrics_after_end
-        from pipeline.tracking.store import open_store
     from pipeline.recipe.loader import load_recipe
 
     formats = tuple(dict.fromkeys(formats))
     for name in formats:
         check_installed(name)
     files = expand_paths(images)
-    store = open_store(uri)
-    model = find_model(store, run)
-    with files_of(store, model) as directory, contextlib.redirect_stdout(sys.stderr):
-        classifier = load_classifier(directory / DATA)
+    model = api.load(run, tracking_uri=uri)
+    with contextlib.redirect_stdout(sys.stderr):
         if files:
-            pixels = verification_images.images_from_files(files, classifier.interface)
+            pixels = verification_images.images_from_files(files, model.classifier.interface)
         else:
-            with recipe_of(store, model) as recipe:
+            with recipe_of(model.store, model.stored) as recipe:
                 pixels = verification_images.validation_images(load_recipe(recipe).recipe.data)
         results = []
         for name in formats:
             logger.info(f"Exporting to {name}")
             try:
-                path = output / model.run_name / name
-                results.append(export_model(classifier, name, path, pixels))
+                path = output / model.name / name
+                results.append(export_model(model.classifier, name, path, pixels))
             except ModelError as error:  # the other formats may succeed
                 logger.error(f"{error}")
-    log_metrics_after_end(store, model.run_id, _metrics(results))
+    log_metrics_after_end(model.store, model.run_id, _metrics(results))
     for line in _table(results):
         click.echo(line)
     is_verified = len(results) == len(formats) and all(result.agrees for result in results)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline import api
 from pipeline.backend import quiet_imports
 from pipeline.cli.options import run_argument, uri_option
 from pipeline.cli.prediction_progress import show_progress
@@ -53,25 +54,18 @@ def command(
     files = expand_paths(paths)
     with quiet_imports():
         from pipeline.inference.batch_prediction import predict
-        from pipeline.inference.classifier import load_classifier
-        from pipeline.tracking.lookup import files_of, find_model
-        from pipeline.tracking.mlflow_model import DATA
-        from pipeline.tracking.store import open_store
 
-    store = open_store(uri)
-    model = find_model(store, run)
-    with _csv_writer(output) as table, files_of(store, model) as directory:
-        logger.info(f"Using the model of run {model.run_name} ({model.run_id})")
-        classifier = load_classifier(directory / DATA)
-        names = classifier.interface.class_names
-        top = min(top, len(names))
+    model = api.load(run, tracking_uri=uri)
+    logger.info(f"Using the model of run {model.name} ({model.run_id})")
+    with _csv_writer(output) as table:
+        top = min(top, len(model.class_names))
         table.writerow(_header(top))
         started = time.monotonic()
         errors = 0
         for prediction in show_progress(
-            predict(classifier, files, classifier.interface.read), len(files)
+            predict(model.classifier, files, model.classifier.interface.read), len(files)
         ):
-            table.writerow(_row(prediction, names, top))
+            table.writerow(_row(prediction, model.class_names, top))
             errors += bool(prediction.error)
     seconds = time.monotonic() - started
     rate = len(files) / seconds
