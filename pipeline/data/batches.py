@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence, Sized
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import numpy as np
 import tensorflow as tf
 
 from pipeline.config import OutputActivation
 from pipeline.data.augmentation import augmenter
 from pipeline.data.splits import Images, Split
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def steps_per_epoch(images: Sized, batch_size: int | Literal["all"]) -> int:

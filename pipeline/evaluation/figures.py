@@ -8,21 +8,17 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn import metrics
 
 from pipeline.evaluation.captioned_images import keep_end
 from pipeline.evaluation.metrics import CALIBRATION_BINS, calibration, expected_calibration_error
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from pipeline.evaluation.predictions import Predictions
+from pipeline.evaluation.predictions import Predictions
 
 _TRAINING, _VALIDATION, _GRAY = "#3b82c4", "#e0607a", "#8a8a8a"  # legible on white and on black
 _CURVES = ("#3b82c4", "#e0607a", "#2f9e6e", "#c98a1b", "#8b6fd0", "#2aa5b8")

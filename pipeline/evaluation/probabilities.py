@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import keras
 import numpy as np
-
-if TYPE_CHECKING:
-    import keras
-    import tensorflow as tf
+import tensorflow as tf
 
 
 def predict_probabilities(model: keras.Model, batches: tf.data.Dataset) -> np.ndarray:

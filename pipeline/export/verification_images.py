@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline.data.image_decoding import BadImageError
+from pipeline.data.source_config import SourceConfig
 from pipeline.errors import PipelineError, UsageError
 from pipeline.inference.model_interface import ModelInterface
-
-if TYPE_CHECKING:
-    from pipeline.data.source_config import SourceConfig
 
 MAX_IMAGES = 256
 

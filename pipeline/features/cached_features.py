@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from pipeline.config import OutputActivation
 from pipeline.data.batches import shuffled, steps_per_epoch, targets_for
+from pipeline.data.splits import Split, Splits
 from pipeline.features import feature_cache
 from pipeline.features.extraction import (
     UNAUGMENTED,
@@ -26,11 +29,6 @@ from pipeline.training.phases import TrainingData
 
 logger = logging.getLogger(__name__)
 
-if TYPE_CHECKING:
-    import keras
-
-    from pipeline.config import OutputActivation
-    from pipeline.data.splits import Split, Splits
 
 _SAMPLE = 16  # training images on which the folded network is compared with the original
 

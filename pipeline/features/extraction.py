@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,14 +18,12 @@ import tensorflow as tf
 
 from pipeline.data.augmentation import augmenter
 from pipeline.data.batches import batches_at
+from pipeline.data.splits import Split
 from pipeline.errors import PipelineError
 from pipeline.features import feature_cache
 from pipeline.features.npy_writer import npy_writer
 from pipeline.features.precision_guard import CACHE_DTYPES, FrozenNetwork
 from pipeline.features.splitting import ModelSplit
-
-if TYPE_CHECKING:
-    from pipeline.data.splits import Split
 
 BATCH_SIZE = 32
 # More bytes of features are read from their files: TensorFlow makes several copies of a tensor.

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -16,8 +17,6 @@ from pipeline.features.folding import FeatureDtype, fold_batchnorm
 
 logger = logging.getLogger(__name__)
 
-if TYPE_CHECKING:
-    import keras
 
 # How far features may differ from the original network's, relative to their norm. ImageNet
 # networks in bfloat16 differ by 0.01 to 0.09, which changes no prediction on real photographs; one

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
 
 from pipeline import keras_files
 from pipeline.errors import ModelError
 from pipeline.evaluation.probabilities import to_probabilities
 from pipeline.inference.model_interface import INTERFACE_FILE, ModelInterface, load_interface
-
-if TYPE_CHECKING:
-    import keras
-    import numpy as np
 
 MODEL_FILE = "model.keras"
 BATCH_SIZE = 64

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pipeline.data.image_decoding import decode_image, read_image_file
+import numpy as np
+
+from pipeline.data.image_decoding import Resize, decode_image, read_image_file
 from pipeline.errors import ModelError
-
-if TYPE_CHECKING:
-    import os
-
-    import numpy as np
-
-    from pipeline.data.image_decoding import Resize
 
 INTERFACE_FILE = "interface.json"
 

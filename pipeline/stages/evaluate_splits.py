@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from pipeline.data.splits import Splits
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.predictions import Predictions
+from pipeline.recipe.grammar import Recipe
 from pipeline.stages.leakage_effect import measure_leakage_effect
-
-if TYPE_CHECKING:
-    from pipeline.data.splits import Splits
-    from pipeline.recipe.grammar import Recipe
-    from pipeline.stages.train_model import TrainedModel
+from pipeline.stages.train_model import TrainedModel
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 
+from pipeline.data.splits import Split, Splits
 from pipeline.evaluation.probabilities import to_probabilities
 from pipeline.features.cached_features import (
     CachedFeatures,
@@ -18,21 +19,18 @@ from pipeline.features.cached_features import (
 )
 from pipeline.features.extraction import AugmentedViews
 from pipeline.features.feature_maps import feature_maps
+from pipeline.features.folding import FeatureDtype
 from pipeline.features.precision_guard import processor_has_bfloat16
 from pipeline.features.splitting import ModelSplit, split_before_head, split_before_layer
 from pipeline.models import transfer
+from pipeline.recipe.grammar import Recipe
 from pipeline.stages.trainer import PixelTrainer, Trainer
-from pipeline.training.phases import Phase, fine_tuning_optimizer
+from pipeline.training.devices import Devices
+from pipeline.training.phases import Phase, TrainingData, fine_tuning_optimizer
+from pipeline.training.training_config import FineTuneConfig
 
 logger = logging.getLogger(__name__)
 
-if TYPE_CHECKING:
-    from pipeline.data.splits import Split, Splits
-    from pipeline.features.folding import FeatureDtype
-    from pipeline.recipe.grammar import Recipe
-    from pipeline.training.devices import Devices
-    from pipeline.training.phases import TrainingData
-    from pipeline.training.training_config import FineTuneConfig
 
 _GIB = 2**30
 _IMAGES_PER_DISAGREEMENT = 150  # more disagreements, and more than one, are a warning

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from pipeline.data.splits import Splits
 from pipeline.evaluation.label_errors import find_neighbor_label_errors
+from pipeline.stages.train_model import TrainedModel
 
 logger = logging.getLogger(__name__)
 
-if TYPE_CHECKING:
-    from pipeline.data.splits import Splits
-    from pipeline.stages.train_model import TrainedModel
 
 _MAX_NAMED = 5  # images in the log message
 

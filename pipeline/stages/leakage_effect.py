@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-logger = logging.getLogger(__name__)
+from pipeline.data.splits import Splits
 
-if TYPE_CHECKING:
-    from pipeline.data.splits import Splits
+logger = logging.getLogger(__name__)
 
 
 def measure_leakage_effect(splits: Splits, name: str, is_correct: np.ndarray) -> dict[str, float]:

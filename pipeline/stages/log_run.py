@@ -9,23 +9,21 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pipeline
+from pipeline.data.splits import Splits
 from pipeline.evaluation import predictions
+from pipeline.evaluation.report_page import RenderedReport
 from pipeline.inference import pyfunc_model
 from pipeline.inference.model_interface import ModelInterface
+from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import LoadedRecipe, dump_recipe, run_parameters
+from pipeline.stages.evaluate_splits import Evaluation
+from pipeline.stages.find_label_errors import SuspectedLabel
+from pipeline.stages.train_model import TrainedModel
 from pipeline.tracking.mlflow_model import DATA, write_model
-
-if TYPE_CHECKING:
-    from pipeline.data.splits import Splits
-    from pipeline.evaluation.report_page import RenderedReport
-    from pipeline.recipe.grammar import Recipe
-    from pipeline.stages.evaluate_splits import Evaluation
-    from pipeline.stages.find_label_errors import SuspectedLabel
-    from pipeline.stages.train_model import TrainedModel
-    from pipeline.tracking.run_logger import RunLogger
+from pipeline.tracking.run_logger import RunLogger
 
 _PACKAGES = ("tensorflow", "keras", "mlflow", "numpy", "pillow", "scikit-learn", "pydantic")
 

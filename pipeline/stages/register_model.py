@@ -5,28 +5,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.data.splits import Split, Splits
 from pipeline.errors import PipelineError
-from pipeline.evaluation.predictions import paired_difference
+from pipeline.evaluation.predictions import Predictions, paired_difference
 from pipeline.inference import classifier as classifiers
 from pipeline.inference.batch_prediction import predict
+from pipeline.recipe.grammar import Recipe
 from pipeline.stages.verify_model import image_reader
 from pipeline.tracking import registry
-from pipeline.tracking.lookup import files_of, find_model
+from pipeline.tracking.lookup import StoredModel, files_of, find_model
 from pipeline.tracking.mlflow_model import DATA
 from pipeline.tracking.run_logger import log_metrics_after_end
+from pipeline.tracking.store import Store
 
 logger = logging.getLogger(__name__)
-
-if TYPE_CHECKING:
-    from pipeline.data.splits import Split, Splits
-    from pipeline.evaluation.predictions import Predictions
-    from pipeline.recipe.grammar import Recipe
-    from pipeline.tracking.lookup import StoredModel
-    from pipeline.tracking.store import Store
 
 
 @dataclass(frozen=True)

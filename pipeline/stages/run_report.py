@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
 
 from pipeline.data import augmentation
 from pipeline.data.batches import shuffled
 from pipeline.data.duplicates import is_leak
+from pipeline.data.splits import Duplicates, Images, Split, Splits
 from pipeline.evaluation import grad_cam
 from pipeline.evaluation.captioned_images import CaptionedImage
 from pipeline.evaluation.figures import LearningCurves
-from pipeline.evaluation.predictions import least_certain, worst_errors
-from pipeline.evaluation.report_page import DuplicateGroup, Report, SplitReport, render_report
-
-if TYPE_CHECKING:
-    import keras
-
-    from pipeline.data.splits import Duplicates, Images, Split, Splits
-    from pipeline.evaluation.predictions import Predictions
-    from pipeline.evaluation.report_page import RenderedReport
-    from pipeline.recipe.grammar import Recipe
-    from pipeline.recipe.loader import LoadedRecipe
-    from pipeline.stages.evaluate_splits import Evaluation
-    from pipeline.stages.find_label_errors import SuspectedLabel
-    from pipeline.stages.train_model import TrainedModel
+from pipeline.evaluation.predictions import Predictions, least_certain, worst_errors
+from pipeline.evaluation.report_page import (
+    DuplicateGroup,
+    RenderedReport,
+    Report,
+    SplitReport,
+    render_report,
+)
+from pipeline.recipe.grammar import Recipe
+from pipeline.recipe.loader import LoadedRecipe
+from pipeline.stages.evaluate_splits import Evaluation
+from pipeline.stages.find_label_errors import SuspectedLabel
+from pipeline.stages.train_model import TrainedModel
 
 _MAX_ERRORS, _MAX_UNCERTAIN, _MAX_AUGMENTED, _MAX_LABEL_ERRORS = 12, 8, 12, 24
 _MAX_DUPLICATES, _MAX_COPIES = 20, 4  # groups; copies of each in a split

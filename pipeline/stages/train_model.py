@@ -5,25 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
 from pipeline.data.augmentation import build_augmentation
+from pipeline.data.splits import Splits
+from pipeline.features.cached_features import HeadInputs
+from pipeline.recipe.grammar import Recipe
 from pipeline.stages.feature_trainer import FeatureTrainer, HeadTrainer
 from pipeline.stages.trainer import PixelTrainer, Trainer
-from pipeline.training.devices import find_devices
-from pipeline.training.phases import fit_phases
+from pipeline.training.checkpoints import Checkpoints
+from pipeline.training.devices import Devices, find_devices
+from pipeline.training.phases import History, fit_phases
 
 logger = logging.getLogger(__name__)
-
-if TYPE_CHECKING:
-    from pipeline.data.splits import Splits
-    from pipeline.features.cached_features import HeadInputs
-    from pipeline.recipe.grammar import Recipe
-    from pipeline.training.checkpoints import Checkpoints
-    from pipeline.training.devices import Devices
-    from pipeline.training.phases import History
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
+from pipeline.data.splits import Split, Splits
 from pipeline.evaluation.probabilities import predict_probabilities
+from pipeline.recipe.grammar import Recipe
 from pipeline.training.phases import Phase, TrainingData
-
-if TYPE_CHECKING:
-    import numpy as np
-    import tensorflow as tf
-
-    from pipeline.data.splits import Split, Splits
-    from pipeline.recipe.grammar import Recipe
 
 _EVALUATION_BATCH_SIZE = 64
 

@@ -7,22 +7,20 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from pipeline.data.image_decoding import BadImageError
+from pipeline.data.splits import Split, Splits
 from pipeline.errors import ModelError
+from pipeline.evaluation.predictions import Predictions
 from pipeline.inference.fresh_process import FreshProcess
+from pipeline.inference.model_interface import ModelInterface
+from pipeline.recipe.grammar import Recipe
 
 logger = logging.getLogger(__name__)
 
-if TYPE_CHECKING:
-    from pipeline.data.splits import Split, Splits
-    from pipeline.evaluation.predictions import Predictions
-    from pipeline.inference.model_interface import ModelInterface
-    from pipeline.recipe.grammar import Recipe
 
 IMAGES = 8  # validation images that the saved model predicts
 _MAX_DIFFERENCE = 0.01  # of two probabilities, which rounding can explain

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import keras
 import mlflow.tensorflow
 import numpy as np
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import AnyType, ColSpec, Schema, TensorSpec
 
 from pipeline.errors import ModelError
-
-if TYPE_CHECKING:
-    import keras
 
 REQUIREMENTS = ("tensorflow", "keras", "mlflow", "numpy", "pillow")
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
+import tensorflow as tf
 
 from pipeline.metric_direction import metric_direction
 from pipeline.shutdown import deferred_signals
 from pipeline.training import model_state, optimizers, schedules
 from pipeline.training.callbacks import (
     BestEpoch,
+    EpochMetrics,
     OnEpochEnd,
     RestoreState,
     StopOnNaN,
@@ -21,16 +23,11 @@ from pipeline.training.callbacks import (
 )
 from pipeline.training.checkpoints import Checkpoint, Checkpoints
 from pipeline.training.data_parallel import DataParallel
+from pipeline.training.devices import Devices
 from pipeline.training.losses import loss_function, running_metrics
 from pipeline.training.optimizers import OptimizerConfig
 from pipeline.training.progress_display import ProgressDisplay
 from pipeline.training.training_config import FineTuneConfig, TrainingConfig
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-
-    from pipeline.training.callbacks import EpochMetrics
-    from pipeline.training.devices import Devices
 
 # With this many steps per call of the compiled function, its overhead is negligible.
 _MAX_STEPS_PER_EXECUTION = 32

@@ -22,13 +22,13 @@ from multiprocessing.connection import (
     deliver_challenge,
 )
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
 from pipeline.errors import DataError, PipelineError, UsageError
 from pipeline.recipe.loader import LoadedRecipe, flatten, masked_values
 from pipeline.recipe.recipe_changes import recipe_changes
 from pipeline.trials.search_session import MAY_CHANGE
 from pipeline.trials.search_state import Search
+from pipeline.trials.trial_reporter import TrialReporter
 from pipeline.trials.trial_trainer import TrialTrainer
 from pipeline.trials.trial_worker import receive, run_trials, send
 from pipeline.trials.worker_pool import PoolWorker, run_in_pool
@@ -36,8 +36,6 @@ from pipeline.tuning.worker_role import WorkerRole
 
 logger = logging.getLogger(__name__)
 
-if TYPE_CHECKING:
-    from pipeline.trials.trial_reporter import TrialReporter
 
 _CONNECT_SECONDS = 60.0  # that a worker waits for the chief to listen
 _RETRY_SECONDS = 0.5

@@ -6,20 +6,18 @@ import logging
 import multiprocessing
 import os
 import signal
-from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
+from pipeline.recipe.loader import LoadedRecipe
 from pipeline.trials import trial_worker
 from pipeline.trials.search_state import PendingTrial, Search
 from pipeline.trials.trial import TrialOutcome
+from pipeline.trials.trial_reporter import TrialReporter
 from pipeline.trials.worker_pool import PoolWorker, run_in_pool
 
 logger = logging.getLogger(__name__)
 
-if TYPE_CHECKING:
-    from pipeline.recipe.loader import LoadedRecipe
-    from pipeline.trials.trial_reporter import TrialReporter
 
 _MAX_GROWTH = 2**30  # bytes by which a process may grow before it is replaced, which frees them
 

@@ -8,17 +8,15 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.atomic_files import atomic_write
 from pipeline.evaluation import search_figures as figures
 from pipeline.recipe.loader import LoadedRecipe, dump_recipe, run_parameters, with_overrides
 from pipeline.secrets import mask_secrets
+from pipeline.tracking.run_logger import RunLogger
 from pipeline.tracking.trial_runs import TrialRun
 from pipeline.trials.search_state import FinishedTrial, Search
-
-if TYPE_CHECKING:
-    from pipeline.tracking.run_logger import RunLogger
 
 BEST = "best.yaml"
 

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline.errors import DataError, UsageError
 from pipeline.file_locks import try_lock
@@ -16,13 +15,11 @@ from pipeline.recipe.loader import LoadedRecipe, flatten, masked_values
 from pipeline.recipe.recipe_changes import recipe_changes
 from pipeline.stages.tracked_run import TrackedRun, tracked_run
 from pipeline.tracking.outbox import upload_leftovers
-from pipeline.tracking.store import open_store
+from pipeline.tracking.store import Store, open_store
 from pipeline.trials.journal import FOLDER, Event, Journal, header_of, is_finished
 
 logger = logging.getLogger(__name__)
 
-if TYPE_CHECKING:
-    from pipeline.tracking.store import Store
 
 # The keys that may change when a search is resumed.
 MAY_CHANGE = ("tuning.trials", "tuning.budget", "tuning.patience", "tracking", "description")

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING
 
 from pipeline.trials.search_state import Search
 from pipeline.trials.trial import run_trial
+from pipeline.trials.trial_reporter import TrialReporter
 from pipeline.trials.trial_trainer import TrialTrainer
-
-if TYPE_CHECKING:
-    from pipeline.trials.trial_reporter import TrialReporter
 
 _COLLECT_AFTER = 10  # trials
 

@@ -6,15 +6,13 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pipeline.errors import DivergedError, PipelineError, first_line
 from pipeline.metric_direction import metric_direction
+from pipeline.recipe.grammar import Recipe
 from pipeline.trials.pruning import EpochMetrics
-
-if TYPE_CHECKING:
-    from pipeline.recipe.grammar import Recipe
-    from pipeline.trials.trial_trainer import TrialTrainer
+from pipeline.trials.trial_trainer import TrialTrainer
 
 TrialState = Literal["FINISHED", "FAILED", "KILLED"]
 

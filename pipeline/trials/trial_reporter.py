@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from typing import TYPE_CHECKING
 
+from pipeline.tracking.run_logger import RunLogger
 from pipeline.trials.search_display import SearchDisplay
 from pipeline.trials.search_logging import trial_run
-from pipeline.trials.search_state import FinishedTrial, Search
+from pipeline.trials.search_state import FinishedTrial, PendingTrial, Search
 from pipeline.trials.trial import TrialOutcome
-
-if TYPE_CHECKING:
-    from pipeline.tracking.run_logger import RunLogger
-    from pipeline.trials.search_state import PendingTrial
 
 PROGRESS = "search/best_so_far"
 

@@ -7,15 +7,13 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pipeline.data.splits import Splits
 from pipeline.evaluation.metrics import classification_metrics
+from pipeline.features.cached_features import HeadInputs
+from pipeline.recipe.grammar import Recipe
 from pipeline.stages.train_model import compute_head_inputs, train_model, trains_head_alone
-
-if TYPE_CHECKING:
-    from pipeline.data.splits import Splits
-    from pipeline.features.cached_features import HeadInputs
-    from pipeline.recipe.grammar import Recipe
 
 OnEpoch = Callable[[int, dict[str, float], float], None]
 

@@ -6,17 +6,15 @@ import logging
 import queue
 from multiprocessing import connection
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING
 
 from pipeline.trials.journal import outcome_from_json
 from pipeline.trials.search_state import PendingTrial, Search
 from pipeline.trials.trial import EpochMetrics
+from pipeline.trials.trial_reporter import TrialReporter
 from pipeline.trials.trial_worker import receive, send
 
 logger = logging.getLogger(__name__)
 
-if TYPE_CHECKING:
-    from pipeline.trials.trial_reporter import TrialReporter
 
 _POLL_SECONDS = 0.5  # for workers that join
 

@@ -8,7 +8,6 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,18 +18,15 @@ from pipeline.errors import DataError
 from pipeline.evaluation import predictions
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.predictions import Predictions
-from pipeline.evaluation.report_page import Report, render_report
+from pipeline.evaluation.report_page import RenderedReport, Report, render_report
 from pipeline.inference.batch_prediction import Prediction, predict
 from pipeline.inference.classifier import Classifier
 from pipeline.stages.log_run import log_report
 from pipeline.stages.run_report import build_split_report, heatmap_function
 from pipeline.stages.tracked_run import tracked_run
-
-if TYPE_CHECKING:
-    from pipeline.evaluation.report_page import RenderedReport
-    from pipeline.tracking.lookup import StoredModel
-    from pipeline.tracking.run_logger import RunLogger
-    from pipeline.tracking.store import Store
+from pipeline.tracking.lookup import StoredModel
+from pipeline.tracking.run_logger import RunLogger
+from pipeline.tracking.store import Store
 
 logger = logging.getLogger(__name__)
 

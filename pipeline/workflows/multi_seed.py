@@ -7,11 +7,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.evaluation.intervals import summarize_runs
+from pipeline.evaluation.intervals import RunSummary, summarize_runs
 from pipeline.html_table import html_table
 from pipeline.recipe.loader import load_recipe, run_parameters
 from pipeline.stages.tracked_run import tracked_run
@@ -20,9 +19,6 @@ from pipeline.workflows.run_result import MAIN_METRICS, RunResult
 from pipeline.workflows.single_run import run
 
 logger = logging.getLogger(__name__)
-
-if TYPE_CHECKING:
-    from pipeline.evaluation.intervals import RunSummary
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pipeline.errors import escape_unprintable
 from pipeline.html_table import html_table
-
-if TYPE_CHECKING:
-    from pipeline.stages.register_model import RegisteredModel
+from pipeline.stages.register_model import RegisteredModel
 
 MAIN_METRICS = ("accuracy", "f1_macro", "log_loss")
 

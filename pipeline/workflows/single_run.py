@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from pipeline.data.splits import Splits
 from pipeline.errors import DataError, DivergedError
+from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import LoadedRecipe
 from pipeline.stages.evaluate_splits import evaluate_splits
 from pipeline.stages.find_label_errors import find_label_errors
@@ -33,16 +34,12 @@ from pipeline.stages.train_model import train_model
 from pipeline.stages.verify_model import ModelVerification, model_verification
 from pipeline.stopwatch import Stopwatch
 from pipeline.tracking.resumable_runs import find_resumable_run
+from pipeline.tracking.run_logger import RunLogger
 from pipeline.tracking.store import checkpoint_directory, open_store
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.workflows.run_result import RunResult
 
 logger = logging.getLogger(__name__)
-
-if TYPE_CHECKING:
-    from pipeline.data.splits import Splits
-    from pipeline.recipe.grammar import Recipe
-    from pipeline.tracking.run_logger import RunLogger
 
 
 def run(
