@@ -18,13 +18,6 @@ import click
 from pipeline.cli import COMMANDS, cli, main
 
 ROOT = Path(__file__).parent.parent
-RECIPE = """\
-# Recipe reference
-
-This page is generated from the grammar of recipes, which also checks them:
-`pipeline schema --format markdown`. [Writing recipes](writing_recipes.md) explains how they work.
-
-"""
 TABLE = re.compile(r"(?<=## Commands\n\n)(?:@COMMANDS@|(?:\|.*\n)+)", re.MULTILINE)
 
 
@@ -33,7 +26,7 @@ def generated_files() -> dict[Path, str]:
     readme = ROOT / "README.md"
     return {
         ROOT / "recipes" / "recipe.schema.json": _output("schema"),
-        ROOT / "docs" / "recipe.md": f"{RECIPE}{_output('schema', '--format', 'markdown')}",
+        ROOT / "docs" / "recipe.md": _output("schema", "--format", "markdown"),
         ROOT / "docs" / "commands.md": _commands_page(),
         readme: TABLE.sub(lambda _: _commands_table(), readme.read_text("utf-8")),
     }
