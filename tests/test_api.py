@@ -175,6 +175,7 @@ INTERRUPTED = """
 import hashlib, os, signal, sys, threading
 from pipeline.shutdown import graceful_shutdown
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 if sys.argv[1] == "interactive":
     sys.ps1 = "In : "
 try:

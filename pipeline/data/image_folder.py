@@ -135,7 +135,7 @@ class ImageFolderConfig(SourceConfig):
         )
         _check_unreadable(quarantined, len(paths), self)
         for file in quarantined:
-            logger.warning(f"Left out {escape_unprintable(file.name)}: {file.reason}")
+            logger.warning(f"Skipped {escape_unprintable(file.name)}: {file.reason}")
 
         splits: dict[str, Split] = {}
         images: dict[int, DuplicateImage] = {}

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.data.image_decoding import read_image_file
 from pipeline.data.image_files import ImageFiles
 from pipeline.data.labelled_directory import find_labelled_files
-from pipeline.errors import DataError
+from pipeline.errors import DataError, escape_unprintable
 from pipeline.evaluation import predictions
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.predictions import Predictions
@@ -87,7 +87,7 @@ def evaluate_and_log(
         tracked.logger.set_tags({"evaluated_model": model.uri})
         evaluation = evaluate(classifier, directory, show_progress=show_progress)
         for name, reason in evaluation.left_out.items():
-            logger.warning(f"Skipped {name}: {reason}")
+            logger.warning(f"Skipped {escape_unprintable(name)}: {reason}")
         _log(evaluation, directory, tracked.logger)
     return evaluation, tracked.logger.run_id
 

@@ -383,9 +383,9 @@ def test_reading_and_skipped_files_are_logged(broken: Path, messages: list[str])
     load(broken)
     assert messages == [
         f"Reading 13 images of 2 classes from {broken}",
-        "WARNING: Left out train/ants/a_empty.jpg: the file is empty",
-        "WARNING: Left out train/ants/z_text.jpg: not a JPEG, PNG, BMP, GIF or WebP image",
-        "WARNING: Left out train/bees/gone.jpg: No such file or directory",
+        "WARNING: Skipped train/ants/a_empty.jpg: the file is empty",
+        "WARNING: Skipped train/ants/z_text.jpg: not a JPEG, PNG, BMP, GIF or WebP image",
+        "WARNING: Skipped train/bees/gone.jpg: No such file or directory",
     ]
 
 

@@ -20,8 +20,9 @@ from pipeline.workflows.single_run import RunResult
 
 @pytest.fixture(scope="module")
 def model(digits_run: RunResult) -> Any:
-    mlflow.set_tracking_uri(digits_run.tracking_uri)
-    return mlflow.pyfunc.load_model(digits_run.model_uri)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", digits_run.tracking_uri)
+        return mlflow.pyfunc.load_model(digits_run.model_uri)
 
 
 def predict(model: Any, *images: Any) -> pd.DataFrame:

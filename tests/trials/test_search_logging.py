@@ -162,7 +162,7 @@ def test_figures_are_drawn_from_two_trials_on(
     search_logging.log_search_figures(new, loaded, run_logger)
     assert not run_logger.directory.exists()
     search_logging.log_search_figures(search, loaded, run_logger)
-    assert {"best_so_far.png", "parallel_coordinates.png"} <= {
+    assert {"optimization_history.png", "parallel_coordinates.png"} <= {
         path.name for path in (run_logger.directory / "figures").iterdir()
     }
 

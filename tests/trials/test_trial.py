@@ -91,7 +91,7 @@ def test_an_unknown_objective_is_a_failure(in_empty_folder: Path) -> None:
     outcome = trial(DIGITS, TrialTrainer(), {"training.epochs": 1}, objective="val_top_3_accuracy")
     assert outcome.reason.startswith(
         "tuning.objective: a run of this recipe has no metric 'val_top_3_accuracy'. Available: "
-        "val_loss, val_ece, "
+        "val_loss, val_accuracy, "
     )
 
 

@@ -129,7 +129,7 @@ def test_the_report_tells_the_run_s_own_figures(finished: Any, tmp_path: Path) -
     page = Path(path).read_text("utf-8")
     for name in ("val_accuracy", "test_accuracy", "val_log_loss", "test_ece"):
         assert f"{result.metrics[name]:.4f}" in page
-    assert f"Epoch {result.best_epoch} of 8 was chosen." in page
+    assert f"The model has the weights of epoch {result.best_epoch} of 8." in page
     assert "architecture: mlp" in page
     assert "Grad-CAM" not in page  # there are no convolutions to look through
 
@@ -154,7 +154,7 @@ def test_the_recipe_is_kept_as_written_and_as_resolved(finished: Any, tmp_path: 
 
 
 def test_the_logged_model_takes_raw_pixels_and_answers_as_the_one_in_memory_did(
-    finished: Any,
+    finished: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import mlflow
     import pandas as pd
@@ -162,7 +162,7 @@ def test_the_logged_model_takes_raw_pixels_and_answers_as_the_one_in_memory_did(
     from pipeline.data.digits import DigitsConfig
 
     result, _ = finished
-    mlflow.set_tracking_uri(result.tracking_uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", result.tracking_uri)
     model = mlflow.pyfunc.load_model(result.model_uri)
     splits = DigitsConfig(source="digits").load()
     pixels = splits.validation.images.read(np.arange(len(splits.validation)))
