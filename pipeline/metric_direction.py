@@ -6,12 +6,19 @@ from typing import Literal
 
 Direction = Literal["max", "min"]
 
-_MINIMIZED = ("loss", "log_loss", "ece")
+# Of each metric of a split. Those of a class and top-k accuracies are maximized.
+DIRECTIONS: dict[str, Direction] = {
+    "accuracy": "max",
+    "loss": "min",
+    "log_loss": "min",
+    "ece": "min",
+    "roc_auc": "max",
+}
 
 
 def metric_direction(metric: str) -> Direction:
     """Return the direction in which a metric improves, such as `min` for `val_log_loss`."""
-    return "min" if metric.removeprefix("val_") in _MINIMIZED else "max"
+    return DIRECTIONS.get(metric.removeprefix("val_"), "max")
 
 
 def is_better(value: float, than: float, direction: Direction) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.metric_direction import Direction, is_better, metric_direction
+from pipeline.evaluation.metrics import METRICS
+from pipeline.metric_direction import DIRECTIONS, Direction, is_better, metric_direction
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,10 @@ from pipeline.metric_direction import Direction, is_better, metric_direction
 )
 def test_losses_and_calibration_errors_are_minimized(metric: str, direction: Direction) -> None:
     assert metric_direction(metric) == direction
+
+
+def test_every_metric_has_a_direction() -> None:
+    assert METRICS.keys() | {"loss"} == DIRECTIONS.keys()
 
 
 def test_an_equal_value_is_no_improvement() -> None:

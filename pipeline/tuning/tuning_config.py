@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, Strict, model_validator
 
 from pipeline.config import Bool, Config, Expected, PositiveFloat, PositiveInt, invalid_value
-from pipeline.metric_direction import Direction, metric_direction
+from pipeline.metric_direction import DIRECTIONS, Direction, metric_direction
 
 Tuner = Literal["random", "bayesian", "hyperband", "grid"]
 
@@ -16,7 +16,7 @@ MAX_CHOICES = 64
 MAX_PARAMETERS = 32
 
 _OBJECTIVE = (
-    r"^val_(accuracy|loss|log_loss|ece|roc_auc|top_[0-9]+_accuracy"
+    rf"^val_({'|'.join(DIRECTIONS)}|top_[0-9]+_accuracy"
     r"|(precision|recall|f1)(_macro|_weighted|/.+))$"
 )
 _DURATION = re.compile(r"(?=.)(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?")
