@@ -25,6 +25,11 @@ class ArchitectureConfig(Config):
 
     architecture: Any
 
+    @property
+    def has_random_base(self) -> bool:
+        """Whether the weights of the frozen base depend on the seed."""
+        return False
+
     @abstractmethod
     def build(
         self,

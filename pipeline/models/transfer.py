@@ -67,6 +67,10 @@ class TransferConfig(ArchitectureConfig):
     activation: Activation = Field("relu", description="Activation of the hidden layers.")
 
     @property
+    def has_random_base(self) -> bool:
+        return self.weights is None
+
+    @property
     def application(self) -> str | None:
         """The name of the network in keras.applications; None if the base is a file."""
         return self.base if isinstance(self.base, str) else None

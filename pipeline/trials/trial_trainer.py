@@ -74,7 +74,7 @@ class TrialTrainer:
                 data.model_dump(mode="json", include={"augmentation", "image_size"}),
                 model.model_dump(mode="json", include={"base", "weights"}),
                 min(training.views, training.epochs) if augmented else 1,
-                recipe.seed if augmented or getattr(model, "weights", "") is None else None,
+                recipe.seed if augmented or model.has_random_base else None,
                 recipe.runtime.model_dump(mode="json"),
             ]
         )
