@@ -28,7 +28,7 @@ from pipeline.features.splitting import ModelSplit
 BATCH_SIZE = 32
 # More bytes of features are read from their files: TensorFlow makes several copies of a tensor.
 _MAX_BYTES_IN_MEMORY = 32 * 2**20
-_FORMAT = 2  # of cached features; with another number, all are computed again
+_FORMAT = 3  # of cached features; with another number, all are computed again
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class FeatureExtractor:
             "versions": [keras.__version__, tf.__version__],
             "wanted": wanted,
             "sample": sample,
-            "place": model_split.index,
+            "index": model_split.index,
             "weights": model_split.digest,
             "input": [*self._prepare.input_shape[1:]],
             "preparation": [type(operation).__name__ for operation in self._prepare.operations],
@@ -315,7 +315,7 @@ def original_extractor(model_split: ModelSplit, *, classes: int, limit: int) -> 
     return FeatureExtractor(
         model_split,
         lambda: model_split.frozen,
-        wanted="stock",  # as entries on disk call it
+        wanted="original",
         sample=None,
         classes=classes,
         limit=limit,
