@@ -116,7 +116,7 @@ def compare(options: argparse.Namespace) -> None:
         print(f"{name} by stage: {json.dumps(runs[name][-1]['seconds'])}")
     print(f"features: {json.dumps(runs['first run'][-1]['features'])}")
     disagreements = runs["first run"][-1]["metrics"]["features/disagreements"]
-    print(f"validation images labelled otherwise by the stock model: {disagreements:.0f}")
+    print(f"validation predictions that differ from the full-precision model: {disagreements:.0f}")
 
 
 def growth() -> None:
