@@ -55,6 +55,7 @@ def run_block(block: str, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_commands_run_in_order(
     in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,7 +60,14 @@ def test_every_family_is_covered() -> None:
     assert {APPLICATIONS[name].module for name in FAMILIES} == modules
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Their hundreds of layers take long to build.
+        pytest.param(name, marks=pytest.mark.slow) if FAMILIES[name][0] > 150 else name
+        for name in FAMILIES
+    ],
+)
 def test_a_folded_family_has_the_features_of_the_original(name: str, has_bfloat16: bool) -> None:
     side = APPLICATIONS[name].min_side
     constructor = getattr(keras.applications, name)

@@ -23,13 +23,14 @@ def check(*arguments: str) -> None:
     [
         "several_devices_train_as_one_does",
         "each_device_drops_other_units",
-        "a_resumed_training_is_bit_identical",
+        pytest.param("a_resumed_training_is_bit_identical", marks=pytest.mark.slow),
     ],
 )
 def test_on_logical_devices(name: str) -> None:
     check(name)
 
 
+@pytest.mark.slow
 def test_runs_on_several_devices_equal_runs_on_one(
     in_empty_folder: Path, photographs: Path, weights: Path
 ) -> None:
