@@ -101,6 +101,15 @@ def test_a_result_is_a_table_and_names_its_report(session: tuple[dict[str, Any],
     assert printed["report_is_there"], printed["report"]
 
 
+def test_the_logged_model_was_verified_in_a_fresh_process(
+    session: tuple[dict[str, Any], str],
+) -> None:
+    metrics = session[0]["metrics"]
+    assert metrics["verification/images"] == 8
+    assert metrics["verification/label_changes"] == 0
+    assert metrics["verification/max_difference"] < 1e-5
+
+
 def test_a_loaded_model_knows_its_run_and_its_classes(session: tuple[dict[str, Any], str]) -> None:
     printed, _ = session
     assert printed["model_run_id"] == printed["run_id"]
