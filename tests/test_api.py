@@ -19,7 +19,6 @@ data: {source: image_folder, path: photographs, image_size: [8, 8], batch_size: 
 model: {architecture: mlp, hidden: [16]}
 optimizer: {learning_rate: 1e-2}
 training: {epochs: 30}
-tracking: {verify_model: false}
 """
 # What a person types in three cells; sys.ps1 is there in an interactive session.
 SESSION = """
