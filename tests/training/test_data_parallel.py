@@ -13,7 +13,11 @@ CHECKS = Path(__file__).with_name("logical_devices.py")
 
 def check(*arguments: str) -> None:
     done = subprocess.run(
-        [sys.executable, str(CHECKS), *arguments], capture_output=True, text=True, check=False
+        [sys.executable, str(CHECKS), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,  # TensorFlow may hang at exit after an error in the middle of an epoch
     )
     assert done.returncode == 0, done.stderr
 
