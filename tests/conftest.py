@@ -95,6 +95,19 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def has_bfloat16() -> bool:
+    """Whether TensorFlow convolves in bfloat16; oneDNN limited to AVX2 may refuse to."""
+    import tensorflow as tf
+
+    images = tf.ones((1, 4, 4, 3), tf.bfloat16)
+    try:
+        tf.nn.conv2d(images, tf.ones((3, 3, 3, 2), tf.bfloat16), strides=1, padding="SAME")
+    except tf.errors.AbortedError:
+        return False
+    return True
+
+
 @pytest.fixture(autouse=True, scope="session")
 def runs_are_not_verified() -> Iterator[None]:
     """Spare runs the fresh process, which takes seconds, where a test does not ask for it."""

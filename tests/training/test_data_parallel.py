@@ -22,10 +22,16 @@ def check(*arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_several_devices_train_as_one_does(has_bfloat16: bool) -> None:
+    policies = ["float64", "float32", "mixed_float16"]
+    if has_bfloat16:
+        policies.append("mixed_bfloat16")
+    check("several_devices_train_as_one_does", *policies)
+
+
 @pytest.mark.parametrize(
     "name",
     [
-        "several_devices_train_as_one_does",
         "each_device_drops_other_units",
         pytest.param("a_resumed_training_is_bit_identical", marks=pytest.mark.slow),
     ],
