@@ -83,7 +83,7 @@ def run_seeds(recipe: StrPath, overrides: Overrides = (), *, seeds: int) -> Seed
         loaded = _load(recipe, overrides)
         with quiet_imports():
             from pipeline.workflows.multi_seed import run_seeds
-        return run_seeds(loaded.path, loaded.overrides, seeds)
+        return run_seeds(loaded, seeds)
 
 
 def tune(
@@ -120,12 +120,7 @@ def tune(
         with quiet_imports():
             from pipeline.workflows.hyperparameter_search import tune
         return tune(
-            loaded,
-            loaded.path,
-            workers=workers,
-            chief=worker_role(),
-            resume=resume,
-            start_new=start_new,
+            loaded, workers=workers, chief=worker_role(), resume=resume, start_new=start_new
         )
 
 
@@ -149,7 +144,7 @@ def work(recipe: StrPath, overrides: Overrides = ()) -> int:
             raise UsageError("Set KERASTUNER_TUNER_ID to the name of this worker.")
         with quiet_imports():
             from pipeline.workflows.hyperparameter_search import work
-        return work(loaded, loaded.path, role)
+        return work(loaded, role)
 
 
 def validate(recipe: StrPath, overrides: Overrides = ()) -> tuple[RecipeProblem, ...]:

@@ -25,6 +25,7 @@ FOUNDATIONS = {
     "shutdown",
     "secrets",
     "console",
+    "progress_bar",
     "keras_files",
     "html_table",
     "metric_direction",

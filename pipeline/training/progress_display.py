@@ -7,10 +7,9 @@ import time
 from typing import Any
 
 import keras
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import Progress
 
-from pipeline.console import shows_progress
+from pipeline.progress_bar import format_duration, start_progress_bar
 from pipeline.training.callbacks import BestEpoch, EpochMetrics
 
 logger = logging.getLogger(__name__)
@@ -23,23 +22,15 @@ class ProgressDisplay(keras.callbacks.Callback):
         super().__init__()
         self._best = best
         self._first, self._last = first_epoch, last_epoch
-        self._console = Console(stderr=True)
         self._bar: Progress | None = None
         self._task: Any = None
         self._started = 0.0
 
     def on_train_begin(self, logs: EpochMetrics | None = None) -> None:
         self._started = time.monotonic()
-        if self._console.is_terminal and shows_progress():
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(24),
-                TextColumn("{task.fields[note]}"),
-                console=self._console,
-                transient=True,
-            )
+        self._bar = start_progress_bar("{task.description}")
+        if self._bar:
             self._task = self._bar.add_task("", total=None, note="")
-            self._bar.start()
 
     def on_epoch_begin(self, epoch: int, logs: EpochMetrics | None = None) -> None:
         if self._bar:
@@ -62,7 +53,7 @@ class ProgressDisplay(keras.callbacks.Callback):
         names = ("loss", "accuracy", "val_loss", "val_accuracy")
         metrics = "  ".join(f"{name} {values[name]:.4f}" for name in names if name in values)
         number = f"Epoch {epoch + 1}/{self._last}"
-        logger.info(f"{number}  {metrics}  {self._best_epoch()}  {_duration(left)} left")
+        logger.info(f"{number}  {metrics}  {self._best_epoch()}  {format_duration(left)} left")
 
     def close(self) -> None:
         """Remove the progress bar."""
@@ -73,9 +64,3 @@ class ProgressDisplay(keras.callbacks.Callback):
     def _best_epoch(self) -> str:
         best = self._best
         return f"best {best.monitor} {best.value:.4f} (epoch {best.epoch})" if best.epoch else ""
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -5,10 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
-
-from pipeline.console import shows_progress
+from pipeline.progress_bar import format_duration, start_progress_bar
 from pipeline.trials.search_state import FinishedTrial, Search
 
 logger = logging.getLogger(__name__)
@@ -19,22 +16,13 @@ class SearchDisplay:
 
     def __init__(self, search: Search) -> None:
         self._search = search
-        self._console = Console(stderr=True)
-        self._bar: Progress | None = None
-        self._task: Any = None
         self._done_before = len(search.done)
         self._seconds_before = search.seconds
-        if self._console.is_terminal and shows_progress():
-            self._bar = Progress(
-                TextColumn("Trial {task.completed}/{task.total}"),
-                BarColumn(24),
-                TextColumn("{task.fields[note]}"),
-                console=self._console,
-                transient=True,
-            )
+        self._bar = start_progress_bar("Trial {task.completed}/{task.total}")
+        self._task: Any = None
+        if self._bar:
             total = search.tuning.trials
             self._task = self._bar.add_task("", total=total, completed=self._done_before, note="")
-            self._bar.start()
 
     def show(self, done: FinishedTrial) -> None:
         """Show a finished trial."""
@@ -60,7 +48,7 @@ class SearchDisplay:
     def _note(self) -> str:
         best = self._search.best
         shown = f"best {best.outcome.score:.4f} (trial {best.number})  " if best else ""
-        return f"{shown}{_span(self._seconds_left())} left"
+        return f"{shown}{format_duration(self._seconds_left())} left"
 
     def _seconds_left(self) -> float:
         search = self._search
@@ -69,9 +57,3 @@ class SearchDisplay:
         left = each * (search.tuning.trials - len(search.done))
         budget = search.tuning.budget_seconds
         return max(left if budget is None else min(left, budget - search.seconds), 0.0)
-
-
-def _span(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -41,18 +41,11 @@ class Session:
 
 
 @contextlib.contextmanager
-def session(
-    loaded: LoadedRecipe,
-    path: Path,
-    *,
-    resume: str | None,
-    start_new: bool,
-) -> Iterator[Session]:
+def session(loaded: LoadedRecipe, *, resume: str | None, start_new: bool) -> Iterator[Session]:
     """Open the unfinished search of a recipe if there is one, otherwise a new one.
 
     Args:
-        loaded: the recipe.
-        path: its file, which identifies the unfinished search.
+        loaded: the recipe; its file identifies the unfinished search.
         resume: the run of the search to resume.
         start_new: start a new search, ignoring unfinished ones.
 
@@ -61,7 +54,7 @@ def session(
         TrackingError: if the tracking store cannot be used.
     """
     recipe = loaded.recipe
-    directory = _unfinished_search(path, resume, start_new)
+    directory = _unfinished_search(loaded.path, resume, start_new)
     store = open_store(recipe.tracking.uri, loaded.secrets)
     with contextlib.ExitStack() as stack:
         if directory:
@@ -87,7 +80,7 @@ def session(
             journal.append(
                 "search",
                 run_id=run_id,
-                path=str(path.absolute()),
+                path=str(loaded.path.absolute()),
                 recipe=recipe.model_dump(mode="json", by_alias=True),
             )
         yield Session(journal, store, tracked)

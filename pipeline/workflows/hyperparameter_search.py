@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pipeline.console import hide_secrets
@@ -97,7 +96,6 @@ class TuneResult:
 
 def tune(
     loaded: LoadedRecipe,
-    path: Path,
     *,
     workers: int = 1,
     chief: WorkerRole | None = None,
@@ -110,7 +108,6 @@ def tune(
 
     Args:
         loaded: the recipe.
-        path: its file.
         workers: the number of processes that run trials; 1 runs them in this process.
         chief: the address where workers on other machines ask for trials. None are run here then.
         resume: the run of the search to resume. Default: the last unfinished search of this file.
@@ -121,13 +118,15 @@ def tune(
         PipelineError: if the search fails. In MLflow it is FAILED, with the reason.
         KeyboardInterrupt: if it is interrupted. In MLflow it is KILLED.
     """
-    tuning = _tuning_of(loaded, path)
-    with session(loaded, path, resume=resume, start_new=start_new) as opened:
+    tuning = _tuning_of(loaded)
+    with session(loaded, resume=resume, start_new=start_new) as opened:
         run_logger, journal = opened.tracked.logger, opened.journal
 
         def say_how_to_resume(error: Exception | None) -> None:
             if error is None:
-                logger.info(f"Resume with: pipeline tune {path} --resume {run_logger.run_id}")
+                logger.info(
+                    f"Resume with: pipeline tune {loaded.path} --resume {run_logger.run_id}"
+                )
 
         opened.tracked.on_stop = say_how_to_resume
         search, trainer = Search(loaded, journal), TrialTrainer()
@@ -177,22 +176,22 @@ def tune(
     )
 
 
-def work(loaded: LoadedRecipe, path: Path, role: WorkerRole) -> int:
+def work(loaded: LoadedRecipe, role: WorkerRole) -> int:
     """Run trials for the chief of a search over several machines; return how many.
 
     Raises:
         UsageError: if the recipe has no space, or another one than the chief's.
         PipelineError: if the images differ from the chief's, or the chief does not answer.
     """
-    _tuning_of(loaded, path)
+    _tuning_of(loaded)
     hide_secrets(loaded.secrets)
     return work_for_chief(loaded, role)
 
 
-def _tuning_of(loaded: LoadedRecipe, path: Path) -> TuningConfig:
+def _tuning_of(loaded: LoadedRecipe) -> TuningConfig:
     if loaded.recipe.tuning is None:
         raise UsageError(
-            f"{path}: the section tuning is missing. It defines what to search, for example "
+            f"{loaded.path}: the section tuning is missing. It defines what to search, for example "
             "tuning: {space: {optimizer.learning_rate: {log: [1e-4, 1e-1]}}}."
         )
     return loaded.recipe.tuning

@@ -6,13 +6,12 @@ import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from pipeline.evaluation.intervals import RunSummary, summarize_runs
 from pipeline.html_table import html_table
-from pipeline.recipe.loader import load_recipe, run_parameters
+from pipeline.recipe.loader import LoadedRecipe, load_recipe, run_parameters
 from pipeline.stages.tracked_run import tracked_run
 from pipeline.tracking.store import open_store
 from pipeline.workflows.run_result import MAIN_METRICS, RunResult
@@ -68,23 +67,21 @@ class SeedsResult:
         return html_table(title, header, rows, notes=notes)
 
 
-def run_seeds(path: Path, overrides: tuple[str, ...], count: int) -> SeedsResult:
+def run_seeds(loaded: LoadedRecipe, count: int) -> SeedsResult:
     """Run a recipe with its own seed and those that follow it.
 
     Args:
-        path: the recipe's file.
-        overrides: `--set` arguments.
+        loaded: the recipe.
         count: the number of seeds, two or more.
 
     Raises:
         PipelineError: if one of the runs fails. It and the run that they are under are FAILED.
         KeyboardInterrupt: if one is interrupted. In MLflow both are KILLED.
     """
-    first = load_recipe(path, overrides)
-    recipe = first.recipe
+    recipe = loaded.recipe
     seeds = range(recipe.seed, recipe.seed + count)
-    recipes = [load_recipe(path, (*overrides, f"seed={seed}")) for seed in seeds]
-    store = open_store(recipe.tracking.uri, first.secrets)
+    recipes = [load_recipe(loaded.path, (*loaded.overrides, f"seed={seed}")) for seed in seeds]
+    store = open_store(recipe.tracking.uri, loaded.secrets)
     with tracked_run(
         store,
         experiment=recipe.tracking.experiment or recipe.name,
@@ -92,12 +89,12 @@ def run_seeds(path: Path, overrides: tuple[str, ...], count: int) -> SeedsResult
         description=recipe.description,
     ) as tracked:
         parent = tracked.logger
-        params = run_parameters(recipe, first.secrets)
+        params = run_parameters(recipe, loaded.secrets)
         parent.log_params({**params, "seed": f"{seeds[0]} to {seeds[-1]}"})
         runs = []
-        for index, loaded in enumerate(recipes, start=1):
-            logger.info(f"Seed {loaded.recipe.seed}, {index} of {count}")
-            runs.append(run(loaded, parent=parent.run_id))
+        for index, seeded in enumerate(recipes, start=1):
+            logger.info(f"Seed {seeded.recipe.seed}, {index} of {count}")
+            runs.append(run(seeded, parent=parent.run_id))
         metrics = _spreads(runs)
         parent.log_metrics(_flat(metrics))
     return SeedsResult(parent.run_id, runs[0].name, parent.uri, metrics, runs)

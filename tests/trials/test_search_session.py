@@ -33,7 +33,7 @@ def opened(
     *overrides: str, resume: str | None = None, start_new: bool = False
 ) -> Iterator[Session]:
     loaded = load_recipe(PATH, overrides)
-    with session(loaded, PATH, resume=resume, start_new=start_new) as one:
+    with session(loaded, resume=resume, start_new=start_new) as one:
         yield one
 
 
@@ -78,7 +78,7 @@ def test_the_search_of_another_recipe_is_not_resumed() -> None:
     run_id = interrupted_search()
     other = Path("other.yaml")
     other.write_text(RECIPE)
-    with session(load_recipe(other), other, resume=None, start_new=False) as search:
+    with session(load_recipe(other), resume=None, start_new=False) as search:
         assert run_id_of(search) != run_id
 
 

@@ -37,7 +37,7 @@ def searched(*overrides: str, **options: Any) -> TuneResult:
     path = Path("recipe.yaml")
     if not path.exists():
         path.write_text(RECIPE)
-    return tune(load_recipe(path, overrides), path, **options)
+    return tune(load_recipe(path, overrides), **options)
 
 
 def children_of(run_id: str) -> dict[int, Any]:

@@ -14,6 +14,7 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.errors import PipelineError
+from pipeline.recipe.loader import load_recipe
 from pipeline.tracking.store import newest_run, open_store
 from pipeline.workflows.multi_seed import run_seeds
 
@@ -85,7 +86,7 @@ def test_a_seed_that_fails_fails_them_all(in_empty_folder: Path) -> None:
     Path("recipe.yaml").write_text(RECIPE)
     changes = ("optimizer={name: sgd, learning_rate: 1e30}",)
     with pytest.raises(PipelineError, match="The loss became"):
-        run_seeds(Path("recipe.yaml"), changes, 2)
+        run_seeds(load_recipe(Path("recipe.yaml"), changes), 2)
     store = open_store(None)
     child = newest_run(store)
     parent = store.client.get_run(child.data.tags["mlflow.parentRunId"])
