@@ -1,0 +1,39 @@
+"""The image files of a data set, as its directories or its table describe them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The image files of a data set as its directories or its table describe them.
+
+    No file is opened to make one.
+
+    Attributes:
+        root: the directory that relative names start from.
+        names: the path of each file, relative to `root` or absolute.
+        class_names: in the order of the labels.
+        labels: int32 (n,), index in `class_names`.
+        splits: int8 (n,), index in `SPLITS`; -1 for a file whose split is to be drawn.
+        keys: what is hashed to draw a file's split: its path relative to its class directory, or
+            its image in the table.
+        groups: int64 (n,) or None; files with the same number belong in the same split.
+    """
+
+    root: Path
+    names: Sequence[str]
+    class_names: tuple[str, ...]
+    labels: np.ndarray
+    splits: np.ndarray
+    keys: Sequence[str]
+    groups: np.ndarray | None
