@@ -183,7 +183,7 @@ def images(arguments: argparse.Namespace, chance: random.Random) -> bool:
     import numpy as np
 
     from pipeline.data import image_folder
-    from pipeline.data.image_decoding import BadImageError, decode_image
+    from pipeline.data.image_decoding import BadImageError, Decoding, decode_image
 
     with tempfile.TemporaryDirectory() as folder:
         copied = Path(folder, "photographs")
@@ -212,7 +212,7 @@ def images(arguments: argparse.Namespace, chance: random.Random) -> bool:
             pixels = split.images.read(np.arange(len(split)))
             for name, image, label in zip(split.names, pixels, split.labels, strict=True):
                 try:
-                    own = decode_image((copied / name).read_bytes(), size=(64, 64), resize="crop")
+                    own = decode_image((copied / name).read_bytes(), Decoding((64, 64), "crop"))
                 except BadImageError:
                     wrong += 1
                     continue

@@ -7,6 +7,7 @@ import io
 import os
 import stat
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -26,20 +27,39 @@ class BadImageError(Exception):
     """An image cannot be decoded; the message is the reason."""
 
 
-def decode_image(
-    data: bytes, *, size: tuple[int, int], resize: Resize, channels: int = 3
-) -> np.ndarray:
-    """Decode one image and resize it to `size`.
+@dataclass(frozen=True)
+class Decoding:
+    """How image files become pixels, in training and in prediction.
+
+    Attributes:
+        size: height and width in pixels.
+        resize: `crop` fills the size and crops the rest, `pad` fits the whole image in and adds
+            black borders, `squash` ignores the aspect ratio.
+        channels: 3 for RGB, 1 for grayscale.
+        value_range: the lowest and the highest sample of images with more than 8 bits, which become
+            0 and 255; None for the range of their type.
+    """
+
+    size: tuple[int, int]
+    resize: Resize
+    channels: int = 3
+    value_range: tuple[float, float] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the pixels."""
+        return (*self.size, self.channels)
+
+
+def decode_image(data: bytes, decoding: Decoding) -> np.ndarray:
+    """Decode one image and resize it.
 
     The EXIF orientation is applied, the first frame of an animation is used, transparent images get
     a white background, and grayscale, palette, 16-bit and CMYK images become RGB.
 
     Args:
         data: the contents of a JPEG, PNG, BMP, GIF or WebP file, whatever its suffix.
-        size: height and width in pixels.
-        resize: `crop` fills the size and crops the rest, `pad` fits the whole image in and adds
-            black borders, `squash` ignores the aspect ratio.
-        channels: 3 for RGB, 1 for grayscale.
+        decoding: how they become pixels.
 
     Returns:
         uint8 (height, width, channels).
@@ -49,16 +69,16 @@ def decode_image(
     """
     if not data:
         raise BadImageError("the file is empty")
+    target = 2 * max(decoding.size)  # twice the size keeps a JPEG sharp
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            # Decodes a JPEG at a fraction of its size; twice the target size keeps it sharp.
-            image.draft(image.mode, (2 * max(size), 2 * max(size)))
+            image.draft(image.mode, (target, target))  # decodes a JPEG at a fraction of its size
             image.load()
             upright = _upright_rgb(image)
-            if channels == 1:
+            if decoding.channels == 1:
                 upright = upright.convert("L")
-            pixels = np.asarray(_resized(upright, size, resize))
-            return pixels[..., np.newaxis] if channels == 1 else pixels
+            pixels = np.asarray(_resized(upright, decoding))
+            return pixels[..., np.newaxis] if decoding.channels == 1 else pixels
     except MemoryError:
         raise
     except Exception as error:  # Pillow's decoders raise many types for a corrupt file
@@ -113,14 +133,13 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _resized(image: Image.Image, size: tuple[int, int], resize: Resize) -> Image.Image:
-    height, width = size
+def _resized(image: Image.Image, decoding: Decoding) -> Image.Image:
     resizers: dict[Resize, Callable[[Image.Image, int, int], Image.Image]] = {
         "crop": _crop,
         "pad": _pad,
         "squash": _squash,
     }
-    return resizers[resize](image, height, width)
+    return resizers[decoding.resize](image, *decoding.size)
 
 
 def _crop(image: Image.Image, height: int, width: int) -> Image.Image:

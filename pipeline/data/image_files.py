@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.image_decoding import BadImageError, Resize, decode_image, read_image_file
+from pipeline.data.image_decoding import BadImageError, Decoding, decode_image, read_image_file
 from pipeline.errors import DataError, escape_unprintable
 
 
@@ -18,19 +18,15 @@ class ImageFiles:
 
     Attributes:
         paths: one file for each image.
-        size: height and width in pixels.
-        resize: how images of another aspect ratio are fitted into `size`.
-        channels: 3 for RGB, 1 for grayscale.
+        decoding: how they become pixels.
     """
 
     paths: Sequence[Path]
-    size: tuple[int, int]
-    resize: Resize
-    channels: int = 3
+    decoding: Decoding
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        return (*self.size, self.channels)
+        return self.decoding.shape
 
     def read(self, indices: np.ndarray) -> np.ndarray:
         """Return the images at `indices` (n,) as uint8 (n, height, width, channels), 0..255.
@@ -42,12 +38,7 @@ class ImageFiles:
         for image, index in zip(images, indices, strict=True):
             path = self.paths[int(index)]
             try:
-                image[:] = decode_image(
-                    read_image_file(path),
-                    size=self.size,
-                    resize=self.resize,
-                    channels=self.channels,
-                )
+                image[:] = decode_image(read_image_file(path), self.decoding)
             except BadImageError as error:
                 raise DataError(
                     f"{escape_unprintable(str(path))} was changed during the run: {error}."

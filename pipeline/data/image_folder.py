@@ -34,7 +34,7 @@ from pipeline.errors import DataError, escape_unprintable
 if TYPE_CHECKING:
     import numpy as np
 
-    from pipeline.data.image_decoding import Resize
+    from pipeline.data.image_decoding import Decoding, Resize
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +82,13 @@ class ImageFolderConfig(SourceConfig):
     @property
     def resize_mode(self) -> Resize:
         return self.resize
+
+    @property
+    def decoding(self) -> Decoding:
+        """How the files become pixels."""
+        from pipeline.data.image_decoding import Decoding
+
+        return Decoding(self.image_size, self.resize)
 
     def problems(self) -> Iterator[Finding]:
         if not self._exists():
@@ -183,8 +190,9 @@ def _scan(paths: Sequence[Path], config: ImageFolderConfig) -> _Scan:
     from pipeline.data import duplicates
     from pipeline.data.image_decoding import BadImageError, decode_image, read_image_file
 
+    decoding = config.decoding
     thumbnails = np.zeros((len(paths), duplicates.SIDE, duplicates.SIDE, 3), np.uint8)
-    shape = (len(paths), *config.image_size, 3)
+    shape = (len(paths), *decoding.shape)
     pixels = np.empty(shape, np.uint8) if np.prod(shape) <= MAX_BYTES_IN_MEMORY else None
 
     def read(number: int) -> tuple[str, str]:
@@ -192,7 +200,7 @@ def _scan(paths: Sequence[Path], config: ImageFolderConfig) -> _Scan:
         try:
             data = read_image_file(paths[number])
             digest = hashlib.sha256(data).hexdigest()
-            image = decode_image(data, size=config.image_size, resize=config.resize)
+            image = decode_image(data, decoding)
         except BadImageError as error:
             return digest, str(error)
         if pixels is not None:
@@ -249,7 +257,7 @@ def _make_split(
     from pipeline.data.image_files import ImageFiles
 
     paths = [paths[number] for number in numbers]
-    images: Images = ImageFiles(paths, config.image_size, config.resize)
+    images: Images = ImageFiles(paths, config.decoding)
     if scan.pixels is not None:
         images = ArrayImages(scan.pixels[numbers])
     digests = [scan.digests[number] for number in numbers]

@@ -9,7 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.image_decoding import Resize, decode_image, read_image_file
+from pipeline.data.image_decoding import (
+    Decoding,
+    Resize,
+    decode_image,
+    read_image_file,
+)
 from pipeline.errors import ModelError
 
 INTERFACE_FILE = "interface.json"
@@ -34,7 +39,12 @@ class ModelInterface:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of the input."""
-        return (*self.image_size, self.channels)
+        return self.decoding.shape
+
+    @property
+    def decoding(self) -> Decoding:
+        """How image files become the pixels that the model takes."""
+        return Decoding(self.image_size, self.resize, self.channels)
 
     def decode(self, data: bytes) -> np.ndarray:
         """Return the pixels of an encoded image as the model takes them: uint8 `image_shape`.
@@ -42,7 +52,7 @@ class ModelInterface:
         Raises:
             BadImageError: if the bytes cannot be decoded.
         """
-        return decode_image(data, size=self.image_size, resize=self.resize, channels=self.channels)
+        return decode_image(data, self.decoding)
 
     def read(self, path: str | os.PathLike[str]) -> np.ndarray:
         """Return the pixels of an image file as the model takes them: uint8 `image_shape`.

@@ -133,13 +133,7 @@ def evaluate(
         predictions.labels, predictions.probabilities, class_names=names
     )
     metrics = {f"{PREFIX}_{name}": value for name, value in values.items()}
-    interface = classifier.interface
-    images = ImageFiles(
-        [files[index] for index in read_indices],
-        interface.image_size,
-        interface.resize,
-        interface.channels,
-    )
+    images = ImageFiles([files[index] for index in read_indices], classifier.interface.decoding)
     report = _report(classifier, directory, images, predictions, metrics, left_out)
     return ExternalEvaluation(metrics, predictions, left_out, report)
 

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.config import Config
 from pipeline.data import augmentation
 from pipeline.data.augmentation import AUGMENTATIONS, Augmentation, augmenter
-from pipeline.data.image_decoding import decode_image
+from pipeline.data.image_decoding import Decoding, decode_image
 
 SIZE = (32, 40)
 NEEDED: dict[str, dict[str, Any]] = {"random_crop": {"height": 24, "width": 24}}
@@ -32,7 +32,7 @@ def images(photographs: Path) -> np.ndarray:
     """Eight photographs of ants and bees, alternating."""
     folders = [sorted((photographs / "val" / name).glob("*.jpg"))[:4] for name in ("ants", "bees")]
     paths = [path for pair in zip(*folders, strict=True) for path in pair]
-    return np.stack([decode_image(path.read_bytes(), size=SIZE, resize="crop") for path in paths])
+    return np.stack([decode_image(path.read_bytes(), Decoding(SIZE, "crop")) for path in paths])
 
 
 @pytest.fixture(scope="module")

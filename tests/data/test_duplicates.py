@@ -18,7 +18,7 @@ from pipeline.data.duplicates import (
     find_duplicate_groups,
     thumbnail,
 )
-from pipeline.data.image_decoding import decode_image
+from pipeline.data.image_decoding import Decoding, decode_image
 from pipeline.data.splits import DuplicateImage
 
 COUNT = 24
@@ -36,7 +36,7 @@ def scaled(image: Image.Image, factor: float) -> Image.Image:
 
 
 def thumbnail_of(data: bytes) -> np.ndarray:
-    return thumbnail(decode_image(data, size=(128, 128), resize="crop"))
+    return thumbnail(decode_image(data, Decoding((128, 128), "crop")))
 
 
 @pytest.fixture(scope="module")

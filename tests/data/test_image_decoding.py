@@ -15,6 +15,7 @@ from PIL import Image
 
 from pipeline.data.image_decoding import (
     BadImageError,
+    Decoding,
     Resize,
     decode_image,
     read_image_file,
@@ -32,7 +33,7 @@ def encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:
 
 
 def decoded(data: bytes, size: tuple[int, int] = (64, 96), resize: Resize = "crop") -> np.ndarray:
-    return decode_image(data, size=size, resize=resize)
+    return decode_image(data, Decoding(size, resize))
 
 
 def difference(one: np.ndarray, other: Image.Image | np.ndarray) -> float:

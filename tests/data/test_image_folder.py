@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from pipeline.data import image_folder
-from pipeline.data.image_decoding import decode_image
+from pipeline.data.image_decoding import Decoding, decode_image
 from pipeline.data.image_files import ImageFiles
 from pipeline.data.splits import ArrayImages, Splits, UnreadableFile
 from pipeline.errors import DataError
@@ -178,7 +178,7 @@ def test_every_path_has_the_label_of_its_directory_and_its_own_pixels(
         for name, label, image in zip(split.names, split.labels, pixels, strict=True):
             assert name.split("/")[0] == splits.class_names[label]
             data = (tmp_path / name).read_bytes()
-            np.testing.assert_array_equal(image, decode_image(data, size=(16, 16), resize="crop"))
+            np.testing.assert_array_equal(image, decode_image(data, Decoding((16, 16), "crop")))
 
 
 def test_the_class_names_are_known_without_reading_images(tmp_path: Path, plant: Plant) -> None:
@@ -370,7 +370,7 @@ def test_the_images_next_to_broken_ones_keep_their_labels_and_pixels(
     monkeypatch.setattr(image_folder, "MAX_BYTES_IN_MEMORY", max_bytes)
     train = load(broken).train
     for number, name in enumerate(train.names):
-        expected = decode_image((broken / name).read_bytes(), size=(16, 16), resize="crop")
+        expected = decode_image((broken / name).read_bytes(), Decoding((16, 16), "crop"))
         np.testing.assert_array_equal(train.images.read(np.array([number]))[0], expected)
         assert ("ants", "bees")[train.labels[number]] in name
 

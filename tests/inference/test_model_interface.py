@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.data.digits import DigitsConfig
-from pipeline.data.image_decoding import Resize
+from pipeline.data.image_decoding import Decoding, Resize
 from pipeline.data.image_files import ImageFiles
 from pipeline.errors import ModelError
 from pipeline.inference.model_interface import ModelInterface, load_interface
@@ -26,7 +26,7 @@ def test_it_survives_saving_and_loading(tmp_path: Path) -> None:
 def test_a_photograph_is_read_as_training_reads_it(photographs: Path, resize: Resize) -> None:
     path = next((photographs / "val" / "bees").iterdir())
     rgb = ModelInterface(("ants", "bees"), (64, 48), 3, resize)
-    (trained,) = ImageFiles([path], (64, 48), resize).read(np.arange(1))
+    (trained,) = ImageFiles([path], Decoding((64, 48), resize)).read(np.arange(1))
     np.testing.assert_array_equal(rgb.read(path), trained)
 
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline.data.image_decoding import decode_image
+from pipeline.data.image_decoding import Decoding, decode_image
 from pipeline.errors import ModelError
 from pipeline.models import transfer
 from pipeline.models.regularization import RegularizationConfig
@@ -35,7 +35,7 @@ def with_mobilenet(weights: Path) -> keras.Model:
 @pytest.fixture
 def photograph(photographs: Path) -> np.ndarray:
     file = photographs / "val" / "bees" / "1032546534_06907fe3b3.jpg"
-    return decode_image(file.read_bytes(), size=SIZE, resize="crop")[np.newaxis]
+    return decode_image(file.read_bytes(), Decoding(SIZE, "crop"))[np.newaxis]
 
 
 def test_each_family_has_its_own_preprocessing(
