@@ -6,11 +6,8 @@ import bisect
 import contextlib
 import hashlib
 import itertools
-import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,29 +16,14 @@ from pydantic import Field
 from pipeline.config import ClosedFraction, FilePath, Finding, Fraction, ImageSize, OpenFraction
 from pipeline.data.directory_layout import find_classes, find_images, find_split_directories
 from pipeline.data.download import DownloadConfig, download_archive
+from pipeline.data.image_loading import load_listing
+from pipeline.data.listing import SPLITS, Listing
 from pipeline.data.source_config import SourceConfig
-from pipeline.data.splits import (
-    ArrayImages,
-    DuplicateImage,
-    Duplicates,
-    Images,
-    Split,
-    Splits,
-    UnreadableFile,
-)
-from pipeline.errors import DataError, escape_unprintable
+from pipeline.data.splits import Splits
+from pipeline.errors import DataError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from pipeline.data.image_decoding import Decoding, Resize
-
-logger = logging.getLogger(__name__)
-
-# Up to this size, decoded images are held in memory; more are decoded again in every epoch.
-MAX_BYTES_IN_MEMORY = 128 * 2**20
-_MIN_BAD_ALLOWED = 5
-_MAX_SUBMITTED = 4096  # files in the thread pool's queue, which takes memory
 
 
 class ImageFolderConfig(SourceConfig):
@@ -131,143 +113,31 @@ class ImageFolderConfig(SourceConfig):
             if self.download is None:
                 raise DataError(f"data.path: the directory {self.path} does not exist.")
             download_archive(self.download, self.path)
-        class_names, files = _list_files(self)
-        paths = [path for members in files.values() for path, _ in members]
-        logger.info(f"Reading {len(paths):,} images of {len(class_names)} classes from {self.path}")
-        scan = _scan(paths, self)
-        quarantined = tuple(
-            UnreadableFile(str(path.relative_to(self.path)), reason)
-            for path, reason in zip(paths, scan.reasons, strict=True)
-            if reason
-        )
-        _check_unreadable(quarantined, len(paths), self)
-        for file in quarantined:
-            logger.warning(f"Skipped {escape_unprintable(file.name)}: {file.reason}")
-
-        splits: dict[str, Split] = {}
-        images: dict[int, DuplicateImage] = {}
-        start = 0
-        for name, members in files.items():
-            numbers = [i for i in range(start, start + len(members)) if not scan.reasons[i]]
-            labels = [members[i - start][1] for i in numbers]
-            split = splits[name] = _make_split(scan, numbers, labels, paths, self)
-            _check_empty_classes(name, split, class_names, self)
-            for index, (number, label) in enumerate(zip(numbers, labels, strict=True)):
-                images[number] = DuplicateImage(
-                    name, index, split.names[index], label, scan.digests[number]
-                )
-            start += len(members)
-        return Splits(
-            class_names=class_names,
-            train=splits["train"],
-            validation=splits["val"],
-            test=splits.get("test"),
-            quarantined=quarantined,
-            duplicates=_find_duplicates(scan, images, self),
+        return load_listing(
+            _list_directory(self),
+            self.decoding,
+            max_bad=self.max_bad,
+            leakage=self.leakage,
         )
 
 
-@dataclass(frozen=True)
-class _Scan:
-    """The result of reading all files once.
-
-    Attributes:
-        digests: hexadecimal SHA-256 of each file.
-        reasons: why a file is unreadable, empty if it is not.
-        pixels: uint8 (n, height, width, 3), or None if they would take too much memory.
-        thumbnails: uint8 (n, 16, 16, 3), for the search for duplicates.
-    """
-
-    digests: list[str]
-    reasons: list[str]
-    pixels: np.ndarray | None
-    thumbnails: np.ndarray
-
-
-def _scan(paths: Sequence[Path], config: ImageFolderConfig) -> _Scan:
+def _list_directory(config: ImageFolderConfig) -> Listing:
     import numpy as np
 
-    from pipeline.data import duplicates
-    from pipeline.data.image_decoding import BadImageError, decode_image, read_image_file
-
-    decoding = config.decoding
-    thumbnails = np.zeros((len(paths), duplicates.SIDE, duplicates.SIDE, 3), np.uint8)
-    shape = (len(paths), *decoding.shape)
-    pixels = np.empty(shape, np.uint8) if np.prod(shape) <= MAX_BYTES_IN_MEMORY else None
-
-    def read(number: int) -> tuple[str, str]:
-        digest = ""
-        try:
-            data = read_image_file(paths[number])
-            digest = hashlib.sha256(data).hexdigest()
-            image = decode_image(data, decoding)
-        except BadImageError as error:
-            return digest, str(error)
-        if pixels is not None:
-            pixels[number] = image
-        thumbnails[number] = duplicates.thumbnail(image)
-        return digest, ""
-
-    results: list[tuple[str, str]] = []
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for start in range(0, len(paths), _MAX_SUBMITTED):
-            numbers = range(start, min(start + _MAX_SUBMITTED, len(paths)))
-            results.extend(threads.map(read, numbers))
-    digests, reasons = (list(column) for column in zip(*results, strict=True))
-    return _Scan(digests, reasons, pixels, thumbnails)
-
-
-def _find_duplicates(
-    scan: _Scan, images: Mapping[int, DuplicateImage], config: ImageFolderConfig
-) -> tuple[Duplicates, ...]:
-    """Return the groups of images that show the same picture, and log them.
-
-    Raises:
-        DataError: if a picture is in more than one split and `leakage` is `error`.
-    """
-    from pipeline.data import duplicates
-
-    numbers = sorted(images)
-    groups = tuple(
-        tuple(images[numbers[i]] for i in group)
-        for group in duplicates.find_duplicate_groups(scan.thumbnails[numbers])
+    class_names, files = _list_files(config)
+    members = [member for split in files.values() for member in split]
+    return Listing(
+        root=config.path,
+        names=[str(path.relative_to(config.path)) for path, _ in members],
+        class_names=class_names,
+        labels=np.array([label for _, label in members], np.int32),
+        splits=np.repeat(
+            np.array([SPLITS.index(split) for split in files], np.int8),
+            [len(split) for split in files.values()],
+        ),
+        keys=[path.name for path, _ in members],
+        groups=None,
     )
-    leakage = duplicates.describe_leakage(groups)
-    if leakage and config.leakage == "error":
-        raise DataError(f"data.leakage: {leakage}")
-    for warning in filter(None, (leakage, duplicates.describe_label_conflicts(groups))):
-        logger.warning(warning)
-    repetitions = duplicates.describe_repetitions(groups)
-    if repetitions:
-        logger.info(repetitions)
-    return groups
-
-
-def _make_split(
-    scan: _Scan,
-    numbers: list[int],
-    labels: list[int],
-    paths: Sequence[Path],
-    config: ImageFolderConfig,
-) -> Split:
-    """Return the split of the files at `numbers` in `paths`."""
-    import numpy as np
-    import PIL
-
-    from pipeline.data.image_files import ImageFiles
-
-    paths = [paths[number] for number in numbers]
-    images: Images = ImageFiles(paths, config.decoding)
-    if scan.pixels is not None:
-        images = ArrayImages(scan.pixels[numbers])
-    digests = [scan.digests[number] for number in numbers]
-    digest = hashlib.sha256(
-        f"{config.image_size} {config.resize} Pillow {PIL.__version__}\n".encode()
-    )
-    for label, image_digest in zip(labels, digests, strict=True):
-        digest.update(f"{label}:{image_digest}\n".encode())
-    names = [str(path.relative_to(config.path)) for path in paths]
-    return Split(images, np.array(labels, np.int64), names, digests, digest.hexdigest())
 
 
 def _list_files(
@@ -304,31 +174,3 @@ def _divide(
         draw = int.from_bytes(hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:8])
         divided[splits[bisect.bisect(bounds, draw / 2**64)]].append((path, label))
     return divided
-
-
-def _check_empty_classes(
-    name: str, split: Split, names: Sequence[str], config: ImageFolderConfig
-) -> None:
-    present = set(split.labels.tolist())
-    empty = [class_name for label, class_name in enumerate(names) if label not in present]
-    if empty:
-        raise DataError(
-            f"data.path: the {name} split of {config.path} has no images of {', '.join(empty)}. "
-            "Add images, or, if the split is random, increase data.validation and data.test or "
-            "change data.split_seed."
-        )
-
-
-def _check_unreadable(
-    files: Sequence[UnreadableFile], total: int, config: ImageFolderConfig
-) -> None:
-    allowed = max(int(config.max_bad * total), _MIN_BAD_ALLOWED)
-    if len(files) > allowed:
-        lines = [f"  {escape_unprintable(file.name)}: {file.reason}" for file in files[:50]]
-        if len(files) > 50:
-            lines.append(f"  and {len(files) - 50} more")
-        raise DataError(
-            f"{len(files)} of the {total} files in {config.path} cannot be decoded; data.max_bad "
-            f"allows {allowed}. Repair or remove them, or increase data.max_bad:\n"
-            + "\n".join(lines)
-        )

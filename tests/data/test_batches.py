@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from pipeline.data import augmentation, image_folder
+from pipeline.data import augmentation, image_folder, image_loading
 from pipeline.data.augmentation import Augmentation
 from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
 from pipeline.data.digits import DigitsConfig
@@ -253,7 +253,7 @@ def test_photographs_read_from_files_make_the_same_batches_as_those_in_memory(
         source="image_folder", path=str(photographs), image_size=(16, 16), batch_size=64
     )
     in_memory = keys.load()
-    monkeypatch.setattr(image_folder, "MAX_BYTES_IN_MEMORY", 0)
+    monkeypatch.setattr(image_loading, "MAX_BYTES_IN_MEMORY", 0)
     from_files = keys.load()
     for one, again in zip(
         train(in_memory.validation, classes=2, batch_size=64),

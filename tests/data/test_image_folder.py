@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.data import image_folder
+from pipeline.data import image_folder, image_loading
 from pipeline.data.image_decoding import Decoding, decode_image
 from pipeline.data.image_files import ImageFiles
 from pipeline.data.splits import ArrayImages, Splits, UnreadableFile
@@ -367,7 +367,7 @@ def test_broken_files_are_in_no_split(broken: Path) -> None:
 def test_the_images_next_to_broken_ones_keep_their_labels_and_pixels(
     broken: Path, monkeypatch: pytest.MonkeyPatch, max_bytes: int
 ) -> None:
-    monkeypatch.setattr(image_folder, "MAX_BYTES_IN_MEMORY", max_bytes)
+    monkeypatch.setattr(image_loading, "MAX_BYTES_IN_MEMORY", max_bytes)
     train = load(broken).train
     for number, name in enumerate(train.names):
         expected = decode_image((broken / name).read_bytes(), Decoding((16, 16), "crop"))
@@ -541,7 +541,7 @@ def test_many_images_are_read_from_files_with_the_same_pixels(
     tmp_path: Path, plant: Plant, monkeypatch: pytest.MonkeyPatch, resize: str
 ) -> None:
     in_memory = load(plant(tmp_path, TWO_SPLITS), resize=resize)
-    monkeypatch.setattr(image_folder, "MAX_BYTES_IN_MEMORY", 0)
+    monkeypatch.setattr(image_loading, "MAX_BYTES_IN_MEMORY", 0)
     from_files = load(tmp_path, resize=resize)
     assert isinstance(from_files.train.images, ImageFiles)
     assert from_files.image_shape == in_memory.image_shape == (16, 16, 3)
@@ -556,7 +556,7 @@ def test_many_images_are_read_from_files_with_the_same_pixels(
 def test_a_file_that_vanishes_during_the_run_is_an_error(
     tmp_path: Path, plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(image_folder, "MAX_BYTES_IN_MEMORY", 0)
+    monkeypatch.setattr(image_loading, "MAX_BYTES_IN_MEMORY", 0)
     train = load(plant(tmp_path, TWO_SPLITS)).train
     path = tmp_path / train.names[1]
     path.unlink()

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from pipeline.cli import main
-from pipeline.data import image_folder
+from pipeline.data import image_loading
 from pipeline.errors import DataError, PipelineError
 from pipeline.recipe.loader import load_recipe
 from pipeline.stages.train_model import train_model
@@ -290,7 +290,7 @@ def test_a_photograph_that_vanishes_during_the_run_is_named(
     photographs: Path, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = plant(photographs, {"train": 4, "val": 2})
-    monkeypatch.setattr(image_folder, "MAX_BYTES_IN_MEMORY", 0)
+    monkeypatch.setattr(image_loading, "MAX_BYTES_IN_MEMORY", 0)
     text = (
         "data: {source: image_folder, path: photographs, image_size: [32, 32]}\n"
         "model: {architecture: mlp, hidden: [4]}\ntraining: {epochs: 1}\n"
