@@ -15,7 +15,7 @@ import mlflow.artifacts
 
 from pipeline.errors import UsageError
 from pipeline.suggestions import did_you_mean
-from pipeline.tracking.store import Store, error_summary
+from pipeline.tracking.store import Store, newest_runs, translate_errors
 
 EXPECTED = "Expected a run's id or name, models:/NAME@ALIAS, models:/NAME/VERSION, or latest."
 
@@ -57,14 +57,7 @@ def find_run(store: Store, reference: str) -> Any:
     """
     if reference.startswith("models:/"):
         return _run(store, _model_at(store, reference).run_id, reference)
-    if reference.startswith("runs:/"):
-        reference = reference.removeprefix("runs:/").partition("/")[0]
-    if _RUN_ID.fullmatch(reference):
-        return _run(store, reference, reference)
-    runs = _newest(store, "" if reference == "latest" else _named(reference), count=1)
-    if not runs:
-        raise UsageError(_no_such_run(store, reference))
-    return runs[0]
+    return _candidates(store, reference, max_results=1)[0]
 
 
 def find_model(store: Store, reference: str) -> StoredModel:
@@ -80,14 +73,7 @@ def find_model(store: Store, reference: str) -> StoredModel:
     """
     if reference.startswith("models:/"):
         return _model_at(store, reference)
-    if reference == "latest" or not (
-        reference.startswith("runs:/") or _RUN_ID.fullmatch(reference)
-    ):
-        runs = _newest(store, "" if reference == "latest" else _named(reference), count=_PAGE)
-    else:
-        runs = [find_run(store, reference)]
-    if not runs:
-        raise UsageError(_no_such_run(store, reference))
+    runs = _candidates(store, reference, max_results=_PAGE)
     for run in runs:
         outputs = run.outputs.model_outputs if run.outputs else []
         if outputs:
@@ -115,15 +101,11 @@ def files_of(store: Store, model: StoredModel) -> Iterator[Path]:
         yield directory
         return
     with tempfile.TemporaryDirectory(prefix="pipeline-model-") as fetched:
-        try:
+        failure = f"The files of {model.uri} are not available at {model.location}"
+        with translate_errors(failure, UsageError):
             path = mlflow.artifacts.download_artifacts(
                 artifact_uri=model.location, dst_path=fetched, tracking_uri=store.address
             )
-        except Exception as error:  # the network, the server or the disk
-            raise UsageError(
-                f"The files of {model.uri} are not available at {model.location}: "
-                f"{error_summary(error)}"
-            ) from None
         yield Path(path)
 
 
@@ -134,13 +116,10 @@ def recipe_of(store: Store, model: StoredModel) -> Iterator[Path]:
     Raises:
         UsageError: if it is not available.
     """
-    with tempfile.TemporaryDirectory(prefix="pipeline-recipe-") as directory:
-        try:
-            path = store.client.download_artifacts(model.run_id, "resolved.yaml", directory)
-        except Exception as error:
-            raise UsageError(
-                f"The run {model.run_name} ({model.run_id}) has no recipe: {error_summary(error)}"
-            ) from None
+    with tempfile.TemporaryDirectory(prefix="pipeline-recipe-") as fetched:
+        failure = f"The run {model.run_name} ({model.run_id}) has no recipe"
+        with translate_errors(failure, UsageError):
+            path = store.client.download_artifacts(model.run_id, "resolved.yaml", fetched)
         yield Path(path)
 
 
@@ -153,15 +132,25 @@ def artifacts_of(store: Store, run: Any, directory: str) -> Iterator[list[Path]]
     """
     run_id = run.info.run_id
     with tempfile.TemporaryDirectory(prefix="pipeline-artifacts-") as fetched:
-        try:
+        failure = f"The {directory} of the run {run.info.run_name} ({run_id}) are not available"
+        with translate_errors(failure, UsageError):
             names = [item.path for item in store.client.list_artifacts(run_id, directory)]
             paths = [store.client.download_artifacts(run_id, name, fetched) for name in names]
-        except Exception as error:  # the network, the server or the disk
-            raise UsageError(
-                f"The {directory} of the run {run.info.run_name} ({run_id}) are not available: "
-                f"{error_summary(error)}"
-            ) from None
         yield [Path(path) for path in paths]
+
+
+def _candidates(store: Store, reference: str, *, max_results: int) -> list[Any]:
+    """Return the runs that an id, a name or `latest` may mean, at least one, the newest first."""
+    if reference.startswith("runs:/"):
+        reference = reference.removeprefix("runs:/").partition("/")[0]
+    if _RUN_ID.fullmatch(reference):
+        return [_run(store, reference, reference)]
+    quoted = reference.replace("'", "''")
+    condition = "" if reference == "latest" else f"attributes.run_name = '{quoted}'"
+    runs = newest_runs(store, condition, max_results=max_results)
+    if not runs:
+        raise UsageError(_no_such_run(store, reference))
+    return runs
 
 
 def _run(store: Store, run_id: str, reference: str) -> Any:
@@ -179,16 +168,12 @@ def _model_at(store: Store, uri: str) -> StoredModel:
     registered, logged = _REGISTERED.fullmatch(uri), _LOGGED.fullmatch(uri)
     if not registered and not logged:
         raise UsageError(f"{uri} is not the URI of a model. {EXPECTED}")
-    try:
+    with translate_errors(f"There is no model {uri} in {store.uri}", UsageError):
         if registered:
             uri, run_id, location = _version(store.client, **registered.groupdict())
         else:
             model = store.client.get_logged_model(uri.removeprefix("models:/"))
             run_id, location = model.source_run_id, model.artifact_location
-    except Exception as error:  # MLflow has no error of its own for what is not there
-        raise UsageError(
-            f"There is no model {uri} in {store.uri}: {error_summary(error)}"
-        ) from None
     run = _run(store, run_id, uri)
     return StoredModel(uri, run_id, run.info.run_name, run.info.experiment_id, location)
 
@@ -206,26 +191,9 @@ def _version(
     return f"models:/{name}/{entity.version}", entity.run_id, location
 
 
-def _named(name: str) -> str:
-    quoted = name.replace("'", "''")
-    return f"attributes.run_name = '{quoted}'"
-
-
-def _newest(store: Store, condition: str, *, count: int) -> list[Any]:
-    """Return the newest runs of all experiments that fulfil a condition, the newest first."""
-    experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
-    return list(
-        store.client.search_runs(
-            experiments,
-            filter_string=condition,
-            order_by=["attributes.start_time DESC"],
-            max_results=count,
-        )
-    )
-
-
 def _no_such_run(store: Store, reference: str) -> str:
-    names = list(dict.fromkeys(run.info.run_name for run in _newest(store, "", count=_PAGE)))
+    runs = newest_runs(store, max_results=_PAGE)
+    names = list(dict.fromkeys(run.info.run_name for run in runs))
     if not names:
         return f"There is no run in {store.uri} yet. Start one with: pipeline run RECIPE"
     hint = did_you_mean(reference, names) or f" The newest runs are {', '.join(names[:5])}."

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from mlflow.entities import (
-    Dataset,
-    DatasetInput,
-    InputTag,
-    LoggedModelOutput,
-    Metric,
-    Param,
-    RunTag,
-)
+from mlflow import entities
+from mlflow.entities import Metric, Param, RunTag
 from mlflow.models import Model
 
 from pipeline.tracking.trial_runs import TRIAL, find_trial_run
@@ -23,18 +17,32 @@ from pipeline.tracking.trial_runs import TRIAL, find_trial_run
 _MAX_TAG = 5000  # characters
 
 
-def write_item(
-    kind: str, body: Mapping[str, Any], *, client: Any, run_id: str, directory: Path
-) -> None:
-    """Write an item of the outbox.
+Kind = Literal["metrics", "params", "tags", "dataset", "artifacts", "model", "trial", "status"]
+
+
+@dataclass(frozen=True)
+class OutboxItem:
+    """One thing to be logged.
+
+    Attributes:
+        kind: what it is.
+        body: its content, as JSON can hold it; artifacts and models name a directory.
+    """
+
+    kind: Kind
+    body: dict[str, Any]
+
+
+def write_item(item: OutboxItem, client: Any, run_id: str, directory: Path) -> None:
+    """Write an item.
 
     Args:
-        kind: of the item.
-        body: its content.
+        item: what to write.
         client: an MlflowClient.
         run_id: the run that the item belongs to.
         directory: contains the item's files.
     """
+    kind, body = item.kind, item.body
     # `MlflowClient.log_batch` splits what is more than a store takes at once.
     if kind == "metrics":
         client.log_batch(run_id, metrics=_metrics(body["values"], body["timestamp"], body["step"]))
@@ -67,15 +75,9 @@ def _tags(values: Mapping[str, str]) -> list[RunTag]:
 
 
 def _write_dataset(body: Mapping[str, Any], client: Any, run_id: str) -> None:
-    dataset = Dataset(
-        name=body["name"],
-        digest=body["digest"],
-        source_type=body["source_type"],
-        source=body["source"],
-        profile=json.dumps(body["profile"]),
-    )
-    context = InputTag("mlflow.data.context", "training")
-    client.log_inputs(run_id, [DatasetInput(dataset, [context])])
+    dataset = entities.Dataset(**{**body, "profile": json.dumps(body["profile"])})
+    context = entities.InputTag("mlflow.data.context", "training")
+    client.log_inputs(run_id, [entities.DatasetInput(dataset, [context])])
 
 
 def _write_model(directory: Path, client: Any, run_id: str) -> None:
@@ -93,15 +95,12 @@ def _logged_model(client: Any, run_id: str) -> Any:
     run = client.get_run(run_id)
     experiment = run.info.experiment_id
     models = client.search_logged_models([experiment], f"source_run_id = '{run_id}'", max_results=1)
-    logged = (
-        models[0]
-        if models
-        else client.create_logged_model(
-            experiment, name="model", source_run_id=run_id, model_type="keras"
-        )
-    )
+    if models:
+        logged = models[0]
+    else:
+        logged = client.create_logged_model(experiment, "model", run_id, model_type="keras")
     if not run.outputs.model_outputs:
-        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        client.log_outputs(run_id, [entities.LoggedModelOutput(logged.model_id, step=0)])
     return logged
 
 

@@ -7,45 +7,28 @@ import re
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pipeline.atomic_files import atomic_write
 from pipeline.errors import TrackingError
-from pipeline.tracking.mlflow_writer import write_item
+from pipeline.tracking.mlflow_writer import OutboxItem, write_item
 from pipeline.tracking.store import error_summary, outbox_directory
 from pipeline.tracking.trial_runs import TrialRun
 
 ITEMS = "items.json"
 
-Kind = Literal["metrics", "params", "tags", "dataset", "artifacts", "model", "trial", "status"]
+
+def metrics_body(values: Mapping[str, float], step: int) -> dict[str, Any]:
+    """Return the body of an item of metrics, with the current time as their timestamp."""
+    return {"values": _metric_names(values), "step": step, "timestamp": int(time.time() * 1000)}
 
 
-@dataclass(frozen=True)
-class OutboxItem:
-    """One thing to be logged.
-
-    Attributes:
-        kind: what it is.
-        body: its content, as JSON can hold it; artifacts and models name a directory.
-    """
-
-    kind: Kind
-    body: dict[str, Any]
-
-
-def metrics_item(values: Mapping[str, float], step: int) -> OutboxItem:
-    """Return metrics with the current time as their timestamp."""
-    body = {"values": _metric_names(values), "step": step, "timestamp": int(time.time() * 1000)}
-    return OutboxItem("metrics", body)
-
-
-def trial_item(trial: TrialRun) -> OutboxItem:
-    """Return the run of a trial."""
-    body = asdict(trial)
-    body |= {"metrics": _metric_names(trial.metrics), "rows": [*map(_metric_names, trial.rows)]}
-    return OutboxItem("trial", body)
+def trial_body(trial: TrialRun) -> dict[str, Any]:
+    """Return the body of an item of the run of a trial."""
+    rows = [_metric_names(row) for row in trial.rows]
+    return {**asdict(trial), "metrics": _metric_names(trial.metrics), "rows": rows}
 
 
 def write_outbox(items: list[OutboxItem], *, directory: Path, run_id: str, uri: str) -> None:
@@ -92,7 +75,7 @@ def upload_outbox(directory: Path, client: Any) -> int:
     run_id, uri, items = read_outbox(directory)
     for index, item in enumerate(items):
         try:
-            write_item(item.kind, item.body, client=client, run_id=run_id, directory=directory)
+            write_item(item, client, run_id, directory)
         except Exception as error:
             write_outbox(items[index:], directory=directory, run_id=run_id, uri=uri)
             raise TrackingError(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from pipeline.errors import TrackingError, UsageError
+from pipeline.errors import UsageError
 from pipeline.tracking.lookup import StoredModel, find_model
-from pipeline.tracking.store import Store, error_summary
+from pipeline.tracking.store import Store, translate_errors
 
 CHAMPION = "champion"
 
@@ -18,14 +18,10 @@ def register(store: Store, model: StoredModel, name: str) -> str:
     Raises:
         TrackingError: if the store does not take it.
     """
-    try:
-        with contextlib.suppress(Exception):  # it exists already; otherwise the next call fails
-            store.client.create_registered_model(name)
+    with contextlib.suppress(Exception):  # it exists already; otherwise the next call fails
+        store.client.create_registered_model(name)
+    with translate_errors(f"Cannot register the model as {name} in {store.uri}"):
         version = store.client.create_model_version(name, model.location, model.run_id)
-    except Exception as error:
-        raise TrackingError(
-            f"Cannot register the model as {name} in {store.uri}: {error_summary(error)}"
-        ) from None
     return str(version.version)
 
 
@@ -45,9 +41,5 @@ def promote(store: Store, name: str, version: str) -> None:
     Raises:
         TrackingError: if the store does not take it.
     """
-    try:
+    with translate_errors(f"Cannot promote version {version} of {name} in {store.uri}"):
         store.client.set_registered_model_alias(name, CHAMPION, version)
-    except Exception as error:
-        raise TrackingError(
-            f"Cannot promote version {version} of {name} in {store.uri}: {error_summary(error)}"
-        ) from None

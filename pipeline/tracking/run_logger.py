@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,8 +19,8 @@ from pipeline.errors import TrackingError, UsageError
 from pipeline.secrets import mask_files, mask_values
 from pipeline.tracking import liveness
 from pipeline.tracking.liveness import LivenessLock
-from pipeline.tracking.mlflow_writer import write_item
-from pipeline.tracking.outbox import Kind, OutboxItem, metrics_item, trial_item, write_outbox
+from pipeline.tracking.mlflow_writer import Kind, OutboxItem, write_item
+from pipeline.tracking.outbox import metrics_body, trial_body, write_outbox
 from pipeline.tracking.run_log import FILE_NAME, RunLog
 from pipeline.tracking.store import (
     Store,
@@ -29,6 +29,7 @@ from pipeline.tracking.store import (
     liveness_directory,
     outbox_directory,
     store_lock,
+    translate_errors,
 )
 from pipeline.tracking.trial_runs import TrialRun
 
@@ -87,14 +88,14 @@ class RunLogger:
 
     def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Log metrics at a step, except those that the run has from an earlier session."""
-        item = metrics_item(values, step)
+        body = metrics_body(values, step)
         new = {
             name: value
-            for name, value in item.body["values"].items()
+            for name, value in body["values"].items()
             if (name, step) not in self._logged
         }
         if new:
-            self._put("metrics", {**item.body, "values": new})
+            self._put("metrics", {**body, "values": new})
 
     def log_params(self, values: Mapping[str, str]) -> None:
         """Log parameters."""
@@ -137,8 +138,7 @@ class RunLogger:
 
     def log_trial(self, trial: TrialRun) -> None:
         """Log a trial as a child run; one that exists already is completed."""
-        item = trial_item(trial)
-        self._put(item.kind, item.body)
+        self._put("trial", trial_body(trial))
 
     def attach_log(self, *, resumed: bool) -> None:
         """Keep the package's log messages from now on as the artifact `run.log`."""
@@ -183,10 +183,8 @@ class RunLogger:
     def _close_log(self, status: RunStatus, reason: str) -> None:
         if not self._log:
             return
-        record = logging.LogRecord(
-            logger.name, logging.INFO, __file__, 0, f"{status} {reason}".rstrip(), None, None
-        )
-        self._log.emit(record)
+        message = f"{status} {reason}".rstrip()
+        self._log.emit(logging.makeLogRecord({"levelname": "INFO", "msg": message}))
         self._log.close()
         log = self._log.path
 
@@ -236,13 +234,7 @@ class RunLogger:
         is_away, tries = False, _LAST_TRIES
         while (item := self._next()) is not None:
             try:
-                write_item(
-                    item.kind,
-                    item.body,
-                    client=self._client,
-                    run_id=self.run_id,
-                    directory=self._liveness.directory,
-                )
+                write_item(item, self._client, self.run_id, self._liveness.directory)
             except Exception as error:  # the network, the server, the database or the disk
                 if getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE":
                     self._remove_first()
@@ -301,19 +293,15 @@ def start_run(
         TrackingError: if the store does not accept it.
     """
     number = experiment_id(store, store.mask(experiment))
-    lock = _liveness_lock()
-    tags = {
-        "mlflow.source.name": "pipeline",
-        "mlflow.user": _user(),
-        "mlflow.note.content": store.mask(description),
-        **({"mlflow.parentRunId": parent} if parent else {}),
-        **lock.tags(),
-    }
-    try:
+    with translate_errors(f"Cannot start a run in {store.uri}"), _new_lock() as lock:
+        tags = {
+            "mlflow.source.name": "pipeline",
+            "mlflow.user": _user(),
+            "mlflow.note.content": store.mask(description),
+            **({"mlflow.parentRunId": parent} if parent else {}),
+            **lock.tags(),
+        }
         run = store.client.create_run(number, run_name=store.mask(name), tags=tags)
-    except Exception as error:
-        lock.release()
-        raise TrackingError(f"Cannot start a run in {store.uri}: {error_summary(error)}") from None
     return RunLogger(store, run, lock)
 
 
@@ -324,8 +312,8 @@ def reopen_run(store: Store, run_id: str) -> RunLogger:
         UsageError: if it is running.
         TrackingError: if the store does not accept it.
     """
-    client, lock = store.client, _liveness_lock()
-    try:
+    client = store.client
+    with translate_errors(f"Cannot resume run {run_id} in {store.uri}"), _new_lock() as lock:
         with store_lock(store.artifacts):
             run = client.get_run(run_id)
             if run.info.status == "RUNNING":
@@ -340,14 +328,6 @@ def reopen_run(store: Store, run_id: str) -> RunLogger:
             for name in run.data.metrics
             for metric in client.get_metric_history(run_id, name)
         )
-    except UsageError:
-        lock.release()
-        raise
-    except Exception as error:
-        lock.release()
-        raise TrackingError(
-            f"Cannot resume run {run_id} in {store.uri}: {error_summary(error)}"
-        ) from None
     return RunLogger(store, run, lock, logged)
 
 
@@ -357,24 +337,27 @@ def log_metrics_after_end(store: Store, run_id: str, values: Mapping[str, float]
     Raises:
         TrackingError: if the store does not accept them.
     """
-    item = metrics_item(values, step=0)
-    try:
-        write_item(item.kind, item.body, client=store.client, run_id=run_id, directory=Path())
-    except Exception as error:
-        raise TrackingError(
-            f"Cannot log metrics of run {run_id} to {store.uri}: {error_summary(error)}"
-        ) from None
+    with translate_errors(f"Cannot log metrics of run {run_id} to {store.uri}"):
+        item = OutboxItem("metrics", metrics_body(values, step=0))
+        write_item(item, store.client, run_id, directory=Path())
 
 
-def _liveness_lock() -> LivenessLock:
+@contextlib.contextmanager
+def _new_lock() -> Iterator[LivenessLock]:
+    """Yield a new lock, which is released if the block raises an error."""
     parent = liveness_directory()
     try:
-        return liveness.acquire(parent)
+        lock = liveness.acquire(parent)
     except OSError as error:
         raise TrackingError(
             f"Cannot write to {parent}: {error.strerror or error}. Every run needs this directory. "
             "Free disk space, or start the run in a directory that you may write to."
         ) from None
+    try:
+        yield lock
+    except BaseException:
+        lock.release()
+        raise
 
 
 def _user() -> str:

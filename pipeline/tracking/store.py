@@ -7,14 +7,14 @@ import errno
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import mlflow
 
-from pipeline.errors import TrackingError, first_line
+from pipeline.errors import PipelineError, TrackingError, first_line
 from pipeline.file_locks import file_lock
 from pipeline.secrets import MASK, mask_credentials, mask_secrets
 from pipeline.tracking.liveness import mark_dead_runs
@@ -90,7 +90,6 @@ def open_store(uri: str | None, secrets: Mapping[str, str] | None = None) -> Sto
     for name, value in _MLFLOW_SETTINGS.items():
         os.environ.setdefault(name, value)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
     # It writes a traceback of what it also raises.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     try:
@@ -138,20 +137,13 @@ def experiment_id(store: Store, name: str) -> str:
     Raises:
         TrackingError: if it was deleted, or cannot be created.
     """
-    try:
-        with store_lock(store.artifacts):
-            experiment = store.client.get_experiment_by_name(name)
-            if experiment is None:
-                location = store.artifacts.as_uri() if store.artifacts else None
-                return str(
-                    store.client.create_experiment(
-                        name, artifact_location=location, tags=_EXPERIMENT_TAGS
-                    )
-                )
-    except Exception as error:
-        raise TrackingError(
-            f"Cannot create the experiment '{name}' in {store.uri}: {error_summary(error)}"
-        ) from None
+    client = store.client
+    failure = f"Cannot create the experiment '{name}' in {store.uri}"
+    with translate_errors(failure), store_lock(store.artifacts):
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
+            location = store.artifacts.as_uri() if store.artifacts else None
+            return str(client.create_experiment(name, location, tags=_EXPERIMENT_TAGS))
     if experiment.lifecycle_stage != "active":
         raise TrackingError(
             f"The experiment '{name}' was deleted in {store.uri}. Restore it with "
@@ -163,11 +155,20 @@ def experiment_id(store: Store, name: str) -> str:
 
 def newest_run(store: Store) -> Any:
     """Return the newest run of all experiments, None if there is none."""
+    return next(iter(newest_runs(store, max_results=1)), None)
+
+
+def newest_runs(store: Store, condition: str = "", *, max_results: int) -> list[Any]:
+    """Return the newest runs of all experiments that fulfil a condition, the newest first."""
     experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
-    runs = store.client.search_runs(
-        experiments, order_by=["attributes.start_time DESC"], max_results=1
+    return list(
+        store.client.search_runs(
+            experiments,
+            condition,
+            max_results=max_results,
+            order_by=["attributes.start_time DESC"],
+        )
     )
-    return runs[0] if runs else None
 
 
 def store_lock(artifacts: Path | None) -> contextlib.AbstractContextManager[None]:
@@ -188,6 +189,26 @@ def outbox_directory(run_id: str) -> Path:
 def liveness_directory() -> Path:
     """Return where each run has a directory while its process is alive."""
     return Path(DIRECTORY, "running").absolute()
+
+
+@contextlib.contextmanager
+def translate_errors(
+    failure: str, error_class: type[PipelineError] = TrackingError
+) -> Iterator[None]:
+    """Raise an error of the block as one that says in a line what failed, and why.
+
+    MLflow raises whatever the database, the network or the disk do. Errors of this package pass.
+
+    Args:
+        failure: what failed.
+        error_class: the class of the error that is raised.
+    """
+    try:
+        yield
+    except PipelineError:
+        raise
+    except Exception as error:
+        raise error_class(f"{failure}: {error_summary(error)}") from None
 
 
 def error_summary(error: BaseException) -> str:
