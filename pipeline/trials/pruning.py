@@ -19,7 +19,8 @@ class StoppingRule:
     """Decides from the metrics of each epoch so far whether to stop a trial.
 
     Attributes:
-        others: the metrics of each epoch of earlier trials.
+        others: the metrics of each epoch of earlier trials; those with fewer epochs than the
+            trial are not compared with.
         metric: the metric to compare, None for a rule that never stops a trial.
         direction: whether larger or smaller is better.
     """
@@ -29,30 +30,15 @@ class StoppingRule:
     direction: Direction
 
     def __call__(self, rows: Sequence[EpochMetrics]) -> bool:
-        if self.metric is None:
+        """Return whether the best epoch so far is worse than the median of the others'.
+
+        Args:
+            rows: the metrics of each epoch of the trial.
+        """
+        metric, count = self.metric, len(rows)
+        as_far = [other[:count] for other in self.others if len(other) >= count]
+        if metric is None or len(as_far) < _MIN_TRIALS or count < _MIN_EPOCHS:
             return False
-        return is_behind(rows, self.others, metric=self.metric, direction=self.direction)
-
-
-def is_behind(
-    rows: Sequence[EpochMetrics],
-    others: Sequence[Sequence[EpochMetrics]],
-    *,
-    metric: str,
-    direction: Direction,
-) -> bool:
-    """Return whether the best epoch so far is worse than the median of the others'.
-
-    Args:
-        rows: the metrics of each epoch of the trial.
-        others: the same for earlier trials; those with fewer epochs are left out.
-        metric: the metric to compare.
-        direction: whether larger or smaller is better.
-    """
-    count = len(rows)
-    as_far = [other[:count] for other in others if len(other) >= count]
-    if len(as_far) < _MIN_TRIALS or count < _MIN_EPOCHS:
-        return False
-    best = max if direction == "max" else min
-    best_scores = [best(row[metric] for row in other) for other in as_far]
-    return is_better(statistics.median(best_scores), best(row[metric] for row in rows), direction)
+        best = max if self.direction == "max" else min
+        median = statistics.median(best(row[metric] for row in other) for other in as_far)
+        return is_better(median, best(row[metric] for row in rows), self.direction)

@@ -1,8 +1,8 @@
-"""What to try next: one `keras_tuner.Oracle` for each tuner of a recipe.
+"""What to try next: one oracle for each tuner of a recipe, over the parameters of KerasTuner.
 
 A proposal depends on the seed, the number of the trial and the results so far alone. The results
-are passed in with every call, so that the journal of a search is all that has to be stored.
-`propose` replaces `Oracle.create_trial`, which writes files.
+are passed in with every call, so that the journal of a search is all that has to be stored. A
+`keras_tuner.Oracle` stores them itself, in files.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras_tuner
 import numpy as np
@@ -43,13 +42,13 @@ class ProposalResult:
     is_running: bool = False
 
 
-class SeededOracle(keras_tuner.Oracle):
-    """An oracle without files or other state; the base class of the others."""
+class SeededOracle:
+    """An oracle that proposes from the results it is given; the base class of the others."""
 
     def __init__(
         self, space: SearchSpace, *, direction: Direction, seed: int, max_epochs: int
     ) -> None:
-        """Describe the search to KerasTuner.
+        """Describe the search.
 
         Args:
             space: the parameters to choose values for.
@@ -57,12 +56,10 @@ class SeededOracle(keras_tuner.Oracle):
             seed: of the proposals.
             max_epochs: epochs of a trial that is trained in full.
         """
-        super().__init__(
-            objective=keras_tuner.Objective("objective", direction),
-            hyperparameters=_hyperparameters(space),
-        )
-        self.search_space = space
-        self.search_seed = seed
+        self.space = space
+        self.parameters = _hyperparameters(space).space
+        self.direction = direction
+        self.seed = seed
         self.max_epochs = max_epochs
 
     def propose(self, number: int, draw: int, results: Sequence[ProposalResult]) -> Numbers | None:
@@ -75,20 +72,21 @@ class SeededOracle(keras_tuner.Oracle):
         """
         self.draw = draw
         self.results = results
-        self.generator = np.random.default_rng([self.search_seed, number, draw])
-        proposal: Numbers | None = self.populate_space(str(number)).get("values")
-        return proposal
+        self.generator = np.random.default_rng([self.seed, number, draw])
+        return self.next_numbers()
+
+    def next_numbers(self) -> Numbers | None:
+        """Return what to try, None where nothing is left to try."""
+        raise NotImplementedError
 
     def random_numbers(self) -> Numbers:
         """Return a random point of the space."""
-        return self.numbers_at(self.generator.uniform(size=len(self.search_space)))
+        return self.numbers_at(self.generator.uniform(size=len(self.space)))
 
     def numbers_at(self, point: np.ndarray) -> Numbers:
         """Return the numbers at a point of the unit cube, of shape (parameters,)."""
         numbers: Numbers = {}
-        for dimension, parameter, share in zip(
-            self.search_space, self.hyperparameters.space, point, strict=True
-        ):
+        for dimension, parameter, share in zip(self.space, self.parameters, point, strict=True):
             if exists(dimension, numbers):
                 numbers[dimension.path] = parameter.prob_to_value(float(share))
         return numbers
@@ -97,25 +95,24 @@ class SeededOracle(keras_tuner.Oracle):
 class RandomOracle(SeededOracle):
     """Random search."""
 
-    def populate_space(self, trial_id: str) -> dict[str, Any]:
-        return _running(self.random_numbers())
+    def next_numbers(self) -> Numbers:
+        return self.random_numbers()
 
 
 class GridOracle(SeededOracle):
     """Every combination: each choice and step, and 11 values of a range without steps."""
 
-    def populate_space(self, trial_id: str) -> dict[str, Any]:
+    def next_numbers(self) -> Numbers | None:
         tried = [result.proposal for result in self.results]
         untried = (numbers for numbers in self._combinations({}, 0) if numbers not in tried)
-        numbers = next(untried, None)
-        return {"status": "STOPPED"} if numbers is None else _running(numbers)
+        return next(untried, None)
 
     def _combinations(self, numbers: Numbers, index: int) -> Iterator[Numbers]:
         """Yield each way to complete the numbers of the parameters before `index`."""
-        if index == len(self.search_space):
+        if index == len(self.space):
             yield numbers
             return
-        dimension, parameter = self.search_space[index], self.hyperparameters.space[index]
+        dimension, parameter = self.space[index], self.parameters[index]
         if not exists(dimension, numbers):
             yield from self._combinations(numbers, index + 1)
             return
@@ -138,27 +135,27 @@ class BayesianOracle(SeededOracle):
     best = 16  # of them, whose neighborhoods are searched next
     radii = (0.1, 0.03, 0.01)  # of each neighborhood in turn
 
-    def populate_space(self, trial_id: str) -> dict[str, Any]:
+    def next_numbers(self) -> Numbers:
         completed = [result for result in self.results if result.score is not None]
-        if self.draw or len(completed) < 3 * len(self.search_space):
-            return _running(self.random_numbers())
+        size = len(self.space)
+        if self.draw or len(completed) < 3 * size:
+            return self.random_numbers()
         model = self._model_of(completed)
 
         def bound(points: np.ndarray) -> np.ndarray:
             mean, deviation = model.predict(points, return_std=True)
             return mean - self.beta * deviation
 
-        size = len(self.search_space)
         points = self.generator.uniform(size=(self.candidates, size))
         for radius in self.radii:
             best = points[np.argsort(bound(points))[: self.best]]
             moves = self.generator.normal(0, radius, (self.candidates // self.best, *best.shape))
             points = np.concatenate([best, (best + moves).reshape(-1, size).clip(0, 1)])
-        return _running(self.numbers_at(points[np.argmin(bound(points))]))
+        return self.numbers_at(points[np.argmin(bound(points))])
 
     def _model_of(self, completed: Sequence[ProposalResult]) -> GaussianProcessRegressor:
         """Return the process fitted to scores, in which lower is better."""
-        sign = -1 if self.objective.direction == "max" else 1
+        sign = -1 if self.direction == "max" else 1
         points = np.array([self._point_of(result.proposal) for result in completed])
         scores = np.array([sign * (result.score or 0.0) for result in completed])
         model = GaussianProcessRegressor(
@@ -166,7 +163,7 @@ class BayesianOracle(SeededOracle):
             alpha=self.noise,
             n_restarts_optimizer=self.restarts,
             normalize_y=True,
-            random_state=self.search_seed,
+            random_state=self.seed,
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # a length at its bound is fine
@@ -181,7 +178,7 @@ class BayesianOracle(SeededOracle):
     def _point_of(self, numbers: Numbers) -> list[float]:
         return [
             parameter.value_to_prob(numbers.get(parameter.name, parameter.default))
-            for parameter in self.hyperparameters.space
+            for parameter in self.parameters
         ]
 
 
@@ -195,9 +192,9 @@ class HyperbandOracle(SeededOracle):
 
     factor = 3
 
-    def populate_space(self, trial_id: str) -> dict[str, Any]:
+    def next_numbers(self) -> Numbers:
         proposals = (self._next_of(bracket) for bracket in itertools.count())
-        return _running(next(proposal for proposal in proposals if proposal))
+        return next(proposal for proposal in proposals if proposal)
 
     def _next_of(self, bracket: int) -> Numbers | None:
         """Return the next trial of a bracket, None where none can be started now."""
@@ -205,7 +202,7 @@ class HyperbandOracle(SeededOracle):
         members = [self._members_of(bracket, epochs) for _, epochs in rounds]
         if len(members[0]) < rounds[0][0]:
             return {**self.random_numbers(), EPOCHS: rounds[0][1], _BRACKET: bracket}
-        best = max if self.objective.direction == "max" else min
+        best = max if self.direction == "max" else min
         promoted = {result.proposal.get(_PARENT) for result in self.results}
         for ((size, _), (next_size, epochs)), indices in zip(
             itertools.pairwise(rounds), members, strict=False
@@ -248,10 +245,6 @@ ORACLES: dict[Tuner, type[SeededOracle]] = {
 }
 
 
-def _running(numbers: Numbers) -> dict[str, Any]:
-    return {"status": "RUNNING", "values": numbers}
-
-
 def _hyperparameters(space: SearchSpace) -> keras_tuner.HyperParameters:
     """Return the parameters as KerasTuner's; a choice is a choice among its indices.
 
@@ -265,7 +258,7 @@ def _hyperparameters(space: SearchSpace) -> keras_tuner.HyperParameters:
             hyperparameters.Choice(dimension.path, indices, ordered=False)
             continue
         low, high = config.range or config.log  # type: ignore[misc]
-        (hyperparameters.Int if config.is_whole else hyperparameters.Float)(
-            dimension.path, low, high, step=config.step, sampling="log" if config.log else "linear"
-        )
+        add = hyperparameters.Int if config.is_whole else hyperparameters.Float
+        sampling = "log" if config.log else "linear"
+        add(dimension.path, low, high, step=config.step, sampling=sampling)
     return hyperparameters

@@ -11,6 +11,7 @@ from pipeline.tuning.tuning_config import ParameterConfig
 Values = dict[str, Any]  # of a recipe, by dotted path
 Numbers = dict[str, float | int]  # of an oracle, by dotted path; of a choice the index
 SpacePath = tuple[str | int, ...]
+Condition = tuple[str, tuple[int, ...]]  # a parameter and the indices of its choice
 
 _SIGNIFICANT_DIGITS = 4  # of a sampled number, for recipes that are easy to read
 
@@ -28,7 +29,7 @@ class Dimension:
 
     path: str
     config: ParameterConfig
-    conditions: tuple[tuple[str, tuple[int, ...]], ...]
+    conditions: tuple[Condition, ...]
 
     def extremes(self) -> Iterator[tuple[SpacePath, Any]]:
         """Yield each value of a choice or both ends of a range, with its path in the section."""
@@ -72,28 +73,19 @@ def resolve(parameters: Mapping[str, ParameterConfig]) -> tuple[SearchSpace, dic
         The dimensions; and the problems of their conditions, by path in the space.
     """
     problems: dict[SpacePath, str] = {}
-    conditions: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
+    conditions: dict[str, list[Condition]] = {path: [] for path in parameters}
     for path, config in parameters.items():
-        conditions[path] = []
         for key, expected in (config.when or {}).items():
-            condition, problem = _condition(parameters, path, key, expected)
-            if condition:
-                conditions[path].append(condition)
-            else:
-                problems[path, "when", key] = problem
+            try:
+                conditions[path].append(_condition(parameters, path, key, expected))
+            except ValueError as error:
+                problems[path, "when", key] = str(error)
     ordered: list[str] = []
-    while len(ordered) < len(parameters):
-        ready = [
-            path
-            for path in parameters
-            if path not in ordered and all(parent in ordered for parent, _ in conditions[path])
-        ]
-        if not ready:
-            for path in parameters:
-                if path not in ordered:
-                    problems.setdefault((path, "when"), "the conditions form a cycle.")
-            break
-        ordered.extend(ready)
+    waiting = list(parameters)
+    while ready := [p for p in waiting if all(parent in ordered for parent, _ in conditions[p])]:
+        ordered += ready
+        waiting = [path for path in waiting if path not in ready]
+    problems |= {(path, "when"): "the conditions form a cycle." for path in waiting}
     space = tuple(Dimension(path, parameters[path], tuple(conditions[path])) for path in ordered)
     return space, problems
 
@@ -129,23 +121,27 @@ def exists(dimension: Dimension, numbers: Mapping[str, float]) -> bool:
 
 def _condition(
     parameters: Mapping[str, ParameterConfig], path: str, key: str, expected: Any
-) -> tuple[tuple[str, tuple[int, ...]] | None, str]:
-    """Return the parent and the indices of its choice at which `key` is `expected`."""
+) -> Condition:
+    """Return the parent and the indices of its choice at which `key` is `expected`.
+
+    Raises:
+        ValueError: if there are none; its message is for the user.
+    """
     parent = next((name for name in parameters if key == name or key.startswith(f"{name}.")), None)
     if parent is None or parent == path or parameters[parent].choice is None:
         others = [name for name, config in parameters.items() if config.choice and name != path]
         available = f" Available: {', '.join(others)}." if others else ""
-        return None, f"expected another parameter of the space that has a choice.{available}"
-    accepted = expected if isinstance(expected, list | tuple) else [expected]
-    below = key[len(parent) + 1 :].split(".") if key != parent else []
+        raise ValueError(f"expected another parameter of the space that has a choice.{available}")
+    accepted = expected if isinstance(expected, list) else [expected]
+    below = key.split(".")[parent.count(".") + 1 :]
     indices = tuple(
         index
         for index, value in enumerate(parameters[parent].choice or ())
         if any(_same(_at(value, below), one) for one in accepted)
     )
     if not indices:
-        return None, f"no value in the choice of {parent} is {expected!r}."
-    return (parent, indices), ""
+        raise ValueError(f"no value in the choice of {parent} is {expected!r}.")
+    return parent, indices
 
 
 def _at(value: Any, path: list[str]) -> Any:
@@ -157,8 +153,6 @@ def _at(value: Any, path: list[str]) -> Any:
 def _same(first: Any, second: Any) -> bool:
     if isinstance(first, bool) != isinstance(second, bool):
         return False
-    if isinstance(first, list | tuple) and isinstance(second, list | tuple):
-        return list(first) == list(second)
     if isinstance(first, dict) and isinstance(second, dict):  # a section with its defaults
         return all(key in second and _same(value, second[key]) for key, value in first.items())
     return bool(first == second)

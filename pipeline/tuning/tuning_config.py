@@ -19,17 +19,13 @@ _OBJECTIVE = (
     rf"^val_({'|'.join(DIRECTIONS)}|top_[0-9]+_accuracy"
     r"|(precision|recall|f1)(_macro|_weighted|/.+))$"
 )
-_DURATION = re.compile(r"(?=.)(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?")
+_SECONDS = {"h": 3600, "m": 60, "s": 1}
 
-_Finite = Annotated[float, Strict(), Field(allow_inf_nan=False)]
-Number = Annotated[int, Strict()] | _Finite
+Number = Annotated[int, Strict()] | Annotated[float, Strict(), Field(allow_inf_nan=False)]
+PositiveNumber = Annotated[int, Strict(), Field(gt=0)] | PositiveFloat
 Ends = Annotated[tuple[Number, Number], Expected("two numbers, [low, high]")]
 LogEnds = Annotated[
-    tuple[
-        Annotated[int, Strict(), Field(gt=0)] | PositiveFloat,
-        Annotated[int, Strict(), Field(gt=0)] | PositiveFloat,
-    ],
-    Expected("two numbers above 0, [low, high]"),
+    tuple[PositiveNumber, PositiveNumber], Expected("two numbers above 0, [low, high]")
 ]
 Objective = Annotated[
     str,
@@ -130,8 +126,7 @@ class TuningConfig(Config):
     @property
     def budget_seconds(self) -> float | None:
         """The budget in seconds."""
-        match = _DURATION.fullmatch(self.budget) if self.budget else None
-        if match is None:
+        if self.budget is None:
             return None
-        hours, minutes, seconds = (int(part or 0) for part in match.groups())
-        return float(3600 * hours + 60 * minutes + seconds)
+        parts = re.findall(r"(\d+)([hms])", self.budget)
+        return float(sum(int(count) * _SECONDS[unit] for count, unit in parts))
