@@ -6,7 +6,7 @@ import copy
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from pipeline.recipe.space_checks import (
     check_space,
     space_warnings,
 )
-from pipeline.recipe.validation_messages import describe_errors, location_of
+from pipeline.recipe.validation_messages import describe_errors
 from pipeline.recipe.yaml_reader import Document, dotted_path, parse, resolve_scalar
 from pipeline.secrets import mask_secrets
 
@@ -44,7 +44,6 @@ class LoadedRecipe:
         text: the contents of the file.
         overrides: the `--set` arguments, in order.
         warnings: values that have no effect or are probably wrong.
-        secrets: the `${NAME}` to show in place of each secret from the environment.
     """
 
     path: Path
@@ -53,7 +52,11 @@ class LoadedRecipe:
     text: str
     overrides: tuple[str, ...]
     warnings: tuple[RecipeProblem, ...]
-    secrets: Mapping[str, str]
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """The `${NAME}` to show in place of each secret from the environment."""
+        return self.document.secrets
 
 
 def load_recipe(
@@ -86,7 +89,7 @@ def load_recipe(
     values = parse_overrides(arguments, directory=Path.cwd(), environment=environment)
     document = apply_overrides(document, values)
     recipe, warnings = check_document(document, name=path.stem)
-    return LoadedRecipe(path, recipe, document, text, arguments, warnings, document.secrets)
+    return LoadedRecipe(path, recipe, document, text, arguments, warnings)
 
 
 def check_document(document: Document, *, name: str) -> tuple[Recipe, tuple[RecipeProblem, ...]]:
@@ -101,24 +104,22 @@ def check_document(document: Document, *, name: str) -> tuple[Recipe, tuple[Reci
             recipe without the invalid values.
     """
     tree = {"name": name, **document.tree}
-    problems: list[RecipeProblem] = []
-    invalid: dict[KeyPath, RecipeProblem] = {}
-    recipe = None
+    invalid: dict[KeyPath, str] = {}
+    recipe: Recipe | None
     try:
         recipe = Recipe.model_validate(tree)
     except ValidationError as error:
-        invalid = describe_errors(error, document, Recipe)
-        problems.extend(_without_secrets(invalid.values(), document))
+        invalid = describe_errors(error, document.tree, Recipe)
         recipe = _recipe_without(tree, invalid)
-    if recipe is None:
-        raise RecipeError(sorted(problems, key=_position))
-    in_doubt = [key for key in cross_checks.ASSUMED_VALID if _is_in_doubt(key, invalid, document)]
-    problems.extend(_located(cross_checks.errors_in(recipe, in_doubt), document))
-    if recipe.tuning and not problems:
-        problems += check_space(
-            document, recipe.tuning, lambda trial: check_document(trial, name=name)
-        )
-    if problems:
+    problems = _located(invalid.items(), document)
+    if recipe:
+        in_doubt = [k for k in cross_checks.ASSUMED_VALID if _is_in_doubt(k, invalid, document)]
+        problems += _located(cross_checks.errors_in(recipe, in_doubt), document)
+        if recipe.tuning and not problems:
+            problems += check_space(
+                document, recipe.tuning, lambda trial: check_document(trial, name=name)
+            )
+    if problems or not recipe:
         raise RecipeError(sorted(problems, key=_position))
     warnings = _located(cross_checks.warnings_in(recipe), document)
     if recipe.tuning:
@@ -138,9 +139,8 @@ def with_overrides(loaded: LoadedRecipe, values: Mapping[str, Any]) -> LoadedRec
     """
     document = apply_trial_values(loaded.document, dict(values))
     recipe, warnings = check_document(document, name=loaded.recipe.name)
-    secrets = loaded.secrets
-    text = dump_recipe(recipe, secrets)
-    return LoadedRecipe(loaded.path, recipe, document, text, (), warnings, secrets)
+    text = dump_recipe(recipe, document.secrets)
+    return LoadedRecipe(loaded.path, recipe, document, text, (), warnings)
 
 
 def read_text(path: Path) -> str:
@@ -273,7 +273,7 @@ def _is_in_doubt(key: KeyPath, paths: Iterable[KeyPath], document: Document) -> 
     if any(key[: len(path)] == path for path in paths):
         return True
     is_misspelt = any(path[:-1] == key[:-1] for path in paths)
-    return is_misspelt and key not in document.values
+    return is_misspelt and key not in document.locations
 
 
 def _removal_order(path: KeyPath) -> tuple[int, list[tuple[bool, str | int]]]:
@@ -281,17 +281,13 @@ def _removal_order(path: KeyPath) -> tuple[int, list[tuple[bool, str | int]]]:
 
 
 def _located(findings: Iterable[Finding], document: Document) -> list[RecipeProblem]:
-    located = (
-        RecipeProblem(location_of(document, path), dotted_path(path), escape_unprintable(message))
-        for path, message in findings
-    )
-    return _without_secrets(located, document)
-
-
-def _without_secrets(problems: Iterable[RecipeProblem], document: Document) -> list[RecipeProblem]:
     return [
-        replace(problem, message=mask_secrets(problem.message, document.secrets))
-        for problem in problems
+        RecipeProblem(
+            document.location_of(path).key,
+            dotted_path(path),
+            mask_secrets(escape_unprintable(message), document.secrets),
+        )
+        for path, message in findings
     ]
 
 

@@ -16,6 +16,7 @@ from pipeline.recipe.yaml_reader import MAX_DEPTH, Document, dotted_path, parse_
 from pipeline.secrets import mask_credentials
 
 Overrides = Mapping[str, Any] | Sequence[str]
+OverridePath = tuple[str, ...]
 
 
 def override_arguments(overrides: Overrides) -> tuple[str, ...]:
@@ -56,7 +57,7 @@ def _as_plain_value(value: Any) -> Any:
 
 def parse_overrides(
     arguments: tuple[str, ...], *, directory: Path, environment: Mapping[str, str]
-) -> dict[KeyPath, tuple[Any, Document]]:
+) -> dict[OverridePath, Document]:
     """Parse `a.b=value` arguments.
 
     Args:
@@ -65,45 +66,36 @@ def parse_overrides(
         environment: the values of `${NAME}`.
 
     Returns:
-        The value of each path, with a document whose locations are the argument.
+        The value of each path, as a document whose locations are the argument.
 
     Raises:
         RecipeError: with all arguments that are not valid.
     """
     problems: list[RecipeProblem] = []
-    values: dict[KeyPath, tuple[Any, Document]] = {}
+    values: dict[OverridePath, Document] = {}
     for argument in arguments:
         where = f"--set {mask_credentials(escape_unprintable(argument))}"
         name, equals, text = argument.partition("=")
-        parts = name.strip().split(".")
-        if not equals or not all(parts):
+        path = tuple(name.strip().split("."))
+        if not equals or not all(path):
             problems.append(RecipeProblem(where, "", "Expected path=value, as in seed=7."))
             continue
-        if len(parts) > MAX_DEPTH:
+        if len(path) > MAX_DEPTH:
             problems.append(RecipeProblem(where, "", f"Nested deeper than {MAX_DEPTH} levels."))
             continue
-        path: KeyPath = tuple(parts)
+        values.pop(path, None)  # so that the last one determines the order
         try:
-            value, parsed = parse_value(
+            values[path] = parse_value(
                 text, name=where, directory=directory, environment=environment
             )
         except RecipeError as error:
             problems.extend(error.problems)
-            continue
-        values.pop(path, None)  # so that the last one determines the order
-        prefix_keys = {path[:i]: where for i in range(1, len(path) + 1)}
-        known_keys = {(*path, *inner): location for inner, location in parsed.keys.items()}
-        known_values = {(*path, *inner): location for inner, location in parsed.values.items()}
-        values[path] = (
-            value,
-            Document({}, prefix_keys | known_keys, prefix_keys | known_values, parsed.secrets),
-        )
     if problems:
         raise RecipeError(problems)
     return values
 
 
-def apply_overrides(document: Document, values: Mapping[KeyPath, tuple[Any, Document]]) -> Document:
+def apply_overrides(document: Document, values: Mapping[OverridePath, Document]) -> Document:
     """Return `document` with the value at each path replaced or added, with missing sections.
 
     The paths are not compared with the grammar: the result is validated later.
@@ -111,31 +103,29 @@ def apply_overrides(document: Document, values: Mapping[KeyPath, tuple[Any, Docu
     Raises:
         RecipeError: if a path leads through a single value or to an index outside a list.
     """
-    tree = copy.deepcopy(document.tree)
-    keys, locations = dict(document.keys), dict(document.values)
-    secrets = dict(document.secrets)
+    tree, secrets = copy.deepcopy(document.tree), dict(document.secrets)
+    locations = dict(document.locations)
     problems: list[RecipeProblem] = []
-    for path, (value, origin) in values.items():
-        secrets |= origin.secrets
-        actual, problem = _assign(tree, path, value)
+    for path, value in values.items():
+        where = value.location_of(())
+        actual, problem = _assign(tree, path, value.tree)
         if problem:
-            problems.append(RecipeProblem(origin.values[path], dotted_path(path), problem))
+            problems.append(RecipeProblem(where.key, dotted_path(path), problem))
             continue
         for replaced in [known for known in locations if known[: len(actual)] == actual]:
             del locations[replaced]
-            keys.pop(replaced, None)
-        for target, source in ((keys, origin.keys), (locations, origin.values)):
-            for known, location in source.items():
-                if len(known) >= len(path):
-                    target[(*actual, *known[len(path) :])] = location
-                else:
-                    target.setdefault(actual[: len(known)], location)
+        for length in range(1, len(actual)):
+            is_item = isinstance(actual[length - 1], int)  # it has no key with a location
+            if is_item or actual[:length] not in locations:
+                locations[actual[:length]] = where
+        locations |= {(*actual, *inner): place for inner, place in value.locations.items()}
+        secrets |= value.secrets
     if problems:
         raise RecipeError(problems)
-    return Document(tree, keys, locations, secrets)
+    return Document(tree, locations, secrets)
 
 
-def _assign(tree: Any, path: KeyPath, value: Any) -> tuple[KeyPath, str | None]:
+def _assign(tree: Any, path: OverridePath, value: Any) -> tuple[KeyPath, str | None]:
     """Set the value at `path` in `tree`.
 
     Returns:
@@ -144,30 +134,18 @@ def _assign(tree: Any, path: KeyPath, value: Any) -> tuple[KeyPath, str | None]:
     node = tree
     actual: list[str | int] = []
     for depth, part in enumerate(path):
-        is_last = depth == len(path) - 1
         parent = dotted_path(path[:depth])
+        key: str | int = part
         if isinstance(node, list):
-            index = _list_index(part)
-            if index is None or index >= len(node):
+            if not re.fullmatch("[0-9]{1,9}", part) or int(part) >= len(node):
                 return path, f"'{parent}' is a list of {len(node)} items. Received index '{part}'."
-            if is_last:
-                node[index] = value
-            actual.append(index)
-            node = node[index]
-        elif isinstance(node, dict):
-            key = str(part)
-            if is_last:
-                node[key] = value
-            elif node.get(key) is None:
-                node[key] = {}
-            actual.append(key)
-            node = node[key]
-        else:
+            key = int(part)
+        elif not isinstance(node, dict):
             return path, f"'{parent}' is a single value and has no key '{part}'."
+        elif node.get(key) is None:
+            node[key] = {}
+        if depth == len(path) - 1:
+            node[key] = value
+        actual.append(key)
+        node = node[key]
     return tuple(actual), None
-
-
-def _list_index(part: str | int) -> int | None:
-    if isinstance(part, int):
-        return part
-    return int(part) if re.fullmatch("[0-9]{1,9}", part) else None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pipeline.config import KeyPath
 from pipeline.errors import RecipeError, RecipeProblem, escape_unprintable
 from pipeline.recipe.overrides import apply_overrides
-from pipeline.recipe.validation_messages import location_of
-from pipeline.recipe.yaml_reader import Document, dotted_path
+from pipeline.recipe.yaml_reader import Document, Location, dotted_path
 from pipeline.tuning import search_space as spaces
 from pipeline.tuning.search_space import Dimension, SearchSpace, SpacePath, Values
 from pipeline.tuning.tuning_config import TuningConfig
@@ -18,6 +18,8 @@ _FIXED = ("name", "description", "tracking", "tuning")  # not hyperparameters
 # The keys of `data` that do not change which images are in the validation split.
 _SAME_IMAGES = ("image_size", "batch_size", "augmentation", "resize", "max_bad", "leakage")
 _SPACE: KeyPath = ("tuning", "space")
+
+_LocatedValue = tuple[SpacePath, Any]  # a value and where the space has it
 
 
 def check_space(
@@ -68,58 +70,42 @@ def apply_trial_values(document: Document, values: Values) -> Document:
     Raises:
         RecipeError: if a path does not exist.
     """
-    space_paths: dict[str, SpacePath] = {path: (path,) for path in values}
-    return _without_tuning(_with_values(document, values, space_paths))
+    return _trial_document(document, {path: ((path,), value) for path, value in values.items()})
 
 
-def _with_values(
-    document: Document, values: Values, space_paths: Mapping[str, SpacePath]
-) -> Document:
-    """Return a document with other values, located where the search space has them."""
-    for path, value in values.items():
-        keys = _keys(path)
-        source = (*_SPACE, *space_paths[path])
-        location = _location(document, source)
-        prefixes = {keys[:length]: location for length in range(1, len(keys) + 1)}
-        origin = Document(
-            {},
-            {**prefixes, **_moved(document.keys, source, keys)},
-            {**prefixes, **_moved(document.values, source, keys)},
-            document.secrets,
-        )
-        document = apply_overrides(document, {keys: (value, origin)})
-    return document
-
-
-def _moved(
-    locations: Mapping[KeyPath, str], source: SpacePath, target: KeyPath
-) -> dict[KeyPath, str]:
-    """Return the locations below the path `source`, with the path `target` instead."""
-    return {
-        (*target, *path[len(source) :]): location
-        for path, location in locations.items()
-        if path[: len(source)] == source and len(path) > len(source)
-    }
+def _trial_document(document: Document, values: Mapping[str, _LocatedValue]) -> Document:
+    """Return a recipe without `tuning` and with values located where the search space has them."""
+    tree = {key: value for key, value in document.tree.items() if key != "tuning"}
+    overrides = {}
+    for path, (space_path, value) in values.items():
+        source = (*_SPACE, *space_path)
+        where = document.location_of(source).value
+        inner = {
+            known[len(source) :]: location
+            for known, location in document.locations.items()
+            if known[: len(source)] == source
+        }
+        overrides[tuple(path.split("."))] = Document(value, {**inner, (): Location(where, where)})
+    return apply_overrides(replace(document, tree=tree), overrides)
 
 
 def _invalid_values(
     document: Document, dimension: Dimension, space: SearchSpace, check: Callable[[Document], Any]
 ) -> list[RecipeProblem]:
     """Return the errors of recipes with the extreme values of one parameter."""
-    parents, parent_paths = _parent_values(dimension, {other.path: other for other in space})
+    parents = _parent_values(dimension, {other.path: other for other in space})
     problems: dict[str, RecipeProblem] = {}
     for position, value in dimension.extremes():
-        values = {**parents, dimension.path: value}
-        source = (dimension.path, *position)
-        space_paths = {**parent_paths, dimension.path: source}
+        space_path = (dimension.path, *position)
+        source = (*_SPACE, *space_path)
         try:
-            check(_without_tuning(_with_values(document, values, space_paths)))
+            check(_trial_document(document, {**parents, dimension.path: (space_path, value)}))
         except RecipeError as error:
             for problem in error.problems:
-                is_inside = problem.path.startswith(dimension.path)
-                where = problem.where if is_inside else _location(document, (*_SPACE, *source))
                 prefix = "" if problem.path == dimension.path else f"{problem.path}: "
                 message = f"{prefix}{problem.message}"
+                is_inside = problem.path.startswith(dimension.path)
+                where = problem.where if is_inside else document.location_of(source).value
                 path = escape_unprintable(f"tuning.space.{dimension.path}")
                 problems.setdefault(message, RecipeProblem(where, path, message))
     return list(problems.values())
@@ -127,34 +113,16 @@ def _invalid_values(
 
 def _parent_values(
     dimension: Dimension, dimensions: Mapping[str, Dimension]
-) -> tuple[Values, dict[str, SpacePath]]:
+) -> dict[str, _LocatedValue]:
     """Return values of the parameters in the conditions of another, so that they are met."""
-    values: Values = {}
-    space_paths: dict[str, SpacePath] = {}
+    values: dict[str, _LocatedValue] = {}
     for parent, indices in dimension.conditions:
-        ancestors, ancestor_paths = _parent_values(dimensions[parent], dimensions)
-        values |= ancestors
-        space_paths |= ancestor_paths
+        values |= _parent_values(dimensions[parent], dimensions)
         choice = dimensions[parent].config.choice or ()
-        values[parent] = choice[indices[0]]
-        space_paths[parent] = (parent, "choice", indices[0])
-    return values, space_paths
-
-
-def _without_tuning(document: Document) -> Document:
-    tree = {key: value for key, value in document.tree.items() if key != "tuning"}
-    return Document(tree, document.keys, document.values, document.secrets)
-
-
-def _keys(path: str) -> KeyPath:
-    return tuple(path.split("."))
+        values[parent] = (parent, "choice", indices[0]), choice[indices[0]]
+    return values
 
 
 def _problem(document: Document, space_path: SpacePath, message: str) -> RecipeProblem:
     path = (*_SPACE, *space_path)
-    return RecipeProblem(_location(document, path), dotted_path(path), message)
-
-
-def _location(document: Document, path: KeyPath) -> str:
-    """Return the location of a value, or of the nearest key above it."""
-    return document.values.get(path) or location_of(document, path)
+    return RecipeProblem(document.location_of(path).value, dotted_path(path), message)

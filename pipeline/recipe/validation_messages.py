@@ -9,41 +9,26 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.config import Config, KeyPath, TaggedUnion
-from pipeline.errors import RecipeProblem, escape_unprintable
-from pipeline.recipe.yaml_reader import Document, dotted_path
+from pipeline.errors import escape_unprintable
+from pipeline.recipe.yaml_reader import dotted_path
 from pipeline.suggestions import did_you_mean
 
 _TYPES = {"tuple_type": "a list", "list_type": "a list", "string_type": "a string"}
 
 
-def describe_errors(
-    error: ValidationError, document: Document, grammar: type[Config]
-) -> dict[KeyPath, RecipeProblem]:
-    """Return the problems by the path of the invalid value.
+def describe_errors(error: ValidationError, tree: Any, grammar: type[Config]) -> dict[KeyPath, str]:
+    """Return the messages by the path of the invalid value.
 
     Args:
-        error: the error that was raised for the values of `document`.
-        document: the values with their locations.
+        error: the error that was raised for the values of `tree`.
+        tree: the values.
         grammar: the section class that they were validated with, for suggestions.
     """
-    problems: dict[KeyPath, RecipeProblem] = {}
+    messages: dict[KeyPath, str] = {}
     for detail in error.errors(include_url=False):
-        path, message = _describe(detail, document.tree, grammar)
-        problems.setdefault(
-            path, RecipeProblem(location_of(document, path), dotted_path(path), message)
-        )
-    return problems
-
-
-def location_of(document: Document, path: KeyPath) -> str:
-    """Return the location of the key at `path`, or of its section if the key is missing."""
-    for length in range(len(path), -1, -1):
-        known = path[:length]
-        if known in document.keys:
-            return document.keys[known]
-        if known in document.values:
-            return document.values[known]
-    return ""
+        path, message = _describe(detail, tree, grammar)
+        messages.setdefault(path, message)
+    return messages
 
 
 def _describe(detail: Any, tree: Any, grammar: type[Config]) -> tuple[KeyPath, str]:
@@ -63,9 +48,8 @@ def _describe(detail: Any, tree: Any, grammar: type[Config]) -> tuple[KeyPath, s
         wording, hint = context["wording"], context["hint"]
     else:
         wording, hint = _TYPES.get(kind, detail["msg"]), ""
-    return _without_type_names(
-        path, tree
-    ), f"expected {wording}. Received {format_value(received)}.{hint}"
+    message = f"expected {wording}. Received {format_value(received)}.{hint}"
+    return _without_type_names(path, tree), message
 
 
 def _without_type_names(path: KeyPath, tree: Any) -> KeyPath:

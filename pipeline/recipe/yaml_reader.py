@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 import yaml
 
@@ -23,7 +23,9 @@ MAX_VALUES = 10_000  # with aliases expanded
 MAX_DEPTH = 40  # with aliases expanded
 MAX_DIGITS = 1_000  # Python converts at most 4,300
 
-_INVALID_CHARACTER = "A string cannot contain \\0 or half of a surrogate pair."
+# Escapes in double quotes can make what is not valid in UTF-8 or in a file name.
+_INVALID_CHARACTER = re.compile("[\0\ud800-\udfff]")
+_INVALID_CHARACTER_MESSAGE = "A string cannot contain \\0 or half of a surrogate pair."
 
 _INT = re.compile(r"[-+]?[0-9]+")
 _OCTAL = re.compile(r"0o[0-7]+")
@@ -39,21 +41,31 @@ _NAMED: dict[str, Any] = {
 _VARIABLE = re.compile(r"\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|(\$\{)")
 
 
+class Location(NamedTuple):
+    """Where a value is, as `file:line:column`."""
+
+    key: str  # that of the value itself for a list item and for the whole text
+    value: str
+
+
 @dataclass(frozen=True)
 class Document:
-    """The values of a recipe before validation, with their locations.
+    """The values of a recipe, or one of them, before validation, with their locations.
 
     Attributes:
         tree: the mappings, lists and scalars.
-        keys: the location of each key, `file:line:column`, by its path.
-        values: the location of each value, by its path.
+        locations: the location of each value by its path.
         secrets: the `${NAME}` to show in place of each secret from the environment.
     """
 
-    tree: dict[str, Any]
-    keys: Mapping[KeyPath, str] = field(default_factory=dict)
-    values: Mapping[KeyPath, str] = field(default_factory=dict)
+    tree: Any
+    locations: Mapping[KeyPath, Location] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
+
+    def location_of(self, path: KeyPath) -> Location:
+        """Return the location of the value at `path`, or of its section if it is missing."""
+        prefixes = (path[:length] for length in range(len(path), -1, -1))
+        return next(self.locations[known] for known in prefixes if known in self.locations)
 
 
 def parse(text: str, *, name: str, directory: Path, environment: Mapping[str, str]) -> Document:
@@ -68,37 +80,29 @@ def parse(text: str, *, name: str, directory: Path, environment: Mapping[str, st
     Raises:
         RecipeError: with all syntax errors that can be distinguished.
     """
-    reader = _Reader(name, directory, environment)
-    tree = reader.read(text)
-    if not reader.problems and not isinstance(tree, dict):
-        received = "nothing" if tree is None else f"a {_kind(tree)}"
-        reader.problems.append(
-            RecipeProblem(
-                f"{name}:1:1",
-                "",
-                f"Expected a mapping with the sections of a recipe. Received {received}.",
-            )
+    document = _Reader(name, directory, environment).read(text)
+    tree = document.tree
+    if not isinstance(tree, dict):
+        received = "a list" if isinstance(tree, list) else "a single value"
+        message = (
+            "Expected a mapping with the sections of a recipe. "
+            f"Received {'nothing' if tree is None else received}."
         )
-    if reader.problems:
-        raise RecipeError(reader.problems)
-    return Document(tree, reader.keys, reader.values, reader.secrets)
+        raise RecipeError([RecipeProblem(f"{name}:1:1", "", message)])
+    return document
 
 
 def parse_value(
     text: str, *, name: str, directory: Path, environment: Mapping[str, str]
-) -> tuple[Any, Document]:
-    """Parse one value of the command line; return it and a document with its locations.
+) -> Document:
+    """Parse one value of the command line.
 
     Every location is `name`, without line and column.
 
     Raises:
         RecipeError: if `text` is not valid YAML.
     """
-    reader = _Reader(name, directory, environment, with_positions=False)
-    value = reader.read(text)
-    if reader.problems:
-        raise RecipeError(reader.problems)
-    return value, Document({}, reader.keys, reader.values, reader.secrets)
+    return _Reader(name, directory, environment, with_positions=False).read(text)
 
 
 def resolve_scalar(text: str) -> Any:
@@ -144,97 +148,83 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+@dataclass
 class _Reader:
     """Reads a text once, and collects the locations and the problems."""
 
-    def __init__(
-        self,
-        name: str,
-        directory: Path,
-        environment: Mapping[str, str],
-        *,
-        with_positions: bool = True,
-    ) -> None:
-        self.name = name
-        self.directory = directory
-        self.environment = environment
-        self.with_positions = with_positions
-        self.problems: list[RecipeProblem] = []
-        self.keys: dict[KeyPath, str] = {}
-        self.values: dict[KeyPath, str] = {}
-        self.secrets: dict[str, str] = {}
-        self._count = 0
-        self._is_too_deep = False
-        self._open: set[int] = set()
+    name: str
+    directory: Path
+    environment: Mapping[str, str]
+    with_positions: bool = True
+    problems: list[RecipeProblem] = field(default_factory=list)
+    locations: dict[KeyPath, Location] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
+    count: int = 0
+    open: set[int] = field(default_factory=set)
 
-    def read(self, text: str) -> Any:
+    def read(self, text: str) -> Document:
         if len(text) > MAX_CHARACTERS:
-            self._report(None, (), f"A recipe has at most {MAX_CHARACTERS:,} characters.")
-            return None
+            self._fail(None, (), f"A recipe has at most {MAX_CHARACTERS:,} characters.")
         try:
             # _Loader is a restricted yaml.SafeLoader.
             node = yaml.compose(text, Loader=_Loader)
         except yaml.MarkedYAMLError as error:
             message = ", ".join(part for part in (error.context, error.problem) if part)
             mark = error.problem_mark or error.context_mark
-            self._report(mark, (), f"{escape_unprintable(message)[:200]}.")
-            return None
+            self._fail(mark, (), f"{escape_unprintable(message)[:200]}.")
         except yaml.reader.ReaderError as error:
             *lines, last = text[: error.position].split("\n")
             mark = yaml.Mark(self.name, error.position, len(lines), len(last), None, 0)
-            self._report(mark, (), f"The character #x{error.character:02x} is not allowed in YAML.")
-            return None
-        return None if node is None else self._value(node, ())
+            self._fail(mark, (), f"The character #x{error.character:02x} is not allowed in YAML.")
+        start = self._location(node.start_mark if node else None)
+        tree = self._value(node, (), start) if node else None
+        if self.problems:
+            raise RecipeError(self.problems)
+        return Document(tree, {(): Location(start, start)} | self.locations, self.secrets)
 
-    def _value(self, node: yaml.Node, path: KeyPath) -> Any:
-        self._count += 1
-        if self._count > MAX_VALUES:
-            if self._count == MAX_VALUES + 1:
-                message = f"More than {MAX_VALUES:,} values, with aliases expanded."
-                self._report(node.start_mark, path, message)
-            return None
+    def _value(self, node: yaml.Node, path: KeyPath, key_location: str = "") -> Any:
+        self.count += 1
+        if self.count > MAX_VALUES:
+            self._fail(
+                node.start_mark, path, f"More than {MAX_VALUES:,} values, with aliases expanded."
+            )
         if len(path) > MAX_DEPTH:  # through aliases; _Loader checks the text itself
-            if not self._is_too_deep:
-                self._is_too_deep = True
-                self._report(node.start_mark, (), f"Nested deeper than {MAX_DEPTH} levels.")
-            return None
-        if id(node) in self._open:
+            self._fail(node.start_mark, (), f"Nested deeper than {MAX_DEPTH} levels.")
+        if id(node) in self.open:
             self._report(node.start_mark, path, "An alias refers to a value that contains it.")
             return None
-        self.values[path] = self._location(node.start_mark)
+        location = self._location(node.start_mark)
+        self.locations[path] = Location(key_location or location, location)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
-        self._open.add(id(node))
+        self.open.add(id(node))
         value: Any
         if isinstance(node, yaml.SequenceNode):
             value = [self._value(item, (*path, i)) for i, item in enumerate(node.value)]
         else:
             value = self._mapping(node, path)
-        self._open.discard(id(node))
+        self.open.discard(id(node))
         return value
 
     def _mapping(self, node: yaml.Node, path: KeyPath) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
+            key, mark = key_node.value, key_node.start_mark
             if not isinstance(key_node, yaml.ScalarNode):
-                self._report(key_node.start_mark, path, "A key must be a string.")
-                continue
-            key = key_node.value
-            if not self._is_valid(key):
-                self._report(key_node.start_mark, path, _INVALID_CHARACTER)
-                continue
-            if key in mapping:
-                first = self.keys[(*path, key)]
-                self._report(key_node.start_mark, (*path, key), f"Duplicate key, first at {first}.")
-                continue
-            self.keys[(*path, key)] = self._location(key_node.start_mark)
-            mapping[key] = self._value(value_node, (*path, key))
+                self._report(mark, path, "A key must be a string.")
+            elif _INVALID_CHARACTER.search(key):
+                self._report(mark, path, _INVALID_CHARACTER_MESSAGE)
+            elif key in mapping:
+                first = self.locations[(*path, key)].key
+                self._report(mark, (*path, key), f"Duplicate key, first at {first}.")
+            else:
+                mapping[key] = self._value(value_node, (*path, key), self._location(mark))
         return mapping
 
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
         text = self._with_environment(node, path)
-        if not self._is_valid(text):
-            self._report(node.start_mark, path, _INVALID_CHARACTER)
+        if _INVALID_CHARACTER.search(text):
+            self._report(node.start_mark, path, _INVALID_CHARACTER_MESSAGE)
             return None
         if node.style is None:
             try:
@@ -245,11 +235,6 @@ class _Reader:
             if not isinstance(value, str):
                 return value
         return LocatedString.at(text, self.directory)
-
-    @staticmethod
-    def _is_valid(text: str) -> bool:
-        # Escapes in double quotes can make what is not valid in UTF-8 or in a file name.
-        return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text)
 
     def _with_environment(self, node: yaml.ScalarNode, path: KeyPath) -> str:
         def replacement(match: re.Match[str]) -> str:
@@ -287,13 +272,11 @@ class _Reader:
         masked = mask_secrets(message, self.secrets)
         self.problems.append(RecipeProblem(self._location(mark), dotted_path(path), masked))
 
+    def _fail(self, mark: yaml.Mark | None, path: KeyPath, message: str) -> NoReturn:
+        self._report(mark, path, message)
+        raise RecipeError(self.problems) from None
+
 
 def dotted_path(path: KeyPath) -> str:
     """Return a path in the notation of `--set`, such as `optimizer.learning_rate`."""
     return escape_unprintable(".".join(str(part) for part in path))
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, dict | list):
-        return "mapping" if isinstance(value, dict) else "list"
-    return "single value"

@@ -104,7 +104,7 @@ def main(connection: Connection, document: Document, name: str) -> None:
     logging.getLogger("pipeline").addHandler(_LogSender(connection))
     logging.getLogger("pipeline").setLevel(logging.INFO)
     recipe, warnings = check_document(document, name=name)
-    loaded = LoadedRecipe(Path(name), recipe, document, "", (), warnings, document.secrets)
+    loaded = LoadedRecipe(Path(name), recipe, document, "", (), warnings)
     with contextlib.suppress(EOFError, OSError):
         for _ in run_trials(connection, loaded, TrialTrainer()):
             pass

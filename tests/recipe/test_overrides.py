@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import UsageError
 from pipeline.recipe.overrides import apply_overrides, override_arguments, parse_overrides
-from pipeline.recipe.yaml_reader import Document
+from pipeline.recipe.yaml_reader import Document, Location
 
 Loaded = Callable[..., Any]  # tests know the classes of the sections
 Problems = Callable[..., list[str]]
@@ -182,18 +182,25 @@ def test_paths_are_relative_to_the_recipe_and_in_arguments_to_the_working_direct
 
 
 def test_the_document_is_not_modified() -> None:
-    document = Document({"a": [1, {"b": 2}]}, {("a",): "location"}, {("a",): "location"})
+    document = Document({"a": [1, {"b": 2}]})
     values = parse_overrides(("a.1.b=3",), directory=Path(), environment={})
     assert apply_overrides(document, values).tree == {"a": [1, {"b": 3}]}
     assert document.tree == {"a": [1, {"b": 2}]}
 
 
-@pytest.mark.parametrize("path", [("a", 0), ("a", "0")])
-def test_a_list_index_is_an_integer_or_its_digits(path: tuple[Any, ...]) -> None:
-    origin = Document({}, {}, {path: "search"})
-    changed = apply_overrides(Document({"a": [1]}), {path: (5, origin)})
+def test_a_list_index_is_its_digits() -> None:
+    where = Location("search", "search")
+    changed = apply_overrides(Document({"a": [1]}), {("a", "0"): Document(5, {(): where})})
     assert changed.tree == {"a": [5]}
-    assert changed.values == {("a", 0): "search"}
+    assert changed.locations == {("a",): where, ("a", 0): where}
+
+
+def test_an_error_in_a_list_item_that_an_argument_changed_names_the_argument(
+    problems: Problems,
+) -> None:
+    text = "model: {architecture: mlp}\ndata: {source: digits, augmentation: [random_flip: {}]}\n"
+    (problem,) = problems(text, "data.augmentation.0.random_zoom={}")
+    assert problem.startswith("--set data.augmentation.0.random_zoom={}: data.augmentation.0: ")
 
 
 @pytest.mark.parametrize(
@@ -218,7 +225,7 @@ def test_a_list_index_is_an_integer_or_its_digits(path: tuple[Any, ...]) -> None
 def test_a_python_value_is_read_back_as_it_is(value: Any) -> None:
     arguments = override_arguments({"a.b": value})
     parsed = parse_overrides(arguments, directory=Path.cwd(), environment={"HOME": "elsewhere"})
-    assert parsed["a", "b"][0] == value
+    assert parsed["a", "b"].tree == value
 
 
 def test_a_path_and_a_numpy_number_are_plain_values() -> None:

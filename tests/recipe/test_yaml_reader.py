@@ -108,13 +108,12 @@ def test_a_merge_key_is_an_ordinary_key() -> None:
 
 def test_every_key_and_value_has_its_location() -> None:
     document = read("a:\n  - b: 1\n  - 2\n")
-    assert document.keys == {("a",): "r.yaml:1:1", ("a", 0, "b"): "r.yaml:2:5"}
-    assert document.values == {
-        (): "r.yaml:1:1",
-        ("a",): "r.yaml:2:3",
-        ("a", 0): "r.yaml:2:5",
-        ("a", 0, "b"): "r.yaml:2:8",
-        ("a", 1): "r.yaml:3:5",
+    assert document.locations == {
+        (): ("r.yaml:1:1", "r.yaml:1:1"),
+        ("a",): ("r.yaml:1:1", "r.yaml:2:3"),
+        ("a", 0): ("r.yaml:2:5", "r.yaml:2:5"),
+        ("a", 0, "b"): ("r.yaml:2:5", "r.yaml:2:8"),
+        ("a", 1): ("r.yaml:3:5", "r.yaml:3:5"),
     }
 
 
