@@ -21,6 +21,7 @@ FOUNDATIONS = {
     "stopwatch",
     "backend",
     "file_locks",
+    "array_cache",
     "atomic_files",
     "shutdown",
     "secrets",

@@ -14,24 +14,25 @@ _UNITS = ("B", "KiB", "MiB", "GiB")
 @click.command("cache", epilog="Example: pipeline cache --clear")
 @click.option("--clear", is_flag=True, help="Remove all entries.")
 def command(clear: bool) -> None:
-    """List or clear cached features.
+    """List or clear cached features and indexes of image files.
 
     The features of frozen base networks are cached on disk and reused by later runs, runs with
-    another head, and trials of a search. PIPELINE_CACHE sets the cache directory, runtime.cache_gb
-    in a recipe its size limit.
+    another head, and trials of a search. The index of a data set spares them reading every file.
+    PIPELINE_CACHE sets the cache directory, runtime.cache_gb in a recipe the size limit of
+    features.
     """
     with quiet_imports():
-        from pipeline.features import feature_cache
+        from pipeline import array_cache
 
     if clear:
-        click.echo(f"Freed {_size(feature_cache.clear())} in {feature_cache.cache_directory()}")
+        click.echo(f"Freed {_size(array_cache.clear())} in {array_cache.cache_directory()}")
         return
-    entries = feature_cache.list_entries()
+    entries = array_cache.list_entries()
     for entry in entries:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
         click.echo(f"{entry.key[:12]}  {_size(entry.size):>10}  {used}  {entry.label}")
     total = _size(sum(entry.size for entry in entries))
-    click.echo(f"Entries: {len(entries)}, size: {total}, in {feature_cache.cache_directory()}")
+    click.echo(f"Entries: {len(entries)}, size: {total}, in {array_cache.cache_directory()}")
 
 
 def _size(count: int) -> str:

@@ -10,10 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pipeline import array_cache
 from pipeline.config import OutputActivation
 from pipeline.data.batches import shuffled, steps_per_epoch, targets_for
 from pipeline.data.splits import Split, Splits
-from pipeline.features import feature_cache
 from pipeline.features.extraction import (
     UNAUGMENTED,
     AugmentedViews,
@@ -109,7 +109,7 @@ class CachedFeatures:
 
     def bytes_available(self) -> int:
         """Return how many bytes may be written to the cache."""
-        return int(min(feature_cache.free_bytes() * 0.9, self._limit))
+        return int(min(array_cache.free_bytes() * 0.9, self._limit))
 
     def compute(self) -> HeadInputs:
         """Compute the features of the training and validation images unless they are cached.

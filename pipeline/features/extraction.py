@@ -16,11 +16,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pipeline import array_cache
 from pipeline.data.augmentation import augmenter
 from pipeline.data.batches import batches_at
 from pipeline.data.splits import Split
 from pipeline.errors import PipelineError
-from pipeline.features import feature_cache
 from pipeline.features.npy_writer import npy_writer
 from pipeline.features.precision_guard import CACHE_DTYPES, FrozenNetwork
 from pipeline.features.splitting import ModelSplit
@@ -145,7 +145,7 @@ class FeatureExtractor:
         return images * views * (activations + self._classes * 4)
 
     def is_cached(self, split: Split, views: AugmentedViews) -> bool:
-        return feature_cache.contains(self._key(split, views))
+        return array_cache.contains(self._key(split, views))
 
     def extract(self, split: Split, views: AugmentedViews, *, name: str) -> Features:
         """Return the features of a split, computed or from the cache.
@@ -161,9 +161,10 @@ class FeatureExtractor:
         if not self.is_cached(split, views):
             self._check_disk_space(len(split), views.count)
         started = time.perf_counter()
-        cached = feature_cache.get_or_compute(
+        cached = array_cache.get_or_compute(
             self._key(split, views),
             lambda directory: self._compute(split, views, directory),
+            kind="features",
             label=f"{name}, {len(split):,} images, {views.count} views",
             limit=self._limit,
         )
@@ -179,11 +180,11 @@ class FeatureExtractor:
         )
 
     def _check_disk_space(self, images: int, views: int) -> None:
-        needed, free = self.max_bytes(images, views), feature_cache.free_bytes()
+        needed, free = self.max_bytes(images, views), array_cache.free_bytes()
         if needed > free:
             raise PipelineError(
                 f"The features of {images:,} images in {views} views need "
-                f"{needed / 2**30:.1f} GiB. {feature_cache.cache_directory()} has "
+                f"{needed / 2**30:.1f} GiB. {array_cache.cache_directory()} has "
                 f"{free / 2**30:.1f} GiB left. Lower training.views, free disk space (pipeline "
                 "cache --clear), or set PIPELINE_CACHE to another directory."
             )
@@ -193,7 +194,7 @@ class FeatureExtractor:
         return np.dtype(CACHE_DTYPES[self.network.precision])
 
     def _key(self, split: Split, views: AugmentedViews) -> str:
-        return feature_cache.cache_key(
+        return array_cache.cache_key(
             {
                 **self._key_parts,
                 "images": split.digest,

@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from pipeline import array_cache
 from pipeline.errors import DataError, PipelineError, first_line
-from pipeline.features import feature_cache
 from pipeline.secrets import mask_secrets
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -54,7 +54,7 @@ def _unwritable(error: OSError) -> str:
     reason = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
     if error.errno in _FORBIDDEN:
         return f"{reason}. Start the run as a user who may write there, or in another directory."
-    paths = (Path.cwd(), feature_cache.cache_directory(), Path(tempfile.gettempdir()))
+    paths = (Path.cwd(), array_cache.cache_directory(), Path(tempfile.gettempdir()))
     free = {path: shutil.disk_usage(_existing(path)).free for path in paths}
     fullest = min(free, key=lambda path: free[path])
     return (

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline import array_cache
 from pipeline.cli import main
-from pipeline.features import feature_cache
 
 
 def ones(directory: Path) -> dict[str, str]:
@@ -18,7 +18,7 @@ def ones(directory: Path) -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def entry(cache: Path) -> None:
-    feature_cache.get_or_compute("a" * 40, ones, label="resnet50 train", limit=2**30)
+    array_cache.get_or_compute("a" * 40, ones, kind="features", label="resnet50 train", limit=2**30)
 
 
 def test_lists_entries_with_their_size(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,4 +33,4 @@ def test_lists_entries_with_their_size(cache: Path, capsys: pytest.CaptureFixtur
 def test_clear_removes_all_entries(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cache", "--clear"]) == 0
     assert capsys.readouterr().out == f"Freed 7.9 KiB in {cache}\n"
-    assert feature_cache.list_entries() == []
+    assert array_cache.list_entries() == []

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipeline import array_cache
 from pipeline.data.augmentation import augmenter
 from pipeline.data.splits import ArrayImages, Split
 from pipeline.errors import PipelineError
-from pipeline.features import feature_cache, splitting
+from pipeline.features import splitting
 from pipeline.features.extraction import (
     BATCH_SIZE,
     AugmentedViews,
@@ -105,7 +106,7 @@ def test_activations_are_those_of_the_model(model: keras.Model, split: Split) ->
 def test_views_differ_and_are_reproducible(model: keras.Model, split: Split) -> None:
     indices = np.arange(COUNT)
     first = extractor(model).extract(split, flipped(3), name="train")
-    feature_cache.clear()
+    array_cache.clear()
     again = extractor(model).extract(split, flipped(3), name="train")
     np.testing.assert_array_equal(first.batch(indices, 0), again.batch(indices, 0))
     assert not np.array_equal(first.batch(indices, 0), first.batch(indices, 1))
@@ -166,7 +167,7 @@ def test_features_are_computed_again_if_anything_they_depend_on_changes(
     else:
         views = flipped(2, seed=1)
     assert other.extract(other_split, views, name="train").images_per_second > 0
-    assert len(feature_cache.list_entries()) == 2
+    assert len(array_cache.list_entries()) == 2
 
 
 def test_the_seed_is_irrelevant_without_augmentation(model: keras.Model, split: Split) -> None:
@@ -188,7 +189,7 @@ def test_each_epoch_reads_the_next_view(model: keras.Model, split: Split) -> Non
 def test_features_that_do_not_fit_on_disk_are_an_error(
     model: keras.Model, split: Split, monkeypatch: pytest.MonkeyPatch, cache: Any
 ) -> None:
-    monkeypatch.setattr(feature_cache, "free_bytes", lambda: 1000)
+    monkeypatch.setattr(array_cache, "free_bytes", lambda: 1000)
     with pytest.raises(PipelineError) as refused:
         extractor(model).extract(split, flipped(10), name="train")
     assert str(refused.value) == (

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline import array_cache
 from pipeline.data.splits import Splits
 from pipeline.evaluation import grad_cam
-from pipeline.features import extraction, feature_cache
+from pipeline.features import extraction
 from pipeline.features.cached_features import CachedFeatures
 from pipeline.features.extraction import Features
 from pipeline.inference import classifier as classifiers
@@ -145,9 +146,9 @@ def test_validation_by_epoch_is_that_of_the_full_precision_model(
 
 
 def test_the_head_can_change_without_new_features(baseline: TrainedModel, splits: Splits) -> None:
-    before = {entry.key for entry in feature_cache.list_entries()}
+    before = {entry.key for entry in array_cache.list_entries()}
     trained_with(splits, "model.hidden=[8]", "regularization.dropout=0.5", "training.epochs=4")
-    assert {entry.key for entry in feature_cache.list_entries()} == before
+    assert {entry.key for entry in array_cache.list_entries()} == before
 
 
 def test_features_that_do_not_fit_in_memory_are_read_from_files(

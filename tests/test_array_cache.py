@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline import array_cache
 from pipeline.errors import PipelineError
-from pipeline.features import feature_cache
 
 PLENTY = 2**30
 
@@ -32,8 +32,8 @@ def writer(
     return make
 
 
-def get(key: str, make: Any, *, label: str, limit: int = PLENTY) -> feature_cache.CachedArrays:
-    return feature_cache.get_or_compute(key, make, label=label, limit=limit)
+def get(key: str, make: Any, *, label: str, limit: int = PLENTY) -> array_cache.CachedArrays:
+    return array_cache.get_or_compute(key, make, kind="features", label=label, limit=limit)
 
 
 def test_an_entry_is_computed_once_and_then_read_from_disk() -> None:
@@ -66,8 +66,8 @@ def test_an_entry_with_a_missing_file_is_computed_again(cache: Path) -> None:
 
 
 def test_the_key_depends_on_values_but_not_on_their_order() -> None:
-    assert feature_cache.cache_key({"seed": 1}) != feature_cache.cache_key({"seed": 2})
-    assert feature_cache.cache_key({"a": 1, "b": 2}) == feature_cache.cache_key({"b": 2, "a": 1})
+    assert array_cache.cache_key({"seed": 1}) != array_cache.cache_key({"seed": 2})
+    assert array_cache.cache_key({"a": 1, "b": 2}) == array_cache.cache_key({"b": 2, "a": 1})
 
 
 def test_a_failed_computation_leaves_no_entry(cache: Path) -> None:
@@ -84,11 +84,11 @@ def test_a_failed_computation_leaves_no_entry(cache: Path) -> None:
 def test_a_killed_process_leaves_no_entry(cache: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; import numpy as np\n"
-        "from pipeline.features import feature_cache\n"
+        "from pipeline import array_cache\n"
         "def make(directory):\n"
         "    np.save(directory / 'numbers.npy', np.zeros(10)); print('half', flush=True)\n"
         "    time.sleep(60)\n"
-        "feature_cache.get_or_compute('a', make, label='zeros', limit=2**30)\n"
+        "array_cache.get_or_compute('a', make, kind='features', label='zeros', limit=2**30)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=os.environ)
     assert process.stdout is not None
@@ -105,11 +105,11 @@ def test_a_killed_process_leaves_no_entry(cache: Path) -> None:
 def test_two_processes_compute_an_entry_once(cache: Path) -> None:
     code = (
         "import os, time; import numpy as np\n"
-        "from pipeline.features import feature_cache\n"
+        "from pipeline import array_cache\n"
         "def make(directory):\n"
         "    time.sleep(1); np.save(directory / 'numbers.npy', np.array([os.getpid()]))\n"
         "    return {}\n"
-        "entry = feature_cache.get_or_compute('a', make, label='pid', limit=2**30)\n"
+        "entry = array_cache.get_or_compute('a', make, kind='features', label='pid', limit=2**30)\n"
         "print(int(entry.arrays['numbers'][0]), entry.was_cached)\n"
     )
     processes = [
@@ -126,37 +126,56 @@ def test_two_processes_compute_an_entry_once(cache: Path) -> None:
 def test_above_the_limit_the_least_recently_used_entry_is_removed() -> None:
     for number, key in enumerate(("a", "b", "c")):
         get(key, writer(number), label=key)
-        meta = feature_cache.cache_directory() / key / "entry.json"
+        meta = array_cache.cache_directory() / key / "entry.json"
         os.utime(meta, (time.time() - 100 + number, time.time() - 100 + number))
     get("a", writer(0), label="a")  # used again
     get("d", writer(3), label="d", limit=3 * 8200)
-    assert {entry.key for entry in feature_cache.list_entries()} == {"a", "c", "d"}
+    assert {entry.key for entry in array_cache.list_entries()} == {"a", "c", "d"}
+
+
+def test_the_limit_applies_to_the_entries_of_one_kind() -> None:
+    get("a", writer(0), label="a")
+    array_cache.get_or_compute("i", writer(1), kind="index", label="i", limit=PLENTY)
+    get("b", writer(2), label="b", limit=8200)
+    assert {entry.key for entry in array_cache.list_entries()} == {"b", "i"}
+
+
+def test_an_entry_can_be_replaced(cache: Path) -> None:
+    get("a", writer(1.0), label="ones")
+    with array_cache.locked("a"):
+        before = array_cache.read_entry("a", label="ones")
+        after = array_cache.write_entry(
+            "a", writer(2.0), kind="features", label="twos", limit=PLENTY
+        )
+    assert before is not None
+    assert (before.arrays["numbers"][0], after.arrays["numbers"][0]) == (1.0, 2.0)
+    assert sorted(path.name for path in cache.iterdir()) == [".a.lock", "a"]
 
 
 def test_entries_are_listed_with_their_size(cache: Path) -> None:
     get("a", writer(1.0, count=1000), label="ones")
-    (entry,) = feature_cache.list_entries()
+    (entry,) = array_cache.list_entries()
     assert (entry.key, entry.label, entry.size) == ("a", "ones", 8128)
 
 
 def test_clear_removes_all_entries(cache: Path) -> None:
     get("a", writer(1.0, count=1000), label="ones")
-    assert feature_cache.clear() == 8128
-    assert feature_cache.list_entries() == []
+    assert array_cache.clear() == 8128
+    assert array_cache.list_entries() == []
 
 
 def test_clear_removes_leftovers_of_killed_processes(cache: Path) -> None:
     get("a", writer(1.0), label="ones")
     (cache / ".b.lock").touch()
     (cache / ".b-killed").mkdir()
-    feature_cache.clear()
+    array_cache.clear()
     assert list(cache.iterdir()) == []
 
 
 def test_clear_leaves_other_files(cache: Path) -> None:
     get("a", writer(1.0), label="ones")
     (cache / "thesis.txt").write_text("years of work")
-    feature_cache.clear()
+    array_cache.clear()
     assert [path.name for path in cache.iterdir()] == ["thesis.txt"]
 
 
@@ -168,6 +187,6 @@ def test_a_directory_that_is_not_writable_is_an_error(
     with pytest.raises(PipelineError) as refused:
         get("a", writer(1.0), label="ones")
     assert str(refused.value) == (
-        f"Cannot write features to {tmp_path / 'file'}: File exists. Set PIPELINE_CACHE to another "
-        "directory."
+        f"Cannot write to the cache {tmp_path / 'file'}: File exists. Set PIPELINE_CACHE to "
+        "another directory."
     )

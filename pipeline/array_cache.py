@@ -1,9 +1,9 @@
-"""Cache arrays on disk under a key of everything that determines them.
+"""Cache arrays on disk: features, indexes of image files.
 
 An entry is a directory of .npy files. It is written atomically, under a temporary name, flushed and
 renamed, and it holds a checksum of each file: a corrupt entry is computed again. With a lock for
 each key, one process computes while others that need the same entry wait. Above a limit of bytes,
-the least recently used entries are removed.
+the least recently used entries of the same kind are removed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,14 @@ class CacheEntry:
 
     Attributes:
         key: hexadecimal.
+        kind: what the limit of bytes applies to, such as `features`.
         size: bytes on disk.
         used: when it was last used, in seconds since 1970.
         label: a description for people.
     """
 
     key: str
+    kind: str
     size: int
     used: float
     label: str
@@ -81,6 +83,7 @@ def get_or_compute(
     key: str,
     compute: Callable[[Path], Mapping[str, Any]],
     *,
+    kind: str,
     label: str,
     limit: int,
 ) -> CachedArrays:
@@ -90,33 +93,70 @@ def get_or_compute(
         key: what `cache_key` returned.
         compute: writes .npy files into an empty directory and returns facts about them that are
             serializable as JSON.
+        kind: what the limit applies to, such as `features`.
         label: a description for people.
-        limit: bytes that the whole cache may take; this entry stays even if it is larger.
+        limit: bytes that the entries of this kind may take; this entry stays even if it is larger.
 
     Raises:
         PipelineError: if the cache directory is not writable.
     """
-    path, lock = cache_directory() / key, cache_directory() / f".{key}.lock"
+    with locked(key):
+        entry = read_entry(key, label=label)
+        return entry or write_entry(key, compute, kind=kind, label=label, limit=limit)
+
+
+@contextlib.contextmanager
+def locked(key: str) -> Iterator[None]:
+    """Let one process at a time read or write the entry of a key.
+
+    Raises:
+        PipelineError: if the cache directory is not writable.
+    """
+    directory = cache_directory()
+    lock = directory / f".{key}.lock"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
         lock.touch()
     except OSError as error:
         raise PipelineError(
-            f"Cannot write features to {path.parent}: {error.strerror}. Set PIPELINE_CACHE to "
+            f"Cannot write to the cache {directory}: {error.strerror}. Set PIPELINE_CACHE to "
             "another directory."
         ) from None
     with file_lock(lock):
-        was_cached = contains(key)
-        if was_cached and (corrupt := _corrupt_file(path)):
-            logger.warning(f"{path / corrupt} is corrupt: computing {label} again")
-            shutil.rmtree(path)
-            was_cached = False
-        if not was_cached:
-            _write(path, compute, label)
-            _prune(limit, keep=key)
-        os.utime(path / _META)
-        facts = json.loads((path / _META).read_text(encoding="utf-8"))["facts"]
-        return CachedArrays(_load(path), facts, was_cached)
+        yield
+
+
+def read_entry(key: str, *, label: str) -> CachedArrays | None:
+    """Return an entry that is `locked`; None, with a warning, if it is corrupt, or if it is absent.
+
+    Args:
+        key: of the entry.
+        label: a description for people.
+    """
+    path = cache_directory() / key
+    if not contains(key):
+        return None
+    if corrupt := _corrupt_file(path):
+        logger.warning(f"{path / corrupt} is corrupt: computing {label} again")
+        shutil.rmtree(path)
+        return None
+    os.utime(path / _META)
+    return _load(path, was_cached=True)
+
+
+def write_entry(
+    key: str,
+    compute: Callable[[Path], Mapping[str, Any]],
+    *,
+    kind: str,
+    label: str,
+    limit: int,
+) -> CachedArrays:
+    """Write or replace an entry that is `locked`, with the arguments of `get_or_compute`."""
+    path = cache_directory() / key
+    _write(path, compute, kind, label)
+    _prune(limit, kind, keep=key)
+    return _load(path, was_cached=False)
 
 
 def contains(key: str) -> bool:
@@ -127,10 +167,11 @@ def list_entries() -> list[CacheEntry]:
     """Return the entries, most recently used first."""
     entries = []
     for meta in cache_directory().glob(f"*/{_META}"):
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, KeyError):
             content = json.loads(meta.read_text(encoding="utf-8"))
             used = meta.stat().st_mtime
-            entries.append(CacheEntry(meta.parent.name, content["size"], used, content["label"]))
+            facts = (content["kind"], content["size"], used, content["label"])
+            entries.append(CacheEntry(meta.parent.name, *facts))
     return sorted(entries, key=lambda entry: entry.used, reverse=True)
 
 
@@ -158,7 +199,7 @@ def free_bytes() -> int:
     return shutil.disk_usage(path).free
 
 
-def _write(path: Path, compute: Callable[[Path], Mapping[str, Any]], label: str) -> None:
+def _write(path: Path, compute: Callable[[Path], Mapping[str, Any]], kind: str, label: str) -> None:
     for leftover in path.parent.glob(f".{path.name}-*"):  # no other process holds this key's lock
         shutil.rmtree(leftover, ignore_errors=True)
     scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
@@ -166,6 +207,7 @@ def _write(path: Path, compute: Callable[[Path], Mapping[str, Any]], label: str)
         facts = compute(scratch)
         files = sorted(scratch.iterdir())
         meta = {
+            "kind": kind,
             "label": label,
             "size": sum(file.stat().st_size for file in files),
             "made": time.time(),
@@ -175,9 +217,12 @@ def _write(path: Path, compute: Callable[[Path], Mapping[str, Any]], label: str)
         (scratch / _META).write_text(json.dumps(meta), encoding="utf-8")
         for file in (*files, scratch / _META, scratch):
             fsync(file)
-        if path.exists():  # without its meta file: incomplete
-            shutil.rmtree(path)
-        scratch.rename(path)
+        if path.exists():  # renamed, for it takes less time than to remove it
+            path.rename(replaced := Path(f"{scratch}-replaced"))
+            scratch.rename(path)
+            shutil.rmtree(replaced, ignore_errors=True)
+        else:
+            scratch.rename(path)
         fsync(path.parent)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -204,13 +249,17 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
-    return {file.stem: np.load(file, mmap_mode="r") for file in sorted(path.glob("*.npy"))}
+def _load(path: Path, *, was_cached: bool) -> CachedArrays:
+    arrays = {file.stem: np.load(file, mmap_mode="r") for file in sorted(path.glob("*.npy"))}
+    facts = json.loads((path / _META).read_text(encoding="utf-8"))["facts"]
+    return CachedArrays(arrays, facts, was_cached)
 
 
-def _prune(limit: int, *, keep: str) -> None:
+def _prune(limit: int, kind: str, *, keep: str) -> None:
     total = 0
     for entry in list_entries():
+        if entry.kind != kind:
+            continue
         total += entry.size
         if total > limit and entry.key != keep:
             # A process that has mapped its files can still read them.
