@@ -43,8 +43,7 @@ def log_recipe(loaded: LoadedRecipe, run_logger: RunLogger) -> None:
     recipe = loaded.recipe
     run_logger.log_params(run_parameters(recipe, loaded.secrets))
     run_logger.set_tags({"seed": str(recipe.seed), "pipeline.version": pipeline.__version__})
-
-    def write(directory: Path) -> None:
+    with run_logger.log_artifacts() as directory:
         (directory / "recipe.yaml").write_text(loaded.text, "utf-8")
         (directory / "resolved.yaml").write_text(dump_recipe(recipe, loaded.secrets), "utf-8")
         (directory / "environment.json").write_text(
@@ -54,31 +53,22 @@ def log_recipe(loaded: LoadedRecipe, run_logger: RunLogger) -> None:
             lines = [f"--set {argument}\n" for argument in loaded.overrides]
             (directory / "overrides.txt").write_text("".join(lines), "utf-8")
 
-    run_logger.log_artifacts(write)
-
 
 def log_dataset(loaded: LoadedRecipe, splits: Splits, run_logger: RunLogger) -> None:
     """Log the images: digest, counts, class names, files that were left out and duplicates."""
     data = loaded.recipe.data
-    source = str(data.location or data.source)
     counts = {name: len(split) for name, split in splits.named().items()}
-    run_logger.log_dataset(
-        name=Path(source).name,
-        digest=splits.digest,
-        source_type="local" if os.sep in source else "package",
-        source=json.dumps({"uri": source}),
-        counts=counts,
-    )
-    run_logger.log_metrics({f"images/{name}": float(count) for name, count in counts.items()})
-    run_logger.log_metrics({"images/quarantined": float(len(splits.quarantined))})
+    source = str(data.location or data.source)
+    run_logger.log_dataset(source, digest=splits.digest, counts=counts)
+    images = {**counts, "quarantined": len(splits.quarantined)}
     if splits.duplicates is not None:
-        run_logger.log_metrics({"images/duplicates": float(len(splits.duplicates))})
-
-    def write(directory: Path) -> None:
+        images["duplicates"] = len(splits.duplicates)
+    run_logger.log_metrics({f"images/{name}": float(count) for name, count in images.items()})
+    with run_logger.log_artifacts() as directory:
         _write_json(directory / "class_names.json", splits.class_names)
-        bad = {file.name: file.reason for file in splits.quarantined}
-        if bad:
-            _write_json(directory / "quarantined.json", bad)
+        if splits.quarantined:
+            reasons = {file.name: file.reason for file in splits.quarantined}
+            _write_json(directory / "quarantined.json", reasons)
         if splits.duplicates:
             groups = [
                 [{"split": copy.split, "name": copy.name, "sha256": copy.digest} for copy in copies]
@@ -86,21 +76,18 @@ def log_dataset(loaded: LoadedRecipe, splits: Splits, run_logger: RunLogger) -> 
             ]
             _write_json(directory / "duplicates.json", groups)
 
-    run_logger.log_artifacts(write)
-
 
 def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger: RunLogger) -> Path:
     """Log the model with its interface; return the directory of its files."""
-    *size, channels = splits.image_shape
+    height, width, channels = splits.image_shape
     interface = ModelInterface(
         class_names=splits.class_names,
-        image_size=(size[0], size[1]),
+        image_size=(height, width),
         channels=channels,
         resize=recipe.data.resize_mode,
     )
     metadata = {**asdict(interface), "data_digest": splits.digest}
-
-    def write(directory: Path) -> None:
+    with run_logger.log_model() as directory:
         write_model(
             trained.model,
             directory,
@@ -109,8 +96,6 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
             column=pyfunc_model.COLUMN,
             write_extra_files=interface.save,
         )
-
-    directory = run_logger.log_model(write)
     tags = {"devices": ", ".join(trained.devices.names), "precision": trained.devices.precision}
     if facts := trained.trainer.feature_facts():
         tags["features.precision"] = facts["precision"]
@@ -121,25 +106,19 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
 def log_evaluation(evaluation: Evaluation, run_logger: RunLogger) -> None:
     """Log the metrics, and the predictions that they are computed from."""
     run_logger.log_metrics(evaluation.metrics)
-
-    def write(directory: Path) -> None:
+    with run_logger.log_artifacts() as directory:
         (directory / "predictions").mkdir()
         for prefix, predicted in evaluation.predictions.items():
             predictions.write_predictions(predicted, directory / "predictions" / f"{prefix}.csv")
 
-    run_logger.log_artifacts(write)
-
 
 def log_report(rendered: RenderedReport, run_logger: RunLogger) -> None:
     """Log a report, and its figures as files of their own."""
-
-    def write(directory: Path) -> None:
+    with run_logger.log_artifacts() as directory:
         (directory / "report.html").write_text(rendered.html, "utf-8", "backslashreplace")
         (directory / "figures").mkdir()
         for name, png in rendered.images.items():
             (directory / "figures" / f"{name}.png").write_bytes(png)
-
-    run_logger.log_artifacts(write)
 
 
 def log_label_errors(label_errors: Sequence[SuspectedLabel] | None, run_logger: RunLogger) -> None:
@@ -149,9 +128,8 @@ def log_label_errors(label_errors: Sequence[SuspectedLabel] | None, run_logger: 
     run_logger.log_metrics({"images/label_errors": float(len(label_errors))})
     if label_errors:
         listed = [asdict(one) for one in label_errors]
-        run_logger.log_artifacts(
-            lambda directory: _write_json(directory / "label_errors.json", listed)
-        )
+        with run_logger.log_artifacts() as directory:
+            _write_json(directory / "label_errors.json", listed)
 
 
 def _write_json(path: Path, value: Any) -> None:

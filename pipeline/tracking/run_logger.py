@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import json
 import logging
 import os
 import shutil
@@ -11,7 +12,8 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -105,36 +107,33 @@ class RunLogger:
         """Set tags."""
         self._put("tags", values)
 
-    def log_dataset(
-        self,
-        *,
-        name: str,
-        digest: str,
-        source_type: str,
-        source: str,
-        counts: Mapping[str, int],
-    ) -> None:
-        """Log the dataset; `counts` has the number of images of each split."""
+    def log_dataset(self, source: str, *, digest: str, counts: Mapping[str, int]) -> None:
+        """Log the dataset.
+
+        Args:
+            source: the path of its file or directory, or the name of the source in this package.
+            digest: identifies the images.
+            counts: the number of images of each split.
+        """
         body = {
-            "name": name,
+            "name": Path(source).name,
             "digest": digest[:36],  # MLflow keeps no more
-            "source_type": source_type,
-            "source": source,
+            "source_type": "local" if os.sep in source else "package",
+            "source": json.dumps({"uri": source}),
             "profile": dict(counts),
         }
         self._put("dataset", body)
 
-    def log_artifacts(self, write: Callable[[Path], None]) -> None:
-        """Log the files that `write` puts into an empty directory."""
-        self._put_files("artifacts", write)
+    def log_artifacts(self) -> AbstractContextManager[Path]:
+        """Log the files that the block puts into an empty directory, whose path it gets."""
+        return self._files("artifacts")
 
-    def log_model(self, write: Callable[[Path], None]) -> Path:
-        """Log the MLflow model that `write` puts into an empty directory.
+    def log_model(self) -> AbstractContextManager[Path]:
+        """Log the MLflow model that the block puts into an empty directory, whose path it gets.
 
-        Returns:
-            The directory, which exists until the run ends.
+        The directory exists until the run ends.
         """
-        return self._put_files("model", write)
+        return self._files("model")
 
     def log_trial(self, trial: TrialRun) -> None:
         """Log a trial as a child run; one that exists already is completed."""
@@ -186,13 +185,8 @@ class RunLogger:
         message = f"{status} {reason}".rstrip()
         self._log.emit(logging.makeLogRecord({"levelname": "INFO", "msg": message}))
         self._log.close()
-        log = self._log.path
-
-        def write(directory: Path) -> None:
-            shutil.copy(log, directory)
-
-        with contextlib.suppress(OSError):  # the disk is full
-            self.log_artifacts(write)
+        with contextlib.suppress(OSError), self.log_artifacts() as directory:  # a full disk
+            shutil.copy(self._log.path, directory)
 
     def _keep_unsent(self) -> None:
         if not self._queue:
@@ -213,16 +207,16 @@ class RunLogger:
                 f"Upload them with: pipeline sync {self.outbox}"
             )
 
-    def _put_files(self, kind: Kind, write: Callable[[Path], None]) -> Path:
+    @contextlib.contextmanager
+    def _files(self, kind: Kind) -> Iterator[Path]:
         directory = Path(tempfile.mkdtemp(dir=self._liveness.directory, prefix=f"{kind}-"))
         try:
-            write(directory)
+            yield directory
             mask_files(directory, self._secrets)
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)  # it may be what fills the disk
             raise
         self._put(kind, {"directory": directory.name})
-        return directory
 
     def _put(self, kind: Kind, body: Mapping[str, Any]) -> None:
         with self._changed:

@@ -99,7 +99,8 @@ def write_best(
     )
     text = f"{mask_secrets(comment, loaded.secrets)}{dump_recipe(recipe, loaded.secrets)}"
     atomic_write(directory / BEST, text.encode())
-    run_logger.log_artifacts(lambda scratch: _write(scratch / BEST, text))
+    with run_logger.log_artifacts() as scratch:
+        (scratch / BEST).write_text(text, "utf-8")
     return directory / BEST
 
 
@@ -120,21 +121,17 @@ def log_search(search: Search, loaded: LoadedRecipe, run_logger: RunLogger) -> N
             "objective": f"{tuning.objective}, {tuning.direction}imum is best",
         }
     )
-
-    def write(directory: Path) -> None:
+    with run_logger.log_artifacts() as directory:
         (directory / "recipe.yaml").write_text(loaded.text, "utf-8")
         (directory / "resolved.yaml").write_text(
             dump_recipe(loaded.recipe, loaded.secrets), "utf-8"
         )
         (directory / "space.json").write_text(_text(described), "utf-8")
 
-    run_logger.log_artifacts(write)
-
 
 def log_trial_rows(rows: Sequence[dict[str, Any]], run_logger: RunLogger) -> None:
     """Log the table of trials, as CSV and as the table that MLflow shows."""
-
-    def write(directory: Path) -> None:
+    with run_logger.log_artifacts() as directory:
         text = io.StringIO()
         writer = csv.DictWriter(text, rows[0], lineterminator="\n")
         writer.writeheader()
@@ -142,8 +139,6 @@ def log_trial_rows(rows: Sequence[dict[str, Any]], run_logger: RunLogger) -> Non
         (directory / "trials.csv").write_text(text.getvalue(), "utf-8")
         split = {"columns": list(rows[0]), "data": [list(row.values()) for row in rows]}
         (directory / "trials.json").write_text(json.dumps(split), "utf-8")
-
-    run_logger.log_artifacts(write)
     described = json.dumps([{"path": "trials.json", "type": "table"}])
     run_logger.set_tags({"mlflow.loggedArtifacts": described})
 
@@ -179,14 +174,11 @@ def log_search_figures(search: Search, loaded: LoadedRecipe, run_logger: RunLogg
             direction=tuning.direction,
         ),
     }
-
-    def write(directory: Path) -> None:
+    with run_logger.log_artifacts() as directory:
         (directory / "figures").mkdir()
         for name, figure in drawn.items():
             if figure:
                 figure.savefig(directory / "figures" / f"{name}.png", dpi=120)
-
-    run_logger.log_artifacts(write)
 
 
 def _columns(
@@ -233,10 +225,6 @@ def log_search_result(
         }
     )
     run_logger.set_tags({"final.run_id": final_run_id, "ended": search.ended})
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, "utf-8")
 
 
 def _text(value: Any) -> str:

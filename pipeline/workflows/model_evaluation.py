@@ -141,25 +141,18 @@ def evaluate(
 def _log(evaluation: ExternalEvaluation, directory: Path, run_logger: RunLogger) -> None:
     predicted = evaluation.predictions
     run_logger.log_dataset(
-        name=directory.name,
-        digest=_digest(predicted),
-        source_type="local",
-        source=json.dumps({"uri": str(directory.absolute())}),
-        counts={PREFIX: len(predicted)},
+        str(directory.absolute()), digest=_digest(predicted), counts={PREFIX: len(predicted)}
     )
     counts = {f"images/{PREFIX}": len(predicted), "images/quarantined": len(evaluation.left_out)}
     run_logger.log_metrics(
         evaluation.metrics | {name: float(count) for name, count in counts.items()}
     )
-
-    def write(artifacts: Path) -> None:
+    with run_logger.log_artifacts() as artifacts:
         (artifacts / "predictions").mkdir()
         predictions.write_predictions(predicted, artifacts / "predictions" / f"{PREFIX}.csv")
         if evaluation.left_out:
             listed = json.dumps(evaluation.left_out, ensure_ascii=False, indent=1)
             (artifacts / "quarantined.json").write_text(listed, "utf-8", "backslashreplace")
-
-    run_logger.log_artifacts(write)
     log_report(evaluation.report, run_logger)
 
 

@@ -24,17 +24,14 @@ def record(name: str, *, correct: int, first: int) -> None:
     digests = [f"{number:064x}" for number in range(first, first + COUNT)]
     probabilities = np.eye(2)[predicted] * 0.8 + 0.1
     stored = Predictions(("ants", "bees"), digests, digests, labels, probabilities)
-
-    def write(folder: Path) -> None:
-        (folder / "predictions").mkdir()
-        predictions.write_predictions(stored, folder / "predictions" / "val.csv")
-
     run_logger = run_loggers.start_run(
         open_store(None), experiment="ants", name=name, description=""
     )
     run_logger.log_params({"model.hidden": f"[{correct}]", "seed": "42"})
     run_logger.log_metrics({"val_accuracy": correct / COUNT})
-    run_logger.log_artifacts(write)
+    with run_logger.log_artifacts() as folder:
+        (folder / "predictions").mkdir()
+        predictions.write_predictions(stored, folder / "predictions" / "val.csv")
     run_logger.end("FINISHED")
 
 

@@ -74,8 +74,9 @@ def trials_of(client: Any, run_id: str) -> dict[str, Any]:
     return dict(zip(names, runs, strict=True))
 
 
-def put_a_file(folder: Path) -> None:
-    (folder / "names.txt").write_text("ants, bees")
+def log_a_file(run_logger: RunLogger) -> None:
+    with run_logger.log_artifacts() as folder:
+        (folder / "names.txt").write_text("ants, bees")
 
 
 def test_everything_reaches_the_store(in_empty_folder: Path) -> None:
@@ -84,10 +85,8 @@ def test_everything_reaches_the_store(in_empty_folder: Path) -> None:
     run_logger.set_tags({"seed": "7"})
     run_logger.log_metrics({"epoch/loss": 0.5}, step=1)
     run_logger.log_metrics({"epoch/loss": 0.25}, step=2)
-    run_logger.log_dataset(
-        name="ants", digest="a" * 64, source_type="local", source="{}", counts={"train": 3}
-    )
-    run_logger.log_artifacts(put_a_file)
+    run_logger.log_dataset("photographs/ants", digest="a" * 64, counts={"train": 3})
+    log_a_file(run_logger)
     run_logger.end("FINISHED")
     assert run_logger.outbox is None
 
@@ -99,7 +98,9 @@ def test_everything_reaches_the_store(in_empty_folder: Path) -> None:
     history = client.get_metric_history(run_logger.run_id, "epoch/loss")
     assert [(metric.step, metric.value) for metric in history] == [(1, 0.5), (2, 0.25)]
     assert [item.path for item in client.list_artifacts(run_logger.run_id)] == ["names.txt"]
-    assert run.inputs.dataset_inputs[0].dataset.digest == "a" * 36
+    dataset = run.inputs.dataset_inputs[0].dataset
+    assert (dataset.name, dataset.digest, dataset.source_type) == ("ants", "a" * 36, "local")
+    assert (dataset.source, dataset.profile) == ('{"uri": "photographs/ants"}', '{"train": 3}')
 
 
 @pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
@@ -180,7 +181,7 @@ def test_what_cannot_be_sent_is_kept_in_the_outbox_until_it_is_uploaded(
     run_logger, client = started()
     client.is_cut_off = True
     run_logger.log_metrics({"epoch/loss": 0.5}, step=1)
-    run_logger.log_artifacts(put_a_file)
+    log_a_file(run_logger)
     run_logger.log_trial(trial(1))
     run_logger.end("FINISHED")
     outbox = run_logger.outbox
@@ -230,21 +231,16 @@ def test_a_secret_is_masked_in_all_that_is_logged(in_empty_folder: Path) -> None
     logging.getLogger("pipeline.tests").info(f"reading {secret}")
     run_logger.log_params({"data.path": f"/data/{secret}"})
     run_logger.set_tags({"tried": json.dumps([secret])})
-    run_logger.log_dataset(
-        name=secret, digest="a", source_type="local", source=json.dumps(secret), counts={}
-    )
-
-    def write(directory: Path) -> None:
+    run_logger.log_dataset(secret, digest="a", counts={})
+    with run_logger.log_artifacts() as directory:
         (directory / "files.json").write_text(json.dumps([secret]))
-
-    run_logger.log_artifacts(write)
     run_logger.log_trial(trial(1, tags={"reason": secret}, files={"resolved.yaml": secret}))
     run_logger.end("FAILED", reason=f"no {secret}")
     run = client.get_run(run_logger.run_id)
     assert run.data.params == {"data.path": "/data/${TOKEN}"}
     assert (run.data.tags["tried"], run.data.tags["reason"]) == ('["${TOKEN}"]', "no ${TOKEN}")
     dataset = run.inputs.dataset_inputs[0].dataset
-    assert (dataset.name, dataset.source) == ("${TOKEN}", '"${TOKEN}"')
+    assert (dataset.name, dataset.source) == ("${TOKEN}", '{"uri": "${TOKEN}"}')
     (child,) = trials_of(client, run_logger.run_id).values()
     assert child.data.tags["reason"] == "${TOKEN}"
     files = {path.name: path.read_text() for path in in_empty_folder.rglob("artifacts/*.*")}
@@ -319,7 +315,7 @@ def test_what_is_queued_when_time_is_up_is_kept_in_full(in_empty_folder: Path) -
     run_logger.log_metrics({"epoch/loss": 0.5}, step=1)
     run_logger.log_metrics({"epoch/loss": 0.25}, step=2)
     is_busy.wait()
-    run_logger.log_artifacts(put_a_file)
+    log_a_file(run_logger)
     run_logger.end("KILLED", within=0.0)
     may_continue.set()
     assert run_logger.outbox
@@ -343,11 +339,8 @@ def test_a_model_that_was_sent_in_part_is_sent_again_as_the_same_one(
         send(*arguments)
 
     client.log_model_artifacts = break_once  # type: ignore[attr-defined]
-
-    def write(folder: Path) -> None:
+    with run_logger.log_model() as folder:
         Model().save(str(folder / "MLmodel"))
-
-    folder = run_logger.log_model(write)
     while run_logger._queue:
         time.sleep(0.01)
     assert folder.is_dir()  # until the run ends

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,10 @@ class FakeLogger:
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
         self.metrics.update(metrics)
 
-    def log_artifacts(self, write: Callable[[Path], None]) -> None:
+    @contextlib.contextmanager
+    def log_artifacts(self) -> Iterator[Path]:
         self.directory.mkdir(exist_ok=True)
-        write(self.directory)
+        yield self.directory
 
 
 @pytest.fixture
