@@ -8,12 +8,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.backend import quiet_imports
+from pipeline.console import PACKAGE_LOGGER, console_logging
 from pipeline.html_table import html_table
+from pipeline.stopwatch import Stopwatch
+from pipeline.tuning.worker_role import WorkerRole, worker_role
 
 if TYPE_CHECKING:
     from pipeline.errors import RecipeProblem
@@ -50,11 +54,8 @@ def run(recipe: StrPath, overrides: Overrides = (), *, resume: str | None = None
         PipelineError: if the run fails. Its status in MLflow is FAILED, with the reason.
         KeyboardInterrupt: if it is interrupted. Its status in MLflow is KILLED.
     """
-    from pipeline.backend import quiet_imports
-    from pipeline.stopwatch import Stopwatch
-
     with _messages_shown():
-        loaded = _load(recipe, overrides)
+        loaded = read_recipe(recipe, overrides)
         stopwatch = Stopwatch()
         with stopwatch.stage("import"), quiet_imports():
             from pipeline.workflows.single_run import run
@@ -77,10 +78,8 @@ def run_seeds(recipe: StrPath, overrides: Overrides = (), *, seeds: int) -> Seed
         PipelineError: if one of the runs fails.
         KeyboardInterrupt: if it is interrupted.
     """
-    from pipeline.backend import quiet_imports
-
     with _messages_shown():
-        loaded = _load(recipe, overrides)
+        loaded = read_recipe(recipe, overrides)
         with quiet_imports():
             from pipeline.workflows.multi_seed import run_seeds
         return run_seeds(loaded, seeds)
@@ -112,11 +111,8 @@ def tune(
         PipelineError: if the search fails.
         KeyboardInterrupt: if it is interrupted. Finished trials are kept.
     """
-    from pipeline.backend import quiet_imports
-    from pipeline.tuning.worker_role import worker_role
-
     with _messages_shown():
-        loaded = _load(recipe, overrides)
+        loaded = read_recipe(recipe, overrides)
         with quiet_imports():
             from pipeline.workflows.hyperparameter_search import tune
         return tune(
@@ -124,24 +120,17 @@ def tune(
         )
 
 
-def work(recipe: StrPath, overrides: Overrides = ()) -> int:
+def work(recipe: StrPath, overrides: Overrides, role: WorkerRole) -> int:
     """Run trials for the chief of a search on several machines; return how many.
 
-    The chief calls `tune` with the same recipe. Environment variables give the role of a process.
+    The chief calls `tune` with the same recipe.
 
     Raises:
         RecipeError: if the recipe has errors; it names all of them.
         PipelineError: if the chief has another recipe or other images, or does not answer.
     """
-    from pipeline.backend import quiet_imports
-    from pipeline.errors import UsageError
-    from pipeline.tuning.worker_role import worker_role
-
     with _messages_shown():
-        loaded = _load(recipe, overrides)
-        role = worker_role()
-        if role is None or role.is_chief:
-            raise UsageError("Set KERASTUNER_TUNER_ID to the name of this worker.")
+        loaded = read_recipe(recipe, overrides)
         with quiet_imports():
             from pipeline.workflows.hyperparameter_search import work
         return work(loaded, role)
@@ -177,8 +166,6 @@ def load(run: str, *, tracking_uri: str | None = None) -> Model:
         UsageError: if there is no such run, or it has no model.
         ModelError: if the model's files cannot be loaded.
     """
-    from pipeline.backend import quiet_imports
-
     with _messages_shown():
         with quiet_imports():
             from pipeline.inference.classifier import load_classifier
@@ -303,7 +290,7 @@ class Model:
         return html_table(self.name, ("", ""), rows)
 
 
-def _load(recipe: StrPath, overrides: Overrides) -> LoadedRecipe:
+def read_recipe(recipe: StrPath, overrides: Overrides) -> LoadedRecipe:
     """Read a recipe and log its warnings."""
     from pipeline.recipe.loader import load_recipe
 
@@ -313,13 +300,7 @@ def _load(recipe: StrPath, overrides: Overrides) -> LoadedRecipe:
     return loaded
 
 
-@contextlib.contextmanager
-def _messages_shown() -> Iterator[None]:
+def _messages_shown() -> contextlib.AbstractContextManager[object]:
     """Show log messages on standard error, unless the caller has set up logging."""
-    from pipeline.console import PACKAGE_LOGGER, console_logging
-
-    if logging.getLogger(PACKAGE_LOGGER).hasHandlers():
-        yield
-        return
-    with console_logging():
-        yield
+    is_set_up = logging.getLogger(PACKAGE_LOGGER).hasHandlers()
+    return contextlib.nullcontext() if is_set_up else console_logging()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TypeVar
+
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn, track
 
 from pipeline.console import shows_progress
+
+Item = TypeVar("Item")
 
 
 def start_progress_bar(description: str) -> Progress | None:
@@ -29,6 +34,13 @@ def start_progress_bar(description: str) -> Progress | None:
     )
     bar.start()
     return bar
+
+
+def show_progress(items: Iterable[Item], total: int, description: str) -> Iterable[Item]:
+    """Yield the items, with a progress bar if standard error is a terminal."""
+    console = Console(stderr=True)
+    is_hidden = not console.is_terminal
+    return track(items, description, total, console=console, transient=True, disable=is_hidden)
 
 
 def format_duration(seconds: float) -> str:

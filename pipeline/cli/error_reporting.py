@@ -19,8 +19,6 @@ from pipeline.errors import PipelineError, RecipeError, first_line
 
 logger = logging.getLogger(__name__)
 
-INTERRUPTED = shutdown.EXIT_CODE
-
 
 def run_guarded(command: Callable[[], Any], console: ConsoleHandler) -> int:
     """Call a command and return its exit code; an error is reported on the console.
@@ -41,7 +39,7 @@ def run_guarded(command: Callable[[], Any], console: ConsoleHandler) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         console.write("Interrupted.")
-        return INTERRUPTED
+        return shutdown.EXIT_CODE
     except BrokenPipeError:
         sys.stdout = None  # its reader is gone: nothing is left to flush
         return 1

@@ -10,7 +10,6 @@ import click
 from pipeline import api
 from pipeline.backend import quiet_imports
 from pipeline.cli.options import run_argument, uri_option
-from pipeline.cli.prediction_progress import show_progress
 from pipeline.shutdown import interrupt_on
 
 
@@ -34,7 +33,7 @@ def command(run: str, data: Path, uri: str | None) -> None:
     interrupt_on(signal.SIGTERM)  # clusters send it
     model = api.load(run, tracking_uri=uri)
     evaluation, run_id = evaluate_and_log(
-        model.classifier, data, store=model.store, model=model.stored, show_progress=show_progress
+        model.classifier, data, store=model.store, model=model.stored
     )
     values = {name.removeprefix(f"{PREFIX}_"): value for name, value in evaluation.metrics.items()}
     click.echo(

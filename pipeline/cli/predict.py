@@ -17,7 +17,6 @@ import click
 from pipeline import api
 from pipeline.backend import quiet_imports
 from pipeline.cli.options import run_argument, uri_option
-from pipeline.cli.prediction_progress import show_progress
 from pipeline.errors import UsageError
 from pipeline.inference.input_files import expand_paths
 
@@ -54,6 +53,7 @@ def command(
     files = expand_paths(paths)
     with quiet_imports():
         from pipeline.inference.batch_prediction import predict
+        from pipeline.progress_bar import show_progress
 
     model = api.load(run, tracking_uri=uri)
     logger.info(f"Using the model of run {model.name} ({model.run_id})")
@@ -62,9 +62,8 @@ def command(
         table.writerow(_header(top))
         started = time.monotonic()
         errors = 0
-        for prediction in show_progress(
-            predict(model.classifier, files, model.classifier.interface.read), len(files)
-        ):
+        predictions = predict(model.classifier, files, model.classifier.interface.read)
+        for prediction in show_progress(predictions, len(files), "predicting"):
             table.writerow(_row(prediction, model.class_names, top))
             errors += bool(prediction.error)
     seconds = time.monotonic() - started

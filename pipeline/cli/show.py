@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
 from pathlib import Path
 
 import click
 
+from pipeline.api import read_recipe
 from pipeline.cli.options import recipe_argument, set_option
-
-logger = logging.getLogger(__name__)
 
 
 @click.command("show", epilog="Example: pipeline show recipe.yaml --set training.epochs=3")
@@ -19,11 +17,9 @@ logger = logging.getLogger(__name__)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print a recipe with all defaults."""
-    from pipeline.recipe.loader import dump_recipe, load_recipe, masked_values
+    from pipeline.recipe.loader import dump_recipe, masked_values
 
-    loaded = load_recipe(recipe, overrides)
-    for warning in loaded.warnings:
-        logger.warning(str(warning))
+    loaded = read_recipe(recipe, overrides)
     if as_json:
         click.echo(json.dumps(masked_values(loaded.recipe, loaded.secrets), ensure_ascii=False))
     else:

@@ -53,23 +53,17 @@ def command(
 
     role = worker_role()
     interrupt_on(signal.SIGTERM)  # clusters send it
-    with contextlib.redirect_stdout(sys.stderr):  # Keras prints messages to stdout
-        if role and not role.is_chief:
-            count = api.work(recipe, overrides)
-        else:
-            result = api.tune(
-                recipe, overrides, workers=workers, resume=resume, start_new=start_new
-            )
     if role and not role.is_chief:
+        with contextlib.redirect_stdout(sys.stderr):  # Keras prints messages to stdout
+            count = api.work(recipe, overrides, role)
         click.echo(json.dumps({"trials": count}) if as_json else f"Ran {count} trials")
-    elif as_json:
-        final = dataclasses.asdict(result.final)
-        searched = {
-            field.name: getattr(result, field.name)
-            for field in dataclasses.fields(result)
-            if field.name not in ("final", "seconds")
-        }
-        seconds = {"search": result.seconds, **result.final.seconds}
+        return
+    with contextlib.redirect_stdout(sys.stderr):
+        result = api.tune(recipe, overrides, workers=workers, resume=resume, start_new=start_new)
+    if as_json:
+        searched = dataclasses.asdict(result)
+        final = searched.pop("final")
+        seconds = {"search": result.seconds, **final["seconds"]}
         click.echo(json.dumps({**final, **searched, "seconds": seconds}, ensure_ascii=False))
     else:
         click.echo(str(result))

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import click
 
-from pipeline import api
+from pipeline.api import read_recipe
 from pipeline.cli.options import set_option
 from pipeline.errors import RecipeError, UsageError
-
-logger = logging.getLogger(__name__)
 
 
 @click.command("validate", epilog="Example: pipeline validate recipe.yaml --set optimizer.name=sgd")
@@ -27,12 +24,10 @@ def command(recipes: tuple[Path, ...], overrides: tuple[str, ...]) -> int:
     exit_code = 0
     for path in recipes:
         try:
-            warnings = api.validate(path, overrides)
+            read_recipe(path, overrides)
         except (RecipeError, UsageError) as error:
             exit_code = error.exit_code
             click.echo(str(error), err=True)
         else:
-            for warning in warnings:
-                logger.warning(str(warning))
             click.echo(f"{path}: valid")
     return exit_code

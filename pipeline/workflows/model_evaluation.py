@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +14,14 @@ from pipeline.data.image_decoding import read_image_file
 from pipeline.data.image_files import ImageFiles
 from pipeline.data.labelled_directory import find_labelled_files
 from pipeline.errors import DataError, escape_unprintable
-from pipeline.evaluation import predictions
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.report_page import RenderedReport, Report, render_report
-from pipeline.inference.batch_prediction import Prediction, predict
+from pipeline.inference.batch_prediction import predict
 from pipeline.inference.classifier import Classifier
-from pipeline.stages.log_run import log_report
+from pipeline.progress_bar import show_progress
+from pipeline.stages.evaluate_splits import Evaluation
+from pipeline.stages.log_run import log_evaluation, log_report
 from pipeline.stages.run_report import build_split_report, heatmap_function
 from pipeline.stages.tracked_run import tracked_run
 from pipeline.tracking.lookup import StoredModel
@@ -32,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 PREFIX = "eval"
 
-ShowProgress = Callable[[Iterator[Prediction[Path]], int], Iterator[Prediction[Path]]]
-
 
 @dataclass(frozen=True)
 class ExternalEvaluation:
@@ -42,23 +40,18 @@ class ExternalEvaluation:
     Attributes:
         metrics: by name, `eval_*`.
         predictions: the model's prediction for each image.
+        images: the files of these images.
         left_out: the files that could not be read, with the reason.
-        report: the report page.
     """
 
     metrics: dict[str, float]
     predictions: Predictions
+    images: ImageFiles
     left_out: dict[str, str]
-    report: RenderedReport
 
 
 def evaluate_and_log(
-    classifier: Classifier,
-    directory: Path,
-    *,
-    store: Store,
-    model: StoredModel,
-    show_progress: ShowProgress,
+    classifier: Classifier, directory: Path, *, store: Store, model: StoredModel
 ) -> tuple[ExternalEvaluation, str]:
     """Evaluate a logged model on another dataset, as a child of the run that logged it.
 
@@ -67,7 +60,6 @@ def evaluate_and_log(
         directory: has one sub-directory per class, named like the model's classes.
         store: the tracking store.
         model: the model in the store.
-        show_progress: as in `evaluate`.
 
     Returns:
         The evaluation and the id of its run.
@@ -85,102 +77,97 @@ def evaluate_and_log(
         parent=model.run_id,
     ) as tracked:
         tracked.logger.set_tags({"evaluated_model": model.uri})
-        evaluation = evaluate(classifier, directory, show_progress=show_progress)
+        evaluation = evaluate(classifier, directory)
         for name, reason in evaluation.left_out.items():
             logger.warning(f"Skipped {escape_unprintable(name)}: {reason}")
         _log(evaluation, directory, tracked.logger)
+        log_report(_report(classifier, directory, evaluation), tracked.logger)
     return evaluation, tracked.logger.run_id
 
 
-def evaluate(
-    classifier: Classifier, directory: Path, *, show_progress: ShowProgress
-) -> ExternalEvaluation:
+def evaluate(classifier: Classifier, directory: Path) -> ExternalEvaluation:
     """Evaluate a model on the images in a directory.
 
     Args:
         classifier: the model.
         directory: has one sub-directory per class, named like the model's classes.
-        show_progress: called with an iterator over predictions and their number; yields them.
 
     Raises:
         DataError: if the classes differ from the model's, or no file can be read.
     """
-    names = classifier.interface.class_names
-    files, labels = find_labelled_files(directory, names)
+    interface = classifier.interface
+    files, labels = find_labelled_files(directory, interface.class_names)
     digests: dict[Path, str] = {}
 
     def read(path: Path) -> np.ndarray:
         data = read_image_file(path)
         digests[path] = hashlib.sha256(data).hexdigest()
-        return classifier.interface.decode(data)
+        return interface.decode(data)
 
-    answers = list(show_progress(predict(classifier, files, read), len(files)))
-    read_indices = [index for index, answer in enumerate(answers) if not answer.error]
-    left_out = {
-        str(answer.item.relative_to(directory)): answer.error for answer in answers if answer.error
-    }
-    if not read_indices:
+    predicted = predict(classifier, files, read)
+    paths, classes, probabilities, left_out = [], [], [], {}
+    for prediction, label in zip(
+        show_progress(predicted, len(files), "predicting"), labels, strict=True
+    ):
+        if prediction.error:
+            left_out[str(prediction.item.relative_to(directory))] = prediction.error
+        else:
+            paths.append(prediction.item)
+            classes.append(label)
+            probabilities.append(prediction.probabilities)
+    if not paths:
         first, reason = next(iter(left_out.items()))
         raise DataError(f"No file in {directory} can be read. {first}: {reason}.")
     predictions = Predictions(
-        class_names=names,
-        names=[str(files[index].relative_to(directory)) for index in read_indices],
-        digests=[digests[files[index]] for index in read_indices],
-        labels=np.array([labels[index] for index in read_indices], np.int64),
-        probabilities=np.array([answers[index].probabilities for index in read_indices]),
+        class_names=interface.class_names,
+        names=[str(path.relative_to(directory)) for path in paths],
+        digests=[digests[path] for path in paths],
+        labels=np.array(classes, np.int64),
+        probabilities=np.array(probabilities),
     )
     values = classification_metrics(
-        predictions.labels, predictions.probabilities, class_names=names
+        predictions.labels, predictions.probabilities, class_names=interface.class_names
     )
     metrics = {f"{PREFIX}_{name}": value for name, value in values.items()}
-    images = ImageFiles([files[index] for index in read_indices], classifier.interface.decoding)
-    report = _report(classifier, directory, images, predictions, metrics, left_out)
-    return ExternalEvaluation(metrics, predictions, left_out, report)
+    images = ImageFiles(paths, interface.decoding)
+    return ExternalEvaluation(metrics, predictions, images, left_out)
 
 
 def _log(evaluation: ExternalEvaluation, directory: Path, run_logger: RunLogger) -> None:
-    predicted = evaluation.predictions
+    predictions, left_out = evaluation.predictions, evaluation.left_out
     run_logger.log_dataset(
-        str(directory.absolute()), digest=_digest(predicted), counts={PREFIX: len(predicted)}
+        str(directory.absolute()), digest=_digest(predictions), counts={PREFIX: len(predictions)}
     )
-    counts = {f"images/{PREFIX}": len(predicted), "images/quarantined": len(evaluation.left_out)}
-    run_logger.log_metrics(
-        evaluation.metrics | {name: float(count) for name, count in counts.items()}
-    )
-    with run_logger.log_artifacts() as artifacts:
-        (artifacts / "predictions").mkdir()
-        predictions.write_predictions(predicted, artifacts / "predictions" / f"{PREFIX}.csv")
-        if evaluation.left_out:
-            listed = json.dumps(evaluation.left_out, ensure_ascii=False, indent=1)
+    counts = {f"images/{PREFIX}": len(predictions), "images/quarantined": len(left_out)}
+    run_logger.log_metrics({name: float(count) for name, count in counts.items()})
+    log_evaluation(Evaluation(evaluation.metrics, {PREFIX: predictions}), run_logger)
+    if left_out:
+        listed = json.dumps(left_out, ensure_ascii=False, indent=1)
+        with run_logger.log_artifacts() as artifacts:
             (artifacts / "quarantined.json").write_text(listed, "utf-8", "backslashreplace")
-    log_report(evaluation.report, run_logger)
 
 
 def _report(
-    classifier: Classifier,
-    directory: Path,
-    images: ImageFiles,
-    predicted: Predictions,
-    metrics: Mapping[str, float],
-    left_out: Mapping[str, str],
+    classifier: Classifier, directory: Path, evaluation: ExternalEvaluation
 ) -> RenderedReport:
-    names = predicted.class_names
+    predictions = evaluation.predictions
     split = build_split_report(
-        images,
-        predicted,
-        metrics,
+        evaluation.images,
+        predictions,
+        evaluation.metrics,
         prefix=PREFIX,
         title=directory.name,
         note="The model was not trained on this dataset, unless the datasets share images.",
-        heatmap_function=heatmap_function(classifier.model, images),
+        heatmap_function=heatmap_function(classifier.model, evaluation.images),
     )
+    counts = np.bincount(predictions.labels, minlength=len(predictions.class_names))
     return render_report(
         Report(
             title=f"{classifier.model.name} on {directory.name}",
-            class_names=names,
+            class_names=predictions.class_names,
             splits=[split],
-            counts={PREFIX: np.bincount(predicted.labels, minlength=len(names)).tolist()},
-            quarantined=list(left_out.items()),
+            counts={PREFIX: counts.tolist()},
+            quarantined=list(evaluation.left_out.items()),
         )
     )
 

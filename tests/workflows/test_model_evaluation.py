@@ -96,11 +96,7 @@ def test_a_folder_without_one_good_file_is_an_error(digits_model: Path, tmp_path
         (tmp_path / name).mkdir()
     (tmp_path / "3" / "broken.png").write_bytes(b"no image")
     with pytest.raises(DataError) as refused:
-        evaluate(
-            classifiers.load_classifier(digits_model),
-            tmp_path,
-            show_progress=lambda predicted, total: predicted,
-        )
+        evaluate(classifiers.load_classifier(digits_model), tmp_path)
     assert str(refused.value) == (
         f"No file in {tmp_path} can be read. 3/broken.png: not a JPEG, PNG, BMP, GIF or WebP image."
     )
