@@ -43,7 +43,11 @@ def load_keras_file(path: Path) -> keras.Model:
     import keras
 
     try:
-        _check_contents(path)
+        for finding in _unsafe_contents(path):
+            raise ModelError(
+                f"{path} is unsafe: {finding}. A model file may only contain Keras layers and "
+                "weights, no code and no other files."
+            )
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -60,27 +64,18 @@ def load_keras_file(path: Path) -> keras.Model:
     return model
 
 
-def _check_contents(path: Path) -> None:
+def _unsafe_contents(path: Path) -> Iterator[str]:
+    """Yield the unsafe contents of a file; what follows one is not safe to read."""
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             name = PurePosixPath(member.filename.replace("\\", "/"))
             is_link = (member.external_attr >> 16) & 0o170000 == 0o120000
             if name.is_absolute() or ".." in name.parts or is_link:
-                finding = f"{member.filename!r} would be written outside its directory"
-                raise _unsafe_file(path, finding)
+                yield f"{member.filename!r} would be written outside its directory"
         size = archive.getinfo(_CONFIG).file_size
         if size > _MAX_CONFIG_BYTES:
-            raise _unsafe_file(path, f"its {_CONFIG} has {size:,} bytes, more than any model needs")
-        config = json.loads(archive.read(_CONFIG))
-    for finding in _unsafe_parts(config):
-        raise _unsafe_file(path, finding)
-
-
-def _unsafe_file(path: Path, finding: str) -> ModelError:
-    return ModelError(
-        f"{path} is unsafe: {finding}. A model file may only contain Keras layers and weights, "
-        "no code and no other files."
-    )
+            yield f"its {_CONFIG} has {size:,} bytes, more than any model needs"
+        yield from _unsafe_parts(json.loads(archive.read(_CONFIG)))
 
 
 def _unsafe_parts(config: Any) -> Iterator[str]:

@@ -84,8 +84,12 @@ def command(
             except ModelError as error:  # the other formats may succeed
                 logger.error(f"{error}")
     log_metrics_after_end(model.store, model.run_id, _metrics(results))
-    for line in _table(results):
-        click.echo(line)
+    for result in results:
+        click.echo(
+            f"{result.format:<12} {result.size / 1e6:7.1f} MB {result.milliseconds:7.1f} ms/image"
+            f"   {result.same_labels} of {result.images} predictions as in Keras, probabilities"
+            f" within {result.max_difference:.1g}   {result.path}"
+        )
     is_verified = len(results) == len(formats) and all(result.agrees for result in results)
     return 0 if is_verified else 1
 
@@ -101,12 +105,3 @@ def _metrics(results: Sequence[ExportResult]) -> dict[str, float]:
             ("megabytes", result.size / 1e6),
         )
     }
-
-
-def _table(results: Sequence[ExportResult]) -> list[str]:
-    return [
-        f"{result.format:<12} {result.size / 1e6:7.1f} MB {result.milliseconds:7.1f} ms/image   "
-        f"{result.same_labels} of {result.images} predictions as in Keras, probabilities within "
-        f"{result.max_difference:.1g}   {result.path}"
-        for result in results
-    ]

@@ -8,9 +8,9 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -57,7 +57,8 @@ def command(
 
     model = api.load(run, tracking_uri=uri)
     logger.info(f"Using the model of run {model.name} ({model.run_id})")
-    with _csv_writer(output) as table:
+    with _opened(output) as file:
+        table = csv.writer(file, lineterminator="\n")
         top = min(top, len(model.class_names))
         table.writerow(_header(top))
         started = time.monotonic()
@@ -74,17 +75,13 @@ def command(
     return 1 if errors else 0
 
 
-@contextlib.contextmanager
-def _csv_writer(path: Path | None) -> Iterator[Any]:
+def _opened(path: Path | None) -> contextlib.AbstractContextManager[TextIO]:
     if path is None:
-        yield csv.writer(sys.stdout, lineterminator="\n")
-        return
+        return contextlib.nullcontext(sys.stdout)
     try:
-        file = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+        return path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
-    with file:
-        yield csv.writer(file, lineterminator="\n")
 
 
 def _header(top: int) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-import time
+import timeit
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,11 +93,8 @@ def _in_batches(model: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -
 
 
 def _milliseconds(model: Callable[[np.ndarray], np.ndarray], image: np.ndarray) -> float:
-    seconds = []
-    for _ in range(_WARM_UP_CALLS + _TIMED_CALLS):
-        start = time.perf_counter()
-        model(image)
-        seconds.append(time.perf_counter() - start)
+    calls = _WARM_UP_CALLS + _TIMED_CALLS
+    seconds = timeit.repeat(lambda: model(image), number=1, repeat=calls)
     return 1000 * statistics.median(seconds[_WARM_UP_CALLS:])
 
 

@@ -47,9 +47,7 @@ class FreshProcess:
 
     def request(self, directory: Path, files: Sequence[Path]) -> None:
         """Have the model in a directory predict image files, without waiting for the result."""
-        request = json.dumps(
-            {"directory": str(directory), "files": [os.fspath(path) for path in files]}
-        )
+        request = json.dumps({"directory": str(directory), "files": [str(path) for path in files]})
         with contextlib.suppress(BrokenPipeError):  # `result` raises the error
             os.write(self._input.fileno(), f"{request}\n".encode())
 
@@ -63,18 +61,14 @@ class FreshProcess:
         response = json.loads(line) if line.endswith(b"\n") else {}
         self.close()
         if "probabilities" not in response:
-            exit_code = self._process.returncode
-            raise ModelError(
-                response.get("error") or f"The process ended with exit code {exit_code}."
-            )
+            ended = f"The process ended with exit code {self._process.returncode}."
+            raise ModelError(response.get("error", ended))
         return np.array(response["probabilities"], np.float64)
 
     def close(self) -> None:
         """Kill the process if it is still running."""
-        self._process.kill()
-        self._process.wait()
-        self._input.close()
-        self._output.close()
+        with self._process:  # closes the pipes, and waits
+            self._process.kill()
 
 
 def main() -> None:
@@ -85,9 +79,8 @@ def main() -> None:
     line = sys.stdin.readline()
     if not line:  # the run ended without a request
         return
-    response: dict[str, Any]
     try:
-        response = {"probabilities": _predict(json.loads(line))}
+        response: dict[str, Any] = {"probabilities": _predict(json.loads(line))}
     except Exception as error:
         response = {"error": f"{type(error).__name__}: {first_line(error)}"}
     print(json.dumps(response), file=out, flush=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from pipeline.trials import search_logging
 from pipeline.trials.distributed import run_as_chief, work_for_chief
 from pipeline.trials.parallel import run_in_parallel
 from pipeline.trials.search_display import SearchDisplay
-from pipeline.trials.search_session import Session, check_same_images, session
+from pipeline.trials.search_session import check_same_images, session
 from pipeline.trials.search_state import Search
 from pipeline.trials.sequential import run_sequentially
 from pipeline.trials.trial_reporter import TrialReporter
@@ -68,14 +68,12 @@ class TuneResult:
             f"(optimistic: {len(self.trials)} trials were compared on them)",
         ]
         tested = objective.replace("val_", "test_")
+        on_test = "There is no test split for an unbiased estimate."
         if tested in final.metrics:
-            lines.append(
-                f"  {tested} {final.format_metric(tested)} on {final.images['test']:,} images "
-                "(evaluated once, at the end)"
-            )
-        else:
-            lines.append("  There is no test split for an unbiased estimate.")
+            images = f"{final.images['test']:,} images (evaluated once, at the end)"
+            on_test = f"{tested} {final.format_metric(tested)} on {images}"
         lines += [
+            f"  {on_test}",
             f"  recipe {self.recipe}",
             f"  search {self.parent_run_id}, best run {final.run_id} in {final.tracking_uri}",
             f"  model {final.model_uri}",
@@ -139,15 +137,16 @@ def tune(
         check_same_images(journal, splits.digest)
         log_dataset(loaded, splits, run_logger)
 
-        def run_trials(reporter: TrialReporter) -> None:
+        logged = logged_trials(opened.store, run_logger.run_id)
+        with contextlib.closing(SearchDisplay(search)) as display:
+            reporter = TrialReporter(search, run_logger, display, logged=logged)
+            reporter.update()
             if chief:
                 run_as_chief(search, loaded, reporter, chief, images=splits.digest)
             elif workers > 1:
                 run_in_parallel(search, loaded, reporter, workers=workers)
             else:
                 run_sequentially(search, trainer, reporter)
-
-        _run_trials(search, opened, run_trials)
         best = search.best
         if best is None:
             raise TrainingError(f"Every trial failed: {search.ended}.")
@@ -195,16 +194,3 @@ def _tuning_of(loaded: LoadedRecipe) -> TuningConfig:
             "tuning: {space: {optimizer.learning_rate: {log: [1e-4, 1e-1]}}}."
         )
     return loaded.recipe.tuning
-
-
-def _run_trials(search: Search, opened: Session, run: Callable[[TrialReporter], None]) -> None:
-    """Run the trials that are left, and report each."""
-    run_logger = opened.tracked.logger
-    logged = logged_trials(opened.store, run_logger.run_id)
-    display = SearchDisplay(search)
-    try:
-        reporter = TrialReporter(search, run_logger, display, logged=logged)
-        reporter.update()
-        run(reporter)
-    finally:
-        display.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
+from functools import partial
 
 from pipeline.data.splits import Splits
 from pipeline.errors import DataError, DivergedError
@@ -31,7 +31,7 @@ from pipeline.stages.resume_checks import (
 from pipeline.stages.run_report import build_report
 from pipeline.stages.tracked_run import tracked_run
 from pipeline.stages.train_model import train_model
-from pipeline.stages.verify_model import ModelVerification, model_verification
+from pipeline.stages.verify_model import model_verification
 from pipeline.stopwatch import Stopwatch
 from pipeline.tracking.resumable_runs import find_resumable_run
 from pipeline.tracking.run_logger import RunLogger
@@ -61,76 +61,64 @@ def run(
         PipelineError: if the run fails. In MLflow it is FAILED, with the reason.
         KeyboardInterrupt: if it is interrupted. In MLflow it is KILLED.
     """
-    with model_verification(loaded.recipe) as verification:
-        return _run(loaded, verification, stopwatch or Stopwatch(), resume=resume, parent=parent)
-
-
-def _run(
-    loaded: LoadedRecipe,
-    verification: ModelVerification,
-    watch: Stopwatch,
-    *,
-    resume: str | None,
-    parent: str | None,
-) -> RunResult:
-    recipe = loaded.recipe
-    with watch.stage("store"):
-        store = open_store(recipe.tracking.uri, loaded.secrets)
-        experiment = recipe.tracking.experiment or recipe.name
-        if resume:
-            resume = find_resumable_run(store, resume, experiment=store.mask(experiment))
-            check_same_recipe(checkpoint_directory(resume), loaded)
-    with tracked_run(
-        store,
-        experiment=experiment,
-        name=recipe.name,
-        description=recipe.description,
-        parent=parent,
-        resume=resume,
-    ) as tracked:
-        run_logger = tracked.logger
-        directory = checkpoint_directory(run_logger.run_id)
-        checkpoints = Checkpoints(directory)
-        tracked.on_stop = lambda error: _save_checkpoints(checkpoints, error, loaded, run_logger)
-        if not resume:
-            save_origin(directory, loaded)
-        log_recipe(loaded, run_logger)
-        with watch.stage("data"):
-            splits = recipe.data.load()
-        _check_class_count(recipe, splits)
-        check_same_images(directory, splits.digest)
-        log_dataset(loaded, splits, run_logger)
-        with watch.stage("train"):
-            trained = train_model(
-                recipe, splits, on_epoch=_epoch_logger(run_logger), checkpoints=checkpoints
-            )
-        with watch.stage("log"):  # before anything else can fail
-            verification.ask(recipe, splits, log_model(recipe, splits, trained, run_logger))
-        with watch.stage("evaluate"):
-            evaluation = evaluate_splits(recipe, splits, trained)
-            log_evaluation(evaluation, run_logger)
-            label_errors = find_label_errors(splits, trained)
-            log_label_errors(label_errors, run_logger)
-        with watch.stage("report"):
-            report = build_report(
-                loaded,
-                splits,
-                trained,
-                evaluation,
-                label_errors,
-                details={"run": run_logger.run_id},
-                environment=describe_environment(),
-                seconds=watch.seconds,
-            )
-            log_report(report, run_logger)
-        with watch.stage("verify"):
-            verified = verification.metrics(evaluation.predictions["val"])
-            run_logger.log_metrics(verified)
-        with watch.stage("log"):
-            spent = {f"seconds/{stage}": value for stage, value in watch.seconds.items()}
-            run_logger.log_metrics(spent)
-            run_logger.end("FINISHED")
-            shutil.rmtree(directory, ignore_errors=True)
+    recipe, watch = loaded.recipe, stopwatch or Stopwatch()
+    with model_verification(recipe) as verification:
+        with watch.stage("store"):
+            store = open_store(recipe.tracking.uri, loaded.secrets)
+            experiment = recipe.tracking.experiment or recipe.name
+            if resume:
+                resume = find_resumable_run(store, resume, experiment=store.mask(experiment))
+                check_same_recipe(checkpoint_directory(resume), loaded)
+        with tracked_run(
+            store,
+            experiment=experiment,
+            name=recipe.name,
+            description=recipe.description,
+            parent=parent,
+            resume=resume,
+        ) as tracked:
+            run_logger = tracked.logger
+            directory = checkpoint_directory(run_logger.run_id)
+            checkpoints = Checkpoints(directory)
+            tracked.on_stop = partial(_save_checkpoints, checkpoints, loaded, run_logger)
+            if not resume:
+                save_origin(directory, loaded)
+            log_recipe(loaded, run_logger)
+            with watch.stage("data"):
+                splits = recipe.data.load()
+            _check_class_count(recipe, splits)
+            check_same_images(directory, splits.digest)
+            log_dataset(loaded, splits, run_logger)
+            on_epoch = partial(_log_epoch, run_logger)
+            with watch.stage("train"):
+                trained = train_model(recipe, splits, on_epoch=on_epoch, checkpoints=checkpoints)
+            with watch.stage("log"):  # before anything else can fail
+                verification.ask(recipe, splits, log_model(recipe, splits, trained, run_logger))
+            with watch.stage("evaluate"):
+                evaluation = evaluate_splits(recipe, splits, trained)
+                log_evaluation(evaluation, run_logger)
+                label_errors = find_label_errors(splits, trained)
+                log_label_errors(label_errors, run_logger)
+            with watch.stage("report"):
+                report = build_report(
+                    loaded,
+                    splits,
+                    trained,
+                    evaluation,
+                    label_errors,
+                    details={"run": run_logger.run_id},
+                    environment=describe_environment(),
+                    seconds=watch.seconds,
+                )
+                log_report(report, run_logger)
+            with watch.stage("verify"):
+                verified = verification.metrics(evaluation.predictions["val"])
+                run_logger.log_metrics(verified)
+            with watch.stage("log"):
+                spent = {f"seconds/{stage}": value for stage, value in watch.seconds.items()}
+                run_logger.log_metrics(spent)
+                run_logger.end("FINISHED")
+                shutil.rmtree(directory, ignore_errors=True)
     registered = None
     if recipe.tracking.register_as and not run_logger.outbox:
         with watch.stage("register"):
@@ -157,7 +145,7 @@ def _run(
 
 
 def _save_checkpoints(
-    checkpoints: Checkpoints, error: Exception | None, loaded: LoadedRecipe, run_logger: RunLogger
+    checkpoints: Checkpoints, loaded: LoadedRecipe, run_logger: RunLogger, error: Exception | None
 ) -> None:
     """Save what was trained, and say how to resume it where that can help."""
     checkpoints.flush()
@@ -167,13 +155,11 @@ def _save_checkpoints(
         logger.info(f"{saved}Resume with: {resume_command(loaded, run_logger.run_id)}")
 
 
-def _epoch_logger(run_logger: RunLogger) -> Callable[[int, dict[str, float], float], None]:
-    def on_epoch(epoch: int, row: dict[str, float], seconds: float) -> None:
-        values = {**row, "seconds": seconds}
-        by_epoch = {f"epoch/{name}": value for name, value in values.items()}
-        run_logger.log_metrics(by_epoch, step=epoch)
-
-    return on_epoch
+def _log_epoch(
+    run_logger: RunLogger, epoch: int, metrics: dict[str, float], seconds: float
+) -> None:
+    values = {**metrics, "seconds": seconds}
+    run_logger.log_metrics({f"epoch/{name}": value for name, value in values.items()}, step=epoch)
 
 
 def _check_class_count(recipe: Recipe, splits: Splits) -> None:
