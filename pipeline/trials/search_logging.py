@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import time
 from collections.abc import Sequence
@@ -16,23 +15,24 @@ from pipeline.recipe.loader import LoadedRecipe, dump_recipe, run_parameters, wi
 from pipeline.secrets import mask_secrets
 from pipeline.tracking.run_logger import RunLogger
 from pipeline.tracking.trial_runs import TrialRun
-from pipeline.trials.search_state import FinishedTrial, Search
+from pipeline.trials.search_state import FinishedTrial, PendingTrial, Search, value_at
+from pipeline.trials.trial import TrialOutcome
+from pipeline.tuning.search_space import Dimension
 
 BEST = "best.yaml"
 
 
 def trial_run(
-    done: FinishedTrial, loaded: LoadedRecipe, *, objective: str, best_so_far: float | None
+    trial: PendingTrial, outcome: TrialOutcome, objective: str, best_so_far: float | None
 ) -> TrialRun:
     """Return the run of a trial.
 
     Args:
-        done: the trial.
-        loaded: its recipe.
+        trial: the trial.
+        outcome: of the trial.
         objective: the name of the metric that is optimized.
         best_so_far: the best score up to this trial, None if all failed.
     """
-    outcome = done.outcome
     end = outcome.times[-1] if outcome.times else time.time()
     metrics = {**outcome.metrics, "seconds": outcome.seconds}
     if outcome.score is not None:
@@ -46,10 +46,11 @@ def trial_run(
         tags["reason"] = outcome.reason
     if outcome.pruned_at:
         tags["pruned_at"] = str(outcome.pruned_at)
-    tried = {f"tried.{path}": _text(value) for path, value in done.values.items()}
+    tried = {f"tried.{path}": _text(value) for path, value in trial.values.items()}
+    loaded = trial.loaded
     return TrialRun(
-        number=done.number,
-        name=f"trial {done.number}",
+        number=trial.number,
+        name=f"trial {trial.number}",
         status=outcome.state,
         start=end - outcome.seconds,
         end=end,
@@ -123,39 +124,38 @@ def log_search(search: Search, loaded: LoadedRecipe, run_logger: RunLogger) -> N
     )
     with run_logger.log_artifacts() as directory:
         (directory / "recipe.yaml").write_text(loaded.text, "utf-8")
-        (directory / "resolved.yaml").write_text(
-            dump_recipe(loaded.recipe, loaded.secrets), "utf-8"
-        )
+        resolved = dump_recipe(loaded.recipe, loaded.secrets)
+        (directory / "resolved.yaml").write_text(resolved, "utf-8")
         (directory / "space.json").write_text(_text(described), "utf-8")
 
 
 def log_trial_rows(rows: Sequence[dict[str, Any]], run_logger: RunLogger) -> None:
     """Log the table of trials, as CSV and as the table that MLflow shows."""
     with run_logger.log_artifacts() as directory:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        (directory / "trials.csv").write_text(text.getvalue(), "utf-8")
+        with (directory / "trials.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
         split = {"columns": list(rows[0]), "data": [list(row.values()) for row in rows]}
         (directory / "trials.json").write_text(json.dumps(split), "utf-8")
     described = json.dumps([{"path": "trials.json", "type": "table"}])
     run_logger.set_tags({"mlflow.loggedArtifacts": described})
 
 
-def log_search_figures(search: Search, loaded: LoadedRecipe, run_logger: RunLogger) -> None:
+def log_search_figures(search: Search, run_logger: RunLogger) -> None:
     """Log the figures of a search that has more than one trial with a score."""
-    scored = [done for done in search.done if done.outcome.score is not None]
+    scored = search.scored
     if len(scored) < 2:
         return
     tuning = search.tuning
     scores = [done.outcome.score or 0.0 for done in scored]
-    columns = _columns(search, scored, loaded)
+    dimensions = {dimension.path: dimension for dimension in search.space}
+    columns = {path: _column(dimensions[path], scored) for path in tuning.space}
     logarithmic = [path for path, keys in tuning.space.items() if keys.log]
     drawn = {
         "optimization_history": figures.plot_optimization_history(
             scores,
-            [search.ended_at(done.number) for done in scored],
+            [done.ended_at for done in scored],
             pruned=[done.outcome.pruned_at is not None for done in scored],
             objective=tuning.objective,
             direction=tuning.direction,
@@ -181,18 +181,13 @@ def log_search_figures(search: Search, loaded: LoadedRecipe, run_logger: RunLogg
                 figure.savefig(directory / "figures" / f"{name}.png", dpi=120)
 
 
-def _columns(
-    search: Search, scored: Sequence[FinishedTrial], loaded: LoadedRecipe
-) -> dict[str, list[Any]]:
-    """Return the values of each parameter: numbers of a range, strings of a choice."""
-    columns: dict[str, list[Any]] = {}
-    for path, keys in search.tuning.space.items():
-        if keys.choice is None:
-            columns[path] = [search.value_at(done.number, path) for done in scored]
-        else:
-            columns[path] = [search.choice_at(done.number, path) for done in scored]
-            columns[path] = [None if value is None else _label(value) for value in columns[path]]
-    return columns
+def _column(parameter: Dimension, trials: Sequence[FinishedTrial]) -> list[Any]:
+    """Return the values of a parameter: numbers of a range, strings of a choice."""
+    values = [value_at(trial.loaded, parameter.path) for trial in trials]
+    if parameter.config.choice is None:
+        return values
+    chosen = [parameter.number_of(value) for value in values]
+    return [None if index is None else _label(parameter.value_of(index)) for index in chosen]
 
 
 def _label(value: Any) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pipeline.errors import RecipeError
+from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import LoadedRecipe, with_overrides
 from pipeline.trials.journal import Event, Journal, outcome_as_json, outcome_from_json
 from pipeline.trials.pruning import StoppingRule
@@ -28,22 +29,28 @@ class PendingTrial:
         number: of the trial, from 1, which is the recipe without changes.
         proposal: the oracle's numbers, None for the recipe without changes.
         values: the values that replace those of the recipe, by dotted path.
-        loaded: the recipe of the trial.
+        loaded: the recipe of the trial; without its values if they contradict each other.
+        contradiction: how they do, empty if they do not.
     """
 
     number: int
     proposal: Numbers | None
     values: Values
     loaded: LoadedRecipe
+    contradiction: str
 
 
 @dataclass(frozen=True)
-class FinishedTrial:
-    """A finished trial."""
+class FinishedTrial(PendingTrial):
+    """A finished trial.
 
-    number: int
-    values: Values
+    Attributes:
+        outcome: of the trial.
+        ended_at: the second of the search at which it ended.
+    """
+
     outcome: TrialOutcome
+    ended_at: float = field(compare=False)
 
 
 def values_of(space: SearchSpace, proposal: Numbers | None) -> Values:
@@ -54,8 +61,28 @@ def values_of(space: SearchSpace, proposal: Numbers | None) -> Values:
     return spaces.decode(space, proposal) | epochs
 
 
+def value_at(loaded: LoadedRecipe, path: str) -> Any:
+    """Return the value of a recipe at a dotted path, None where it has none."""
+    tree: Any = loaded.recipe.model_dump(mode="json", by_alias=True)
+    for part in path.split("."):
+        if isinstance(tree, dict):
+            tree = tree.get(part)
+        elif isinstance(tree, list) and part.isdecimal() and int(part) < len(tree):
+            tree = tree[int(part)]
+        else:
+            return None
+    return tree
+
+
 class Search:
-    """Hands out trials and takes their outcomes, and writes both to the journal first."""
+    """Hands out trials and takes their outcomes, and writes both to the journal first.
+
+    Attributes:
+        tuning: the section `tuning` of the recipe.
+        space: its parameters.
+        ended: why the search has ended, empty while it goes on.
+        seconds_of_trials: the seconds until the last trial ended, in all sessions.
+    """
 
     def __init__(self, loaded: LoadedRecipe, journal: Journal) -> None:
         """Start a search, or resume the one in a journal.
@@ -66,29 +93,27 @@ class Search:
         """
         assert loaded.recipe.tuning is not None
         self.tuning: TuningConfig = loaded.recipe.tuning
+        self.space, _ = spaces.resolve(self.tuning.space)
         self.ended = ""
+        self.seconds_of_trials = 0.0
         self._loaded = loaded
         self._journal = journal
-        self._space, _ = spaces.resolve(self.tuning.space)
         self._oracle = ORACLES[self.tuning.tuner](
-            self._space,
+            self.space,
             direction=self.tuning.direction,
             seed=loaded.recipe.seed,
             max_epochs=loaded.recipe.training.epochs,
         )
         self._tasks: dict[int, PendingTrial] = {}
         self._done: dict[int, FinishedTrial] = {}
-        self._ended_at: dict[int, float] = {}
-        self._before = 0.0  # seconds of earlier sessions
-        self._until_last = 0.0
-        self._started = time.monotonic()
         # Each proposal in order, and the number of the trial that tells its result.
         self._proposals: list[tuple[Numbers, int]] = []
         numbers = self._numbers_of_recipe()
         if numbers is not None:
             self._proposals.append((numbers, 1))
-        for event in list(journal.events):
-            self._replay(event)
+        for event in journal.events:
+            self._apply(event)
+        self._started = time.monotonic() - self.seconds_of_trials
         self._requeued = [number for number in self._tasks if number not in self._done]
 
     @property
@@ -97,50 +122,26 @@ class Search:
         return [self._done[number] for number in sorted(self._done)]
 
     @property
+    def scored(self) -> list[FinishedTrial]:
+        """The finished trials that have a score, by number."""
+        return [done for done in self.done if done.outcome.score is not None]
+
+    @property
     def best(self) -> FinishedTrial | None:
         """The best trial, the first of equals; None where all failed."""
         sign = 1 if self.tuning.direction == "min" else -1
-        scored = [done for done in self.done if done.outcome.score is not None]
-        complete = [done for done in scored if done.outcome.pruned_at is None] or scored
+        complete = [done for done in self.scored if done.outcome.pruned_at is None] or self.scored
         return min(complete, key=lambda done: sign * (done.outcome.score or 0.0), default=None)
 
     def best_until(self, number: int) -> float | None:
         """Return the best score of the trials up to one, None where all failed."""
-        scores = [
-            done.outcome.score
-            for done in self.done
-            if done.number <= number and done.outcome.score is not None
-        ]
+        scores = [done.outcome.score or 0.0 for done in self.scored if done.number <= number]
         return (min if self.tuning.direction == "min" else max)(scores, default=None)
-
-    def recipe_of(self, number: int) -> LoadedRecipe:
-        """Return the recipe of a trial."""
-        return self._tasks[number].loaded
-
-    def ended_at(self, number: int) -> float:
-        """Return the second of the search at which a trial ended."""
-        return self._ended_at[number]
-
-    def value_at(self, number: int, path: str) -> Any:
-        """Return the value of a trial's recipe at a path, None where it has none."""
-        tree = self.recipe_of(number).recipe.model_dump(mode="json", by_alias=True)
-        return _at(tree, path)
-
-    def choice_at(self, number: int, path: str) -> Any:
-        """Return which value of a choice a trial has, None where it has none of them."""
-        dimension = next(one for one in self._space if one.path == path)
-        index = dimension.number_of(self.value_at(number, path))
-        return None if index is None else dimension.value_of(index)
-
-    @property
-    def seconds_of_trials(self) -> float:
-        """The seconds until the last trial ended, in all sessions."""
-        return self._until_last
 
     @property
     def seconds(self) -> float:
         """The seconds that the search has taken, in all sessions."""
-        return self._before + time.monotonic() - self._started
+        return time.monotonic() - self._started
 
     def next(self) -> PendingTrial | Literal["wait"] | None:
         """Return the next trial to run.
@@ -150,34 +151,33 @@ class Search:
             in `ended`.
         """
         if self._requeued:
-            return self._tasks[self._requeued.pop(0)]
-        while not self._has_ended():
-            number = len(self._tasks) + 1
-            if number == 1:
-                return self._start(number, None)
-            if not self._done:
-                return "wait"  # the recipe without changes is the first result
-            proposal = self._propose(number)
-            if proposal is None:
-                if len(self._done) < len(self._tasks):
+            number = self._requeued.pop(0)
+        else:
+            self.ended = self._reason_to_end()
+            if self.ended:
+                return None
+            number, proposal = len(self._tasks) + 1, None
+            if number > 1:
+                # The recipe without changes is the first result.
+                proposal = self._propose(number) if self._done else None
+                if proposal is None and len(self._done) < len(self._tasks):
                     return "wait"
-                self.ended = "the search space is exhausted"
-                break
-            task = self._start(number, proposal)
-            if task:
-                return task
-        return None
+                if proposal is None:
+                    self.ended = "the search space is exhausted"
+                    return None
+            self._record("started", trial=number, proposal=proposal)
+        task = self._tasks[number]
+        if task.contradiction:
+            failed = TrialOutcome("FAILED", kind="contradiction", reason=task.contradiction)
+            self.finish(task, failed)
+            return self.next()
+        return task
 
-    def finish(self, task: PendingTrial, outcome: TrialOutcome) -> FinishedTrial:
+    def finish(self, task: PendingTrial, outcome: TrialOutcome) -> None:
         """Take the outcome of a trial."""
-        self._until_last = round(self.seconds, 3)
-        self._journal.append(
-            "finished",
-            trial=task.number,
-            seconds=self._until_last,
-            outcome=outcome_as_json(outcome),
-        )
-        return self._add_finished(task, outcome)
+        seconds = round(self.seconds, 3)
+        content = outcome_as_json(outcome)
+        self._record("finished", trial=task.number, seconds=seconds, outcome=content)
 
     def requeue(self, task: PendingTrial) -> None:
         """Take a trial back that was not run; it is the next one to be handed out."""
@@ -187,33 +187,40 @@ class Search:
         """Return the rule that stops trials that are behind those finished so far."""
         objective, tuning = self.tuning.objective, self.tuning
         applies = tuning.prune and tuning.tuner != "hyperband" and objective in BY_EPOCH
-        others = tuple(done.outcome.rows for done in self.done if done.outcome.score is not None)
+        others = tuple(done.outcome.rows for done in self.scored)
         return StoppingRule(others, objective if applies else None, tuning.direction)
 
-    def _start(self, number: int, proposal: Numbers | None) -> PendingTrial | None:
-        """Start a trial; return None if its values contradict each other: it has failed."""
-        self._journal.append("started", trial=number, proposal=proposal)
-        return self._add_started(number, proposal)
+    def _record(self, kind: str, **content: Any) -> None:
+        """Write an event to the journal, then apply it."""
+        self._journal.append(kind, **content)
+        self._apply({"event": kind, **content})
 
-    def _add_started(self, number: int, proposal: Numbers | None) -> PendingTrial | None:
-        values = values_of(self._space, proposal)
-        if proposal is not None:
-            self._proposals.append((proposal, number))
+    def _apply(self, event: Event) -> None:
+        """Apply an event, of this session or of an earlier one."""
+        if event["event"] == "started":
+            task = self._pending(event["trial"], event["proposal"])
+            self._tasks[task.number] = task
+            if task.proposal is not None:
+                self._proposals.append((task.proposal, task.number))
+        elif event["event"] == "duplicate":
+            self._proposals.append((event["proposal"], event["same"]))
+        elif event["event"] == "finished":
+            self.seconds_of_trials = event["seconds"]
+            task = self._tasks[event["trial"]]
+            self._done[task.number] = FinishedTrial(
+                **vars(task),
+                outcome=outcome_from_json(event["outcome"]),
+                ended_at=self.seconds_of_trials,
+            )
+
+    def _pending(self, number: int, proposal: Numbers | None) -> PendingTrial:
+        values = values_of(self.space, proposal)
         try:
             loaded = with_overrides(self._loaded, values)
         except RecipeError as error:
-            task = self._tasks[number] = PendingTrial(number, proposal, values, self._loaded)
-            if number not in {event["trial"] for event in self._journal.of("finished")}:
-                reason = "; ".join(str(problem) for problem in error.problems)
-                self.finish(task, TrialOutcome("FAILED", kind="contradiction", reason=reason))
-            return None
-        task = self._tasks[number] = PendingTrial(number, proposal, values, loaded)
-        return task
-
-    def _add_finished(self, task: PendingTrial, outcome: TrialOutcome) -> FinishedTrial:
-        self._ended_at[task.number] = self._until_last
-        done = self._done[task.number] = FinishedTrial(task.number, task.values, outcome)
-        return done
+            reason = "; ".join(str(problem) for problem in error.problems)
+            return PendingTrial(number, proposal, values, self._loaded, reason)
+        return PendingTrial(number, proposal, values, loaded, "")
 
     def _propose(self, number: int) -> Numbers | None:
         """Return a proposal that was not tried yet, None where none is left."""
@@ -225,8 +232,7 @@ class Search:
             same = self._same_as(proposal)
             if same is None:
                 return proposal
-            self._journal.append("duplicate", trial=number, same=same, proposal=proposal)
-            self._proposals.append((proposal, same))
+            self._record("duplicate", trial=number, same=same, proposal=proposal)
         return None
 
     def _results(self) -> list[ProposalResult]:
@@ -239,39 +245,24 @@ class Search:
 
     def _same_as(self, proposal: Numbers) -> int | None:
         """Return the number of the trial with the same recipe, None where there is none."""
-        try:
-            recipe = with_overrides(self._loaded, values_of(self._space, proposal)).recipe
-        except RecipeError:
-            return None
+        recipe = self._recipe_of(proposal)
         same = (number for number, task in self._tasks.items() if task.loaded.recipe == recipe)
         return next(same, None)
 
     def _numbers_of_recipe(self) -> Numbers | None:
         """Return the oracle's numbers for the recipe, None where the space does not hold it."""
-        current = self._loaded.recipe.model_dump(mode="json", by_alias=True)
-        at = {dimension.path: _at(current, dimension.path) for dimension in self._space}
-        numbers = spaces.encode(self._space, at)
-        if numbers is None:
+        current = {
+            parameter.path: value_at(self._loaded, parameter.path) for parameter in self.space
+        }
+        numbers = spaces.encode(self.space, current)
+        if numbers is None or self._recipe_of(numbers) != self._recipe_of(None):
             return None
-        try:
-            same = with_overrides(self._loaded, spaces.decode(self._space, numbers)).recipe
-        except RecipeError:
-            return None
-        return numbers if same == with_overrides(self._loaded, {}).recipe else None
+        return numbers
 
-    def _replay(self, event: Event) -> None:
-        """Apply an event of an earlier session."""
-        if event["event"] == "started":
-            self._add_started(event["trial"], event["proposal"])
-        elif event["event"] == "duplicate":
-            self._proposals.append((event["proposal"], event["same"]))
-        elif event["event"] == "finished":
-            self._before = self._until_last = event["seconds"]
-            self._add_finished(self._tasks[event["trial"]], outcome_from_json(event["outcome"]))
-
-    def _has_ended(self) -> bool:
-        self.ended = self._reason_to_end()
-        return bool(self.ended)
+    def _recipe_of(self, proposal: Numbers | None) -> Recipe | None:
+        """Return the recipe of a proposal, None if its values contradict each other."""
+        task = self._pending(0, proposal)
+        return None if task.contradiction else task.loaded.recipe
 
     def _reason_to_end(self) -> str:
         tuning, done = self.tuning, list(self._done.values())
@@ -291,15 +282,3 @@ class Search:
             if len(since) >= tuning.patience:
                 return f"{len(since)} trials in a row did not improve the best score"
         return ""
-
-
-def _at(tree: Any, path: str) -> Any:
-    """Return the value at a dotted path, None where there is none."""
-    for part in path.split("."):
-        if isinstance(tree, dict):
-            tree = tree.get(part)
-        elif isinstance(tree, list) and part.isdecimal() and int(part) < len(tree):
-            tree = tree[int(part)]
-        else:
-            return None
-    return tree

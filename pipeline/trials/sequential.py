@@ -21,13 +21,8 @@ def run_sequentially(search: Search, trainer: TrialTrainer, reporter: TrialRepor
     while (task := search.next()) is not None:
         assert task != "wait"  # no other trial is running
         try:
-            outcome = run_trial(
-                task.loaded.recipe,
-                trainer,
-                objective=search.tuning.objective,
-                executions=search.tuning.executions_per_trial,
-                should_stop=search.stopping_rule(),
-            )
+            rule = search.stopping_rule()
+            outcome = run_trial(task.loaded.recipe, trainer, search.tuning, rule)
         except KeyboardInterrupt:
             reporter.interrupted(task)
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -9,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pipeline.errors import DivergedError, PipelineError, first_line
-from pipeline.metric_direction import metric_direction
 from pipeline.recipe.grammar import Recipe
 from pipeline.trials.pruning import EpochMetrics
 from pipeline.trials.trial_trainer import TrialTrainer
+from pipeline.tuning.tuning_config import TuningConfig
 
 TrialState = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -61,9 +62,7 @@ class _PrunedError(Exception):
 def run_trial(
     recipe: Recipe,
     trainer: TrialTrainer,
-    *,
-    objective: str,
-    executions: int,
+    tuning: TuningConfig,
     should_stop: Callable[[Sequence[EpochMetrics]], bool],
 ) -> TrialOutcome:
     """Train a recipe as a run does, and evaluate it on the validation split.
@@ -74,8 +73,7 @@ def run_trial(
     Args:
         recipe: of the trial.
         trainer: of this process.
-        objective: the metric to optimize.
-        executions: the number of trainings, with consecutive seeds.
+        tuning: of the search: the objective, and the number of trainings with consecutive seeds.
         should_stop: is called after each epoch of the first execution with the metrics of all
             epochs so far; if it returns True, the trial is stopped early.
 
@@ -85,49 +83,33 @@ def run_trial(
     started = time.perf_counter()
     rows: list[EpochMetrics] = []
     times: list[float] = []
+    scores: list[float] = []
+    metrics: dict[str, float] = {}
 
-    def first(epoch: int, row: EpochMetrics, seconds: float) -> None:
+    def on_epoch(epoch: int, row: EpochMetrics, seconds: float) -> None:
+        if scores:  # it is not the first execution
+            return
         rows.append({**row, "seconds": seconds})
         times.append(time.time())
         if should_stop(rows):
             raise _PrunedError
 
-    def later(epoch: int, row: EpochMetrics, seconds: float) -> None:
-        pass
-
-    scores: list[float] = []
-    metrics: dict[str, float] = {}
-    pruned_at = None
     try:
-        for execution in range(executions):
+        for execution in range(tuning.executions_per_trial):
             seeded = recipe.model_copy(update={"seed": recipe.seed + execution})
-            evaluated = trainer.validation_metrics(seeded, on_epoch=later if execution else first)
+            evaluated = trainer.validation_metrics(seeded, on_epoch=on_epoch)
             metrics = metrics or evaluated
-            scores.append(_score(objective, evaluated))
+            scores.append(_score(tuning.objective, evaluated))
+        outcome = TrialOutcome("FINISHED", statistics.fmean(scores), tuple(scores), metrics)
     except _PrunedError:
-        pruned_at = len(rows)
-        best = {"min": min, "max": max}[metric_direction(objective)](row[objective] for row in rows)
-        scores = [float(best)]
+        best = min if tuning.direction == "min" else max
+        score = float(best(row[tuning.objective] for row in rows))
+        outcome = TrialOutcome("FINISHED", score, (score,), pruned_at=len(rows))
     except Exception as error:  # a failed trial does not end the search
         kind, reason = _describe(error)
-        return TrialOutcome(
-            "FAILED",
-            rows=tuple(rows),
-            times=tuple(times),
-            seconds=time.perf_counter() - started,
-            kind=kind,
-            reason=reason,
-        )
-    return TrialOutcome(
-        "FINISHED",
-        score=statistics.fmean(scores),
-        scores=tuple(scores),
-        metrics=metrics,
-        rows=tuple(rows),
-        times=tuple(times),
-        seconds=time.perf_counter() - started,
-        pruned_at=pruned_at,
-    )
+        outcome = TrialOutcome("FAILED", kind=kind, reason=reason)
+    seconds = time.perf_counter() - started
+    return dataclasses.replace(outcome, rows=tuple(rows), times=tuple(times), seconds=seconds)
 
 
 def _score(objective: str, metrics: dict[str, float]) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Set
 from pipeline.tracking.run_logger import RunLogger
 from pipeline.trials.search_display import SearchDisplay
 from pipeline.trials.search_logging import trial_run
-from pipeline.trials.search_state import FinishedTrial, PendingTrial, Search
+from pipeline.trials.search_state import PendingTrial, Search
 from pipeline.trials.trial import TrialOutcome
 
 PROGRESS = "search/best_so_far"
@@ -47,14 +47,7 @@ class TrialReporter:
             self._reported.add(done.number)
             best = self._search.best_until(done.number)
             if done.number not in self._logged:
-                self._run_logger.log_trial(
-                    trial_run(
-                        done,
-                        self._search.recipe_of(done.number),
-                        objective=self._search.tuning.objective,
-                        best_so_far=best,
-                    )
-                )
+                self._log(done, done.outcome, best)
             if best is not None:
                 self._run_logger.log_metrics({PROGRESS: best}, step=done.number)
             if done.number not in self._earlier:
@@ -62,11 +55,8 @@ class TrialReporter:
 
     def interrupted(self, task: PendingTrial) -> None:
         """Report a trial that was interrupted; it is repeated in the same MLflow run."""
-        self._run_logger.log_trial(
-            trial_run(
-                FinishedTrial(task.number, task.values, TrialOutcome("KILLED")),
-                task.loaded,
-                objective=self._search.tuning.objective,
-                best_so_far=None,
-            )
-        )
+        self._log(task, TrialOutcome("KILLED"), None)
+
+    def _log(self, trial: PendingTrial, outcome: TrialOutcome, best_so_far: float | None) -> None:
+        objective = self._search.tuning.objective
+        self._run_logger.log_trial(trial_run(trial, outcome, objective, best_so_far))

@@ -62,14 +62,8 @@ def run_trials(
         return bool(receive(connection)["stop"])
 
     while (order := receive(connection))["message"] == "trial":
-        values = values_of(space, order["proposal"])
-        outcome = run_trial(
-            with_overrides(loaded, values).recipe,
-            trainer,
-            objective=tuning.objective,
-            executions=tuning.executions_per_trial,
-            should_stop=should_stop,
-        )
+        recipe = with_overrides(loaded, values_of(space, order["proposal"])).recipe
+        outcome = run_trial(recipe, trainer, tuning, should_stop)
         send(connection, "outcome", outcome=outcome_as_json(outcome))
         yield order["number"], outcome
 

@@ -153,7 +153,7 @@ def tune(
         rows = mask_values(search_logging.trial_rows(search), loaded.secrets)
         search_logging.log_trial_rows(rows, run_logger)
         best_recipe = search_logging.write_best(search, loaded, journal.folder, run_logger)
-        search_logging.log_search_figures(search, loaded, run_logger)
+        search_logging.log_search_figures(search, run_logger)
         logger.info(f"The search has ended: {search.ended}. Training its best recipe {best_recipe}")
         final = run(load_recipe(best_recipe))
         search_logging.log_search_result(search, final.run_id, final.metrics, run_logger)

@@ -92,9 +92,7 @@ def search(loaded: LoadedRecipe, tmp_path: Path) -> Search:
 
 def test_a_trial_is_a_run_with_its_recipe_metrics_and_values(search: Search) -> None:
     done = search.done[3]
-    run = search_logging.trial_run(
-        done, search.recipe_of(4), objective="val_accuracy", best_so_far=0.75
-    )
+    run = search_logging.trial_run(done, done.outcome, "val_accuracy", best_so_far=0.75)
     assert (run.number, run.name, run.status) == (4, "trial 4", "FINISHED")
     assert (run.start, run.end) == (96.0, 104.0)
     assert run.metrics == {"seconds": 8.0, "objective": 0.6, "best_so_far": 0.75}
@@ -107,13 +105,12 @@ def test_a_trial_is_a_run_with_its_recipe_metrics_and_values(search: Search) -> 
     }
     assert run.rows == done.outcome.rows
     Path("trial.yaml").write_text(run.files["resolved.yaml"])
-    assert load_recipe(Path("trial.yaml")).recipe == search.recipe_of(4).recipe
+    assert load_recipe(Path("trial.yaml")).recipe == done.loaded.recipe
 
 
 def test_the_run_of_a_failed_trial_has_the_reason(search: Search) -> None:
-    run = search_logging.trial_run(
-        search.done[2], search.recipe_of(3), objective="val_accuracy", best_so_far=None
-    )
+    done = search.done[2]
+    run = search_logging.trial_run(done, done.outcome, "val_accuracy", best_so_far=None)
     assert run.status == "FAILED"
     assert run.tags["reason"] == "Out of memory."
     assert run.metrics == {"seconds": 1.0}
@@ -139,7 +136,7 @@ def test_the_best_recipe_runs_as_it_is(
     search: Search, loaded: LoadedRecipe, run_logger: Any, tmp_path: Path
 ) -> None:
     path = search_logging.write_best(search, loaded, tmp_path, run_logger)
-    assert load_recipe(path).recipe == search.recipe_of(2).recipe
+    assert load_recipe(path).recipe == search.done[1].loaded.recipe
     assert path.read_text().startswith(
         "# The best of 4 trials of digits: trial 2, val_accuracy 0.7500.\n"
     )
@@ -161,9 +158,9 @@ def test_figures_are_drawn_from_two_trials_on(
     search: Search, loaded: LoadedRecipe, run_logger: Any, tmp_path: Path
 ) -> None:
     new = Search(loaded, Journal(tmp_path / "new"))
-    search_logging.log_search_figures(new, loaded, run_logger)
+    search_logging.log_search_figures(new, run_logger)
     assert not run_logger.directory.exists()
-    search_logging.log_search_figures(search, loaded, run_logger)
+    search_logging.log_search_figures(search, run_logger)
     assert {"optimization_history.png", "parallel_coordinates.png"} <= {
         path.name for path in (run_logger.directory / "figures").iterdir()
     }

@@ -89,7 +89,7 @@ def test_the_first_trial_is_the_recipe_without_changes(folder: Path) -> None:
 def test_no_trial_is_run_twice(folder: Path) -> None:
     search = Search(recipe("bayesian", trials=20), Journal(folder))
     run(search)
-    recipes = [search.recipe_of(done.number).recipe.model_dump_json() for done in search.done]
+    recipes = [done.loaded.recipe.model_dump_json() for done in search.done]
     assert len(set(recipes)) == len(recipes) == 20
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from pipeline.recipe.loader import load_recipe, with_overrides
 from pipeline.trials.trial import TrialOutcome, run_trial
 from pipeline.trials.trial_trainer import TrialTrainer
+from pipeline.tuning.tuning_config import TuningConfig
 from pipeline.workflows.single_run import run
 
 DIGITS = "data: {source: digits, batch_size: 256}\nmodel: {architecture: mlp, hidden: [16]}\n"
@@ -21,16 +23,22 @@ training: {{epochs: 3}}
 """
 
 
-def trial(text: str, trainer: TrialTrainer, values: dict[str, Any], **changes: Any) -> TrialOutcome:
+def trial(
+    text: str,
+    trainer: TrialTrainer,
+    values: dict[str, Any],
+    *,
+    objective: str = "val_accuracy",
+    executions: int = 1,
+    should_stop: Callable[[Any], bool] = lambda rows: False,
+) -> TrialOutcome:
     path = Path("recipe.yaml")
     path.write_text(text)
-    settings: dict[str, Any] = {
-        "objective": "val_accuracy",
-        "executions": 1,
-        "should_stop": lambda rows: False,
-    }
+    tuning = TuningConfig(
+        objective=objective, executions_per_trial=executions, space={"seed": {"choice": [1]}}
+    )
     recipe = with_overrides(load_recipe(path, environment={}), values).recipe
-    return run_trial(recipe, trainer, **(settings | changes))
+    return run_trial(recipe, trainer, tuning, should_stop)
 
 
 def assert_same_as_a_run(outcome: TrialOutcome, text: str, *overrides: str) -> None:
