@@ -45,17 +45,10 @@ def find_label_errors(splits: Splits, trained: TrainedModel) -> list[SuspectedLa
         return None
     split, names = splits.train, splits.class_names
     errors = find_neighbor_label_errors(features, split.labels)
+    columns = (errors.indices, errors.suggested, errors.agreement)
     suspects = [
-        SuspectedLabel(
-            int(index),
-            split.names[index],
-            names[split.labels[index]],
-            names[suggested],
-            float(share),
-        )
-        for index, suggested, share in zip(
-            errors.indices, errors.suggested, errors.agreement, strict=True
-        )
+        SuspectedLabel(index, split.names[index], names[split.labels[index]], names[label], share)
+        for index, label, share in zip(*(column.tolist() for column in columns), strict=True)
     ]
     suspects.sort(key=lambda suspect: (-suspect.share, suspect.name))
     if suspects:

@@ -46,12 +46,10 @@ def log_recipe(loaded: LoadedRecipe, run_logger: RunLogger) -> None:
     with run_logger.log_artifacts() as directory:
         (directory / "recipe.yaml").write_text(loaded.text, "utf-8")
         (directory / "resolved.yaml").write_text(dump_recipe(recipe, loaded.secrets), "utf-8")
-        (directory / "environment.json").write_text(
-            json.dumps(describe_environment(), indent=1), "utf-8"
-        )
+        _write_json(directory / "environment.json", describe_environment())
         if loaded.overrides:
-            lines = [f"--set {argument}\n" for argument in loaded.overrides]
-            (directory / "overrides.txt").write_text("".join(lines), "utf-8")
+            lines = "".join(f"--set {argument}\n" for argument in loaded.overrides)
+            (directory / "overrides.txt").write_text(lines, "utf-8")
 
 
 def log_dataset(loaded: LoadedRecipe, splits: Splits, run_logger: RunLogger) -> None:
@@ -94,8 +92,8 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
             metadata=metadata,
             loader=pyfunc_model.__name__,
             column=pyfunc_model.COLUMN,
-            write_extra_files=interface.save,
         )
+        interface.save(directory / DATA)
     tags = {"devices": ", ".join(trained.devices.names), "precision": trained.devices.precision}
     if facts := trained.trainer.feature_facts():
         tags["features.precision"] = facts["precision"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import keras
 import numpy as np
@@ -75,7 +76,7 @@ def build_report(
             heatmap_function=heatmap_function(
                 trained.model,
                 validation.images,
-                lambda indices: trained.trainer.feature_maps(validation, indices),
+                partial(trained.trainer.feature_maps, validation),
             ),
         )
     ]

@@ -59,13 +59,12 @@ def tracked_run(
         KeyboardInterrupt: if the block is interrupted. The run is KILLED.
     """
     hide_secrets(store.secrets)
-    run_logger = (
-        reopen_run(store, resume)
-        if resume
-        else start_run(
+    if resume:
+        run_logger = reopen_run(store, resume)
+    else:
+        run_logger = start_run(
             store, experiment=experiment, name=name, description=description, parent=parent
         )
-    )
     run_logger.attach_log(resumed=bool(resume))
     run = TrackedRun(run_logger)
 

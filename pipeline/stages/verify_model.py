@@ -103,15 +103,10 @@ def _files(recipe: Recipe, split: Split, indices: list[int], scratch: Path) -> l
     directory = recipe.data.image_root
     if directory:
         return [directory / split.names[index] for index in indices]
-    return [
-        _write_png(image, scratch / f"{index}.png")
-        for index, image in zip(indices, split.images.read(np.array(indices)), strict=True)
-    ]
-
-
-def _write_png(image: np.ndarray, path: Path) -> Path:
-    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(path)
-    return path
+    files = [scratch / f"{index}.png" for index in indices]
+    for image, path in zip(split.images.read(np.array(indices)), files, strict=True):
+        Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(path)
+    return files
 
 
 def image_reader(

@@ -77,11 +77,8 @@ def mark_dead_runs(client: Any) -> None:
     Runs of other hosts, and those whose lock is not visible from here, are left alone.
     """
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    running = client.search_runs(
-        experiments,
-        f"attributes.status = 'RUNNING' AND tags.`{_HOST}` = '{platform.node()}'",
-    )
-    for run in running:
+    condition = f"attributes.status = 'RUNNING' AND tags.`{_HOST}` = '{platform.node()}'"
+    for run in client.search_runs(experiments, condition):
         # Failures are left to the next command: the run has just ended, another command marks it,
         # or the store is read-only.
         with contextlib.suppress(Exception):

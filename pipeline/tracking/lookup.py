@@ -20,7 +20,7 @@ from pipeline.tracking.store import Store, newest_runs, translate_errors
 EXPECTED = "Expected a run's id or name, models:/NAME@ALIAS, models:/NAME/VERSION, or latest."
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
-_REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
+_REGISTERED = re.compile(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))")
 _LOGGED = re.compile(r"models:/m-[0-9a-f]+")
 _PAGE = 100
 
@@ -168,27 +168,20 @@ def _model_at(store: Store, uri: str) -> StoredModel:
     registered, logged = _REGISTERED.fullmatch(uri), _LOGGED.fullmatch(uri)
     if not registered and not logged:
         raise UsageError(f"{uri} is not the URI of a model. {EXPECTED}")
+    client = store.client
     with translate_errors(f"There is no model {uri} in {store.uri}", UsageError):
         if registered:
-            uri, run_id, location = _version(store.client, **registered.groupdict())
+            name, alias, version = registered.groups()
+            if alias:
+                version = client.get_model_version_by_alias(name, alias).version
+            uri = f"models:/{name}/{version}"
+            run_id = client.get_model_version(name, version).run_id
+            location = client.get_model_version_download_uri(name, version)
         else:
-            model = store.client.get_logged_model(uri.removeprefix("models:/"))
+            model = client.get_logged_model(uri.removeprefix("models:/"))
             run_id, location = model.source_run_id, model.artifact_location
     run = _run(store, run_id, uri)
     return StoredModel(uri, run_id, run.info.run_name, run.info.experiment_id, location)
-
-
-def _version(
-    client: Any, *, name: str, alias: str | None, version: str | None
-) -> tuple[str, str, str]:
-    """Return the URI of a registered model's version, its run and the URI of its files."""
-    entity = (
-        client.get_model_version_by_alias(name, alias)
-        if alias
-        else client.get_model_version(name, version)
-    )
-    location = client.get_model_version_download_uri(name, entity.version)
-    return f"models:/{name}/{entity.version}", entity.run_id, location
 
 
 def _no_such_run(store: Store, reference: str) -> str:

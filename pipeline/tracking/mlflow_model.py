@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,6 @@ def write_model(
     metadata: dict[str, Any],
     loader: str,
     column: str,
-    write_extra_files: Callable[[Path], None],
 ) -> None:
     """Write a model to `directory` in MLflow's format.
 
@@ -38,7 +36,6 @@ def write_model(
         metadata: what a user of the model needs to know, such as its class names.
         loader: the module that loads the model when it is served.
         column: the name of the served model's input column.
-        write_extra_files: called with the directory of the model's file, for what the loader needs.
     """
     float32 = np.dtype("float32")
     mlflow.tensorflow.save_model(
@@ -50,20 +47,15 @@ def write_model(
         keras_model_kwargs={"include_optimizer": False},
         metadata=metadata,
     )
-    write_extra_files(directory / DATA)
     described = Model.load(str(directory))
     described.flavors["python_function"]["loader_module"] = loader
-    described.signature = ModelSignature(
-        inputs=Schema([ColSpec(AnyType(), column)]),
-        outputs=Schema(
-            [
-                ColSpec("string", "class"),
-                ColSpec("double", "probability"),
-                ColSpec(AnyType(), "probabilities"),
-                ColSpec("string", "error"),
-            ]
-        ),
-    )
+    outputs = [
+        ColSpec("string", "class"),
+        ColSpec("double", "probability"),
+        ColSpec(AnyType(), "probabilities"),
+        ColSpec("string", "error"),
+    ]
+    described.signature = ModelSignature(Schema([ColSpec(AnyType(), column)]), Schema(outputs))
     described.save(str(directory / "MLmodel"))
 
 

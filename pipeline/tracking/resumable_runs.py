@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.errors import UsageError
 from pipeline.tracking.lookup import find_run
 from pipeline.tracking.outbox import upload_leftovers
-from pipeline.tracking.store import Store, checkpoint_directory
+from pipeline.tracking.store import NEWEST_FIRST, Store, checkpoint_directory
 
 LATEST = "latest"
 
@@ -41,19 +41,13 @@ def find_resumable_run(store: Store, run: str, *, experiment: str) -> str:
 
 
 def _latest(store: Store, experiment: str) -> Any:
-    entity: Any = store.client.get_experiment_by_name(experiment)
-    runs = (
-        store.client.search_runs(
-            [entity.experiment_id],
-            "attributes.status != 'FINISHED' AND attributes.status != 'RUNNING'",
-            order_by=["attributes.start_time DESC"],
-        )
-        if entity
-        else []
-    )
-    for run in runs:
-        if checkpoint_directory(run.info.run_id).is_dir():
-            return run
+    entity = store.client.get_experiment_by_name(experiment)
+    if entity:
+        condition = "attributes.status != 'FINISHED' AND attributes.status != 'RUNNING'"
+        ids = [entity.experiment_id]
+        for run in store.client.search_runs(ids, condition, order_by=NEWEST_FIRST):
+            if checkpoint_directory(run.info.run_id).is_dir():
+                return run
     raise UsageError(
         f"Nothing to resume: the experiment '{experiment}' in {store.uri} has no interrupted run "
         f"with checkpoints in {Path.cwd()}."

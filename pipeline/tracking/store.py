@@ -32,6 +32,8 @@ _MLFLOW_SETTINGS = {
 }
 
 
+NEWEST_FIRST = ["attributes.start_time DESC"]  # the order of runs in a search
+
 # The UI opens on what concerns training, not on language models.
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
@@ -161,14 +163,10 @@ def newest_run(store: Store) -> Any:
 def newest_runs(store: Store, condition: str = "", *, max_results: int) -> list[Any]:
     """Return the newest runs of all experiments that fulfil a condition, the newest first."""
     experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
-    return list(
-        store.client.search_runs(
-            experiments,
-            condition,
-            max_results=max_results,
-            order_by=["attributes.start_time DESC"],
-        )
+    runs: list[Any] = store.client.search_runs(
+        experiments, condition, max_results=max_results, order_by=NEWEST_FIRST
     )
+    return runs
 
 
 def store_lock(artifacts: Path | None) -> contextlib.AbstractContextManager[None]:

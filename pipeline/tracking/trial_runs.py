@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.tracking.store import Store
 
 TRIAL = "trial"  # the tag with a trial's number
+_MAX_RUNS = 50_000  # MLflow returns no more at once
 
 
 @dataclass(frozen=True)
@@ -54,20 +55,10 @@ def find_trial_run(client: Any, parent: Any, number: int) -> str | None:
 def logged_trials(store: Store, parent_id: str) -> set[int]:
     """Return the numbers of the trials whose runs are complete."""
     experiment = store.client.get_run(parent_id).info.experiment_id
-    numbers: set[int] = set()
-    token = None
-    while True:
-        page = store.client.search_runs(
-            [experiment],
-            f"tags.`mlflow.parentRunId` = '{parent_id}'",
-            max_results=1000,
-            page_token=token,
-        )
-        numbers |= {
-            int(run.data.tags[TRIAL])
-            for run in page
-            if TRIAL in run.data.tags and run.info.status in ("FINISHED", "FAILED")
-        }
-        token = page.token
-        if not token:
-            return numbers
+    condition = f"tags.`mlflow.parentRunId` = '{parent_id}'"
+    runs = store.client.search_runs([experiment], condition, max_results=_MAX_RUNS)
+    return {
+        int(run.data.tags[TRIAL])
+        for run in runs
+        if TRIAL in run.data.tags and run.info.status in ("FINISHED", "FAILED")
+    }
