@@ -26,10 +26,8 @@ def save_origin(directory: Path, loaded: LoadedRecipe) -> None:
     Raises:
         TrackingError: if it cannot be written.
     """
-    versions = {name: version(name) for name in _ENGINES}
-    _write(
-        directory, {"recipe": run_parameters(loaded.recipe, loaded.secrets), "versions": versions}
-    )
+    recipe = run_parameters(loaded.recipe, loaded.secrets)
+    _write(directory, {"recipe": recipe, "versions": {name: version(name) for name in _ENGINES}})
 
 
 def check_same_recipe(directory: Path, loaded: LoadedRecipe) -> None:
@@ -42,11 +40,10 @@ def check_same_recipe(directory: Path, loaded: LoadedRecipe) -> None:
     before, now = origin["recipe"], run_parameters(loaded.recipe, loaded.secrets)
     changes = recipe_changes(before, now)
     if changes:
+        listed = "".join(f"\n  {change}" for change in changes)
         raise UsageError(
-            "\n  ".join(
-                [f"The recipe has changed since run {directory.name} was started:", *changes]
-            )
-            + "\nUndo the changes, or start a new run without --resume."
+            f"The recipe has changed since run {directory.name} was started:{listed}\n"
+            "Undo the changes, or start a new run without --resume."
         )
     for name, earlier in origin["versions"].items():
         if version(name) != earlier:

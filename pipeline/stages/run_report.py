@@ -8,7 +8,7 @@ from functools import partial
 import keras
 import numpy as np
 
-from pipeline.data import augmentation
+from pipeline.data.augmentation import augmenter
 from pipeline.data.batches import shuffled
 from pipeline.data.duplicates import is_leak
 from pipeline.data.splits import Duplicates, Images, Split, Splits
@@ -27,7 +27,7 @@ from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import LoadedRecipe
 from pipeline.stages.evaluate_splits import Evaluation
 from pipeline.stages.find_label_errors import SuspectedLabel
-from pipeline.stages.train_model import TrainedModel
+from pipeline.stages.train_model import TrainedModel, augmentation_layers
 
 _MAX_ERRORS, _MAX_UNCERTAIN, _MAX_AUGMENTED, _MAX_LABEL_ERRORS = 12, 8, 12, 24
 _MAX_DUPLICATES, _MAX_COPIES = 20, 4  # groups; copies of each in a split
@@ -221,11 +221,9 @@ def _augmented_images(recipe: Recipe, splits: Splits) -> list[CaptionedImage]:
         indices = indices[:_MAX_BATCH]
     images = split.images.read(indices)
     labels = np.eye(len(splits.class_names), dtype=np.float32)[split.labels[indices]]
-    layers = augmentation.build_augmentation(
-        recipe.data.augmentation, image_size=splits.image_shape[:2]
-    )
+    layers = augmentation_layers(recipe, splits)
     if layers:
-        images, labels = augmentation.augmenter(layers, seed=recipe.seed)(images, labels, 0)
+        images, labels = augmenter(layers, seed=recipe.seed)(images, labels, 0)
         images, labels = np.asarray(images).round().astype(np.uint8), np.asarray(labels)
     return [
         CaptionedImage(image, split.names[index], _mixed_classes(label, splits.class_names))

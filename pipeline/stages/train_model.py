@@ -83,6 +83,11 @@ def trains_head_alone(recipe: Recipe) -> bool:
     return recipe.model.has_frozen_base and not recipe.training.fine_tune
 
 
+def augmentation_layers(recipe: Recipe, splits: Splits) -> list[Any]:
+    """Return the Keras layers of the augmentation of a recipe."""
+    return build_augmentation(recipe.data.augmentation, image_size=splits.image_shape[:2])
+
+
 def compute_head_inputs(recipe: Recipe, splits: Splits) -> HeadInputs:
     """Return what any head on the base of a transfer recipe is trained and validated on.
 
@@ -90,7 +95,7 @@ def compute_head_inputs(recipe: Recipe, splits: Splits) -> HeadInputs:
         ModelError: if the model cannot be built.
         PipelineError: if the features do not fit on the disk.
     """
-    devices, layers = find_devices(recipe.runtime), _augmentation(recipe, splits)
+    devices, layers = find_devices(recipe.runtime), augmentation_layers(recipe, splits)
     with devices.scope():
         return FeatureTrainer(recipe, splits, layers, devices).head_inputs()
 
@@ -98,14 +103,10 @@ def compute_head_inputs(recipe: Recipe, splits: Splits) -> HeadInputs:
 def _make_trainer(
     recipe: Recipe, splits: Splits, devices: Devices, head_inputs: HeadInputs | None
 ) -> Trainer:
-    layers = _augmentation(recipe, splits)  # outside the scope: it stays in float32
+    layers = augmentation_layers(recipe, splits)  # outside the scope: it stays in float32
     with devices.scope():
         if head_inputs:
             return HeadTrainer(recipe, splits, head_inputs)
         if recipe.model.has_frozen_base:
             return FeatureTrainer(recipe, splits, layers, devices)
         return PixelTrainer(recipe, splits, layers)
-
-
-def _augmentation(recipe: Recipe, splits: Splits) -> list[Any]:
-    return build_augmentation(recipe.data.augmentation, image_size=splits.image_shape[:2])
