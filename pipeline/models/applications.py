@@ -6,12 +6,15 @@ from typing import NamedTuple
 
 
 class Application(NamedTuple):
-    """A network with ImageNet weights."""
+    """A network with ImageNet weights.
+
+    Attributes:
+        module: its module in keras.applications, with its `preprocess_input`.
+        min_side: the smallest height and width in pixels.
+    """
 
     module: str
-    """Its module in keras.applications, with its `preprocess_input`."""
     min_side: int
-    """The smallest height and width in pixels."""
 
 
 _NETWORKS = {

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipeline.config import Config, Finding, OutputActivation
+from pipeline.models.layers import output_layer
 from pipeline.models.regularization import RegularizationConfig
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ class ArchitectureConfig(Config):
         """Whether the weights of the frozen base depend on the seed."""
         return False
 
-    @abstractmethod
     def build(
         self,
         *,
@@ -46,6 +46,27 @@ class ArchitectureConfig(Config):
             classes: the number of classes.
             output: `softmax`, or `sigmoid` for one unit, the probability of the second class.
             regularization: the section of the recipe.
+
+        Raises:
+            ModelError: if the model cannot be built for such images.
+        """
+        import keras
+
+        pixels = keras.Input(image_shape, name="pixels")
+        x = self.apply(pixels, regularization)
+        outputs = output_layer(x, classes, output, regularization)
+        return keras.Model(pixels, outputs, name=self.architecture)
+
+    @abstractmethod
+    def apply(self, pixels: Any, regularization: RegularizationConfig) -> Any:
+        """Apply all layers but the output layer.
+
+        Args:
+            pixels: a symbolic batch of images (n, height, width, channels), as in `build`.
+            regularization: the section of the recipe.
+
+        Returns:
+            The input of the output layer, (n, units).
 
         Raises:
             ModelError: if the model cannot be built for such images.

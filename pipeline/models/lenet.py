@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from pipeline.config import Activation, OutputActivation
+from pipeline.config import Activation
 from pipeline.errors import ModelError
 from pipeline.models.architecture_config import ArchitectureConfig
-from pipeline.models.layers import dropout, hidden_block, output_layer
+from pipeline.models.layers import dropout, hidden_block
 from pipeline.models.regularization import RegularizationConfig
-
-if TYPE_CHECKING:
-    import keras
 
 _INPUT_SIDE = 32  # pixels; smaller images are padded
 
@@ -29,31 +26,24 @@ class LeNetConfig(ArchitectureConfig):
         fits = max(height, width) <= _INPUT_SIDE
         return "" if fits else f"lenet accepts at most [{_INPUT_SIDE}, {_INPUT_SIDE}]"
 
-    def build(
-        self,
-        *,
-        image_shape: tuple[int, int, int],
-        classes: int,
-        output: OutputActivation,
-        regularization: RegularizationConfig,
-    ) -> keras.Model:
-        """Return LeNet-5, with 61,706 parameters for 28×28 grayscale images and ten classes."""
+    def apply(self, pixels: Any, regularization: RegularizationConfig) -> Any:
+        """Apply the layers of LeNet-5.
+
+        With the output layer it has 61,706 parameters for 28×28 grayscale images and ten classes.
+        """
         import keras
 
-        height, width, _ = image_shape
+        _, height, width, _ = pixels.shape
         problem = self.image_size_problem(height, width)
         if problem:
             raise ModelError(f"data.image_size: {problem}. Received [{height}, {width}].")
-        pooling = {
-            "average": keras.layers.AveragePooling2D,
-            "max": keras.layers.MaxPooling2D,
-        }[self.pooling]
+        is_average = self.pooling == "average"
+        pooling = keras.layers.AveragePooling2D if is_average else keras.layers.MaxPooling2D
 
-        def convolution(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
+        def convolution(x: Any, filters: int, name: str) -> Any:
             arguments = {"filters": filters, "kernel_size": 5, "name": name}
             return hidden_block(x, keras.layers.Conv2D, arguments, self.activation, regularization)
 
-        pixels = keras.Input(image_shape, name="pixels")
         x = keras.layers.Rescaling(1 / 255)(pixels)
         if (height, width) != (_INPUT_SIDE, _INPUT_SIDE):
             top, left = (_INPUT_SIDE - height) // 2, (_INPUT_SIDE - width) // 2
@@ -68,5 +58,4 @@ class LeNetConfig(ArchitectureConfig):
         x = dropout(x, regularization)
         f6 = {"units": 84, "name": "F6"}
         x = hidden_block(x, keras.layers.Dense, f6, self.activation, regularization)
-        x = dropout(x, regularization)
-        return keras.Model(pixels, output_layer(x, classes, output, regularization), name="lenet")
+        return dropout(x, regularization)

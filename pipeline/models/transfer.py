@@ -94,19 +94,11 @@ class TransferConfig(ArchitectureConfig):
         fits = min(height, width) >= side
         return "" if fits else f"{self.base} accepts at least [{side}, {side}]"
 
-    def build(
-        self,
-        *,
-        image_shape: tuple[int, int, int],
-        classes: int,
-        output: OutputActivation,
-        regularization: RegularizationConfig,
-    ) -> keras.Model:
-        """Return preprocessing → base, frozen and in inference mode → pooling → head."""
+    def apply(self, pixels: Any, regularization: RegularizationConfig) -> Any:
+        """Apply preprocessing → base, frozen and in inference mode → pooling → head."""
         import keras
 
-        height, width, channels = image_shape
-        pixels = keras.Input(image_shape, name="pixels")
+        _, height, width, channels = pixels.shape
         x = keras.layers.Concatenate(name="rgb")([pixels] * 3) if channels == 1 else pixels
         if self.application:
             module = getattr(keras.applications, APPLICATIONS[self.application].module)
@@ -124,8 +116,7 @@ class TransferConfig(ArchitectureConfig):
                 "model.base: expected a network whose output is a feature map (n, height, width, "
                 f"channels) or features (n, units). Received an output of shape {x.shape}."
             )
-        x = self._apply_head(x, classes, output, regularization)
-        return keras.Model(pixels, x, name="transfer")
+        return self._apply_head(x, regularization)
 
     def build_head(
         self,
@@ -145,20 +136,15 @@ class TransferConfig(ArchitectureConfig):
         """
         import keras
 
-        x = keras.Input((features,), name=FEATURES)
-        return keras.Model(x, self._apply_head(x, classes, output, regularization), name="head")
+        inputs = keras.Input((features,), name=FEATURES)
+        x = self._apply_head(inputs, regularization)
+        outputs = output_layer(x, classes, output, regularization)
+        return keras.Model(inputs, outputs, name="head")
 
-    def _apply_head(
-        self,
-        x: Any,
-        classes: int,
-        output: OutputActivation,
-        regularization: RegularizationConfig,
-    ) -> Any:
+    def _apply_head(self, x: Any, regularization: RegularizationConfig) -> Any:
         if not self.hidden:
             x = dropout(x, regularization)
-        x = dense_stack(x, self.hidden, self.activation, regularization)
-        return output_layer(x, classes, output, regularization)
+        return dense_stack(x, self.hidden, self.activation, regularization)
 
     def _build_base(self, input_shape: tuple[int, int, int]) -> keras.Model:
         if self.application:
@@ -229,7 +215,6 @@ def unfreeze(model: keras.Model, first: int) -> int:
     import keras
 
     base = base_of(model)
-    before = _count(model.trainable_variables)
     base.trainable = True
     trained = {operation.name for operation in base.operations[first:]}
     for layer in base.layers:
@@ -237,11 +222,7 @@ def unfreeze(model: keras.Model, first: int) -> int:
     for layer in _leaves(base):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
-    return _count(model.trainable_variables) - before
-
-
-def _count(weights: list[Any]) -> int:
-    return sum(weight.shape.num_elements() for weight in weights)
+    return sum(weight.shape.num_elements() for weight in base.trainable_variables)
 
 
 def disable_dropout(base: keras.Model) -> None:
@@ -307,15 +288,12 @@ def _load_file(path: Path, input_shape: tuple[int, int, int]) -> keras.Model:
         base = keras_files.load_keras_file(path)
     except ModelError as error:
         raise ModelError(f"model.base: {error}") from None
-    expected = tuple(base.input_shape[1:]) if isinstance(base.input_shape, tuple) else None
-    fits = (
-        expected is not None
-        and len(expected) == 3
-        and all(side in (None, actual) for side, actual in zip(expected, input_shape, strict=True))
-    )
-    if not fits:
+    shape = base.input_shape  # a list of shapes if the network has several inputs
+    expected = tuple(shape[1:]) if isinstance(shape, tuple) else ()
+    sides = zip(expected, input_shape, strict=False)
+    if len(expected) != 3 or any(side not in (None, actual) for side, actual in sides):
         raise ModelError(
-            f"model.base: {path} takes images of shape {expected or base.input_shape}. "
+            f"model.base: {path} takes images of shape {expected or shape}. "
             f"Received: {input_shape}. Change data.image_size."
         )
     if expected == input_shape and not isinstance(base, keras.Sequential):
