@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -92,56 +91,31 @@ class StopOnNaN(keras.callbacks.Callback):
             )
 
 
-class OnEpochEnd(keras.callbacks.Callback):
-    """Call a function with (epoch, metrics, seconds) after each epoch, counted from 1."""
+def stop_on_signal(is_signalled: Callable[[], bool]) -> keras.callbacks.Callback:
+    """Return a callback that raises KeyboardInterrupt after the step in which a signal arrived."""
 
-    def __init__(self, function: Callable[[int, EpochMetrics, float], None]) -> None:
-        super().__init__()
-        self._function = function
-        self._started = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: EpochMetrics | None = None) -> None:
-        self._started = time.perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: EpochMetrics | None = None) -> None:
-        seconds = time.perf_counter() - self._started
-        metrics = {name: float(value) for name, value in (logs or {}).items()}
-        self._function(epoch + 1, metrics, seconds)
-
-
-class StopOnSignal(keras.callbacks.Callback):
-    """Raise KeyboardInterrupt after the step during which a signal arrived."""
-
-    def __init__(self, is_signalled: Callable[[], bool]) -> None:
-        super().__init__()
-        self._is_signalled = is_signalled
-
-    def on_train_batch_end(self, batch: int, logs: EpochMetrics | None = None) -> None:
-        if self._is_signalled():
+    def check(index: int, logs: EpochMetrics | None = None) -> None:
+        if is_signalled():
             raise KeyboardInterrupt
 
-    def on_test_batch_end(self, batch: int, logs: EpochMetrics | None = None) -> None:
-        self.on_train_batch_end(batch)
-
-    def on_epoch_end(self, epoch: int, logs: EpochMetrics | None = None) -> None:
-        self.on_train_batch_end(epoch)
+    return keras.callbacks.LambdaCallback(
+        on_train_batch_end=check, on_test_batch_end=check, on_epoch_end=check
+    )
 
 
-class RestoreState(keras.callbacks.Callback):
-    """Restore the state of Keras's callbacks when an interrupted training resumes.
+def restore_state(
+    callbacks: Sequence[keras.callbacks.Callback], states: Sequence[dict[str, Any]]
+) -> keras.callbacks.Callback:
+    """Return a callback that restores the state of Keras's callbacks when a training resumes.
 
     It must come after them, because their `on_train_begin` resets it.
     """
 
-    def __init__(
-        self, callbacks: Sequence[keras.callbacks.Callback], states: Sequence[dict[str, Any]]
-    ) -> None:
-        super().__init__()
-        self._callbacks, self._states = callbacks, states
-
-    def on_train_begin(self, logs: EpochMetrics | None = None) -> None:
-        for callback, state in zip(self._callbacks, self._states, strict=True):
+    def restore(logs: EpochMetrics | None = None) -> None:
+        for callback, state in zip(callbacks, states, strict=True):
             vars(callback).update(state)
+
+    return keras.callbacks.LambdaCallback(on_train_begin=restore)
 
 
 def callback_state(callback: keras.callbacks.Callback) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,7 +130,7 @@ class SynchronizedBatchNormalization(keras.layers.Wrapper):
         # In a second pass: the mean of the squares minus the squared mean is inexact in float32.
         variance = self._sum(tf.reduce_sum(tf.square(x - mean), axes, keepdims=True)) / count
         mean, variance = tf.squeeze(mean, axes), tf.squeeze(variance, axes)
-        _once(self._update_moving_statistics, mean, variance)
+        self._update_moving_statistics(mean, variance)
         outputs = keras.ops.batch_normalization(
             x,
             mean,
@@ -155,16 +154,14 @@ class SynchronizedBatchNormalization(keras.layers.Wrapper):
         return tf.distribute.get_replica_context().merge_call(add, args=(value,))
 
     def _update_moving_statistics(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
+        """Update the moving statistics once, with the values of the first device."""
         layer = self.layer
-        for moving, value in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
-            moving.assign(moving * layer.momentum + value * (1.0 - layer.momentum))
 
+        @tf.autograph.experimental.do_not_convert
+        def update(strategy: tf.distribute.Strategy, *values: Any) -> None:
+            moving_statistics = (layer.moving_mean, layer.moving_variance)
+            for moving, value in zip(moving_statistics, values, strict=True):
+                first = strategy.experimental_local_results(value)[0]
+                moving.assign(moving * layer.momentum + first * (1.0 - layer.momentum))
 
-def _once(function: Callable[..., None], *values: tf.Tensor) -> None:
-    """Call a function once, with the values of the first device."""
-
-    @tf.autograph.experimental.do_not_convert
-    def call(strategy: tf.distribute.Strategy, *values: Any) -> None:
-        function(*(strategy.experimental_local_results(value)[0] for value in values))
-
-    tf.distribute.get_replica_context().merge_call(call, args=values)
+        tf.distribute.get_replica_context().merge_call(update, args=(mean, variance))

@@ -64,24 +64,19 @@ def find_devices(runtime: RuntimeConfig) -> Devices:
     _split_cpu(names)
     precision, reason = _precision(runtime, used_gpus)
     gpu_names = ", ".join(str(_details(gpu).get("device_name", gpu.name)) for gpu in gpus)
+    # TensorFlow numbers the visible devices from 0.
+    visible = [f"/{name[:3]}:{i}" for i, name in enumerate(names)]
     division = f", each batch divided by {len(names)}" if len(names) > 1 else ""
     return Devices(
         names=names,
         precision=precision,
-        strategy=_strategy(names),
+        strategy=tf.distribute.MirroredStrategy(visible) if len(names) > 1 else None,
         on_gpu=on_gpu,
         description=(
             f"Found {gpu_names or 'no GPU'}. "
             f"Using {', '.join(names)}{division}, in {precision}{reason}."
         ),
     )
-
-
-def _strategy(names: tuple[str, ...]) -> tf.distribute.Strategy | None:
-    if len(names) == 1:
-        return None
-    # TensorFlow numbers the visible devices from 0.
-    return tf.distribute.MirroredStrategy([f"/{name[:3]}:{i}" for i, name in enumerate(names)])
 
 
 def _check_available(names: tuple[str, ...], gpu_count: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +16,10 @@ from pipeline.training import model_state, optimizers, schedules
 from pipeline.training.callbacks import (
     BestEpoch,
     EpochMetrics,
-    OnEpochEnd,
-    RestoreState,
     StopOnNaN,
-    StopOnSignal,
     callback_state,
+    restore_state,
+    stop_on_signal,
 )
 from pipeline.training.checkpoints import Checkpoint, Checkpoints
 from pipeline.training.data_parallel import DataParallel
@@ -150,7 +150,7 @@ def steps_per_execution(steps_per_epoch: int) -> int:
     return next(count for count in range(limit, 0, -1) if steps_per_epoch % count == 0)
 
 
-class _EpochLog:
+class _EpochLog(keras.callbacks.Callback):
     """The epochs so far. Each is reported to `on_epoch` once its checkpoint is saved."""
 
     def __init__(
@@ -159,6 +159,7 @@ class _EpochLog:
         checkpoints: Checkpoints | None,
         on_epoch: Callable[[int, EpochMetrics, float], None],
     ) -> None:
+        super().__init__()
         self.best = best
         self.rows: list[EpochMetrics] = []
         self.starts: list[int] = []
@@ -174,19 +175,19 @@ class _EpochLog:
         self._seconds = list(checkpoint.seconds)
         self.report()
 
-    def append(
-        self,
-        row: EpochMetrics,
-        seconds: float,
-        phase: Phase,
-        model: keras.Model,
-        callbacks: Sequence[Any],
-    ) -> None:
-        """Append an epoch, after which `model` was compiled and fitted for `phase`."""
-        self.rows.append(row)
-        self._seconds.append(seconds)
+    def set_phase(self, phase: Phase, callbacks: Sequence[Any]) -> None:
+        """Set the phase that is fitted from now on, and Keras's callbacks in it."""
+        self._phase, self._callbacks = phase, callbacks
+
+    def on_epoch_begin(self, epoch: int, logs: EpochMetrics | None = None) -> None:
+        self._started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: EpochMetrics | None = None) -> None:
+        self._seconds.append(time.perf_counter() - self._started)
+        self.rows.append({name: float(value) for name, value in (logs or {}).items()})
         if self._checkpoints:
-            is_over = model.stop_training or len(self.rows) == self.starts[-1] + phase.epochs
+            end = self.starts[-1] + self._phase.epochs
+            is_over = self.model.stop_training or len(self.rows) == end
             checkpoint = Checkpoint(
                 rows=tuple(self.rows),
                 seconds=tuple(self._seconds),
@@ -194,9 +195,9 @@ class _EpochLog:
                 is_phase_over=is_over,
                 best_epoch=self.best.epoch,
                 best_value=self.best.value,
-                callbacks=[callback_state(callback) for callback in callbacks],
-                model=model_state.values(model_state.variables(phase.model)),
-                optimizer=model_state.values(model.optimizer.variables),
+                callbacks=[callback_state(callback) for callback in self._callbacks],
+                model=model_state.values(model_state.variables(self._phase.model)),
+                optimizer=model_state.values(self.model.optimizer.variables),
                 best=self.best.weights,
             )
             if not self._checkpoints.save(checkpoint, now=is_over):
@@ -244,9 +245,7 @@ def _fit(
         model.optimizer.build(model.trainable_variables)
         model_state.assign(model.optimizer.variables, resumed.optimizer)
 
-    def record(epoch: int, row: EpochMetrics, seconds: float) -> None:
-        log.append(row, seconds, phase, model, callbacks)
-
+    log.set_phase(phase, callbacks)
     display = (
         ProgressDisplay(log.best, first_epoch=first, last_epoch=end) if show_progress else None
     )
@@ -260,12 +259,12 @@ def _fit(
                 validation_data=phase.batches.validation,
                 callbacks=[
                     *callbacks,
-                    *([RestoreState(callbacks, resumed.callbacks)] if resumed else []),
+                    *([restore_state(callbacks, resumed.callbacks)] if resumed else []),
                     StopOnNaN(),
                     log.best,
-                    OnEpochEnd(record),
+                    log,
                     *([display] if display else []),
-                    StopOnSignal(is_signalled),
+                    stop_on_signal(is_signalled),
                 ],
                 shuffle=False,
                 verbose=0,
@@ -285,10 +284,7 @@ def _keras_callbacks(optimizer: OptimizerConfig, training: TrainingConfig) -> li
     if stopping and stopping.patience:
         callbacks.append(
             keras.callbacks.EarlyStopping(
-                monitor=stopping.monitor,
-                patience=stopping.patience,
-                min_delta=stopping.min_delta,
-                mode=metric_direction(stopping.monitor),
+                **stopping.model_dump(), mode=metric_direction(stopping.monitor)
             )
         )
     return callbacks

@@ -89,8 +89,6 @@ def learning_rate(
     """
     import keras
 
-    if schedule is None or isinstance(schedule, PlateauSchedule):
-        return peak
     schedules = keras.optimizers.schedules
     warmup = round(getattr(schedule, "warmup", 0.0) * steps_per_epoch)
     total = max(epochs * steps_per_epoch - warmup, 1)
@@ -116,15 +114,7 @@ def callbacks(schedule: Config | None) -> list[Any]:
 
     if not isinstance(schedule, PlateauSchedule):
         return []
-    return [
-        keras.callbacks.ReduceLROnPlateau(
-            monitor="val_loss",
-            factor=schedule.factor,
-            patience=schedule.patience,
-            min_delta=schedule.min_delta,
-            min_lr=schedule.min_lr,
-        )
-    ]
+    return [keras.callbacks.ReduceLROnPlateau(monitor="val_loss", **schedule.model_dump())]
 
 
 def _with_warmup(rate: Any, peak: float, steps: int) -> Any:

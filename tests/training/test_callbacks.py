@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DivergedError
-from pipeline.training.callbacks import BestEpoch, OnEpochEnd, StopOnNaN
+from pipeline.training.callbacks import BestEpoch, StopOnNaN
 
 
 def one_weight() -> keras.Model:
@@ -53,14 +53,6 @@ def test_a_nan_loss_ends_the_training_with_the_usual_causes() -> None:
         "optimizer.global_clipnorm: 1.0), or mixed_float16 overflows (set runtime.precision: "
         "float32)."
     )
-
-
-def test_the_function_is_called_with_epochs_counted_from_one() -> None:
-    calls: list[tuple[int, dict[str, float], bool]] = []
-    callback = OnEpochEnd(lambda epoch, row, seconds: calls.append((epoch, row, seconds >= 0)))
-    callback.on_epoch_begin(0)
-    callback.on_epoch_end(0, {"loss": 2})
-    assert calls == [(1, {"loss": 2.0}, True)]
 
 
 def test_the_best_of_several_models_is_kept() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,19 +85,41 @@ def train(
     return model, fit([phase], training)
 
 
-def fit(phases: Iterable[Phase], training: TrainingConfig) -> History:
+def fit(
+    phases: Iterable[Phase],
+    training: TrainingConfig,
+    on_epoch: Callable[[int, EpochMetrics, float], None] = lambda epoch, row, seconds: None,
+) -> History:
     return fit_phases(
         phases,
         training=training,
         label_smoothing=0.0,
         devices=devices.find_devices(RuntimeConfig(devices="cpu")),
-        on_epoch=lambda epoch, row, seconds: None,
+        on_epoch=on_epoch,
     )
 
 
 def test_the_model_learns_the_digits(splits: Splits) -> None:
     _, history = train(splits, training=TrainingConfig(epochs=12), learning_rate=5e-3)
     assert history.rows[history.best_epoch - 1]["val_accuracy"] > 0.92
+
+
+def test_the_function_is_called_with_epochs_counted_from_one(splits: Splits) -> None:
+    calls: list[tuple[int, EpochMetrics, bool]] = []
+    model = mlp.MLPConfig(architecture="mlp", hidden=()).build(
+        image_shape=(8, 8, 1),
+        classes=10,
+        output="softmax",
+        regularization=RegularizationConfig(),
+    )
+    phase = Phase(model, batches_of(splits), 2, optimizers.default_optimizer())
+    history = fit(
+        [phase],
+        TrainingConfig(),
+        lambda epoch, row, seconds: calls.append((epoch, row, seconds > 0)),
+    )
+    assert calls == [(1, history.rows[0], True), (2, history.rows[1], True)]
+    assert {type(value) for value in history.rows[0].values()} == {float}
 
 
 def test_the_same_seed_gives_bit_identical_metrics(splits: Splits) -> None:
