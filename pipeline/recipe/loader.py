@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -250,21 +251,15 @@ def flatten(tree: Mapping[str, Any]) -> dict[str, str]:
 def _recipe_without(tree: dict[str, Any], paths: Iterable[KeyPath]) -> Recipe | None:
     """Return the recipe without the values at `paths`, None if it is still invalid."""
     remaining = copy.deepcopy(tree)
-    # Deep paths and late list items first, so that the other paths stay correct.
-    for path in sorted(paths, key=_removal_order, reverse=True):
-        node: Any = remaining
-        try:
+    try:
+        # Deep paths and late list items first, so that the other paths stay correct.
+        for path in sorted(paths, key=_removal_order, reverse=True):
+            node: Any = remaining
             for part in path[:-1]:
                 node = node[part]
-            if isinstance(node, dict):
-                node.pop(path[-1], None)
-            elif isinstance(node, list):
-                del node[int(path[-1])]
-        except (KeyError, IndexError, TypeError, ValueError):
-            return None
-    try:
+            del node[path[-1]]
         return Recipe.model_validate(remaining)
-    except ValidationError:
+    except (KeyError, IndexError, TypeError, ValidationError):
         return None
 
 
@@ -293,8 +288,7 @@ def _located(findings: Iterable[Finding], document: Document) -> list[RecipeProb
 
 def _position(problem: RecipeProblem) -> tuple[int, int]:
     """Return line and column to sort by; problems without them come last."""
-    parts = problem.where.rsplit(":", 2)
-    is_argument = problem.where.startswith("--set ")
-    if not is_argument and len(parts) == 3 and parts[1].isdecimal() and parts[2].isdecimal():
-        return int(parts[1]), int(parts[2])
-    return 10**9, 0
+    match = re.search(r":(\d+):(\d+)$", problem.where)
+    if not match or problem.where.startswith("--set "):
+        return 10**9, 0
+    return int(match[1]), int(match[2])

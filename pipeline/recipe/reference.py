@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from pipeline.config import Config, Expected, TaggedUnion
 from pipeline.recipe.grammar import Recipe
@@ -58,11 +59,10 @@ def _alternatives(path: str, section: type[Config], union: TaggedUnion | None) -
         for name, entry in union.classes.items():
             yield from _alternatives(f"{path}.{name}", entry.model_fields[name].annotation, None)  # type: ignore[arg-type]
     else:
-        default = {"default": union.default} if union.default else {}
         choice = FieldInfo(
             annotation=Literal[tuple(union.classes)],  # type: ignore[arg-type]
+            default=union.default or PydanticUndefined,
             description="The alternative. Each has its own keys, see below.",
-            **default,  # type: ignore[arg-type]
         )
         common = {
             name: field
@@ -71,11 +71,9 @@ def _alternatives(path: str, section: type[Config], union: TaggedUnion | None) -
         }
         yield from _section(f"{path}.", section, f"`{path}`", {union.key: choice, **common})
         for name, alternative in union.classes.items():
-            own = {
-                key: field
-                for key, field in alternative.model_fields.items()
-                if key != union.key and key not in _inherited(section, alternative) & common.keys()
-            }
+            hidden = {union.key, *_inherited(section, alternative)}
+            fields = alternative.model_fields.items()
+            own = {key: field for key, field in fields if key not in hidden}
             yield from _section(f"{path}.", alternative, f"`{path}.{union.key}: {name}`", own)
 
 

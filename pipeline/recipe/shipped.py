@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pipeline
@@ -62,9 +63,7 @@ def copy_shipped(name: str, destination: Path) -> Path:
             file.write(source.read_text(encoding="utf-8"))
         schema = target.parent / SCHEMA_FILE
         if not schema.exists():
-            schema.write_text(
-                (recipes_directory() / SCHEMA_FILE).read_text(encoding="utf-8"), "utf-8"
-            )
+            shutil.copyfile(recipes_directory() / SCHEMA_FILE, schema)
     except FileExistsError:
         raise UsageError(
             f"{target} already exists. Choose another name, or remove it first."

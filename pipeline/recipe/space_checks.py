@@ -32,18 +32,17 @@ def check_space(
         tuning: its section `tuning`.
         check: raises RecipeError if a document is not a valid recipe.
     """
-    problems = []
+    messages: dict[SpacePath, str] = {}
     for path in tuning.space:
         if path.split(".")[0] in _FIXED or not all(path.split(".")):
             message = "expected a path of the recipe outside name, description, tracking and tuning"
-            problems.append(
-                _problem(document, (path,), f"{message}. Received '{escape_unprintable(path)}'.")
-            )
+            messages[path,] = f"{message}. Received '{escape_unprintable(path)}'."
     if tuning.tuner == "hyperband" and "training.epochs" in tuning.space:
         message = "hyperband sets the epochs itself. Remove this key, or choose another tuner."
-        problems.append(_problem(document, ("training.epochs",), message))
+        messages["training.epochs",] = message
     space, invalid = spaces.resolve(tuning.space)
-    problems += [_problem(document, path, message) for path, message in invalid.items()]
+    messages |= invalid
+    problems = [_problem(document, path, message) for path, message in messages.items()]
     if not problems:
         for dimension in space:
             problems += _invalid_values(document, dimension, space, check)

@@ -133,15 +133,13 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()
+        problem = ""
         if getattr(event, "tag", None):
-            raise yaml.MarkedYAMLError(
-                problem=f"Tags are not allowed in a recipe. Received: {event.tag}",
-                problem_mark=event.start_mark,
-            )
-        if self.depth == MAX_DEPTH:
-            raise yaml.MarkedYAMLError(
-                problem=f"Nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark
-            )
+            problem = f"Tags are not allowed in a recipe. Received: {event.tag}"
+        elif self.depth == MAX_DEPTH:
+            problem = f"Nested deeper than {MAX_DEPTH} levels"
+        if problem:
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
@@ -241,21 +239,13 @@ class _Reader:
             escaped, variable, default, broken = match.groups()
             if escaped:
                 return "${"
-            if broken:
-                self._report(
-                    node.start_mark,
-                    path,
-                    "Expected ${NAME} or ${NAME:-default}. Write $${ for a literal ${.",
-                )
-                return ""
             value = self.environment.get(variable) or default
             if value is None:
-                self._report(
-                    node.start_mark,
-                    path,
-                    f"The environment variable {variable} is not set or empty. "
-                    f"Set it, or write ${{{variable}:-default}}.",
-                )
+                message = "Expected ${NAME} or ${NAME:-default}. Write $${ for a literal ${."
+                if not broken:
+                    message = f"The environment variable {variable} is not set or empty. "
+                    message += f"Set it, or write ${{{variable}:-default}}."
+                self._report(node.start_mark, path, message)
                 return ""
             if is_secret(variable, value):
                 self.secrets[value] = f"${{{variable}}}"
