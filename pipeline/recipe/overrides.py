@@ -108,7 +108,8 @@ def apply_overrides(document: Document, values: Mapping[OverridePath, Document])
     problems: list[RecipeProblem] = []
     for path, value in values.items():
         where = value.location_of(())
-        actual, problem = _assign(tree, path, value.tree)
+        # A copy, because a later path may lead into the value.
+        actual, problem = _assign(tree, path, copy.deepcopy(value.tree))
         if problem:
             problems.append(RecipeProblem(where.key, dotted_path(path), problem))
             continue

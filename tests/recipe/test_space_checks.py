@@ -205,3 +205,12 @@ def test_a_trial_is_the_recipe_with_overrides(tmp_path: Path) -> None:
     same = load_recipe(path, ("optimizer={name: sgd}", "optimizer.momentum=0.5", "tuning=null"))
     assert trial.recipe == same.recipe
     assert trial.recipe.tuning is None
+
+
+def test_the_values_of_a_trial_are_not_modified(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(BASE + "    regularization.l2: {choice: [0.1]}")
+    section = {"name": "sgd"}
+    values = {"optimizer": section, "optimizer.momentum": 0.5}
+    with_overrides(load_recipe(path, environment={}), values)
+    assert section == {"name": "sgd"}
