@@ -116,6 +116,7 @@ _FINITE = Field(allow_inf_nan=False)
 NonEmptyString = Annotated[str, Strict(), Field(min_length=1), Expected("a non-empty string")]
 Bool = Annotated[bool, Strict(), Expected("true or false")]
 PositiveInt = Annotated[int, Strict(), Field(ge=1), Expected("an integer, 1 or more")]
+SeveralInt = Annotated[int, Strict(), Field(ge=2), Expected("an integer, 2 or more")]
 NonNegativeInt = Annotated[int, Strict(), Field(ge=0), Expected("an integer, 0 or more")]
 Seed = Annotated[int, Strict(), Field(ge=0, lt=2**31), Expected("an integer from 0 to 2147483647")]
 PositiveFloat = Annotated[float, Strict(), _FINITE, Field(gt=0), Expected("a number above 0")]

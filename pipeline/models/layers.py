@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pipeline.config import OutputActivation
@@ -9,18 +11,14 @@ from pipeline.models.regularization import RegularizationConfig
 
 
 def hidden_block(
-    x: Any,
-    layer: type[Any],
-    arguments: dict[str, Any],
-    activation: str,
-    regularization: RegularizationConfig,
+    x: Any, layer: Callable[..., Any], activation: str, regularization: RegularizationConfig
 ) -> Any:
     """Apply a layer with weights, batch normalization if configured, and an activation.
 
     Args:
         x: the input tensor.
-        layer: keras.layers.Dense or Conv2D.
-        arguments: its arguments, such as units, filters and name.
+        layer: keras.layers.Dense or Conv2D, with its own arguments such as units and name bound
+            by `functools.partial`.
         activation: the name of a Keras activation.
         regularization: the section of the recipe.
     """
@@ -28,8 +26,8 @@ def hidden_block(
 
     kernel = regularization.kernel_arguments(activation)
     if not regularization.batch_norm:
-        return layer(activation=activation, **arguments, **kernel)(x)
-    x = layer(use_bias=False, **arguments, **kernel)(x)
+        return layer(activation=activation, **kernel)(x)
+    x = layer(use_bias=False, **kernel)(x)
     x = keras.layers.BatchNormalization()(x)
     return keras.layers.Activation(activation)(x)
 
@@ -41,7 +39,7 @@ def dense_stack(
     import keras
 
     for count in units:
-        x = hidden_block(x, keras.layers.Dense, {"units": count}, activation, regularization)
+        x = hidden_block(x, partial(keras.layers.Dense, count), activation, regularization)
         x = dropout(x, regularization)
     return x
 

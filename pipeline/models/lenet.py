@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field
@@ -41,8 +42,8 @@ class LeNetConfig(ArchitectureConfig):
         pooling = keras.layers.AveragePooling2D if is_average else keras.layers.MaxPooling2D
 
         def convolution(x: Any, filters: int, name: str) -> Any:
-            arguments = {"filters": filters, "kernel_size": 5, "name": name}
-            return hidden_block(x, keras.layers.Conv2D, arguments, self.activation, regularization)
+            layer = partial(keras.layers.Conv2D, filters, 5, name=name)
+            return hidden_block(x, layer, self.activation, regularization)
 
         x = keras.layers.Rescaling(1 / 255)(pixels)
         if (height, width) != (_INPUT_SIDE, _INPUT_SIDE):
@@ -56,6 +57,6 @@ class LeNetConfig(ArchitectureConfig):
         x = convolution(x, 120, "C5")
         x = keras.layers.Flatten()(x)
         x = dropout(x, regularization)
-        f6 = {"units": 84, "name": "F6"}
-        x = hidden_block(x, keras.layers.Dense, f6, self.activation, regularization)
+        f6 = partial(keras.layers.Dense, 84, name="F6")
+        x = hidden_block(x, f6, self.activation, regularization)
         return dropout(x, regularization)

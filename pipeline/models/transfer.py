@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import re
@@ -103,8 +102,7 @@ class TransferConfig(ArchitectureConfig):
         if self.application:
             module = getattr(keras.applications, APPLICATIONS[self.application].module)
             x = module.preprocess_input(x)
-        with preserve_random_state():
-            base = self._build_base((height, width, 3))
+        base = self._build_base((height, width, 3))
         x = keras.layers.Identity(name=PREPARED)(x)
         x = base(x, training=False)
         if len(x.shape) == 4:
@@ -147,24 +145,17 @@ class TransferConfig(ArchitectureConfig):
         return dense_stack(x, self.hidden, self.activation, regularization)
 
     def _build_base(self, input_shape: tuple[int, int, int]) -> keras.Model:
+        # Keras draws all its seeds from Python's random generator. The initial weights of a head
+        # must not depend on how its base was made.
+        random_state = random.getstate()
         if self.application:
             base = _load_application(self.application, self.weights, input_shape)
         else:
             base = _load_file(Path(self.base), input_shape)
+        random.setstate(random_state)
         base.trainable = False
         disable_dropout(base)
         return base
-
-
-@contextlib.contextmanager
-def preserve_random_state() -> Iterator[None]:
-    """Restore the state of Python's random generator, which Keras draws all its seeds from.
-
-    So the initial weights of a head do not depend on how its base was made.
-    """
-    state = random.getstate()
-    yield
-    random.setstate(state)
 
 
 def base_of(model: keras.Model) -> keras.Model:
@@ -255,12 +246,9 @@ def _load_application(
     import keras
 
     constructor = getattr(keras.applications, name)
+    source = str(weights) if weights else None
     try:
-        return constructor(
-            include_top=False,
-            weights=str(weights) if weights else None,
-            input_shape=input_shape,
-        )
+        return constructor(include_top=False, weights=source, input_shape=input_shape)
     except Exception as error:  # Keras raises a bare Exception if a download fails
         if weights == "imagenet":
             raise ModelError(missing_weights_message(name, str(error))) from None

@@ -24,11 +24,7 @@ from pipeline.recipe.overrides import (
     override_arguments,
     parse_overrides,
 )
-from pipeline.recipe.space_checks import (
-    apply_trial_values,
-    check_space,
-    space_warnings,
-)
+from pipeline.recipe.space_checks import apply_trial_values, check_space, space_warnings
 from pipeline.recipe.validation_messages import describe_errors
 from pipeline.recipe.yaml_reader import Document, dotted_path, parse, resolve_scalar
 from pipeline.secrets import mask_secrets

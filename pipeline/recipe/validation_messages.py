@@ -87,17 +87,17 @@ def _suggestion(received: Any, names: list[str]) -> str:
 def _hint_for_unknown_key(path: KeyPath, siblings: list[str], grammar: type[Config]) -> str:
     """Return a hint: which choice has the key, or a similar key here or elsewhere."""
     key = str(path[-1])
-    everywhere: dict[str, list[str]] = {}
-    for known, owner in key_paths(grammar):
-        everywhere.setdefault(known, []).append(owner)
-    owners = [owner.partition(" ") for owner in everywhere.get(dotted_path(path), []) if owner]
+    everywhere = list(key_paths(grammar))
+    here = dotted_path(path)
+    owners = [owner.partition(" ") for known, owner in everywhere if known == here and owner]
     if owners:
         return f" '{key}' belongs to {owners[0][0]} {' or '.join(name for *_, name in owners)}."
     hint = did_you_mean(key, siblings)
     if hint:
         return hint
-    same = [known for known in everywhere if known.rpartition(".")[2] == key]
-    return f" There is '{same[0]}'." if same else did_you_mean(key, everywhere)
+    paths = [known for known, _ in everywhere]
+    same = next((known for known in paths if known.rpartition(".")[2] == key), None)
+    return f" There is '{same}'." if same else did_you_mean(key, paths)
 
 
 def key_paths(

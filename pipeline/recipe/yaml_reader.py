@@ -28,8 +28,7 @@ _INVALID_CHARACTER = re.compile("[\0\ud800-\udfff]")
 _INVALID_CHARACTER_MESSAGE = "A string cannot contain \\0 or half of a surrogate pair."
 
 _INT = re.compile(r"[-+]?[0-9]+")
-_OCTAL = re.compile(r"0o[0-7]+")
-_HEX = re.compile(r"0x[0-9a-fA-F]+")
+_OCTAL_OR_HEX = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INFINITY = re.compile(r"[-+]?\.(inf|Inf|INF)")
 _NAMED: dict[str, Any] = {
@@ -114,7 +113,7 @@ def resolve_scalar(text: str) -> Any:
     if text in _NAMED:
         return _NAMED[text]
     base = 10 if _INT.fullmatch(text) else 0
-    if base or _OCTAL.fullmatch(text) or _HEX.fullmatch(text):
+    if base or _OCTAL_OR_HEX.fullmatch(text):
         if len(text) > MAX_DIGITS:
             raise ValueError(f"an integer of {len(text)} digits")
         return int(text, base)
@@ -174,25 +173,25 @@ class _Reader:
             *lines, last = text[: error.position].split("\n")
             mark = yaml.Mark(self.name, error.position, len(lines), len(last), None, 0)
             self._fail(mark, (), f"The character #x{error.character:02x} is not allowed in YAML.")
-        start = self._location(node.start_mark if node else None)
-        tree = self._value(node, (), start) if node else None
+        start = self._location(None)
+        self.locations[()] = Location(start, start)
+        tree = self._value(node, ()) if node else None
         if self.problems:
             raise RecipeError(self.problems)
-        return Document(tree, {(): Location(start, start)} | self.locations, self.secrets)
+        return Document(tree, self.locations, self.secrets)
 
     def _value(self, node: yaml.Node, path: KeyPath, key_location: str = "") -> Any:
         self.count += 1
         if self.count > MAX_VALUES:
-            self._fail(
-                node.start_mark, path, f"More than {MAX_VALUES:,} values, with aliases expanded."
-            )
+            message = f"More than {MAX_VALUES:,} values, with aliases expanded."
+            self._fail(node.start_mark, path, message)
         if len(path) > MAX_DEPTH:  # through aliases; _Loader checks the text itself
             self._fail(node.start_mark, (), f"Nested deeper than {MAX_DEPTH} levels.")
+        location = self._location(node.start_mark)
+        self.locations[path] = Location(key_location or location, location)
         if id(node) in self.open:
             self._report(node.start_mark, path, "An alias refers to a value that contains it.")
             return None
-        location = self._location(node.start_mark)
-        self.locations[path] = Location(key_location or location, location)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
         self.open.add(id(node))

@@ -73,9 +73,7 @@ class StopOnNaN(keras.callbacks.Callback):
     Keras's TerminateOnNaN stops without an error.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._epoch = 0
+    _epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: EpochMetrics | None = None) -> None:
         self._epoch = epoch + 1

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, Strict, create_model
+from pydantic import Field, create_model
 
 from pipeline.config import (
     Bool,
     Config,
-    Expected,
     FiniteFloat,
     Fraction,
     NonNegativeFloat,
@@ -21,12 +20,11 @@ from pipeline.config import (
     OpenFraction,
     PositiveFloat,
     PositiveInt,
+    SeveralInt,
     TaggedUnion,
     unwrap_single_key,
 )
 from pipeline.training.schedules import Schedule, learning_rate
-
-SeveralSteps = Annotated[int, Strict(), Field(ge=2), Expected("an integer, 2 or more")]
 
 
 class OptimizerConfig(Config):
@@ -46,7 +44,7 @@ class OptimizerConfig(Config):
     ema_overwrite_frequency: PositiveInt | None = Field(
         None, description="Steps between overwriting the weights with their average."
     )
-    gradient_accumulation_steps: SeveralSteps | None = Field(
+    gradient_accumulation_steps: SeveralInt | None = Field(
         None, description="Steps whose gradients are averaged for one update."
     )
 

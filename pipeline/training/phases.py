@@ -117,10 +117,11 @@ def fit_phases(
     log = _EpochLog(best, checkpoints, on_epoch)
     if checkpoint:
         log.load(checkpoint)
+    last_saved = len(log.starts) - 1  # the number of the phase to resume
     for number, phase in enumerate(phases):
-        if checkpoint and number < len(checkpoint.phases) - 1:
+        if number < last_saved:
             continue
-        resumed = checkpoint if checkpoint and number == len(checkpoint.phases) - 1 else None
+        resumed = checkpoint if number == last_saved else None
         best.track(phase.model)
         if resumed:
             model_state.assign(model_state.variables(phase.model), resumed.model)

@@ -49,9 +49,8 @@ class PiecewiseSchedule(_WarmupSchedule):
 
     @model_validator(mode="after")
     def _check_lengths(self) -> PiecewiseSchedule:
-        if len(self.boundaries) != len(self.factors) or list(self.boundaries) != sorted(
-            set(self.boundaries)
-        ):
+        increasing = tuple(sorted(set(self.boundaries)))
+        if self.boundaries != increasing or len(self.factors) != len(increasing):
             raise invalid_value("increasing boundaries and one factor for each")
         return self
 

@@ -13,12 +13,12 @@ from pipeline.config import (
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
+    SeveralInt,
 )
 
 Loss = Literal["cross_entropy", "binary_cross_entropy"]
 Monitor = Literal["val_loss", "val_accuracy"]
 DtypePolicy = Literal["float32", "mixed_bfloat16", "mixed_float16"]
-TopK = Annotated[int, Field(ge=2, strict=True), Expected("an integer, 2 or more")]
 DeviceName = Annotated[
     str, Field(pattern=r"^(cpu|gpu):\d{1,3}$"), Expected("a device such as gpu:0 or cpu:1")
 ]
@@ -55,7 +55,7 @@ class TrainingConfig(Config):
         "cross_entropy",
         description="cross_entropy with softmax, or binary_cross_entropy with one sigmoid unit.",
     )
-    top_k: TopK | None = Field(None, description="Also report top-k accuracy, for this k.")
+    top_k: SeveralInt | None = Field(None, description="Also report top-k accuracy, for this k.")
     views: PositiveInt = Field(
         10, description="Augmented versions of each training image that are cached for transfer."
     )

@@ -123,6 +123,13 @@ def test_a_duplicate_key_is_an_error_with_both_locations() -> None:
     ]
 
 
+def test_a_duplicate_of_a_key_with_an_invalid_alias_is_reported() -> None:
+    assert errors_of("a: &a {b: *a, b: 1}") == [
+        "r.yaml:1:4: a.b: An alias refers to a value that contains it.",
+        "r.yaml:1:15: a.b: Duplicate key, first at r.yaml:1:8.",
+    ]
+
+
 def test_all_duplicate_keys_are_reported() -> None:
     assert errors_of("a: 1\na: 2\nb: 1\nb: 2\na: 3\n") == [
         "r.yaml:2:1: a: Duplicate key, first at r.yaml:1:1.",
