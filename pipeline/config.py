@@ -155,20 +155,16 @@ class TaggedUnion:
     def _choose(self, value: Any, _: Any) -> Any:
         if isinstance(value, tuple(self.classes.values())):
             return value
-        if self.key and not isinstance(value, dict):
+        if not self.key:
+            name = next(iter(value)) if isinstance(value, dict) and len(value) == 1 else None
+        elif isinstance(value, dict):
+            name = value.get(self.key, self.default)
+        else:
             raise invalid_value("a section with keys and values")
-        name = self._name_in(value)
-        if name not in self.classes:
+        if not isinstance(name, str) or name not in self.classes:
             context = {"key": self.key or "", "choices": list(self.classes)}
             raise PydanticCustomError("choice", "unknown choice", context)
         return self.classes[name].model_validate(value)
-
-    def _name_in(self, value: Any) -> Any:
-        if self.key:
-            name = value.get(self.key, self.default)
-        else:
-            name = next(iter(value)) if isinstance(value, dict) and len(value) == 1 else None
-        return name if isinstance(name, str) else None
 
 
 def single_key_union(classes: Mapping[str, type[Config]]) -> TaggedUnion:

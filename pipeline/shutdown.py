@@ -59,7 +59,7 @@ def exit_on_signal() -> Iterator[None]:
 
     Some modules that are imported in the block would swallow a KeyboardInterrupt.
     """
-    if threading.current_thread() is not threading.main_thread() or _is_interactive():
+    if _is_interactive():
         yield
         return
 
@@ -86,9 +86,6 @@ def deferred_signals() -> Iterator[Callable[[], bool]]:
     Raises:
         KeyboardInterrupt: at the end of the block, if there was a signal.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
     signalled = False
 
     def note(*_: object) -> None:
@@ -105,8 +102,9 @@ def deferred_signals() -> Iterator[Callable[[], bool]]:
 
 @contextlib.contextmanager
 def _handled_by(handler: Callable[..., None]) -> Iterator[None]:
-    """Let `handler` handle the signals that are not ignored."""
-    handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    """Let `handler` handle the signals that are not ignored, in the main thread."""
+    signals = _SIGNALS if threading.current_thread() is threading.main_thread() else ()
+    handled = [number for number in signals if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, handler) for number in handled}
     try:
         yield

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from pipeline.backend import quiet_imports
 from pipeline.cli.options import uri_option
 from pipeline.errors import UsageError
-
-if TYPE_CHECKING:
-    from pipeline.evaluation.run_comparison import ComparedRun
-    from pipeline.tracking.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -38,31 +33,30 @@ def command(runs: tuple[str, ...], output: Path | None, uri: str | None) -> None
     if output and output.suffix not in (".html", ".csv"):
         raise UsageError(f"-o: expected the name of an .html or .csv file. Received: {output}")
     with quiet_imports():
-        from pipeline.evaluation.run_comparison import compare_runs, to_csv, to_html, to_text
+        from pipeline.evaluation import run_comparison
+        from pipeline.evaluation.predictions import read_predictions
+        from pipeline.tracking.lookup import artifacts_of, find_run
         from pipeline.tracking.store import open_store
 
     store = open_store(uri)
-    comparison = compare_runs([_compared_run(store, name) for name in runs])
-    click.echo(to_text(comparison))
+    compared = []
+    for name in runs:
+        found = find_run(store, name)
+        with artifacts_of(store, found, "predictions") as files:
+            predictions = {each.stem: read_predictions(each) for each in sorted(files)[::-1]}
+        run_name, run_id, data = found.info.run_name, found.info.run_id, found.data
+        if not predictions:
+            logger.warning(f"Run {run_name} ({run_id}) has no predictions to compare.")
+        compared.append(
+            run_comparison.ComparedRun(run_name, run_id, data.params, data.metrics, predictions)
+        )
+    comparison = run_comparison.compare_runs(compared)
+    click.echo(run_comparison.to_text(comparison))
     if output:
-        text = to_html(comparison) if output.suffix == ".html" else to_csv(comparison)
+        is_html = output.suffix == ".html"
+        write = run_comparison.to_html if is_html else run_comparison.to_csv
         try:
-            output.write_text(text, encoding="utf-8", errors="replace")
+            output.write_text(write(comparison), encoding="utf-8", errors="replace")
         except OSError as error:
             raise UsageError(f"{output} cannot be written: {error.strerror}.") from None
         logger.info(f"Wrote {output}")
-
-
-def _compared_run(store: Store, name: str) -> ComparedRun:
-    with quiet_imports():
-        from pipeline.evaluation.predictions import read_predictions
-        from pipeline.evaluation.run_comparison import ComparedRun
-        from pipeline.tracking.lookup import artifacts_of, find_run
-
-    run = find_run(store, name)
-    with artifacts_of(store, run, "predictions") as paths:
-        predictions = {path.stem: read_predictions(path) for path in sorted(paths, reverse=True)}
-    run_name, run_id = run.info.run_name, run.info.run_id
-    if not predictions:
-        logger.warning(f"Run {run_name} ({run_id}) has no predictions to compare.")
-    return ComparedRun(run_name, run_id, run.data.params, run.data.metrics, predictions)

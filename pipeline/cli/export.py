@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -18,9 +16,6 @@ from pipeline.errors import ModelError
 from pipeline.export.formats import FORMATS, check_installed
 
 logger = logging.getLogger(__name__)
-
-if TYPE_CHECKING:
-    from pipeline.export.exporter import ExportResult
 
 
 @click.command("export", epilog="Example: pipeline export latest --format onnx -o exports")
@@ -83,7 +78,8 @@ def command(
                 results.append(export_model(model.classifier, name, path, pixels))
             except ModelError as error:  # the other formats may succeed
                 logger.error(f"{error}")
-    log_metrics_after_end(model.store, model.run_id, _metrics(results))
+    metrics = {f"export/{r.format}/{name}": r.metrics[name] for r in results for name in r.metrics}
+    log_metrics_after_end(model.store, model.run_id, metrics)
     for result in results:
         click.echo(
             f"{result.format:<12} {result.size / 1e6:7.1f} MB {result.milliseconds:7.1f} ms/image"
@@ -92,16 +88,3 @@ def command(
         )
     is_verified = len(results) == len(formats) and all(result.agrees for result in results)
     return 0 if is_verified else 1
-
-
-def _metrics(results: Sequence[ExportResult]) -> dict[str, float]:
-    return {
-        f"export/{result.format}/{name}": value
-        for result in results
-        for name, value in (
-            ("max_difference", result.max_difference),
-            ("same_labels", result.same_labels / result.images),
-            ("milliseconds", result.milliseconds),
-            ("megabytes", result.size / 1e6),
-        )
-    }

@@ -8,9 +8,8 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 import click
 
@@ -21,9 +20,6 @@ from pipeline.errors import UsageError
 from pipeline.inference.input_files import expand_paths
 
 logger = logging.getLogger(__name__)
-
-if TYPE_CHECKING:
-    from pipeline.inference.batch_prediction import Prediction
 
 
 @click.command(
@@ -60,12 +56,16 @@ def command(
     with _opened(output) as file:
         table = csv.writer(file, lineterminator="\n")
         top = min(top, len(model.class_names))
-        table.writerow(_header(top))
+        columns = [f"{kind}_{n}" for n in range(1, top + 1) for kind in ("class", "probability")]
+        table.writerow(["file", *columns, "error"])
         started = time.monotonic()
         errors = 0
         predictions = predict(model.classifier, files, model.classifier.interface.read)
         for prediction in show_progress(predictions, len(files), "predicting"):
-            table.writerow(_row(prediction, model.class_names, top))
+            ranked = prediction.top_classes(model.class_names, top)
+            cells = [cell for name, value in ranked for cell in (name, f"{value:.6f}")]
+            cells = cells or [""] * len(columns)
+            table.writerow([os.fspath(prediction.item), *cells, prediction.error])
             errors += bool(prediction.error)
     seconds = time.monotonic() - started
     rate = len(files) / seconds
@@ -82,15 +82,3 @@ def _opened(path: Path | None) -> contextlib.AbstractContextManager[TextIO]:
         return path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
-
-
-def _header(top: int) -> list[str]:
-    ranks = [(f"class_{rank}", f"probability_{rank}") for rank in range(1, top + 1)]
-    return ["file", *(column for pair in ranks for column in pair), "error"]
-
-
-def _row(prediction: Prediction[Path], names: Sequence[str], top: int) -> list[str]:
-    ranked = prediction.top_classes(names, top)
-    cells = [cell for name, value in ranked for cell in (name, f"{value:.6f}")]
-    empty = [""] * (2 * (top - len(ranked)))
-    return [os.fspath(prediction.item), *cells, *empty, prediction.error]

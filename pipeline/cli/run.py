@@ -8,7 +8,6 @@ import json
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -16,10 +15,6 @@ from pipeline import api
 from pipeline.cli.options import json_option, recipe_argument, set_option
 from pipeline.errors import UsageError
 from pipeline.shutdown import interrupt_on
-
-if TYPE_CHECKING:
-    from pipeline.workflows.multi_seed import SeedsResult
-    from pipeline.workflows.run_result import RunResult
 
 
 @click.command("run", epilog="Example: pipeline run recipe.yaml --set training.epochs=3")
@@ -53,7 +48,7 @@ def command(
             "--set seed=SEED --resume RUN."
         )
     interrupt_on(signal.SIGTERM)  # clusters send it
-    result: RunResult | SeedsResult
+    result: api.RunResult | api.SeedsResult
     with contextlib.redirect_stdout(sys.stderr):  # Keras prints messages to stdout
         if seeds:
             result = api.run_seeds(recipe, overrides, seeds=seeds)

@@ -47,6 +47,16 @@ class ExportResult:
         """Whether the predicted class is the same for every image."""
         return self.same_labels == self.images
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What is logged of the export."""
+        return {
+            "max_difference": self.max_difference,
+            "same_labels": self.same_labels / self.images,
+            "milliseconds": self.milliseconds,
+            "megabytes": self.size / 1e6,
+        }
+
 
 def export_model(
     classifier: Classifier, name: str, directory: Path, images: np.ndarray

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.data.directory_layout import find_images
@@ -24,25 +24,20 @@ def expand_paths(arguments: Sequence[str]) -> list[Path]:
     """
     files: dict[Path, None] = {}
     for argument in arguments:
-        matches = list(_matching_files(argument))
+        matches = _matching_files(argument)
         if not matches:
-            is_directory = Path(argument).is_dir()
-            raise UsageError(
-                f"The directory {argument} contains no images."
-                if is_directory
-                else f"No such file: {argument}"
-            )
+            if Path(argument).is_dir():
+                raise UsageError(f"The directory {argument} contains no images.")
+            raise UsageError(f"No such file: {argument}")
         files.update(dict.fromkeys(matches))
     return list(files)
 
 
-def _matching_files(argument: str) -> Iterator[Path]:
+def _matching_files(argument: str) -> list[Path]:
     path = Path(argument)
     if path.is_dir():
-        yield from find_images(path)
-    elif os.path.lexists(path):
-        yield path
-    else:
-        for match in sorted(glob.glob(argument, recursive=True)):  # noqa: PTH207, also takes absolute patterns
-            if not Path(match).is_dir():
-                yield Path(match)
+        return list(find_images(path))
+    if os.path.lexists(path):
+        return [path]
+    matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207, also takes absolute patterns
+    return [Path(match) for match in matches if not Path(match).is_dir()]

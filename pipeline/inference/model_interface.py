@@ -9,12 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.image_decoding import (
-    Decoding,
-    Resize,
-    decode_image,
-    read_image_file,
-)
+from pipeline.data.image_decoding import Decoding, Resize, decode_image, read_image_file
 from pipeline.errors import ModelError
 
 INTERFACE_FILE = "interface.json"

@@ -16,7 +16,7 @@ from pipeline.data.labelled_directory import find_labelled_files
 from pipeline.errors import DataError, escape_unprintable
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.predictions import Predictions
-from pipeline.evaluation.report_page import RenderedReport, Report, render_report
+from pipeline.evaluation.report_page import Report, render_report
 from pipeline.inference.batch_prediction import predict
 from pipeline.inference.classifier import Classifier
 from pipeline.progress_bar import show_progress
@@ -80,8 +80,7 @@ def evaluate_and_log(
         evaluation = evaluate(classifier, directory)
         for name, reason in evaluation.left_out.items():
             logger.warning(f"Skipped {escape_unprintable(name)}: {reason}")
-        _log(evaluation, directory, tracked.logger)
-        log_report(_report(classifier, directory, evaluation), tracked.logger)
+        _log(classifier, evaluation, directory, tracked.logger)
     return evaluation, tracked.logger.run_id
 
 
@@ -104,11 +103,9 @@ def evaluate(classifier: Classifier, directory: Path) -> ExternalEvaluation:
         digests[path] = hashlib.sha256(data).hexdigest()
         return interface.decode(data)
 
-    predicted = predict(classifier, files, read)
+    predicted = show_progress(predict(classifier, files, read), len(files), "predicting")
     paths, classes, probabilities, left_out = [], [], [], {}
-    for prediction, label in zip(
-        show_progress(predicted, len(files), "predicting"), labels, strict=True
-    ):
+    for prediction, label in zip(predicted, labels, strict=True):
         if prediction.error:
             left_out[str(prediction.item.relative_to(directory))] = prediction.error
         else:
@@ -133,7 +130,9 @@ def evaluate(classifier: Classifier, directory: Path) -> ExternalEvaluation:
     return ExternalEvaluation(metrics, predictions, images, left_out)
 
 
-def _log(evaluation: ExternalEvaluation, directory: Path, run_logger: RunLogger) -> None:
+def _log(
+    classifier: Classifier, evaluation: ExternalEvaluation, directory: Path, run_logger: RunLogger
+) -> None:
     predictions, left_out = evaluation.predictions, evaluation.left_out
     run_logger.log_dataset(
         str(directory.absolute()), digest=_digest(predictions), counts={PREFIX: len(predictions)}
@@ -145,12 +144,6 @@ def _log(evaluation: ExternalEvaluation, directory: Path, run_logger: RunLogger)
         listed = json.dumps(left_out, ensure_ascii=False, indent=1)
         with run_logger.log_artifacts() as artifacts:
             (artifacts / "quarantined.json").write_text(listed, "utf-8", "backslashreplace")
-
-
-def _report(
-    classifier: Classifier, directory: Path, evaluation: ExternalEvaluation
-) -> RenderedReport:
-    predictions = evaluation.predictions
     split = build_split_report(
         evaluation.images,
         predictions,
@@ -160,16 +153,15 @@ def _report(
         note="The model was not trained on this dataset, unless the datasets share images.",
         heatmap_function=heatmap_function(classifier.model, evaluation.images),
     )
-    counts = np.bincount(predictions.labels, minlength=len(predictions.class_names))
-    return render_report(
-        Report(
-            title=f"{classifier.model.name} on {directory.name}",
-            class_names=predictions.class_names,
-            splits=[split],
-            counts={PREFIX: counts.tolist()},
-            quarantined=list(evaluation.left_out.items()),
-        )
+    by_class = np.bincount(predictions.labels, minlength=len(predictions.class_names))
+    report = Report(
+        title=f"{classifier.model.name} on {directory.name}",
+        class_names=predictions.class_names,
+        splits=[split],
+        counts={PREFIX: by_class.tolist()},
+        quarantined=list(left_out.items()),
     )
+    log_report(render_report(report), run_logger)
 
 
 def _digest(predictions: Predictions) -> str:

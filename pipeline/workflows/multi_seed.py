@@ -96,7 +96,13 @@ def run_seeds(loaded: LoadedRecipe, count: int) -> SeedsResult:
             logger.info(f"Seed {seeded.recipe.seed}, {index} of {count}")
             runs.append(run(seeded, parent=parent.run_id))
         metrics = _spreads(runs)
-        parent.log_metrics(_flat(metrics))
+        parent.log_metrics(
+            {
+                name if statistic == "mean" else f"{name}_{statistic}": value
+                for name, spread in metrics.items()
+                for statistic, value in dataclasses.asdict(spread).items()
+            }
+        )
     return SeedsResult(parent.run_id, runs[0].name, parent.uri, metrics, runs)
 
 
@@ -110,12 +116,3 @@ def _spreads(runs: Sequence[RunResult]) -> dict[str, RunSummary]:
         and all(name in each.metrics for each in runs)
     ]
     return {name: summarize_runs(np.array([each.metrics[name] for each in runs])) for name in names}
-
-
-def _flat(metrics: dict[str, RunSummary]) -> dict[str, float]:
-    """Return each spread as the metrics `{name}`, which is the mean, `_std`, `_low` and `_high`."""
-    return {
-        name if statistic == "mean" else f"{name}_{statistic}": value
-        for name, spread in metrics.items()
-        for statistic, value in dataclasses.asdict(spread).items()
-    }

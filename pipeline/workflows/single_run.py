@@ -10,24 +10,10 @@ from pipeline.data.splits import Splits
 from pipeline.errors import DataError, DivergedError
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import LoadedRecipe
+from pipeline.stages import log_run, resume_checks
 from pipeline.stages.evaluate_splits import evaluate_splits
 from pipeline.stages.find_label_errors import find_label_errors
-from pipeline.stages.log_run import (
-    describe_environment,
-    log_dataset,
-    log_evaluation,
-    log_label_errors,
-    log_model,
-    log_recipe,
-    log_report,
-)
 from pipeline.stages.register_model import register_model
-from pipeline.stages.resume_checks import (
-    check_same_images,
-    check_same_recipe,
-    resume_command,
-    save_origin,
-)
 from pipeline.stages.run_report import build_report
 from pipeline.stages.tracked_run import tracked_run
 from pipeline.stages.train_model import train_model
@@ -68,7 +54,7 @@ def run(
             experiment = recipe.tracking.experiment or recipe.name
             if resume:
                 resume = find_resumable_run(store, resume, experiment=store.mask(experiment))
-                check_same_recipe(checkpoint_directory(resume), loaded)
+                resume_checks.check_same_recipe(checkpoint_directory(resume), loaded)
         with tracked_run(
             store,
             experiment=experiment,
@@ -82,23 +68,24 @@ def run(
             checkpoints = Checkpoints(directory)
             tracked.on_stop = partial(_save_checkpoints, checkpoints, loaded, run_logger)
             if not resume:
-                save_origin(directory, loaded)
-            log_recipe(loaded, run_logger)
+                resume_checks.save_origin(directory, loaded)
+            log_run.log_recipe(loaded, run_logger)
             with watch.stage("data"):
                 splits = recipe.data.load()
             _check_class_count(recipe, splits)
-            check_same_images(directory, splits.digest)
-            log_dataset(loaded, splits, run_logger)
+            resume_checks.check_same_images(directory, splits.digest)
+            log_run.log_dataset(loaded, splits, run_logger)
             on_epoch = partial(_log_epoch, run_logger)
             with watch.stage("train"):
                 trained = train_model(recipe, splits, on_epoch=on_epoch, checkpoints=checkpoints)
             with watch.stage("log"):  # before anything else can fail
-                verification.ask(recipe, splits, log_model(recipe, splits, trained, run_logger))
+                model_directory = log_run.log_model(recipe, splits, trained, run_logger)
+                verification.ask(recipe, splits, model_directory)
             with watch.stage("evaluate"):
                 evaluation = evaluate_splits(recipe, splits, trained)
-                log_evaluation(evaluation, run_logger)
+                log_run.log_evaluation(evaluation, run_logger)
                 label_errors = find_label_errors(splits, trained)
-                log_label_errors(label_errors, run_logger)
+                log_run.log_label_errors(label_errors, run_logger)
             with watch.stage("report"):
                 report = build_report(
                     loaded,
@@ -107,10 +94,10 @@ def run(
                     evaluation,
                     label_errors,
                     details={"run": run_logger.run_id},
-                    environment=describe_environment(),
+                    environment=log_run.describe_environment(),
                     seconds=watch.seconds,
                 )
-                log_report(report, run_logger)
+                log_run.log_report(report, run_logger)
             with watch.stage("verify"):
                 verified = verification.metrics(evaluation.predictions["val"])
                 run_logger.log_metrics(verified)
@@ -152,7 +139,8 @@ def _save_checkpoints(
     epoch = checkpoints.last_epoch()
     if error is None or (epoch and not isinstance(error, DivergedError)):
         saved = f"Training is saved up to epoch {epoch}. " if epoch else ""
-        logger.info(f"{saved}Resume with: {resume_command(loaded, run_logger.run_id)}")
+        command = resume_checks.resume_command(loaded, run_logger.run_id)
+        logger.info(f"{saved}Resume with: {command}")
 
 
 def _log_epoch(
