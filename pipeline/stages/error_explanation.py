@@ -55,10 +55,9 @@ def _unwritable(error: OSError) -> str:
     if error.errno in _FORBIDDEN:
         return f"{reason}. Start the run as a user who may write there, or in another directory."
     paths = (Path.cwd(), array_cache.cache_directory(), Path(tempfile.gettempdir()))
-    free = {path: shutil.disk_usage(_existing(path)).free for path in paths}
-    fullest = min(free, key=lambda path: free[path])
+    free, fullest = min((shutil.disk_usage(_existing(path)).free, path) for path in paths)
     return (
-        f"{reason}. Free disk space: {fullest} has {free[fullest] / 2**20:,.0f} MiB left "
+        f"{reason}. Free disk space: {fullest} has {free / 2**20:,.0f} MiB left "
         "(`pipeline cache --clear` deletes cached features)."
     )
 

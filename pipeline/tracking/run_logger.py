@@ -260,8 +260,7 @@ class RunLogger:
     def _next(self) -> OutboxItem | None:
         """Return the next item, and wait for it; None if there will be none."""
         with self._changed:
-            while not self._queue and not self._ending.is_set():
-                self._changed.wait()
+            self._changed.wait_for(lambda: self._queue or self._ending.is_set())
             return self._queue[0] if self._queue and not self._gave_up else None
 
     def _remove_first(self) -> None:

@@ -92,13 +92,13 @@ def open_store(uri: str | None, secrets: Mapping[str, str] | None = None) -> Sto
     for name, value in _MLFLOW_SETTINGS.items():
         os.environ.setdefault(name, value)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
     # It writes a traceback of what it also raises.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     try:
         if artifacts:
             artifacts.mkdir(parents=True, exist_ok=True)
         with store_lock(artifacts):
-            logging.getLogger("mlflow").setLevel(logging.WARNING)  # its import sets the level
             if artifacts:
                 _create(artifacts.parent / _DATABASE)
             client = mlflow.MlflowClient(tracking_uri=address)
