@@ -148,31 +148,23 @@ def log_search_figures(search: Search, run_logger: RunLogger) -> None:
     if len(scored) < 2:
         return
     tuning = search.tuning
-    scores = [done.outcome.score or 0.0 for done in scored]
     dimensions = {dimension.path: dimension for dimension in search.space}
-    columns = {path: _column(dimensions[path], scored) for path in tuning.space}
-    logarithmic = [path for path, keys in tuning.space.items() if keys.log]
+    trials = figures.ScoredTrials(
+        {path: _column(dimensions[path], scored) for path in tuning.space},
+        [done.outcome.score or 0.0 for done in scored],
+        logarithmic=[path for path, keys in tuning.space.items() if keys.log],
+        objective=tuning.objective,
+        direction=tuning.direction,
+    )
     drawn = {
         "optimization_history": figures.plot_optimization_history(
-            scores,
+            trials,
             [done.ended_at for done in scored],
             pruned=[done.outcome.pruned_at is not None for done in scored],
-            objective=tuning.objective,
-            direction=tuning.direction,
         ),
-        "slices": figures.plot_slices(
-            columns, scores, logarithmic=logarithmic, objective=tuning.objective
-        ),
-        "parameter_importances": figures.plot_parameter_importances(
-            columns, scores, objective=tuning.objective
-        ),
-        "parallel_coordinates": figures.plot_parallel_coordinates(
-            columns,
-            scores,
-            logarithmic=logarithmic,
-            objective=tuning.objective,
-            direction=tuning.direction,
-        ),
+        "slices": figures.plot_slices(trials),
+        "parameter_importances": figures.plot_parameter_importances(trials),
+        "parallel_coordinates": figures.plot_parallel_coordinates(trials),
     }
     with run_logger.log_artifacts() as directory:
         (directory / "figures").mkdir()
