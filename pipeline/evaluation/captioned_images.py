@@ -43,12 +43,12 @@ def data_uri(image: np.ndarray) -> str:
     file_format = "png" if max(picture.size) <= _MAX_PIXELATED else "jpeg"
     picture.thumbnail((_MAX_SIDE, _MAX_SIDE))
     picture.save(file, file_format, quality=82)
-    return _encoded(file.getvalue(), file_format)
+    return encode_data_uri(file.getvalue(), file_format)
 
 
-def png_data_uri(png: bytes) -> str:
-    """Return the bytes of a PNG file as a data URI."""
-    return _encoded(png, "png")
+def encode_data_uri(data: bytes, file_format: str) -> str:
+    """Return the bytes of an image file, such as `png`, as a data URI."""
+    return f"data:image/{file_format};base64,{base64.b64encode(data).decode()}"
 
 
 def heatmap_overlay(captioned: CaptionedImage) -> np.ndarray | None:
@@ -87,10 +87,6 @@ def keep_end(text: str, max_characters: int) -> str:
     """Return printable text, without its start where it is too long."""
     text = printable(text)
     return text if len(text) <= max_characters else f"…{text[1 - max_characters :]}"
-
-
-def _encoded(data: bytes, file_format: str) -> str:
-    return f"data:image/{file_format};base64,{base64.b64encode(data).decode()}"
 
 
 def _tile(captioned: CaptionedImage, font: ImageFont.FreeTypeFont) -> Image.Image:

@@ -80,15 +80,11 @@ def plot_calibration_roc_pr(predictions: Predictions) -> Figure:
     return figure
 
 
-def plot_confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], *, title: str) -> Figure:
-    """Plot a confusion matrix, with counts up to 30 classes.
-
-    Args:
-        matrix: images of each true class (rows) and predicted class (columns).
-        class_names: in the order of rows and columns.
-        title: of the chart.
-    """
-    count = len(class_names)
+def plot_confusion_matrix(predictions: Predictions, *, title: str) -> Figure:
+    """Plot a confusion matrix, with counts up to 30 classes; the title is that of the split."""
+    matrix, class_names = predictions.confusion_matrix, predictions.class_names
+    count, accuracy = len(class_names), np.mean(predictions.is_correct)
+    title = f"{title}: accuracy {accuracy:.4f} ({len(predictions):,} images)"
     side = min(max(3.2, 0.5 * count + 1.8), 16)
     names = [keep_end(name, _MAX_NAME) for name in class_names]
     shares = matrix / matrix.sum(axis=1, keepdims=True).clip(1)

@@ -12,9 +12,8 @@ from pipeline.evaluation import captioned_images
 
 def render_page(template: str, values: dict[str, Any]) -> str:
     """Render a template of this directory. All values are escaped: names can be hostile."""
-    directory = Path(__file__).parent
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(directory),
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -22,10 +21,9 @@ def render_page(template: str, values: dict[str, Any]) -> str:
     )
     environment.filters |= {
         "data_uri": captioned_images.data_uri,
-        "png_data_uri": captioned_images.png_data_uri,
+        "encode_data_uri": captioned_images.encode_data_uri,
         "heatmap_overlay": captioned_images.heatmap_overlay,
         "printable": captioned_images.printable,
     }
-    style = (directory / "page.css").read_text("utf-8")
-    html = environment.get_template(template).render(values, style=style)
+    html = environment.get_template(template).render(values)
     return html.encode("utf-8", "replace").decode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,33 +12,22 @@ _MAX_REFERENCES = 5000  # images among which neighbors are searched
 _CHUNK = 1024
 
 
-@dataclass(frozen=True)
-class LabelErrors:
-    """Probable label errors, the most probable first.
-
-    Attributes:
-        indices: int (n,), of the images.
-        suggested: int (n,), the most frequent label among the neighbors.
-        agreement: float (n,), the share of the neighbors that carry it.
-    """
-
-    indices: np.ndarray
-    suggested: np.ndarray
-    agreement: np.ndarray
-
-
-def find_neighbor_label_errors(
+def other_labels_of_neighbors(
     features: Callable[[np.ndarray], np.ndarray], labels: np.ndarray
-) -> LabelErrors:
-    """Return the images whose nearest neighbors by cosine similarity mostly carry another label.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which other label is most frequent among each image's neighbors, and its share.
 
-    After Bahri, Jiang and Gupta, Deep k-NN for Noisy Labels, 2020. Neighbors are searched among at
+    A share of `MIN_AGREEMENT` or more makes a label error probable, after Bahri, Jiang and Gupta,
+    Deep k-NN for Noisy Labels, 2020. Neighbors are the nearest ones by cosine similarity among at
     most 5,000 images.
 
     Args:
         features: maps indices (n,) to features, float (n, units), of a network that was not trained
             on these labels. It is called in chunks, so memory does not grow with the images.
         labels: int (n,).
+
+    Returns:
+        Labels, int64 (n,), and shares, float64 (n,).
     """
     count = len(labels)
     references = np.unique(np.linspace(0, count - 1, min(count, _MAX_REFERENCES)).astype(int))
@@ -57,9 +45,7 @@ def find_neighbor_label_errors(
         shares = (labels[references[nearest]][..., np.newaxis] == classes).mean(axis=1)
         shares[np.arange(len(rows)), labels[rows]] = 0
         suggested[rows], agreement[rows] = shares.argmax(axis=1), shares.max(axis=1)
-    indices = np.flatnonzero(agreement >= MIN_AGREEMENT)
-    indices = indices[np.argsort(-agreement[indices], kind="stable")]
-    return LabelErrors(indices, suggested[indices], agreement[indices])
+    return suggested, agreement
 
 
 def _normalized(features: np.ndarray) -> np.ndarray:

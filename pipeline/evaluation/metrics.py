@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from sklearn import metrics
@@ -70,13 +69,6 @@ METRICS: Mapping[str, Metric] = {
     "roc_auc": roc_auc,
 }
 
-# Metrics of each class, `{name}/{class}`, with their averages `{name}_macro`, `{name}_weighted`.
-CLASS_METRICS: Mapping[str, Callable[..., Any]] = {
-    "precision": metrics.precision_score,
-    "recall": metrics.recall_score,
-    "f1": metrics.f1_score,
-}
-
 
 def classification_metrics(
     labels: np.ndarray,
@@ -94,7 +86,8 @@ def classification_metrics(
         top_k: adds `top_{k}_accuracy`.
 
     Returns:
-        The metrics of `METRICS`, except undefined ones, and of `CLASS_METRICS`. A metric with a
+        The metrics of `METRICS`, except undefined ones; precision, recall and F1 of each class,
+        `{name}/{class}`, and their averages `{name}_macro` and `{name}_weighted`. A metric with a
         95 % interval has its bounds in `{name}_low` and `{name}_high`.
     """
     table = dict(METRICS)
@@ -107,15 +100,20 @@ def classification_metrics(
             values |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
         elif value is not None:
             values[name] = value
-    predicted = probabilities.argmax(axis=1)
-    options: dict[str, Any] = {"labels": range(len(class_names)), "zero_division": 0}
-    for name, score in CLASS_METRICS.items():
-        for average in ("macro", "weighted"):
-            values[f"{name}_{average}"] = float(
-                score(labels, predicted, average=average, **options)
-            )
-        of_classes = score(labels, predicted, average=None, **options)
-        for class_name, value in zip(class_names, of_classes, strict=True):
+    macro, weighted, of_classes = (
+        metrics.precision_recall_fscore_support(
+            labels,
+            probabilities.argmax(axis=1),
+            labels=range(len(class_names)),
+            average=average,
+            zero_division=0,
+        )
+        for average in ("macro", "weighted", None)
+    )
+    for index, name in enumerate(("precision", "recall", "f1")):
+        values[f"{name}_macro"] = float(macro[index])
+        values[f"{name}_weighted"] = float(weighted[index])
+        for class_name, value in zip(class_names, of_classes[index], strict=True):
             values[f"{name}/{class_name}"] = float(value)
     return values
 
@@ -131,11 +129,3 @@ def calibration(
     sums = [np.bincount(bins, values, CALIBRATION_BINS) for values in (confidence, is_correct)]
     mean_confidence, bin_accuracy = (sum_ / counts.clip(1) for sum_ in sums)
     return counts, mean_confidence, bin_accuracy
-
-
-def confusion_matrix(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Return the number of images of each true class (rows) and predicted class (columns)."""
-    classes = np.arange(probabilities.shape[1])
-    return np.asarray(
-        metrics.confusion_matrix(labels, probabilities.argmax(axis=1), labels=classes)
-    )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from sklearn import metrics
 
 from pipeline.errors import DataError
 from pipeline.evaluation import intervals
@@ -55,6 +56,12 @@ class Predictions:
     def confidence(self) -> np.ndarray:
         """The probability of the predicted class, (n,)."""
         return self.probabilities.max(axis=1)
+
+    @property
+    def confusion_matrix(self) -> np.ndarray:
+        """The number of images of each true class (rows) and predicted class (columns)."""
+        classes = range(len(self.class_names))
+        return np.asarray(metrics.confusion_matrix(self.labels, self.predicted, labels=classes))
 
     def __len__(self) -> int:
         return len(self.labels)

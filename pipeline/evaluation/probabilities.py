@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
-import tensorflow as tf
-
-
-def predict_probabilities(model: keras.Model, batches: tf.data.Dataset) -> np.ndarray:
-    """Return the model's probabilities, float64 (n, classes), rows summing to 1."""
-    return to_probabilities(model.predict(batches, verbose=0))
 
 
 def to_probabilities(outputs: np.ndarray) -> np.ndarray:

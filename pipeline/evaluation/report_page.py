@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from pipeline.evaluation import figures
 from pipeline.evaluation.captioned_images import CaptionedImage, image_grid
 from pipeline.evaluation.figures import LearningCurves
 from pipeline.evaluation.html_pages import render_page
 from pipeline.evaluation.intervals import ConfidenceInterval, proportion_interval
-from pipeline.evaluation.metrics import confusion_matrix
 from pipeline.evaluation.predictions import Predictions
 
 _MAX_TABLE_CLASSES = 20  # up to which the confusion matrix is a table
 _MAX_CONFUSIONS = 12
-_TEMPLATE = "report_page.html.jinja"
 
 
 @dataclass(frozen=True)
@@ -108,80 +106,53 @@ class RenderedReport:
     images: dict[str, bytes]
 
 
-@dataclass(frozen=True)
-class _ClassRow:
-    name: str
-    images: int
-    precision: ConfidenceInterval | None
-    recall: ConfidenceInterval | None
-    f1: float
-
-
 def render_report(report: Report) -> RenderedReport:
     """Render the page of a report, and its charts and images as PNG files."""
-    images: dict[str, bytes] = {}
-    charts: dict[str, Any] = {}
+    charts: dict[str, Figure] = {}
+    matrices: dict[str, Figure] = {}
+    sheets = {"augmented": report.augmented}
     if report.curves:
-        figure = figures.plot_learning_curves(report.curves)
-        charts["learning_curves"] = figures.svg(figure)
-        images["learning_curves"] = figures.png(figure)
-    if report.augmented:
-        images["augmented"] = image_grid(report.augmented)
+        charts["learning_curves"] = figures.plot_learning_curves(report.curves)
     for split in report.splits:
-        _draw_split(split, charts, images)
+        prefix, predictions = split.prefix, split.predictions
+        charts[f"{prefix}_calibration_roc_pr"] = figures.plot_calibration_roc_pr(predictions)
+        matrices[f"{prefix}_confusion_matrix"] = figures.plot_confusion_matrix(
+            predictions, title=split.title
+        )
+        sheets[f"{prefix}_worst_errors"] = split.errors
+        sheets[f"{prefix}_least_certain"] = split.uncertain
+    images = {name: figures.png(figure) for name, figure in (charts | matrices).items()}
+    images |= {name: image_grid(shown) for name, shown in sheets.items() if shown}
     values = {
         "report": report,
-        "charts": charts,
+        "charts": {name: figures.svg(figure) for name, figure in charts.items()},
         "images": images,
-        "matrix_of": lambda split: _matrix(split.predictions),
-        "class_rows": lambda split: _class_rows(split.predictions),
-        "confusions_of": lambda split: _confusions(split.predictions),
+        "class_rows": _class_rows,
+        "most_frequent_confusions": _most_frequent_confusions,
         "max_table_classes": _MAX_TABLE_CLASSES,
     }
-    return RenderedReport(render_page(_TEMPLATE, values), images)
+    return RenderedReport(render_page("report_page.html.jinja", values), images)
 
 
-def _draw_split(split: SplitReport, charts: dict[str, Any], images: dict[str, bytes]) -> None:
-    prefix, predictions = split.prefix, split.predictions
-    figure = figures.plot_calibration_roc_pr(predictions)
-    charts[f"{prefix}_calibration_roc_pr"] = figures.svg(figure)
-    images[f"{prefix}_calibration_roc_pr"] = figures.png(figure)
-    accuracy = np.mean(predictions.is_correct)
-    title = f"{split.title}: accuracy {accuracy:.4f} ({len(predictions):,} images)"
-    images[f"{prefix}_confusion_matrix"] = figures.png(
-        figures.plot_confusion_matrix(_matrix(predictions), predictions.class_names, title=title)
-    )
-    for name, shown in (("worst_errors", split.errors), ("least_certain", split.uncertain)):
-        if shown:
-            images[f"{prefix}_{name}"] = image_grid(shown)
+def _class_rows(
+    predictions: Predictions,
+) -> Iterator[tuple[str, int, ConfidenceInterval | None, ConfidenceInterval | None, float]]:
+    """Yield the name, images, precision, recall and F1 of each class.
+
+    A proportion of no images is None.
+    """
+    matrix = predictions.confusion_matrix
+    counts = (matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1))
+    columns = (predictions.class_names, *(count.tolist() for count in counts))
+    for name, correct, predicted, images in zip(*columns, strict=True):
+        precision = proportion_interval(correct, predicted) if predicted else None
+        recall = proportion_interval(correct, images) if images else None
+        yield name, images, precision, recall, 2 * correct / max(predicted + images, 1)
 
 
-def _matrix(predictions: Predictions) -> np.ndarray:
-    return confusion_matrix(predictions.labels, predictions.probabilities)
-
-
-def _class_rows(predictions: Predictions) -> list[_ClassRow]:
-    """Return the metrics of each class; a proportion of no images is None."""
-    matrix = _matrix(predictions)
-    rows = []
-    for label, name in enumerate(predictions.class_names):
-        correct = int(matrix[label, label])
-        predicted, images = int(matrix[:, label].sum()), int(matrix[label].sum())
-        rows.append(
-            _ClassRow(
-                name=name,
-                images=images,
-                precision=proportion_interval(correct, predicted) if predicted else None,
-                recall=proportion_interval(correct, images) if images else None,
-                f1=2 * correct / max(predicted + images, 1),
-            )
-        )
-    return rows
-
-
-def _confusions(predictions: Predictions) -> list[tuple[str, str, int]]:
-    """Return the most frequent confusions: true class, predicted class, images."""
-    names, matrix = predictions.class_names, _matrix(predictions)
+def _most_frequent_confusions(predictions: Predictions) -> list[tuple[str, str, int]]:
+    """Return true class, predicted class and images, the most frequent confusion first."""
+    names, matrix = predictions.class_names, predictions.confusion_matrix
     np.fill_diagonal(matrix, 0)
     order = np.argsort(-matrix, axis=None, kind="stable")[:_MAX_CONFUSIONS]
     pairs = zip(*np.unravel_index(order, matrix.shape), strict=True)

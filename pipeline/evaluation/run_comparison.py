@@ -12,7 +12,6 @@ from pipeline.evaluation.html_pages import render_page
 from pipeline.evaluation.intervals import ConfidenceInterval
 from pipeline.evaluation.predictions import PairedDifference, Predictions, paired_difference
 
-_TEMPLATE = "run_comparison.html.jinja"
 _COUNTS = ("best_epoch", "val_duplicates", "test_duplicates")
 
 
@@ -59,13 +58,13 @@ class RunComparison:
     Attributes:
         names: of the runs.
         parameters: the recipe values that differ, by dotted path; – where a run has none.
-        metrics: the final metrics of each run, by name; None where a run has none.
+        metrics: the final metrics of each run, by name, as text; – where a run has none.
         pairs: every other run compared with the first one.
     """
 
     names: Sequence[str]
     parameters: Mapping[str, Sequence[str]]
-    metrics: Mapping[str, Sequence[float | None]]
+    metrics: Mapping[str, Sequence[str]]
     pairs: Sequence[PairedComparison]
 
 
@@ -79,7 +78,9 @@ def compare_runs(runs: Sequence[ComparedRun]) -> RunComparison:
     return RunComparison(
         names=names,
         parameters={path: row for path, row in parameters.items() if len(set(row)) > 1},
-        metrics={name: [run.metrics.get(name) for run in runs] for name in metrics},
+        metrics={
+            name: [_formatted(name, run.metrics.get(name)) for run in runs] for name in metrics
+        },
         pairs=[
             _compare_pair(split, first.predictions[split], other.predictions[split], name)
             for split in first.predictions
@@ -91,14 +92,11 @@ def compare_runs(runs: Sequence[ComparedRun]) -> RunComparison:
 
 def to_text(comparison: RunComparison) -> str:
     """Return a comparison as tables for a terminal."""
-    sections = []
-    if comparison.parameters:
-        sections.append(_table(["recipe", *comparison.names], _parameter_rows(comparison)))
-    else:
-        sections.append("The recipes are identical.")
-    sections.append(_table(["metric", *comparison.names], _metric_rows(comparison)))
-    sections += [_sentence(pair, comparison.names[0]) for pair in comparison.pairs]
-    return "\n\n".join(sections)
+    names, parameters = comparison.names, comparison.parameters
+    recipes = _table("recipe", names, parameters) if parameters else "The recipes are identical."
+    metrics = _table("metric", names, comparison.metrics)
+    sentences = [_sentence(pair, names[0]) for pair in comparison.pairs]
+    return "\n\n".join([recipes, metrics, *sentences])
 
 
 def to_csv(comparison: RunComparison) -> str:
@@ -107,8 +105,8 @@ def to_csv(comparison: RunComparison) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["kind", "name", *comparison.names, "difference", "low", "high", "images"])
     blank = [""] * len(comparison.names)
-    writer.writerows(["parameter", *row] for row in _parameter_rows(comparison))
-    writer.writerows(["metric", *row] for row in _metric_rows(comparison))
+    for kind, table in (("parameter", comparison.parameters), ("metric", comparison.metrics)):
+        writer.writerows([kind, name, *cells] for name, cells in table.items())
     for pair in comparison.pairs:
         if pair.difference:
             for metric, interval in _differences(pair.difference):
@@ -120,12 +118,7 @@ def to_csv(comparison: RunComparison) -> str:
 
 def to_html(comparison: RunComparison) -> str:
     """Return a comparison as a self-contained page."""
-    values = {
-        "comparison": comparison,
-        "parameter_rows": _parameter_rows(comparison),
-        "metric_rows": _metric_rows(comparison),
-    }
-    return render_page(_TEMPLATE, values)
+    return render_page("run_comparison.html.jinja", {"comparison": comparison})
 
 
 def _compare_pair(
@@ -160,28 +153,18 @@ def _differences(difference: PairedDifference) -> list[tuple[str, ConfidenceInte
     return [("accuracy", difference.accuracy), ("log_loss", difference.log_loss)]
 
 
-def _parameter_rows(comparison: RunComparison) -> list[list[str]]:
-    return [[path, *values] for path, values in comparison.parameters.items()]
-
-
-def _metric_rows(comparison: RunComparison) -> list[list[str]]:
-    return [
-        [name, *(_formatted(name, value) for value in values)]
-        for name, values in comparison.metrics.items()
-    ]
-
-
 def _formatted(name: str, value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.0f}" if name in _COUNTS else f"{value:.4f}"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+def _table(title: str, names: Sequence[str], cells: Mapping[str, Sequence[str]]) -> str:
+    rows = [[title, *names], *([name, *row] for name, row in cells.items())]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (header, *rows)
+        for row in rows
     )
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+import numpy as np
+
 from pipeline.data.splits import Splits
-from pipeline.evaluation.label_errors import find_neighbor_label_errors
+from pipeline.evaluation.label_errors import MIN_AGREEMENT, other_labels_of_neighbors
 from pipeline.stages.train_model import TrainedModel
 
 logger = logging.getLogger(__name__)
@@ -44,11 +46,16 @@ def find_label_errors(splits: Splits, trained: TrainedModel) -> list[SuspectedLa
     if features is None:
         return None
     split, names = splits.train, splits.class_names
-    errors = find_neighbor_label_errors(features, split.labels)
-    columns = (errors.indices, errors.suggested, errors.agreement)
+    suggested, agreement = other_labels_of_neighbors(features, split.labels)
     suspects = [
-        SuspectedLabel(index, split.names[index], names[split.labels[index]], names[label], share)
-        for index, label, share in zip(*(column.tolist() for column in columns), strict=True)
+        SuspectedLabel(
+            index,
+            split.names[index],
+            names[split.labels[index]],
+            names[suggested[index]],
+            float(agreement[index]),
+        )
+        for index in np.flatnonzero(agreement >= MIN_AGREEMENT).tolist()
     ]
     suspects.sort(key=lambda suspect: (-suspect.share, suspect.name))
     if suspects:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
 from pipeline.data.splits import Split, Splits
-from pipeline.evaluation.probabilities import predict_probabilities
+from pipeline.evaluation.probabilities import to_probabilities
 from pipeline.recipe.grammar import Recipe
 from pipeline.training.phases import Phase, TrainingData
 
@@ -91,7 +91,7 @@ class PixelTrainer(Trainer):
         yield Phase(self.model, self._pixels(), recipe.training.epochs, recipe.optimizer)
 
     def predict(self, split: Split, name: str) -> np.ndarray:
-        return predict_probabilities(self.model, self._evaluation_batches(split))
+        return to_probabilities(self.model.predict(self._evaluation_batches(split), verbose=0))
 
     def _pixels(self) -> TrainingData:
         recipe, train = self._recipe, self._splits.train

@@ -54,11 +54,11 @@ def test_learning_curves_shade_the_epochs_of_fine_tuning() -> None:
 
 
 def test_a_confusion_matrix_has_shares_as_colors_and_counts_as_text() -> None:
-    matrix = np.array([[7, 0], [2, 6]])
-    figure = figures.plot_confusion_matrix(matrix, ("ants", "bees"), title="validation")
-    (axes,) = panels(figure)
+    labels, predicted = np.repeat([0, 1], [7, 8]), np.repeat([0, 1], [9, 6])
+    counted = Predictions(("ants", "bees"), [""] * 15, [""] * 15, labels, np.eye(2)[predicted])
+    (axes,) = panels(figures.plot_confusion_matrix(counted, title="validation"))
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
-    assert axes.get_title() == "validation"
+    assert axes.get_title() == "validation: accuracy 0.8667 (15 images)"
     np.testing.assert_allclose(axes.images[0].get_array(), [[1.0, 0.0], [0.25, 0.75]])
     assert [text.get_text() for text in axes.texts] == ["7", "·", "2", "6"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["ants", "bees"]
@@ -139,10 +139,10 @@ def test_an_svg_adopts_the_text_color_and_the_width_of_the_page() -> None:
 
 def test_class_names_may_contain_anything() -> None:
     names = ("$\\frac{1}$", "</svg><script>", "蟻", "caf\udce9")
-    matrix = np.eye(4, dtype=int)
+    four = Predictions(names, names, names, np.arange(4), np.eye(4))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = figures.plot_confusion_matrix(matrix, names, title="validation")
+        figure = figures.plot_confusion_matrix(four, title="validation")
         figures.png(figure)
         svg = figures.svg(figure)
     assert "<script" not in svg

@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.evaluation import metrics
-from pipeline.evaluation.metrics import (
-    classification_metrics,
-    confusion_matrix,
-    expected_calibration_error,
-)
+from pipeline.evaluation.metrics import classification_metrics, expected_calibration_error
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
 PROBABILITIES = np.array(
@@ -85,10 +81,6 @@ def test_calibration_is_the_distance_of_confidence_from_accuracy() -> None:
 
 def test_confident_and_correct_is_calibrated() -> None:
     assert expected_calibration_error(np.array([0, 1]), np.eye(2)) == 0.0
-
-
-def test_rows_of_the_confusion_matrix_are_the_truth() -> None:
-    assert confusion_matrix(LABELS, PROBABILITIES).tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 1]]
 
 
 def test_every_metric_of_the_table_is_returned_and_undefined_ones_are_left_out(

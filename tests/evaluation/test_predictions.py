@@ -92,6 +92,11 @@ def test_other_images_are_not_paired(change: str) -> None:
     )
 
 
+def test_rows_of_the_confusion_matrix_are_the_true_classes() -> None:
+    predicted = predict([0.6, 0.2, 0.9, 0.2, 0.7], [0, 0, 1, 1, 1])
+    assert predicted.confusion_matrix.tolist() == [[1, 1], [1, 2]]
+
+
 def test_the_worst_errors_have_the_lowest_probability_of_the_true_class() -> None:
     indices = predictions.worst_errors(
         predict([0.6, 0.05, 0.9, 0.2, 0.7], [0, 1, 0, 0, 1]), max_images=2

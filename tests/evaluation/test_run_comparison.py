@@ -58,7 +58,7 @@ def test_only_recipe_differences_are_shown(compared: RunComparison) -> None:
 
 
 def test_the_metrics_are_the_final_ones(compared: RunComparison) -> None:
-    assert compared.metrics == {"val_accuracy": [0.75, 0.95, 0.5, 0.76, 0.95]}
+    assert compared.metrics == {"val_accuracy": ["0.7500", "0.9500", "0.5000", "0.7600", "0.9500"]}
 
 
 def test_each_run_is_compared_with_the_first_on_the_same_images(compared: RunComparison) -> None:
@@ -92,8 +92,9 @@ def test_the_text_has_aligned_tables_and_a_sentence_for_each_run(compared: RunCo
 
 
 def test_counts_have_no_decimals() -> None:
-    counted = RunComparison(("a", "b"), {}, {"best_epoch": [3.0, None], "val_ece": [1.0, 0.5]}, ())
-    lines = to_text(counted).splitlines()
+    metrics: list[dict[str, float]] = [{"best_epoch": 3.0, "val_ece": 1.0}, {"val_ece": 0.5}]
+    runs = [ComparedRun(name, name, {}, each, {}) for name, each in zip("ab", metrics, strict=True)]
+    lines = to_text(compare_runs(runs)).splitlines()
     assert [line.split() for line in lines if line.startswith(("best", "val"))] == [
         ["best_epoch", "3", "–"],
         ["val_ece", "1.0000", "0.5000"],

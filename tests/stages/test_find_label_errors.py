@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from pipeline.data.splits import ArrayImages, Split, Splits
-from pipeline.evaluation.label_errors import LabelErrors
 from pipeline.stages import find_label_errors as stage
 from pipeline.stages.train_model import TrainedModel
 from pipeline.stages.trainer import Trainer
@@ -60,8 +59,8 @@ def test_equally_probable_errors_are_sorted_by_name(
     messages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shares = np.array([0.8, 1.0, 1.0, 1.0, 1.0, 1.0])
-    errors = LabelErrors(np.arange(6), np.zeros(6, int), shares)
-    monkeypatch.setattr(stage, "find_neighbor_label_errors", lambda features, labels: errors)
+    neighbors = np.zeros(6, int), shares
+    monkeypatch.setattr(stage, "other_labels_of_neighbors", lambda features, labels: neighbors)
     suspects = find(splits_with([*range(6)]), ClusterTrainer)
     assert [suspect.index for suspect in suspects] == [5, 4, 3, 2, 1, 0]
     (message,) = messages
