@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import hashlib
 import logging
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,14 +16,13 @@ import tensorflow as tf
 from pipeline import array_cache
 from pipeline.config import OutputActivation
 from pipeline.data.batches import shuffled, steps_per_epoch, targets_for
-from pipeline.data.splits import Split, Splits
+from pipeline.data.splits import ArrayImages, Split, Splits
 from pipeline.features.extraction import (
     UNAUGMENTED,
     AugmentedViews,
     FeatureExtractor,
     Features,
     feature_batches,
-    original_extractor,
 )
 from pipeline.features.folding import FeatureDtype
 from pipeline.features.precision_guard import FrozenNetwork, choose_precision
@@ -30,6 +32,7 @@ from pipeline.training.phases import TrainingData
 logger = logging.getLogger(__name__)
 
 
+_UNPOOLED = -2  # tells feature maps from their averages, whose index is -1, in cache keys
 _SAMPLE = 16  # training images on which the folded network is compared with the original
 
 
@@ -46,59 +49,30 @@ class HeadInputs:
     validation: Features
 
 
+@dataclass(frozen=True)
 class CachedFeatures:
     """Features of the training images from the folded network, of the others from the original.
 
     So validation, in each epoch and at the end, is that of the model that is logged. The validation
     images go through the folded network too, to count the predictions that it would change.
+
+    Attributes:
+        model_split: where the model is split.
+        splits: the images.
+        views: how the training images are augmented.
+        precision: the one to try first for the folded network.
+        limit: bytes that the whole cache may take.
     """
 
-    def __init__(
-        self,
-        model_split: ModelSplit,
-        splits: Splits,
-        views: AugmentedViews,
-        *,
-        precision: FeatureDtype,
-        limit: int,
-    ) -> None:
-        """Prepare to compute.
-
-        Args:
-            model_split: where the model is split.
-            splits: the images.
-            views: how the training images are augmented.
-            precision: the one to try first for the folded network.
-            limit: bytes that the whole cache may take.
-        """
-        self._head = model_split.head
-        self._name = model_split.frozen.network.name
-        self._splits, self._views, self._limit = splits, views, limit
-        train, classes = splits.train, len(splits.class_names)
-
-        def choose_network() -> FrozenNetwork:
-            indices = np.unique(np.linspace(0, len(train) - 1, _SAMPLE).astype(int))
-            images = model_split.prepare(train.images.read(indices), training=False)
-            return choose_precision(
-                model_split.frozen,
-                np.asarray(images, np.float32),
-                pool=model_split.pool,
-                wanted=precision,
-            )
-
-        self._folded = FeatureExtractor(
-            model_split,
-            choose_network,
-            wanted=precision,
-            sample=train.digest,
-            classes=classes,
-            limit=limit,
-        )
-        self._original = original_extractor(model_split, classes=classes, limit=limit)
+    model_split: ModelSplit
+    splits: Splits
+    views: AugmentedViews
+    precision: FeatureDtype
+    limit: int
 
     def bytes_needed(self) -> int:
         """Return an upper bound of the bytes that `compute` writes to the cache."""
-        splits, views = self._splits, self._views
+        splits, views = self.splits, self.views
         if self._folded.is_cached(splits.train, views):
             return 0
         return (
@@ -109,7 +83,7 @@ class CachedFeatures:
 
     def bytes_available(self) -> int:
         """Return how many bytes may be written to the cache."""
-        return int(min(array_cache.free_bytes() * 0.9, self._limit))
+        return int(min(array_cache.free_bytes() * 0.9, self.limit))
 
     def compute(self) -> HeadInputs:
         """Compute the features of the training and validation images unless they are cached.
@@ -117,25 +91,23 @@ class CachedFeatures:
         Raises:
             PipelineError: if they do not fit on the disk.
         """
-        train, validation = self._splits.train, self._splits.validation
-        self._train = self._extract(self._folded, train, self._views, "train")
-        self._folded_validation = self._extract(self._folded, validation, UNAUGMENTED, "val")
-        return HeadInputs(
-            self._train, self._extract(self._original, validation, UNAUGMENTED, "val")
-        )
+        train, _ = self._folded_features
+        validation = self._extract(self._original, self.splits.validation, UNAUGMENTED, "val")
+        return HeadInputs(train, validation)
 
     def facts(self) -> dict[str, Any]:
         """Return the precision of the training features, their error, and images per second."""
+        train, _ = self._folded_features
         return {
-            "precision": self._train.precision,
-            "relative_error": self._train.relative_error,
-            "images_per_second": round(self._train.images_per_second, 1),
+            "precision": train.precision,
+            "relative_error": train.relative_error,
+            "images_per_second": round(train.images_per_second, 1),
         }
 
     def outputs(self, split: Split, name: str) -> np.ndarray:
         """Return the outputs of the original model for the images of a split, (n, units)."""
         features = self._extract(self._original, split, UNAUGMENTED, name)
-        return head_outputs(self._head, features)
+        return head_outputs(self.model_split.head, features)
 
     def disagreements(self, labels: np.ndarray) -> int:
         """Return how many predictions for the validation images the folded network would change.
@@ -143,20 +115,81 @@ class CachedFeatures:
         Args:
             labels: int (n,), the predictions of the original model.
         """
-        outputs = head_outputs(self._head, self._folded_validation)
+        _, validation = self._folded_features
+        outputs = head_outputs(self.model_split.head, validation)
         folded = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0.5
         return int(np.sum(folded != labels))
+
+    def feature_maps(self, split: Split, indices: np.ndarray) -> np.ndarray:
+        """Return the last feature maps of the base for some images, computed or from the cache.
+
+        The model has to be split before its head, and its base to end in a feature map.
+
+        Args:
+            split: the images.
+            indices: int (n,), which of them.
+
+        Returns:
+            float32 (n, rows, columns, channels).
+        """
+        # A copy also has a digest of its own, of the weights that fine-tuning may have changed.
+        unpooled = dataclasses.replace(self.model_split, pool=False, index=_UNPOOLED)
+        some = Split(
+            ArrayImages(split.images.read(indices)),
+            labels=split.labels[indices],
+            names=[split.names[index] for index in indices],
+            image_digests=[split.image_digests[index] for index in indices],
+            digest=hashlib.sha256(f"{split.digest} {indices.tolist()}".encode()).hexdigest(),
+        )
+        name = f"{unpooled.frozen.network.name} feature maps"
+        extractor = dataclasses.replace(self._original, model_split=unpooled)
+        features = extractor.extract(some, UNAUGMENTED, name=name)
+        return features.batch(np.arange(len(some)), 0)[0]
+
+    @functools.cached_property
+    def _folded(self) -> FeatureExtractor:
+        return dataclasses.replace(
+            self._original,
+            choose_network=self._choose_network,
+            wanted=self.precision,
+            sample=self.splits.train.digest,
+        )
+
+    @functools.cached_property
+    def _original(self) -> FeatureExtractor:
+        return FeatureExtractor(self.model_split, len(self.splits.class_names), self.limit)
+
+    @functools.cached_property
+    def _folded_features(self) -> tuple[Features, Features]:
+        """Features of the training and validation images by the folded network."""
+        train, validation = self.splits.train, self.splits.validation
+        return (
+            self._extract(self._folded, train, self.views, "train"),
+            self._extract(self._folded, validation, UNAUGMENTED, "val"),
+        )
+
+    def _choose_network(self) -> FrozenNetwork:
+        model_split, train = self.model_split, self.splits.train
+        indices = np.unique(np.linspace(0, len(train) - 1, _SAMPLE).astype(int))
+        images = model_split.prepare(train.images.read(indices), training=False)
+        return choose_precision(
+            model_split.frozen,
+            np.asarray(images, np.float32),
+            pool=model_split.pool,
+            wanted=self.precision,
+        )
 
     def _extract(
         self, extractor: FeatureExtractor, split: Split, views: AugmentedViews, name: str
     ) -> Features:
-        features = extractor.extract(split, views, name=f"{self._name} {name}")
+        network = self.model_split.frozen.network.name
+        features = extractor.extract(split, views, name=f"{network} {name}")
         images = f"{len(split):,} {name} images"
         if views.count > 1:
             images += f" in {views.count} views ({len(features.activations[0]):,} distinct)"
         if features.images_per_second:
             logger.info(
-                f"Computed features of {images} with {self._name} in "
+                f"Computed features of {images} with {network} in "
                 f"{'float32' if features.precision == 'original' else features.precision}, "
                 f"{features.images_per_second:.0f} images/s"
             )
@@ -181,9 +214,8 @@ def head_batches(
         )
         return feature_batches(train, indices, to_targets)
 
-    first_view = tf.constant(0, tf.int64)
     in_order = tf.data.Dataset.range(len(validation)).batch(256)
-    in_order = in_order.map(lambda indices: (first_view, indices))
+    in_order = in_order.map(lambda indices: (tf.constant(0, tf.int64), indices))
     validating = feature_batches(validation, in_order, to_targets)
     if validation.fits_in_memory:  # starting to read again takes longer than the head itself
         validating = validating.cache()

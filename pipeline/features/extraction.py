@@ -88,61 +88,38 @@ class Features:
         return [array[rows].astype(np.float32) for array in self.activations]
 
 
+@dataclass(frozen=True)
 class FeatureExtractor:
     """Computes features with the frozen part of a model unless they are cached.
 
     The network is chosen only when there is something to compute.
+
+    Attributes:
+        model_split: the model.
+        classes: the number of classes.
+        limit: bytes that the whole cache may take.
+        choose_network: returns the network to compute with, and is called at most once; None for
+            the original network, in float32.
+        wanted: the precision that `choose_network` tries first.
+        sample: digest of the images that `choose_network` compares features on.
     """
 
-    def __init__(
-        self,
-        model_split: ModelSplit,
-        choose_network: Callable[[], FrozenNetwork],
-        *,
-        wanted: str,
-        sample: str | None,
-        classes: int,
-        limit: int,
-    ) -> None:
-        """Prepare to compute.
-
-        Args:
-            model_split: the model.
-            choose_network: returns the network to compute with; called at most once.
-            wanted: the precision that `choose_network` tries first.
-            sample: digest of the images that `choose_network` compares features on.
-            classes: the number of classes.
-            limit: bytes that the whole cache may take.
-        """
-        self._choose_network = choose_network
-        self._classes = classes
-        self._limit = limit
-        self._prepare = model_split.prepare
-        self._pool = model_split.pool
-        self._shapes = [
-            (tensor.shape[-1],) if self._pool else tuple(tensor.shape[1:])
-            for tensor in model_split.frozen.network.outputs
-        ]
-        self._key_parts = {
-            "format": _FORMAT,
-            "versions": [keras.__version__, tf.__version__],
-            "wanted": wanted,
-            "sample": sample,
-            "index": model_split.index,
-            "weights": model_split.digest,
-            "input": [*self._prepare.input_shape[1:]],
-            "preparation": [type(operation).__name__ for operation in self._prepare.operations],
-        }
+    model_split: ModelSplit
+    classes: int
+    limit: int
+    choose_network: Callable[[], FrozenNetwork] | None = None
+    wanted: str = "original"
+    sample: str | None = None
 
     @functools.cached_property
     def network(self) -> FrozenNetwork:
         """The network to compute with."""
-        return self._choose_network()
+        return self.choose_network() if self.choose_network else self.model_split.frozen
 
     def max_bytes(self, images: int, views: int) -> int:
         """Return the size of the features of so many images if all their views differ."""
         activations = sum(int(np.prod(shape)) for shape in self._shapes) * self._dtype.itemsize
-        return images * views * (activations + self._classes * 4)
+        return images * views * (activations + self.classes * 4)
 
     def is_cached(self, split: Split, views: AugmentedViews) -> bool:
         return array_cache.contains(self._key(split, views))
@@ -166,7 +143,7 @@ class FeatureExtractor:
             lambda directory: self._compute(split, views, directory),
             kind="features",
             label=f"{name}, {len(split):,} images, {views.count} views",
-            limit=self._limit,
+            limit=self.limit,
         )
         seconds = time.perf_counter() - started
         activations = [cached.arrays[f"activations_{i}"] for i in range(len(self._shapes))]
@@ -193,10 +170,24 @@ class FeatureExtractor:
     def _dtype(self) -> np.dtype[Any]:
         return np.dtype(CACHE_DTYPES[self.network.precision])
 
+    @property
+    def _shapes(self) -> list[tuple[int, ...]]:
+        """The shapes of the activations of an image."""
+        shapes = [tuple(tensor.shape[1:]) for tensor in self.model_split.frozen.network.outputs]
+        return [shape[-1:] for shape in shapes] if self.model_split.pool else shapes
+
     def _key(self, split: Split, views: AugmentedViews) -> str:
+        prepare = self.model_split.prepare
         return array_cache.cache_key(
             {
-                **self._key_parts,
+                "format": _FORMAT,
+                "versions": [keras.__version__, tf.__version__],
+                "wanted": self.wanted,
+                "sample": self.sample,
+                "index": self.model_split.index,
+                "weights": self.model_split.digest,
+                "input": [*prepare.input_shape[1:]],
+                "preparation": [type(operation).__name__ for operation in prepare.operations],
                 "images": split.digest,
                 "views": views.count,
                 "augmentation": views.config,
@@ -206,7 +197,7 @@ class FeatureExtractor:
 
     def _compute(self, split: Split, views: AugmentedViews, directory: Path) -> dict[str, Any]:
         rows = np.zeros((len(split), views.count), np.int64)
-        labels = np.zeros((*rows.shape, self._classes), np.float32)
+        labels = np.zeros((*rows.shape, self.classes), np.float32)
         # MixUp and the like mix neighbours, which must not all be of one class.
         order = np.arange(len(split))
         if views.layers:
@@ -269,7 +260,7 @@ class FeatureExtractor:
     ) -> tf.data.Dataset:
         """Return (number, images, labels): all views of the first batch, then of the next."""
         indices = tf.data.Dataset.from_tensor_slices(order).batch(BATCH_SIZE)
-        batches = batches_at(indices, split, self._classes)
+        batches = batches_at(indices, split, self.classes)
         count = views.count
         numbered = batches.enumerate().flat_map(
             lambda i, batch: tf.data.Dataset.range(i * count, (i + 1) * count).map(
@@ -287,12 +278,13 @@ class FeatureExtractor:
     def _activations(self) -> Any:
         """The function of float32 images (n, height, width, channels) to their activations."""
         outputs_of, dtype = self.network.outputs, self._dtype
+        prepare, pool = self.model_split.prepare, self.model_split.pool
 
         # Traced once, for batches of any size.
-        @tf.function(input_signature=[tf.TensorSpec((None, *self._prepare.input_shape[1:]))])
+        @tf.function(input_signature=[tf.TensorSpec((None, *prepare.input_shape[1:]))])
         def activations(images: Any) -> list[Any]:
-            outputs = outputs_of(tf.cast(self._prepare(images, training=False), tf.float32))
-            if self._pool:
+            outputs = outputs_of(tf.cast(prepare(images, training=False), tf.float32))
+            if pool:
                 outputs = [tf.reduce_mean(tf.cast(x, tf.float32), axis=(1, 2)) for x in outputs]
             return [tf.cast(output, dtype) for output in outputs]
 
@@ -306,21 +298,6 @@ def _prefetch(items: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
         while (item := following.result()) is not None:
             following = thread.submit(next, items, None)
             yield item
-
-
-def original_extractor(model_split: ModelSplit, *, classes: int, limit: int) -> FeatureExtractor:
-    """Return an extractor that computes with the original network, in float32.
-
-    The arguments are those of `FeatureExtractor`.
-    """
-    return FeatureExtractor(
-        model_split,
-        lambda: model_split.frozen,
-        wanted="original",
-        sample=None,
-        classes=classes,
-        limit=limit,
-    )
 
 
 def feature_batches(

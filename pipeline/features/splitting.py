@@ -73,7 +73,8 @@ def split_before_layer(model: keras.Model, first: int) -> ModelSplit:
     inputs = [keras.Input(tensor.shape[1:]) for tensor in tensors]
     activations = inputs if len(inputs) > 1 else inputs[0]
     x = base_end(activations)
-    for layer in _head_layers(model):
+    names = [layer.name for layer in model.layers]
+    for layer in model.layers[names.index(transfer.FEATURES) :]:
         x = layer(x)
     return ModelSplit(
         prepare=_prepare(model),
@@ -86,12 +87,6 @@ def split_before_layer(model: keras.Model, first: int) -> ModelSplit:
 
 def _prepare(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, model.get_layer(transfer.PREPARED).output, name="prepare")
-
-
-def _head_layers(model: keras.Model) -> list[keras.Layer]:
-    """Return the layers after the base, each of which takes the output of the one before."""
-    names = [layer.name for layer in model.layers]
-    return list(model.layers[names.index(transfer.FEATURES) :])
 
 
 def network_digest(network: keras.Model) -> str:

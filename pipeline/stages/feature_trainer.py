@@ -18,7 +18,6 @@ from pipeline.features.cached_features import (
     head_outputs,
 )
 from pipeline.features.extraction import AugmentedViews
-from pipeline.features.feature_maps import feature_maps
 from pipeline.features.folding import FeatureDtype
 from pipeline.features.precision_guard import processor_has_bfloat16
 from pipeline.features.splitting import ModelSplit, split_before_head, split_before_layer
@@ -87,8 +86,7 @@ class FeatureTrainer(PixelTrainer):
         return to_probabilities(self._features.outputs(split, name))
 
     def feature_maps(self, split: Split, indices: np.ndarray) -> np.ndarray:
-        classes = len(self._splits.class_names)
-        return feature_maps(self._split, split, indices, classes=classes, limit=self._limit)
+        return self._base_features.feature_maps(split, indices)
 
     def pretrained_features(self) -> Callable[[np.ndarray], np.ndarray]:
         train = self._inputs.train

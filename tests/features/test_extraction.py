@@ -71,7 +71,7 @@ def extractor(
         model_split.frozen.network, traced_outputs(model_split.frozen.network), precision, 0.25
     )
     return FeatureExtractor(
-        model_split, lambda: network, wanted=precision, sample=sample, classes=2, limit=2**30
+        model_split, 2, 2**30, choose_network=lambda: network, wanted=precision, sample=sample
     )
 
 
