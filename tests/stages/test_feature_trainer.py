@@ -159,9 +159,10 @@ def test_features_that_do_not_fit_in_memory_are_read_from_files(
 
 
 def test_there_is_one_view_without_augmentation(
-    unaugmented: TrainedModel, messages: list[str]
+    unaugmented: TrainedModel, splits: Splits, messages: list[str]
 ) -> None:
     assert features_of(unaugmented).views == 1
+    trained_with(splits, "data.augmentation=[]", "training.epochs=1")
     assert "Using cached features of 60 train images" in messages
 
 
