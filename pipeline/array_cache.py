@@ -15,7 +15,6 @@ import logging
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,7 +209,6 @@ def _write(path: Path, compute: Callable[[Path], Mapping[str, Any]], kind: str, 
             "kind": kind,
             "label": label,
             "size": sum(file.stat().st_size for file in files),
-            "made": time.time(),
             "facts": dict(facts),
             "digests": {file.name: _digest(file) for file in files},
         }
@@ -236,11 +234,10 @@ def _corrupt_file(path: Path) -> str | None:
     except (OSError, ValueError, KeyError, TypeError):
         return _META
     for name, digest in digests.items():
-        try:
-            if _digest(path / name) != digest:
-                return str(name)
-        except OSError:
-            return str(name)
+        with contextlib.suppress(OSError):
+            if _digest(path / name) == digest:
+                continue
+        return str(name)
     return None
 
 

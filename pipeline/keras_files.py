@@ -54,10 +54,9 @@ def load_keras_file(path: Path) -> keras.Model:
     except ModelError:
         raise
     except Exception as error:  # Keras raises many types for an invalid file
-        text = str(error).strip()
-        reason = re.search(r"Not allowed: .*", text)  # Keras appends it to a list
-        first = reason[0] if reason else first_line(error)
-        raise ModelError(f"{path} cannot be loaded as a Keras model. {first[:300]}") from None
+        reason = re.search(r"Not allowed: .*", str(error))  # Keras appends it to a list
+        first = first_line(reason[0] if reason else error)
+        raise ModelError(f"{path} cannot be loaded as a Keras model. {first}") from None
     for warning in caught:
         if "freshly-initialized" in str(warning.message):
             raise ModelError(f"{path} has no weights for some of its layers. {warning.message}")
