@@ -180,7 +180,6 @@ def dump_recipe(recipe: Recipe, secrets: Mapping[str, str]) -> str:
         Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,
-        default_flow_style=False,
         width=100,
     )
 

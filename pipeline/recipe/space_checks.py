@@ -93,6 +93,7 @@ def _invalid_values(
 ) -> list[RecipeProblem]:
     """Return the errors of recipes with the extreme values of one parameter."""
     parents = _parent_values(dimension, {other.path: other for other in space})
+    shown_path = escape_unprintable(f"tuning.space.{dimension.path}")
     problems: dict[str, RecipeProblem] = {}
     for position, value in dimension.extremes():
         space_path = (dimension.path, *position)
@@ -105,8 +106,7 @@ def _invalid_values(
                 message = f"{prefix}{problem.message}"
                 is_inside = problem.path.startswith(dimension.path)
                 where = problem.where if is_inside else document.location_of(source).value
-                path = escape_unprintable(f"tuning.space.{dimension.path}")
-                problems.setdefault(message, RecipeProblem(where, path, message))
+                problems.setdefault(message, RecipeProblem(where, shown_path, message))
     return list(problems.values())
 
 

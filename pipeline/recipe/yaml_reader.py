@@ -223,15 +223,12 @@ class _Reader:
         if _INVALID_CHARACTER.search(text):
             self._report(node.start_mark, path, _INVALID_CHARACTER_MESSAGE)
             return None
-        if node.style is None:
-            try:
-                value = resolve_scalar(text)
-            except ValueError:
-                self._report(node.start_mark, path, f"The number {text[:20]}… has too many digits.")
-                return None
-            if not isinstance(value, str):
-                return value
-        return LocatedString.at(text, self.directory)
+        try:
+            value = resolve_scalar(text) if node.style is None else text
+        except ValueError:
+            self._report(node.start_mark, path, f"The number {text[:20]}… has too many digits.")
+            return None
+        return LocatedString.at(value, self.directory) if isinstance(value, str) else value
 
     def _with_environment(self, node: yaml.ScalarNode, path: KeyPath) -> str:
         def replacement(match: re.Match[str]) -> str:

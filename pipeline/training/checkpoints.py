@@ -80,10 +80,10 @@ class Checkpoints:
             Whether none is pending in memory: it is on disk, or the disk does not accept it.
         """
         self._pending = checkpoint
-        if now or time.monotonic() >= self._next_write:
+        is_due = now or time.monotonic() >= self._next_write
+        if is_due:
             self.flush()
-            return True
-        return False
+        return is_due
 
     def flush(self) -> None:
         """Write the pending checkpoint. If the disk does not accept it, log a warning."""

@@ -207,9 +207,8 @@ class _EpochLog(keras.callbacks.Callback):
 
     def report(self) -> None:
         """Call `on_epoch` for the epochs that were not reported yet."""
-        while self._reported < len(self.rows):
-            i = self._reported
-            self._reported += 1
+        for i in range(self._reported, len(self.rows)):
+            self._reported = i + 1
             self._on_epoch(i + 1, self.rows[i], self._seconds[i])
 
 
@@ -283,9 +282,6 @@ def _keras_callbacks(optimizer: OptimizerConfig, training: TrainingConfig) -> li
     callbacks += schedules.callbacks(optimizers.schedule_of(optimizer))
     stopping = training.early_stopping
     if stopping and stopping.patience:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                **stopping.model_dump(), mode=metric_direction(stopping.monitor)
-            )
-        )
+        mode = metric_direction(stopping.monitor)
+        callbacks.append(keras.callbacks.EarlyStopping(**stopping.model_dump(), mode=mode))
     return callbacks
