@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-import numpy as np
-
 from pipeline.data.splits import Splits
-from pipeline.evaluation.label_errors import MIN_AGREEMENT, other_labels_of_neighbors
+from pipeline.errors import escape_unprintable
+from pipeline.evaluation.label_errors import find_cross_validated_label_errors
 from pipeline.stages.train_model import TrainedModel
 
 logger = logging.getLogger(__name__)
@@ -19,21 +18,21 @@ _MAX_NAMED = 5  # images in the log message
 
 @dataclass(frozen=True)
 class SuspectedLabel:
-    """A training image whose nearest neighbors have another label.
+    """A training image that a classifier trained on the others assigns another class.
 
     Attributes:
         index: in the training split.
         name: of the image, as in the split.
         label: its class.
-        suggested: the class of most of its neighbors.
-        share: of its neighbors that are in that class.
+        suggested: the class that it is assigned.
+        confidence: the probability of that class.
     """
 
     index: int
     name: str
     label: str
     suggested: str
-    share: float
+    confidence: float
 
 
 def find_label_errors(splits: Splits, trained: TrainedModel) -> list[SuspectedLabel] | None:
@@ -46,23 +45,24 @@ def find_label_errors(splits: Splits, trained: TrainedModel) -> list[SuspectedLa
     if features is None:
         return None
     split, names = splits.train, splits.class_names
-    suggested, agreement = other_labels_of_neighbors(features, split.labels)
+    errors = find_cross_validated_label_errors(features, split.labels)
+    columns = (errors.indices, errors.suggested, errors.confidence)
     suspects = [
         SuspectedLabel(
-            index,
-            split.names[index],
-            names[split.labels[index]],
-            names[suggested[index]],
-            float(agreement[index]),
+            index, split.names[index], names[split.labels[index]], names[suggested], confidence
         )
-        for index in np.flatnonzero(agreement >= MIN_AGREEMENT).tolist()
+        for index, suggested, confidence in zip(
+            *(column.tolist() for column in columns), strict=True
+        )
     ]
-    suspects.sort(key=lambda suspect: (-suspect.share, suspect.name))
+    suspects.sort(key=lambda suspect: (-suspect.confidence, suspect.name))
     if suspects:
         named = ", ".join(f"{one.name} ({one.suggested}?)" for one in suspects[:_MAX_NAMED])
-        more = f" and {len(suspects) - _MAX_NAMED} more" if len(suspects) > _MAX_NAMED else ""
+        count = len(suspects)
+        more = f" and {count - _MAX_NAMED} more" if count > _MAX_NAMED else ""
         logger.info(
-            f"The labels of {len(suspects)} training images may be wrong: most similar images are "
-            f"in another class. Check {named}{more}"
+            f"The labels of {count} training image{'s' if count > 1 else ''} may be wrong: a "
+            f"classifier trained on the other images suggests another class. Check "
+            f"{escape_unprintable(named)}{more}"
         )
     return suspects

@@ -207,7 +207,7 @@ def _label_error_images(
 ) -> list[CaptionedImage]:
     shown = label_errors[:_MAX_LABEL_ERRORS]
     images = split.images.read(np.array([error.index for error in shown], np.int64))
-    captions = [f"label: {e.label} · {e.share:.0%} of its neighbors: {e.suggested}" for e in shown]
+    captions = [f"label: {e.label} · suggested: {e.suggested} ({e.confidence:.0%})" for e in shown]
     names = [error.name for error in shown]
     return list(map(CaptionedImage, images, names, captions))
 

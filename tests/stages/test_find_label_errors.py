@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.data.splits import ArrayImages, Split, Splits
+from pipeline.evaluation.label_errors import LabelErrors
 from pipeline.stages import find_label_errors as stage
 from pipeline.stages.train_model import TrainedModel
 from pipeline.stages.trainer import Trainer
@@ -48,10 +49,11 @@ def find(splits: Splits, trainer: Any) -> Any:
 
 def test_an_image_among_those_of_another_class_is_found(messages: list[str]) -> None:
     (suspect,) = find(splits_with([3]), ClusterTrainer)
-    assert suspect == stage.SuspectedLabel(3, "96.jpg", "bees", "ants", 1.0)
+    assert suspect.confidence > 0.95
+    assert suspect == stage.SuspectedLabel(3, "96.jpg", "bees", "ants", suspect.confidence)
     assert messages == [
-        "The labels of 1 training images may be wrong: most similar images are in another class. "
-        "Check 96.jpg (ants?)"
+        "The labels of 1 training image may be wrong: a classifier trained on the other images "
+        "suggests another class. Check 96.jpg (ants?)"
     ]
 
 
@@ -59,8 +61,8 @@ def test_equally_probable_errors_are_sorted_by_name(
     messages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shares = np.array([0.8, 1.0, 1.0, 1.0, 1.0, 1.0])
-    neighbors = np.zeros(6, int), shares
-    monkeypatch.setattr(stage, "other_labels_of_neighbors", lambda features, labels: neighbors)
+    errors = LabelErrors(np.arange(6), np.zeros(6, int), shares)
+    monkeypatch.setattr(stage, "find_cross_validated_label_errors", lambda features, labels: errors)
     suspects = find(splits_with([*range(6)]), ClusterTrainer)
     assert [suspect.index for suspect in suspects] == [5, 4, 3, 2, 1, 0]
     (message,) = messages
