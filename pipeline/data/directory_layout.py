@@ -73,7 +73,7 @@ def subdirectories(path: Path) -> list[str]:
 
 def find_images(directory: Path) -> Iterator[Path]:
     """Yield the images below `directory`, sorted, following links but visiting nothing twice."""
-    from pipeline.data.image_decoding import SUFFIXES
+    from pipeline.data.image_formats import SUFFIXES
 
     # A link to a parent directory would add the images of the other classes.
     visited = {str(parent) for parent in Path(os.path.realpath(directory)).parents}

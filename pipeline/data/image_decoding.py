@@ -6,21 +6,19 @@ import contextlib
 import io
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
+
+from pipeline.data import decoding_limits, sample_values
+from pipeline.data.image_formats import ImageFormat, image_format
 
 Resize = Literal["crop", "pad", "squash"]
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".png", ".webp"})
-
-MAX_BYTES = 2**29  # above the uncompressed size of the largest image that Pillow accepts
-
-_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")  # JPEG opens MPO too, as some cameras write it
-_WIDE_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+MAX_BYTES = 2**29  # of a file
 
 
 class BadImageError(Exception):
@@ -54,35 +52,55 @@ class Decoding:
 def decode_image(data: bytes, decoding: Decoding) -> np.ndarray:
     """Decode one image and resize it.
 
-    The EXIF orientation is applied, the first frame of an animation is used, transparent images get
-    a white background, and grayscale, palette, 16-bit and CMYK images become RGB.
+    The EXIF orientation is applied, the first page or frame is used, transparent images get a white
+    background, colour profiles are ignored, and images of any mode become RGB or grayscale.
 
     Args:
-        data: the contents of a JPEG, PNG, BMP, GIF or WebP file, whatever its suffix.
+        data: the contents of a file in one of the `image_formats`, whatever its suffix.
         decoding: how they become pixels.
 
     Returns:
         uint8 (height, width, channels).
 
     Raises:
-        BadImageError: if the bytes cannot be decoded, or declare more pixels than Pillow accepts.
+        BadImageError: if the bytes cannot be decoded, or would take too much memory.
+    """
+    with opened_image(data) as (image, file_format):
+        _draft(image, decoding)
+        decoding_limits.check_pixels(image, file_format)
+        pixels = np.asarray(_resized(_upright(image, decoding.value_range), decoding))
+    return pixels[..., np.newaxis] if decoding.channels == 1 else pixels
+
+
+@contextlib.contextmanager
+def opened_image(data: bytes) -> Iterator[tuple[Image.Image, ImageFormat]]:
+    """Open an image, of which no pixel is decoded until it is used.
+
+    Raises:
+        BadImageError: if the bytes are no image or declare too many pixels, or for whatever
+            exception Pillow raises in the body of the `with` statement.
     """
     if not data:
         raise BadImageError("the file is empty")
-    target = 2 * max(decoding.size)  # twice the size keeps a JPEG sharp
+    file_format = image_format(data)
+    if file_format is None:
+        raise BadImageError("not an image, or of a format that is not supported")
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            image.draft(image.mode, (target, target))  # decodes a JPEG at a fraction of its size
-            image.load()
-            upright = _upright_rgb(image)
-            if decoding.channels == 1:
-                upright = upright.convert("L")
-            pixels = np.asarray(_resized(upright, decoding))
-            return pixels[..., np.newaxis] if decoding.channels == 1 else pixels
-    except MemoryError:
+        with file_format.open(io.BytesIO(data)) as image:
+            decoding_limits.check_file(image, data)
+            yield image, file_format
+    except (MemoryError, BadImageError):
         raise
     except Exception as error:  # Pillow's decoders raise many types for a corrupt file
-        raise BadImageError(_reason(error)) from None
+        raise BadImageError(_reason(error, file_format)) from None
+
+
+def _draft(image: Image.Image, decoding: Decoding) -> None:
+    """Have a JPEG decoded at 1/2, 1/4 or 1/8 of its size, or only its luminance."""
+    if image.format != "JPEG":
+        return
+    target = 2 * max(decoding.size)  # twice the size keeps it sharp
+    image.draft("L" if decoding.channels == 1 else image.mode, (target, target))
 
 
 def read_image_file(path: str | os.PathLike[str]) -> bytes:
@@ -120,17 +138,36 @@ def resize_images(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return resized
 
 
-def _upright_rgb(image: Image.Image) -> Image.Image:
+def _upright(image: Image.Image, value_range: tuple[float, float] | None) -> Image.Image:
+    """Return an image as `L`, `LA`, `RGB` or `RGBA`, the way up that its EXIF data says."""
+    image.load()
+    turn = _TURNS.get(orientation(image))
+    if sample_values.is_wide(image):
+        image = sample_values.scale_to_8_bits(image, value_range)
+    elif image.has_transparency_data:
+        image = image if image.mode in ("LA", "RGBA") else image.convert("RGBA")
+    elif image.mode not in ("L", "RGB"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    return image if turn is None else image.transpose(turn)
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation of an image, 1 to 8, that is still to be applied."""
     with contextlib.suppress(Exception):  # a corrupt EXIF block does not affect the pixels
-        image = ImageOps.exif_transpose(image)
-    if image.mode in _WIDE_MODES:
-        pixels = np.asarray(image).astype(np.int64)
-        return Image.fromarray((pixels.clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        ground = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(ground, image).convert("RGB")
-    return image.convert("RGB")
+        stored = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return stored if stored in _TURNS else 1
+    return 1
 
 
 def _resized(image: Image.Image, decoding: Decoding) -> Image.Image:
@@ -139,7 +176,8 @@ def _resized(image: Image.Image, decoding: Decoding) -> Image.Image:
         "pad": _pad,
         "squash": _squash,
     }
-    return resizers[decoding.resize](image, *decoding.size)
+    image = resizers[decoding.resize](image, *decoding.size)
+    return image.convert("L" if decoding.channels == 1 else "RGB")
 
 
 def _crop(image: Image.Image, height: int, width: int) -> Image.Image:
@@ -147,25 +185,42 @@ def _crop(image: Image.Image, height: int, width: int) -> Image.Image:
     w, h = width / scale, height / scale
     left, top = (image.width - w) / 2, (image.height - h) / 2
     box = (max(left, 0), max(top, 0), min(left + w, image.width), min(top + h, image.height))
-    return image.resize((width, height), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
+    return _interpolated(image, (width, height), box)
 
 
 def _pad(image: Image.Image, height: int, width: int) -> Image.Image:
     scale = min(height / image.height, width / image.width)
     w, h = max(round(image.width * scale), 1), max(round(image.height * scale), 1)
-    canvas = Image.new(image.mode, (width, height))
-    fitted = image.resize((w, h), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    fitted = _interpolated(image, (w, h))
+    canvas = Image.new(fitted.mode, (width, height))
     canvas.paste(fitted, ((width - w) // 2, (height - h) // 2))
     return canvas
 
 
 def _squash(image: Image.Image, height: int, width: int) -> Image.Image:
-    return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return _interpolated(image, (width, height))
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, Image.UnidentifiedImageError):
-        return "not a JPEG, PNG, BMP, GIF or WebP image"
-    if isinstance(error, Image.DecompressionBombError):
-        return "it declares too many pixels"
+def _interpolated(
+    image: Image.Image,
+    size: tuple[int, int],
+    box: tuple[float, float, float, float] | None = None,
+) -> Image.Image:
+    """Resize an image, bilinearly, and lay it on white if it is transparent."""
+    image = image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
+    if image.mode not in ("LA", "RGBA"):
+        return image
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+def _reason(error: Exception, file_format: ImageFormat) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        extra = file_format.name.lower()
+        return (
+            f"{file_format.name} images require the package {error.name}. Install it: pip install "
+            f"-c constraints.txt -e '.[{extra}]'"
+        )
+    if isinstance(error, SyntaxError):  # what Pillow raises for a header that it cannot read
+        return f"its {file_format.name} header cannot be read: {error}"
     return str(error) or type(error).__name__

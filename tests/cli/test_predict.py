@@ -39,7 +39,7 @@ def test_a_broken_file_is_a_row_with_an_error_and_the_exit_code_is_1(
     captured = capsys.readouterr()
     header, first, second = csv.reader(captured.out.splitlines())
     assert header == ["file", "class_1", "probability_1", "error"]
-    assert first == [str(broken), "", "", "not a JPEG, PNG, BMP, GIF or WebP image"]
+    assert first == [str(broken), "", "", "not an image, or of a format that is not supported"]
     assert (second[1], second[3]) == ("0", "")
     assert captured.err.endswith("WARNING: 1 files could not be read. See the column `error`.\n")
 

@@ -5,11 +5,28 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 Plant = Callable[[Path, Mapping[str, int]], Path]
+Encode = Callable[..., bytes]
+
+
+@pytest.fixture(scope="session")
+def encode() -> Encode:
+    """Return a function that encodes an image in one of Pillow's formats, or as HEIC."""
+
+    def encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:
+        file = io.BytesIO()
+        if file_format == "HEIC":
+            pytest.importorskip("pillow_heif").from_pillow(image).save(file, **options)
+        else:
+            image.save(file, file_format, **options)
+        return file.getvalue()
+
+    return encoded
 
 
 @pytest.fixture(scope="session")

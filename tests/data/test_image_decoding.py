@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ from pipeline.data.image_decoding import (
 )
 
 ORIENTATION = 0x0112
-NO_IMAGE = "not a JPEG, PNG, BMP, GIF or WebP image"
+NO_IMAGE = "not an image, or of a format that is not supported"
 
 
 def encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:
@@ -39,38 +37,6 @@ def decoded(data: bytes, size: tuple[int, int] = (64, 96), resize: Resize = "cro
 def difference(one: np.ndarray, other: Image.Image | np.ndarray) -> float:
     """Return the mean absolute difference."""
     return float(np.abs(one.astype(float) - np.asarray(other).astype(float)).mean())
-
-
-def png_that_declares(width: int, height: int) -> bytes:
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = zlib.compress(bytes(100))
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
-    )
-
-
-@pytest.mark.parametrize(
-    ("file_format", "options"), [("PNG", {}), ("BMP", {}), ("WEBP", {"lossless": True})]
-)
-def test_a_lossless_file_keeps_every_pixel(
-    photo: Image.Image, file_format: str, options: dict[str, Any]
-) -> None:
-    np.testing.assert_array_equal(decoded(encoded(photo, file_format, **options)), photo)
-
-
-@pytest.mark.parametrize(
-    ("file_format", "options", "most"),
-    [("JPEG", {"quality": 95}, 3), ("WEBP", {"quality": 95}, 5), ("GIF", {}, 8)],
-)
-def test_a_lossy_file_stays_close_to_the_photograph(
-    photo: Image.Image, file_format: str, options: dict[str, Any], most: float
-) -> None:
-    assert difference(decoded(encoded(photo, file_format, **options)), photo) < most
 
 
 def test_pixels_are_uint8_rgb(photo: Image.Image) -> None:
@@ -152,12 +118,6 @@ def test_a_transparent_palette_colour_becomes_white(photo: Image.Image, file_for
     np.testing.assert_array_equal(decoded(data), expected)
 
 
-def test_16_bit_grayscale_is_scaled_and_not_clipped() -> None:
-    values = np.array([[0, 256, 32768, 65535]], np.uint16)
-    pixels = decoded(encoded(Image.fromarray(values), "PNG"), (1, 4))
-    assert pixels[0].tolist() == [[0] * 3, [1] * 3, [128] * 3, [255] * 3]
-
-
 def test_a_cmyk_jpeg_keeps_its_colours(photo: Image.Image) -> None:
     data = encoded(photo.convert("CMYK"), "JPEG", quality=95)
     assert difference(decoded(data), photo) < 6
@@ -202,33 +162,11 @@ def test_reduced_decoding_of_large_jpegs_is_close_to_full_decoding(
     assert difference(shortcut, decoded(full, (224, 224), resize)) < 2
 
 
-@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "BMP", "GIF", "WEBP"])
-def test_a_truncated_file_is_rejected_with_a_reason(photo: Image.Image, file_format: str) -> None:
-    data = encoded(photo, file_format)
-    with pytest.raises(BadImageError) as caught:
-        decoded(data[: len(data) // 2])
-    assert len(str(caught.value)) > 10
-
-
 def test_a_truncated_jpeg_is_called_truncated(photo: Image.Image) -> None:
     data = encoded(photo, "JPEG")
     with pytest.raises(BadImageError) as caught:
         decoded(data[:-300])
     assert str(caught.value).startswith("image file is truncated (")
-
-
-def test_flipped_bytes_never_crash(photo: Image.Image) -> None:
-    generator = np.random.default_rng(0)
-    for file_format in ("JPEG", "PNG", "BMP", "GIF", "WEBP"):
-        data = encoded(photo, file_format)
-        for _ in range(40):
-            broken = bytearray(data)
-            for index in generator.integers(len(data), size=5):
-                broken[index] ^= int(generator.integers(1, 256))
-            try:
-                assert decoded(bytes(broken)).shape == (64, 96, 3)
-            except BadImageError as caught:
-                assert str(caught)  # noqa: PT017, either outcome is right
 
 
 @pytest.mark.parametrize(
@@ -237,11 +175,9 @@ def test_flipped_bytes_never_crash(photo: Image.Image) -> None:
         (b"", "the file is empty"),
         (b"This is a note.\n", NO_IMAGE),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", NO_IMAGE),
-        (b"\xff\xd8\xff", NO_IMAGE),
         (bytes(1000), NO_IMAGE),
-        (png_that_declares(30_000, 30_000), "it declares too many pixels"),
     ],
-    ids=["zero bytes", "text", "svg", "three bytes of a jpeg", "zeros", "30,000 × 30,000"],
+    ids=["zero bytes", "text", "svg", "zeros"],
 )
 def test_a_file_that_is_not_an_image_is_rejected(data: bytes, reason: str) -> None:
     with pytest.raises(BadImageError) as caught:
@@ -249,10 +185,10 @@ def test_a_file_that_is_not_an_image_is_rejected(data: bytes, reason: str) -> No
     assert str(caught.value) == reason
 
 
-def test_an_unsupported_format_is_rejected(photo: Image.Image) -> None:
+def test_a_file_that_ends_in_its_header_says_which_format_it_began_as() -> None:
     with pytest.raises(BadImageError) as caught:
-        decoded(encoded(photo, "TIFF"))
-    assert str(caught.value) == NO_IMAGE
+        decoded(b"\xff\xd8\xff")
+    assert str(caught.value) == ("its JPEG header cannot be read: not identified by this driver")
 
 
 def test_a_png_with_the_suffix_jpg_is_decoded(photo: Image.Image, tmp_path: Path) -> None:
