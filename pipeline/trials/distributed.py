@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import queue
 import socket
 import threading
 import time
@@ -31,7 +30,7 @@ from pipeline.trials.search_state import Search
 from pipeline.trials.trial_reporter import TrialReporter
 from pipeline.trials.trial_trainer import TrialTrainer
 from pipeline.trials.trial_worker import receive, run_trials, send
-from pipeline.trials.worker_pool import PoolWorker, run_in_pool
+from pipeline.trials.worker_pool import PoolWorker, WorkerQueue, run_in_pool
 from pipeline.tuning.worker_role import WorkerRole
 
 logger = logging.getLogger(__name__)
@@ -67,7 +66,7 @@ def run_as_chief(
             "Set the same variables as here, but KERASTUNER_TUNER_ID to a unique name, and run "
             "the same command."
         )
-        run_in_pool(search, reporter, [], joining)
+        run_in_pool(search, reporter, joining)
 
 
 def work_for_chief(loaded: LoadedRecipe, role: WorkerRole) -> int:
@@ -118,11 +117,9 @@ def _comparable(loaded: LoadedRecipe) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _joining_workers(
-    role: WorkerRole, search: dict[str, object]
-) -> Iterator[queue.SimpleQueue[PoolWorker]]:
+def _joining_workers(role: WorkerRole, search: dict[str, object]) -> Iterator[WorkerQueue]:
     """Accept workers for as long as this lasts, and yield a queue of those that may join."""
-    joining: queue.SimpleQueue[PoolWorker] = queue.SimpleQueue()
+    joining = WorkerQueue()
     closing = threading.Event()
     try:
         listener = Listener(role.address)

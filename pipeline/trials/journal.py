@@ -5,7 +5,6 @@ The events are `search`, `images`, `started`, `finished`, `duplicate` and `compl
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -37,13 +36,12 @@ class Journal:
         """
         self.folder = folder
         self._secrets = secrets or {}
-        self.events: list[Event] = []
         path = folder / _FILE
         try:
             folder.mkdir(parents=True, exist_ok=True)
             data = path.read_bytes() if path.exists() else b""
             whole = data[: data.rfind(b"\n") + 1]
-            self.events = [json.loads(line) for line in whole.splitlines()]
+            self.events: list[Event] = [json.loads(line) for line in whole.splitlines()]
             if len(whole) < len(data):
                 os.truncate(path, len(whole))
         except (OSError, ValueError) as error:
@@ -61,10 +59,6 @@ class Journal:
     def of(self, kind: str) -> Iterator[Event]:
         """Yield the events of one kind, in order."""
         return (event for event in self.events if event["event"] == kind)
-
-    def first(self, kind: str) -> Event | None:
-        """Return the first event of one kind, None where there is none."""
-        return next(self.of(kind), None)
 
 
 def header_of(folder: Path) -> Event | None:
@@ -85,12 +79,7 @@ def is_finished(folder: Path) -> bool:
         return True
 
 
-def outcome_as_json(outcome: TrialOutcome) -> dict[str, Any]:
-    """Return an outcome as JSON can hold it."""
-    return dataclasses.asdict(outcome)
-
-
 def outcome_from_json(content: dict[str, Any]) -> TrialOutcome:
-    """Return the outcome that `outcome_as_json` wrote."""
+    """Return the outcome that was written as JSON with `dataclasses.asdict`."""
     lists = {name: tuple(content[name]) for name in ("scores", "rows", "times")}
     return TrialOutcome(**{**content, **lists})

@@ -14,7 +14,7 @@ from pipeline.trials import trial_worker
 from pipeline.trials.search_state import PendingTrial, Search
 from pipeline.trials.trial import TrialOutcome
 from pipeline.trials.trial_reporter import TrialReporter
-from pipeline.trials.worker_pool import PoolWorker, run_in_pool
+from pipeline.trials.worker_pool import PoolWorker, WorkerQueue, run_in_pool
 
 logger = logging.getLogger(__name__)
 
@@ -98,22 +98,18 @@ def run_in_parallel(
     """
     threads = max(len(os.sched_getaffinity(0)) // workers, 1)
     logger.info(f"Running {workers} trials at a time with {threads} CPU threads each")
-    pool: list[PoolWorker] = [
-        LocalWorker(loaded, _environment(index, threads)) for index in range(workers)
-    ]
+    pool = WorkerQueue()
+    for index in range(workers):
+        pool.put(LocalWorker(loaded, _environment(index, threads)))
     run_in_pool(search, reporter, pool)
 
 
 def _outcome_of_death(exit_code: int | None) -> TrialOutcome:
     if exit_code == -signal.SIGKILL:
-        return TrialOutcome(
-            "FAILED",
-            kind="memory",
-            reason="The process of the trial was killed, probably because memory ran out.",
-        )
-    return TrialOutcome(
-        "FAILED", kind="died", reason=f"The process of the trial ended with exit code {exit_code}."
-    )
+        reason = "The process of the trial was killed, probably because memory ran out."
+        return TrialOutcome("FAILED", kind="memory", reason=reason)
+    reason = f"The process of the trial ended with exit code {exit_code}."
+    return TrialOutcome("FAILED", kind="died", reason=reason)
 
 
 def _environment(index: int, threads: int) -> dict[str, str]:

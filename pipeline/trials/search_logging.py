@@ -22,26 +22,17 @@ from pipeline.tuning.search_space import Dimension
 BEST = "best.yaml"
 
 
-def trial_run(
-    trial: PendingTrial, outcome: TrialOutcome, objective: str, best_so_far: float | None
-) -> TrialRun:
-    """Return the run of a trial.
-
-    Args:
-        trial: the trial.
-        outcome: of the trial.
-        objective: the name of the metric that is optimized.
-        best_so_far: the best score up to this trial, None if all failed.
-    """
+def trial_run(search: Search, trial: PendingTrial, outcome: TrialOutcome) -> TrialRun:
+    """Return the run of a trial with its outcome, which is KILLED for one that has not ended."""
     end = outcome.times[-1] if outcome.times else time.time()
-    metrics = {**outcome.metrics, "seconds": outcome.seconds}
-    if outcome.score is not None:
-        metrics["objective"] = outcome.score
-    if best_so_far is not None:
-        metrics["best_so_far"] = best_so_far
-    if len(outcome.scores) > 1:
-        metrics["objective_spread"] = outcome.spread
-    tags = {"objective": objective}
+    is_killed = outcome.state == "KILLED"
+    scores = {
+        "objective": outcome.score,
+        "objective_spread": outcome.spread,
+        "best_so_far": None if is_killed else search.best_until(trial.number),
+    }
+    known = {name: value for name, value in scores.items() if value is not None}
+    tags = {"objective": search.tuning.objective}
     if outcome.reason:
         tags["reason"] = outcome.reason
     if outcome.pruned_at:
@@ -56,7 +47,7 @@ def trial_run(
         end=end,
         params=run_parameters(loaded.recipe, loaded.secrets),
         tags=tags | tried,
-        metrics=metrics,
+        metrics={**outcome.metrics, "seconds": outcome.seconds, **known},
         rows=outcome.rows,
         times=outcome.times,
         files={"resolved.yaml": dump_recipe(loaded.recipe, loaded.secrets)},
@@ -70,7 +61,7 @@ def trial_rows(search: Search) -> list[dict[str, Any]]:
             "trial": done.number,
             "state": done.outcome.state,
             search.tuning.objective: done.outcome.score,
-            "spread": done.outcome.spread if len(done.outcome.scores) > 1 else None,
+            "spread": done.outcome.spread,
             "epochs": len(done.outcome.rows),
             "pruned_at": done.outcome.pruned_at,
             "seconds": round(done.outcome.seconds, 3),
@@ -194,15 +185,14 @@ def log_search_result(
     """Log the result of the search beside the metrics of the final run of the best recipe."""
     best = search.best
     assert best is not None
-    done = search.done
-    failed = sum(one.outcome.state == "FAILED" for one in done)
+    outcomes = [done.outcome for done in search.done]
     run_logger.log_metrics(
         {
             "search/best": best.outcome.score or 0.0,
             "search/best_trial": float(best.number),
-            "search/trials": float(len(done)),
-            "search/failed": float(failed),
-            "search/pruned": float(sum(one.outcome.pruned_at is not None for one in done)),
+            "search/trials": float(len(outcomes)),
+            "search/failed": float(sum(one.state == "FAILED" for one in outcomes)),
+            "search/pruned": float(sum(one.pruned_at is not None for one in outcomes)),
             "search/seconds": search.seconds_of_trials,
             **{
                 f"final/{name}": value

@@ -92,7 +92,7 @@ def check_same_images(journal: Journal, digest: str) -> None:
     Raises:
         DataError: if they are not.
     """
-    known = journal.first("images")
+    known = next(journal.of("images"), None)
     if known is None:
         journal.append("images", digest=digest)
     elif known["digest"] != digest:
@@ -136,14 +136,10 @@ def _check_same_recipe(header: Event, loaded: LoadedRecipe, run_id: str) -> None
         )
 
 
-@contextlib.contextmanager
-def _one_process(directory: Path) -> Iterator[None]:
+def _one_process(directory: Path) -> contextlib.AbstractContextManager[object]:
+    """Lock a search until the end of the block."""
     directory.mkdir(parents=True, exist_ok=True)
     lock = try_lock(directory / ".lock")
     if lock is None and os.name != "nt":
         raise UsageError(f"The search {directory.name} is running in another process.")
-    try:
-        yield
-    finally:
-        if lock:
-            lock.close()
+    return lock or contextlib.nullcontext()

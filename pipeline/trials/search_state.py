@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -9,7 +10,7 @@ from typing import Any, Literal
 from pipeline.errors import RecipeError
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import LoadedRecipe, with_overrides
-from pipeline.trials.journal import Event, Journal, outcome_as_json, outcome_from_json
+from pipeline.trials.journal import Event, Journal, outcome_from_json
 from pipeline.trials.pruning import StoppingRule
 from pipeline.trials.trial import BY_EPOCH, TrialOutcome
 from pipeline.tuning import search_space as spaces
@@ -176,7 +177,7 @@ class Search:
     def finish(self, task: PendingTrial, outcome: TrialOutcome) -> None:
         """Take the outcome of a trial."""
         seconds = round(self.seconds, 3)
-        content = outcome_as_json(outcome)
+        content = dataclasses.asdict(outcome)
         self._record("finished", trial=task.number, seconds=seconds, outcome=content)
 
     def requeue(self, task: PendingTrial) -> None:
@@ -206,12 +207,9 @@ class Search:
             self._proposals.append((event["proposal"], event["same"]))
         elif event["event"] == "finished":
             self.seconds_of_trials = event["seconds"]
-            task = self._tasks[event["trial"]]
-            self._done[task.number] = FinishedTrial(
-                **vars(task),
-                outcome=outcome_from_json(event["outcome"]),
-                ended_at=self.seconds_of_trials,
-            )
+            task, outcome = self._tasks[event["trial"]], outcome_from_json(event["outcome"])
+            done = FinishedTrial(**vars(task), outcome=outcome, ended_at=event["seconds"])
+            self._done[task.number] = done
 
     def _pending(self, number: int, proposal: Numbers | None) -> PendingTrial:
         values = values_of(self.space, proposal)
@@ -229,7 +227,8 @@ class Search:
             proposal = self._oracle.propose(number, draw, self._results())
             if proposal is None:
                 return None
-            same = self._same_as(proposal)
+            recipe = self._recipe_of(proposal)
+            same = next((n for n, one in self._tasks.items() if one.loaded.recipe == recipe), None)
             if same is None:
                 return proposal
             self._record("duplicate", trial=number, same=same, proposal=proposal)
@@ -242,12 +241,6 @@ class Search:
             score = done.outcome.score if done else None
             results.append(ProposalResult(proposal, score, is_running=done is None))
         return results
-
-    def _same_as(self, proposal: Numbers) -> int | None:
-        """Return the number of the trial with the same recipe, None where there is none."""
-        recipe = self._recipe_of(proposal)
-        same = (number for number, task in self._tasks.items() if task.loaded.recipe == recipe)
-        return next(same, None)
 
     def _numbers_of_recipe(self) -> Numbers | None:
         """Return the oracle's numbers for the recipe, None where the space does not hold it."""
@@ -268,10 +261,8 @@ class Search:
         tuning, done = self.tuning, list(self._done.values())
         kinds = [one.outcome.kind for one in done[-_MAX_SAME_FAILURES:]]
         if len(kinds) == _MAX_SAME_FAILURES and kinds[0] and len(set(kinds)) == 1:
-            return (
-                f"{_MAX_SAME_FAILURES} trials in a row failed in the same way: "
-                f"{done[-1].outcome.reason}"
-            )
+            reason = done[-1].outcome.reason
+            return f"{_MAX_SAME_FAILURES} trials in a row failed in the same way: {reason}"
         if len(self._tasks) >= tuning.trials:
             return f"all {tuning.trials} trials have run"
         budget = tuning.budget_seconds

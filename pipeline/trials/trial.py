@@ -50,9 +50,9 @@ class TrialOutcome:
     reason: str = ""
 
     @property
-    def spread(self) -> float:
-        """The standard deviation of the objective over executions, 0 for one."""
-        return statistics.stdev(self.scores) if len(self.scores) > 1 else 0.0
+    def spread(self) -> float | None:
+        """The standard deviation of the objective over executions, None for one."""
+        return statistics.stdev(self.scores) if len(self.scores) > 1 else None
 
 
 class _PrunedError(Exception):

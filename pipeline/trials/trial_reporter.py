@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from dataclasses import dataclass, field
 
 from pipeline.tracking.run_logger import RunLogger
 from pipeline.trials.search_display import SearchDisplay
@@ -10,53 +11,38 @@ from pipeline.trials.search_logging import trial_run
 from pipeline.trials.search_state import PendingTrial, Search
 from pipeline.trials.trial import TrialOutcome
 
-PROGRESS = "search/best_so_far"
 
-
+@dataclass
 class TrialReporter:
-    """Reports every trial once, in this session or in an earlier one that was interrupted."""
+    """Reports every trial once, in this session or in an earlier one that was interrupted.
 
-    def __init__(
-        self,
-        search: Search,
-        run_logger: RunLogger,
-        display: SearchDisplay,
-        *,
-        logged: Set[int],
-    ) -> None:
-        """Start reporting.
+    Attributes:
+        search: the search.
+        run_logger: logs to the run of the search.
+        display: shows the trials.
+        logged: the numbers of the trials that the tracking store has already.
+    """
 
-        Args:
-            search: the search.
-            run_logger: logs to the run of the search.
-            display: shows the trials.
-            logged: the numbers of the trials that the tracking store has already.
-        """
-        self._search = search
-        self._run_logger = run_logger
-        self._display = display
-        self._logged = logged
-        self._earlier = {done.number for done in search.done}
-        self._reported: set[int] = set()
+    search: Search
+    run_logger: RunLogger
+    display: SearchDisplay
+    logged: Set[int]
+    _reported: set[int] = field(default_factory=set, init=False)
 
     def update(self) -> None:
         """Report the trials that have ended since the last call."""
-        for done in self._search.done:
+        for done in self.search.done:
             if done.number in self._reported:
                 continue
             self._reported.add(done.number)
-            best = self._search.best_until(done.number)
-            if done.number not in self._logged:
-                self._log(done, done.outcome, best)
+            if done.number not in self.logged:
+                self.run_logger.log_trial(trial_run(self.search, done, done.outcome))
+            best = self.search.best_until(done.number)
             if best is not None:
-                self._run_logger.log_metrics({PROGRESS: best}, step=done.number)
-            if done.number not in self._earlier:
-                self._display.show(done)
+                self.run_logger.log_metrics({"search/best_so_far": best}, step=done.number)
+            if done.number not in self.display.earlier:
+                self.display.show(done)
 
     def interrupted(self, task: PendingTrial) -> None:
         """Report a trial that was interrupted; it is repeated in the same MLflow run."""
-        self._log(task, TrialOutcome("KILLED"), None)
-
-    def _log(self, trial: PendingTrial, outcome: TrialOutcome, best_so_far: float | None) -> None:
-        objective = self._search.tuning.objective
-        self._run_logger.log_trial(trial_run(trial, outcome, objective, best_so_far))
+        self.run_logger.log_trial(trial_run(self.search, task, TrialOutcome("KILLED")))

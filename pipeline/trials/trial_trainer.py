@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,8 +23,8 @@ class TrialTrainer:
     """Trains and evaluates one recipe after another without repeating what they share."""
 
     def __init__(self) -> None:
-        self._splits: OrderedDict[str, Splits] = OrderedDict()
-        self._head_inputs: OrderedDict[str, HeadInputs] = OrderedDict()
+        self._splits: dict[str, Splits] = {}
+        self._head_inputs: dict[str, HeadInputs] = {}
 
     def splits(self, recipe: Recipe) -> Splits:
         """Return the images of a recipe.
@@ -97,10 +96,9 @@ def _key(parts: Any) -> str:
     return json.dumps(parts, sort_keys=True)
 
 
-def _shared(values: OrderedDict[str, Any], key: str, make: Callable[[], Any]) -> Any:
-    if key not in values:
-        values[key] = make()
-        while len(values) > _MAX_SHARED:
-            values.popitem(last=False)
-    values.move_to_end(key)
+def _shared(values: dict[str, Any], key: str, make: Callable[[], Any]) -> Any:
+    """Return the value of a key, made if there is none; the most recently used one comes last."""
+    values[key] = values.pop(key) if key in values else make()
+    if len(values) > _MAX_SHARED:
+        del values[next(iter(values))]
     return values[key]

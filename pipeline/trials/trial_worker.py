@@ -7,6 +7,7 @@ answers with `stop`, then `outcome`; and `log` at any time.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import logging
 import signal
@@ -17,7 +18,6 @@ from typing import Any
 
 from pipeline.recipe.loader import LoadedRecipe, check_document, with_overrides
 from pipeline.recipe.yaml_reader import Document
-from pipeline.trials.journal import outcome_as_json
 from pipeline.trials.search_state import values_of
 from pipeline.trials.trial import EpochMetrics, TrialOutcome, run_trial
 from pipeline.trials.trial_trainer import TrialTrainer
@@ -64,7 +64,7 @@ def run_trials(
     while (order := receive(connection))["message"] == "trial":
         recipe = with_overrides(loaded, values_of(space, order["proposal"])).recipe
         outcome = run_trial(recipe, trainer, tuning, should_stop)
-        send(connection, "outcome", outcome=outcome_as_json(outcome))
+        send(connection, "outcome", outcome=dataclasses.asdict(outcome))
         yield order["number"], outcome
 
 
@@ -76,14 +76,9 @@ class _LogSender(logging.Handler):
         self._connection = connection
 
     def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
         with contextlib.suppress(OSError):
-            send(
-                self._connection,
-                "log",
-                logger=record.name,
-                level=record.levelno,
-                text=record.getMessage(),
-            )
+            send(self._connection, "log", logger=record.name, level=record.levelno, text=text)
 
 
 def main(connection: Connection, document: Document, name: str) -> None:

@@ -84,26 +84,23 @@ class PoolWorker:
         self.connection.close()
 
 
-def run_in_pool(
-    search: Search,
-    reporter: TrialReporter,
-    workers: list[PoolWorker],
-    joining: queue.SimpleQueue[PoolWorker] | None = None,
-) -> None:
+WorkerQueue = queue.SimpleQueue[PoolWorker]
+
+
+def run_in_pool(search: Search, reporter: TrialReporter, joining: WorkerQueue) -> None:
     """Run the trials of a search until it ends.
 
     Args:
         search: the search.
         reporter: is told of finished trials.
-        workers: those at the start.
-        joining: workers that join later.
+        joining: workers that join, at the start or later.
 
     Raises:
         KeyboardInterrupt: if it is interrupted; running trials are run again when it resumes.
     """
-    workers = list(workers)
+    workers: list[PoolWorker] = []
     try:
-        while _assign(search, workers):
+        while _assign(search, workers, joining):
             running = {worker.connection: worker for worker in workers if worker.task}
             for ready in connection.wait(list(running), _POLL_SECONDS):
                 worker = running[ready]  # type: ignore[index]
@@ -111,8 +108,6 @@ def run_in_pool(
                     worker.handle_message(search)
                 except (EOFError, OSError, ValueError, KeyError):
                     worker.handle_loss(search)
-            while joining and not joining.empty():
-                workers.append(joining.get())
             reporter.update()
     except KeyboardInterrupt:
         for worker in workers:
@@ -121,13 +116,14 @@ def run_in_pool(
         raise
     finally:
         for worker in workers:
-            if not worker.is_lost:
-                worker.stop()
+            worker.stop()
         reporter.update()
 
 
-def _assign(search: Search, workers: list[PoolWorker]) -> bool:
+def _assign(search: Search, workers: list[PoolWorker], joining: WorkerQueue) -> bool:
     """Give trials to the idle workers; return whether the search goes on."""
+    while not joining.empty():
+        workers.append(joining.get())
     while True:
         workers[:] = [worker for worker in workers if not worker.is_lost]
         is_running = any(worker.task for worker in workers)

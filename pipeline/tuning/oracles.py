@@ -43,7 +43,7 @@ class ProposalResult:
 
 
 class SeededOracle:
-    """An oracle that proposes from the results it is given; the base class of the others."""
+    """Random search, and the base class of the other tuners."""
 
     def __init__(
         self, space: SearchSpace, *, direction: Direction, seed: int, max_epochs: int
@@ -76,8 +76,8 @@ class SeededOracle:
         return self.next_numbers()
 
     def next_numbers(self) -> Numbers | None:
-        """Return what to try, None where nothing is left to try."""
-        raise NotImplementedError
+        """Return what `propose` returns, from what it was called with."""
+        return self.random_numbers()
 
     def random_numbers(self) -> Numbers:
         """Return a random point of the space."""
@@ -90,13 +90,6 @@ class SeededOracle:
             if exists(dimension, numbers):
                 numbers[dimension.path] = parameter.prob_to_value(float(share))
         return numbers
-
-
-class RandomOracle(SeededOracle):
-    """Random search."""
-
-    def next_numbers(self) -> Numbers:
-        return self.random_numbers()
 
 
 class GridOracle(SeededOracle):
@@ -238,7 +231,7 @@ class HyperbandOracle(SeededOracle):
 
 
 ORACLES: dict[Tuner, type[SeededOracle]] = {
-    "random": RandomOracle,
+    "random": SeededOracle,
     "grid": GridOracle,
     "bayesian": BayesianOracle,
     "hyperband": HyperbandOracle,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import socket
@@ -19,7 +20,7 @@ from pipeline.errors import DataError, PipelineError, UsageError
 from pipeline.recipe.loader import load_recipe
 from pipeline.trials import distributed
 from pipeline.trials.distributed import run_as_chief, work_for_chief
-from pipeline.trials.journal import Journal, outcome_as_json
+from pipeline.trials.journal import Journal
 from pipeline.trials.search_state import Search
 from pipeline.trials.trial import TrialOutcome
 from pipeline.trials.trial_worker import receive, send
@@ -94,7 +95,7 @@ def run(worker: Connection, trials: int, score: float = 0.5) -> None:
     for _ in range(trials):
         assert receive(worker)["message"] == "trial"
         outcome = TrialOutcome("FINISHED", score=score, scores=(score,))
-        send(worker, "outcome", outcome=outcome_as_json(outcome))
+        send(worker, "outcome", outcome=dataclasses.asdict(outcome))
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -117,7 +118,7 @@ def test_the_trial_of_a_lost_worker_goes_to_another(
     assert lost["proposal"] == again["proposal"]
     assert "WARNING: Worker alpha is gone. Trial 2 goes to the next idle worker." in messages
     outcome = TrialOutcome("FINISHED", score=0.75, scores=(0.75,))
-    send(beta, "outcome", outcome=outcome_as_json(outcome))
+    send(beta, "outcome", outcome=dataclasses.asdict(outcome))
     until(lambda: len(chief.done) == 2)
     beta.close()
     assert [done.outcome.score for done in chief.done] == [0.5, 0.75]
@@ -142,10 +143,8 @@ def test_a_worker_with_another_key_is_refused(
         f"The chief at {host}:{port} has another PIPELINE_SEARCH_KEY. Set the same one on every "
         "machine."
     )
-    until(lambda: len(messages) > 1)
-    assert messages[-1] == (
-        "WARNING: A worker was refused. Its PIPELINE_SEARCH_KEY is not the chief's."
-    )
+    refused = "WARNING: A worker was refused. Its PIPELINE_SEARCH_KEY is not the chief's."
+    until(lambda: refused in messages)
 
 
 def test_a_worker_with_another_recipe_is_refused(chief: Search, role: WorkerRole) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,6 @@ from pipeline.trials.journal import (
     Journal,
     header_of,
     is_finished,
-    outcome_as_json,
     outcome_from_json,
 )
 from pipeline.trials.trial import TrialOutcome
@@ -25,8 +25,8 @@ def test_events_are_read_again_in_order(tmp_path: Path) -> None:
     again = Journal(tmp_path / "search")
     assert again.events == journal.events
     assert [event["trial"] for event in again.of("started")] == [1, 2]
-    assert again.first("started") == {"event": "started", "trial": 1}
-    assert again.first("finished") is None
+    assert next(again.of("started")) == {"event": "started", "trial": 1}
+    assert list(again.of("finished")) == []
 
 
 def test_an_incomplete_last_line_is_removed(tmp_path: Path) -> None:
@@ -73,5 +73,5 @@ def test_an_outcome_is_the_same_after_json(tmp_path: Path) -> None:
         pruned_at=2,
     )
     journal = Journal(tmp_path)
-    journal.append("finished", outcome=outcome_as_json(outcome))
+    journal.append("finished", outcome=dataclasses.asdict(outcome))
     assert outcome_from_json(Journal(tmp_path).events[0]["outcome"]) == outcome

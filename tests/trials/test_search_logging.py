@@ -92,7 +92,7 @@ def search(loaded: LoadedRecipe, tmp_path: Path) -> Search:
 
 def test_a_trial_is_a_run_with_its_recipe_metrics_and_values(search: Search) -> None:
     done = search.done[3]
-    run = search_logging.trial_run(done, done.outcome, "val_accuracy", best_so_far=0.75)
+    run = search_logging.trial_run(search, done, done.outcome)
     assert (run.number, run.name, run.status) == (4, "trial 4", "FINISHED")
     assert (run.start, run.end) == (96.0, 104.0)
     assert run.metrics == {"seconds": 8.0, "objective": 0.6, "best_so_far": 0.75}
@@ -110,10 +110,18 @@ def test_a_trial_is_a_run_with_its_recipe_metrics_and_values(search: Search) -> 
 
 def test_the_run_of_a_failed_trial_has_the_reason(search: Search) -> None:
     done = search.done[2]
-    run = search_logging.trial_run(done, done.outcome, "val_accuracy", best_so_far=None)
+    run = search_logging.trial_run(search, done, done.outcome)
     assert run.status == "FAILED"
     assert run.tags["reason"] == "Out of memory."
-    assert run.metrics == {"seconds": 1.0}
+    assert run.metrics == {"seconds": 1.0, "best_so_far": 0.75}
+
+
+def test_the_run_of_a_killed_trial_has_its_recipe_and_no_result(search: Search) -> None:
+    task = search.next()
+    assert isinstance(task, PendingTrial)
+    run = search_logging.trial_run(search, task, TrialOutcome("KILLED"))
+    assert (run.number, run.status, run.metrics) == (5, "KILLED", {"seconds": 0.0})
+    assert run.params["optimizer.name"] == task.values["optimizer.name"]
 
 
 def test_the_table_has_a_row_for_each_trial(search: Search, run_logger: Any) -> None:

@@ -91,7 +91,9 @@ def test_executions_have_consecutive_seeds(in_empty_folder: Path) -> None:
     one, two = (trial(DIGITS, trainer, {**values, "seed": seed}) for seed in (42, 43))
     assert both.scores == (one.score, two.score)
     assert both.score == pytest.approx(sum(both.scores) / 2)
+    assert both.spread is not None
     assert both.spread > 0
+    assert one.spread is None
     assert both.metrics == one.metrics
 
 
