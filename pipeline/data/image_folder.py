@@ -9,24 +9,21 @@ import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from pipeline.config import ClosedFraction, FilePath, Finding, Fraction, ImageSize, OpenFraction
+from pipeline.config import ClosedFraction, FilePath, Finding, Fraction, OpenFraction
 from pipeline.data.directory_layout import find_classes, find_images, find_split_directories
 from pipeline.data.download import DownloadConfig, download_archive
 from pipeline.data.image_loading import load_listing
+from pipeline.data.image_source import ImageSourceConfig
 from pipeline.data.listing import SPLITS, Listing
-from pipeline.data.source_config import SourceConfig
 from pipeline.data.splits import Splits
 from pipeline.errors import DataError
 
-if TYPE_CHECKING:
-    from pipeline.data.image_decoding import Decoding, Resize
 
-
-class ImageFolderConfig(SourceConfig):
+class ImageFolderConfig(ImageSourceConfig):
     """Image files; the name of their directory is their class."""
 
     source: Literal["image_folder"]
@@ -35,10 +32,6 @@ class ImageFolderConfig(SourceConfig):
     )
     download: DownloadConfig | None = Field(
         None, description="Archive to download if path does not exist."
-    )
-    image_size: ImageSize = Field((224, 224), description="Height and width after resizing.")
-    resize: Literal["crop", "pad", "squash"] = Field(
-        "crop", description="How images of another aspect ratio are fitted into image_size."
     )
     validation: OpenFraction = Field(
         0.2,
@@ -60,17 +53,6 @@ class ImageFolderConfig(SourceConfig):
     @property
     def image_root(self) -> Path:
         return self.path
-
-    @property
-    def resize_mode(self) -> Resize:
-        return self.resize
-
-    @property
-    def decoding(self) -> Decoding:
-        """How the files become pixels."""
-        from pipeline.data.image_decoding import Decoding
-
-        return Decoding(self.image_size, self.resize)
 
     def problems(self) -> Iterator[Finding]:
         if not self._exists():

@@ -136,7 +136,8 @@ def _scan(paths: Sequence[Path], decoding: Decoding) -> _Scan:
             return digest, str(error)
         if pixels is not None:
             pixels[number] = image
-        thumbnails[number] = duplicates.thumbnail(image)
+        rgb = np.broadcast_to(image, (*decoding.size, 3))
+        thumbnails[number] = duplicates.thumbnail(np.ascontiguousarray(rgb))
         return digest, ""
 
     results: list[tuple[str, str]] = []
@@ -192,9 +193,7 @@ def _make_split(
     if scan.pixels is not None:
         images = ArrayImages(scan.pixels[numbers])
     digests = [scan.digests[number] for number in numbers]
-    digest = hashlib.sha256(
-        f"{decoding.size} {decoding.resize} Pillow {PIL.__version__}\n".encode()
-    )
+    digest = hashlib.sha256(f"{decoding} Pillow {PIL.__version__}\n".encode())
     for label, image_digest in zip(labels, digests, strict=True):
         digest.update(f"{label}:{image_digest}\n".encode())
     return Split(images, labels, names, digests, digest.hexdigest())

@@ -109,6 +109,8 @@ class Splits:
         test: the images that are evaluated once, at the end; None if there are none.
         quarantined: files that could not be decoded; they are in no split.
         duplicates: the pictures of more than one image; None if they were not searched for.
+        value_range: the samples that became 0 and 255, of images with more than 8 bits; None for
+            the range of their type.
     """
 
     class_names: tuple[str, ...]
@@ -117,6 +119,7 @@ class Splits:
     test: Split | None
     quarantined: tuple[UnreadableFile, ...]
     duplicates: tuple[Duplicates, ...] | None = None
+    value_range: tuple[float, float] | None = None
 
     @property
     def digest(self) -> str:

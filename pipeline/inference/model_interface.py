@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,12 +25,15 @@ class ModelInterface:
         image_size: height and width in pixels.
         channels: 3 for RGB, 1 for gray.
         resize: how images of another aspect ratio are resized.
+        value_range: the samples that become 0 and 255, of images with more than 8 bits; None for
+            the range of their type.
     """
 
     class_names: tuple[str, ...]
     image_size: tuple[int, int]
     channels: int
     resize: Resize
+    value_range: tuple[float, float] | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -39,7 +43,7 @@ class ModelInterface:
     @property
     def decoding(self) -> Decoding:
         """How image files become the pixels that the model takes."""
-        return Decoding(self.image_size, self.resize, self.channels)
+        return Decoding(self.image_size, self.resize, self.channels, self.value_range)
 
     def decode(self, data: bytes) -> np.ndarray:
         """Return the pixels of an encoded image as the model takes them: uint8 `image_shape`.
@@ -78,6 +82,7 @@ def load_interface(directory: Path) -> ModelInterface:
             image_size=(int(height), int(width)),
             channels=int(content["channels"]),
             resize=content["resize"],
+            value_range=_value_range(content["value_range"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
@@ -90,3 +95,12 @@ def load_interface(directory: Path) -> ModelInterface:
             f"Received: {interface.channels} and {interface.resize!r}."
         )
     return interface
+
+
+def _value_range(content: Any) -> tuple[float, float] | None:
+    if content is None:
+        return None
+    low, high = map(float, content)
+    if not low < high:
+        raise ValueError(f"expected an ascending value_range. Received: {content}")
+    return low, high

@@ -16,7 +16,15 @@ from pipeline.tuning.tuning_config import TuningConfig
 
 _FIXED = ("name", "description", "tracking", "tuning")  # not hyperparameters
 # The keys of `data` that do not change which images are in the validation split.
-_SAME_IMAGES = ("image_size", "batch_size", "augmentation", "resize", "max_bad", "leakage")
+_SAME_IMAGES = (
+    "image_size",
+    "batch_size",
+    "augmentation",
+    "resize",
+    "channels",
+    "max_bad",
+    "leakage",
+)
 _SPACE: KeyPath = ("tuning", "space")
 
 _LocatedValue = tuple[SpacePath, Any]  # a value and where the space has it

@@ -83,6 +83,7 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
         image_size=(height, width),
         channels=channels,
         resize=recipe.data.resize_mode,
+        value_range=splits.value_range,
     )
     metadata = {**asdict(interface), "data_digest": splits.digest}
     with run_logger.log_model() as directory:

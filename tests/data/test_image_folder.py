@@ -284,6 +284,15 @@ def test_hidden_files_and_other_suffixes_are_ignored(
     assert (names_of(after), after.quarantined) == (names_of(before), ())
 
 
+def test_images_can_be_read_as_grayscale(tmp_path: Path, plant: Plant) -> None:
+    train = load(plant(tmp_path, TWO_SPLITS), channels=1).train
+    assert train.images.shape == (16, 16, 1)
+    data = (tmp_path / train.names[0]).read_bytes()
+    expected = decode_image(data, Decoding((16, 16), "crop", channels=1))
+    np.testing.assert_array_equal(train.images.read(np.arange(1))[0], expected)
+    assert train.digest != load(tmp_path).train.digest
+
+
 @pytest.mark.parametrize("name", [".git", "__MACOSX", ".ipynb_checkpoints"])
 def test_a_hidden_directory_is_not_a_class(tmp_path: Path, plant: Plant, name: str) -> None:
     plant(tmp_path, {**TWO_SPLITS, f"train/{name}": 2, name: 1})

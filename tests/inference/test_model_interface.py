@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.data.digits import DigitsConfig
 from pipeline.data.image_decoding import Decoding, Resize
@@ -37,6 +39,29 @@ def test_a_gray_image_scaled_from_a_file_is_what_training_scales(digit_files: Pa
     (file,) = digit_files.glob(f"{int(train.names[0]):03}_*.png")
     scaled = ModelInterface(tuple("0123456789"), (28, 28), 1, "squash").read(file)
     np.testing.assert_array_equal(scaled, trained)
+
+
+@pytest.mark.parametrize("value_range", [(0.0, 4095.0), (-1024.0, 3071.0), None])
+def test_the_range_of_samples_is_kept(
+    tmp_path: Path, value_range: tuple[float, float] | None
+) -> None:
+    Image.fromarray(np.full((8, 8), 1023, np.uint16)).save(tmp_path / "dark.png")
+    replace(GRAY, value_range=value_range).save(tmp_path)
+    interface = load_interface(tmp_path)
+    low, high = value_range or (0, 65535)
+    assert interface.decoding == Decoding((8, 8), "squash", 1, value_range)
+    assert interface.read(tmp_path / "dark.png").mean() == round(255 * (1023 - low) / (high - low))
+
+
+def test_a_range_that_is_none_is_an_error(tmp_path: Path) -> None:
+    replace(GRAY, value_range=(4095.0, 0.0)).save(tmp_path)
+    with pytest.raises(ModelError) as caught:
+        load_interface(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}/interface.json cannot be read: expected an ascending value_range. Received: "
+        "[4095.0, 0.0]. Expected the directory of a model that `pipeline run` logged or `pipeline "
+        "export` wrote."
+    )
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:

@@ -1,0 +1,36 @@
+"""The keys of the data sources whose images are files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from pipeline.config import ImageSize
+from pipeline.data.source_config import SourceConfig
+
+if TYPE_CHECKING:
+    from pipeline.data.image_decoding import Decoding, Resize
+
+
+class ImageSourceConfig(SourceConfig):
+    """The keys that say how image files become pixels."""
+
+    image_size: ImageSize = Field((224, 224), description="Height and width after resizing.")
+    resize: Literal["crop", "pad", "squash"] = Field(
+        "crop", description="How images of another aspect ratio are fitted into image_size."
+    )
+    channels: Literal[1, 3] = Field(
+        3, description="3 reads every image as RGB, 1 every image as grayscale."
+    )
+
+    @property
+    def resize_mode(self) -> Resize:
+        return self.resize
+
+    @property
+    def decoding(self) -> Decoding:
+        """How the files become pixels."""
+        from pipeline.data.image_decoding import Decoding
+
+        return Decoding(self.image_size, self.resize, self.channels)
