@@ -125,6 +125,9 @@ FiniteFloat = Annotated[float, Strict(), _FINITE, Expected("a number")]
 Fraction = Annotated[float, Strict(), Field(ge=0, lt=1), Expected("a number from 0 to less than 1")]
 OpenFraction = Annotated[float, Strict(), Field(gt=0, lt=1), Expected("a number between 0 and 1")]
 ClosedFraction = Annotated[float, Strict(), Field(ge=0, le=1), Expected("a number from 0 to 1")]
+PositiveFraction = Annotated[
+    float, Strict(), Field(gt=0, le=1), Expected("a number above 0 up to 1")
+]
 Factor = Annotated[float, Strict(), Field(ge=-1, le=1), Expected("a number from -1 to 1")]
 FilePath = Annotated[Path, BeforeValidator(_absolute), Expected("a path")]
 ImageSize = Annotated[

@@ -6,6 +6,7 @@ To add a layer, add a section with the name and the arguments of the Keras layer
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,7 @@ from pipeline.config import (
     Factor,
     NonNegativeFloat,
     PositiveFloat,
+    PositiveFraction,
     PositiveInt,
     single_key_union,
     unwrap_single_key,
@@ -72,7 +74,10 @@ class RandomZoom(Config):
 
 
 class RandomCrop(Config):
-    """Crop a window of `height` × `width` pixels and resize it to the size of the image."""
+    """Crop a window of `height` × `width` pixels and resize it to the size of the image.
+
+    Each image gets a window of its own.
+    """
 
     height: PositiveInt
     width: PositiveInt
@@ -91,7 +96,7 @@ class RandomBrightness(Config):
 
 
 class RandAugment(Config):
-    """Apply `num_ops` random operations of strength `factor` (Cubuk et al., 2019)."""
+    """Apply `num_ops` random operations of strength `factor` to each image (Cubuk et al., 2019)."""
 
     num_ops: PositiveInt = 2
     factor: ClosedFraction = 0.5
@@ -104,13 +109,20 @@ class MixUp(Config):
 
 
 class CutMix(Config):
-    """Paste a window of one image, and its part of the label, into another (Yun et al., 2019)."""
+    """Paste a window of one image, and its part of the label, into another (Yun et al., 2019).
 
-    factor: ClosedFraction = 1.0
+    The size of the window follows a beta distribution, whose parameter is drawn between 0 and
+    `factor` for each batch.
+    """
+
+    factor: PositiveFraction = 1.0
 
 
 class RandomErasing(Config):
-    """Erase a rectangle that covers between `scale[0]` and `scale[1]` of the image."""
+    """Erase a rectangle that covers between `scale[0]` and `scale[1]` of the image.
+
+    The probability of erasing is drawn between 0 and `factor` for each image.
+    """
 
     factor: ClosedFraction = 1.0
     scale: FractionRange = (0.02, 0.33)
@@ -168,7 +180,11 @@ def augmenter(layers: Sequence[Any], *, seed: int) -> Callable[[Any, Any, Any], 
         A function of float or uint8 images (n, height, width, channels), one-hot labels
         (n, classes) and the number of the training step; it returns float32 images and labels.
     """
+    import keras
     import tensorflow as tf
+
+    # Keras draws one window, or one choice of operations, for a whole batch.
+    one_at_a_time = (keras.layers.RandomCrop, keras.layers.RandAugment)
 
     def augment(images: Any, labels: Any, step: Any) -> tuple[Any, Any]:
         images, labels = tf.cast(images, tf.float32), tf.convert_to_tensor(labels)
@@ -177,8 +193,13 @@ def augmenter(layers: Sequence[Any], *, seed: int) -> Callable[[Any, Any, Any], 
                 # A state is a counter, so the states of consecutive steps must not overlap.
                 state = tf.stack([seed + 7919 * index, step * _SEEDS_PER_BATCH])
                 variable.assign(tf.cast(state, variable.dtype))
-            batch = layer({"images": images, "labels": labels}, training=True)
-            images, labels = batch["images"], batch["labels"]
+            if isinstance(layer, one_at_a_time):
+                images = tf.map_fn(
+                    functools.partial(layer, training=True), images, parallel_iterations=1
+                )
+            else:
+                batch = layer({"images": images, "labels": labels}, training=True)
+                images, labels = batch["images"], batch["labels"]
         return tf.clip_by_value(images, 0.0, 255.0), labels
 
     return augment

@@ -113,6 +113,23 @@ def test_another_seed_changes_images_differently(
     assert not np.array_equal(other, outcomes(name)[0][0])
 
 
+@pytest.mark.parametrize("name", ["random_crop", "rand_augment"])
+def test_each_image_of_a_batch_draws_for_itself(images: np.ndarray, name: str) -> None:
+    same = np.repeat(images[:1], 8, axis=0)
+    labels = np.tile(np.eye(2, dtype=np.float32), (4, 1))
+    changed, _ = augment_by(by_name(name))(same, labels, 0)
+    assert len({image.tobytes() for image in changed}) > 5
+
+
+def test_rand_augment_chooses_operations_for_each_image(labels: np.ndarray) -> None:
+    # Only operations that move pixels change a gray square on black in its position alone.
+    squares = np.zeros((8, *SIZE, 3), np.uint8)
+    squares[:, 8:24, 12:28] = 128
+    augment = augment_by({"rand_augment": {"num_ops": 1, "factor": 0.3}})
+    levels = [len(np.unique(image)) == 2 for image in augment(squares, labels, 0)[0]]
+    assert 0 < sum(levels) < 8
+
+
 def test_two_steps_share_no_random_numbers() -> None:
     height, width = SIZE
     # A window of one pixel says where it was taken: its row is its red, its column its green.
@@ -260,7 +277,8 @@ def test_a_section_has_the_arguments_of_its_keras_layer(section: type[Config]) -
         ({"random_rotation": {"factor": 1.5}}, "a number from -1 to 1, or [low, high] of two such"),
         ({"random_contrast": {"factor": -0.1}}, "a number from 0 to 1, or [low, high] of two such"),
         ({"random_erasing": {"scale": 0.1}}, "[low, high], two numbers from 0 to 1"),
-        ({"cut_mix": {"factor": 1.1}}, "a number from 0 to 1"),
+        ({"cut_mix": {"factor": 1.1}}, "a number above 0 up to 1"),
+        ({"cut_mix": {"factor": 0.0}}, "a number above 0 up to 1"),
         ({"mix_up": {"alpha": 0.0}}, "a number above 0"),
         ({"rand_augment": {"num_ops": 0}}, "an integer, 1 or more"),
     ],
@@ -316,7 +334,7 @@ def test_every_fill_mode_builds(
         {"random_crop": {"height": 32, "width": 10}},
         {"mix_up": {"alpha": 0.001}},
         {"mix_up": {"alpha": 100.0}},
-        {"cut_mix": {"factor": 0.0}},
+        {"cut_mix": {"factor": 0.001}},
         {"cut_mix": {"factor": 1.0}},
         {"rand_augment": {"factor": 0.0}},
         {"rand_augment": {"factor": 1.0}},
