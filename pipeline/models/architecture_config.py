@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pipeline.config import Config, Finding, OutputActivation
 from pipeline.models.layers import output_layer
 from pipeline.models.regularization import RegularizationConfig
+from pipeline.models.standardization import Standardize
 
 if TYPE_CHECKING:
     import keras
@@ -38,6 +39,7 @@ class ArchitectureConfig(Config):
         classes: int,
         output: OutputActivation,
         regularization: RegularizationConfig,
+        standardize: Standardize,
     ) -> keras.Model:
         """Return the model, not compiled.
 
@@ -46,6 +48,7 @@ class ArchitectureConfig(Config):
             classes: the number of classes.
             output: `softmax`, or `sigmoid` for one unit, the probability of the second class.
             regularization: the section of the recipe.
+            standardize: standardizes pixels as measured on the training images.
 
         Raises:
             ModelError: if the model cannot be built for such images.
@@ -53,16 +56,19 @@ class ArchitectureConfig(Config):
         import keras
 
         pixels = keras.Input(image_shape, name="pixels")
-        x = self.apply(pixels, regularization)
+        x = self.apply(pixels, standardize, regularization)
         outputs = output_layer(x, classes, output, regularization)
         return keras.Model(pixels, outputs, name=self.architecture)
 
     @abstractmethod
-    def apply(self, pixels: Any, regularization: RegularizationConfig) -> Any:
+    def apply(
+        self, pixels: Any, standardize: Standardize, regularization: RegularizationConfig
+    ) -> Any:
         """Apply all layers but the output layer.
 
         Args:
             pixels: a symbolic batch of images (n, height, width, channels), as in `build`.
+            standardize: as in `build`; not every architecture uses it.
             regularization: the section of the recipe.
 
         Returns:

@@ -12,6 +12,7 @@ from pipeline.errors import ModelError
 from pipeline.models.architecture_config import ArchitectureConfig
 from pipeline.models.layers import dropout, hidden_block
 from pipeline.models.regularization import RegularizationConfig
+from pipeline.models.standardization import Standardize
 
 _INPUT_SIDE = 32  # pixels; smaller images are padded
 
@@ -27,7 +28,9 @@ class LeNetConfig(ArchitectureConfig):
         fits = max(height, width) <= _INPUT_SIDE
         return "" if fits else f"lenet accepts at most [{_INPUT_SIDE}, {_INPUT_SIDE}]"
 
-    def apply(self, pixels: Any, regularization: RegularizationConfig) -> Any:
+    def apply(
+        self, pixels: Any, standardize: Standardize, regularization: RegularizationConfig
+    ) -> Any:
         """Apply the layers of LeNet-5.
 
         With the output layer it has 61,706 parameters for 28×28 grayscale images and ten classes.
@@ -45,11 +48,12 @@ class LeNetConfig(ArchitectureConfig):
             layer = partial(keras.layers.Conv2D, filters, 5, name=name)
             return hidden_block(x, layer, self.activation, regularization)
 
-        x = keras.layers.Rescaling(1 / 255)(pixels)
+        x = pixels
         if (height, width) != (_INPUT_SIDE, _INPUT_SIDE):
             top, left = (_INPUT_SIDE - height) // 2, (_INPUT_SIDE - width) // 2
             padding = ((top, _INPUT_SIDE - height - top), (left, _INPUT_SIDE - width - left))
             x = keras.layers.ZeroPadding2D(padding, name="pad")(x)
+        x = standardize(x)
         x = convolution(x, 6, "C1")
         x = pooling(2, name="S2")(x)
         x = convolution(x, 16, "C3")

@@ -10,6 +10,7 @@ from pipeline.config import Activation, PositiveInt
 from pipeline.models.architecture_config import ArchitectureConfig
 from pipeline.models.layers import dense_stack
 from pipeline.models.regularization import RegularizationConfig
+from pipeline.models.standardization import Standardize
 
 
 class MLPConfig(ArchitectureConfig):
@@ -19,9 +20,10 @@ class MLPConfig(ArchitectureConfig):
     hidden: tuple[PositiveInt, ...] = Field((128,), description="Units of each hidden layer.")
     activation: Activation = Field("relu", description="Activation of the hidden layers.")
 
-    def apply(self, pixels: Any, regularization: RegularizationConfig) -> Any:
+    def apply(
+        self, pixels: Any, standardize: Standardize, regularization: RegularizationConfig
+    ) -> Any:
         import keras
 
-        x = keras.layers.Rescaling(1 / 255)(pixels)
-        x = keras.layers.Flatten()(x)
+        x = keras.layers.Flatten()(standardize(pixels))
         return dense_stack(x, self.hidden, self.activation, regularization)

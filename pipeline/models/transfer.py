@@ -25,6 +25,7 @@ from pipeline.models.applications import APPLICATIONS
 from pipeline.models.architecture_config import ArchitectureConfig
 from pipeline.models.layers import dense_stack, dropout, output_layer
 from pipeline.models.regularization import RegularizationConfig
+from pipeline.models.standardization import Standardize
 from pipeline.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -93,7 +94,9 @@ class TransferConfig(ArchitectureConfig):
         fits = min(height, width) >= side
         return "" if fits else f"{self.base} accepts at least [{side}, {side}]"
 
-    def apply(self, pixels: Any, regularization: RegularizationConfig) -> Any:
+    def apply(
+        self, pixels: Any, standardize: Standardize, regularization: RegularizationConfig
+    ) -> Any:
         """Apply preprocessing → base, frozen and in inference mode → pooling → head."""
         import keras
 

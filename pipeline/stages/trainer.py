@@ -12,10 +12,12 @@ import tensorflow as tf
 from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
 from pipeline.data.splits import Split, Splits
 from pipeline.evaluation.probabilities import to_probabilities
+from pipeline.models.standardization import standardization
 from pipeline.recipe.grammar import Recipe
 from pipeline.training.phases import Phase, TrainingData
 
 _EVALUATION_BATCH_SIZE = 64
+_MEASURED_IMAGES = 500  # by whose statistics pixels are standardized
 
 
 class Trainer(Protocol):
@@ -84,6 +86,7 @@ class PixelTrainer(Trainer):
             classes=len(splits.class_names),
             output=recipe.output,
             regularization=recipe.regularization,
+            standardize=standardization(lambda: _evenly_spaced_images(splits.train)),
         )
 
     def phases(self) -> Iterator[Phase]:
@@ -121,3 +124,8 @@ class PixelTrainer(Trainer):
             output=self._recipe.output,
             batch_size=_EVALUATION_BATCH_SIZE,
         )
+
+
+def _evenly_spaced_images(split: Split) -> np.ndarray:
+    indices = np.linspace(0, len(split) - 1, min(len(split), _MEASURED_IMAGES)).astype(int)
+    return split.images.read(indices)

@@ -33,7 +33,9 @@ class OptimizerConfig(Config):
     name: str
     learning_rate: PositiveFloat
     schedule: Schedule | None = Field(None, description="Learning rate schedule.")
-    weight_decay: NonNegativeFloat | None = Field(None, description="Decoupled weight decay.")
+    weight_decay: NonNegativeFloat | None = Field(
+        None, description="Decoupled weight decay, of all weights but biases and normalization."
+    )
     clipnorm: PositiveFloat | None = Field(None, description="Maximum norm of each gradient.")
     clipvalue: PositiveFloat | None = Field(None, description="Maximum value of a gradient.")
     global_clipnorm: PositiveFloat | None = Field(
@@ -123,6 +125,9 @@ def _argument_type(optimizer: str, argument: str, default: Any) -> Any:
     return _TYPES.get(argument, PositiveFloat)
 
 
+# Biases and the scales of normalization layers, by parts of their names in Keras.
+_NOT_DECAYED = ("bias", "beta", "gamma")
+
 DEFAULT = "adam"
 
 _SECTIONS: dict[str, type[OptimizerConfig]] = {
@@ -155,7 +160,7 @@ def schedule_of(config: OptimizerConfig) -> Config | None:
 
 
 def build_optimizer(config: OptimizerConfig, *, steps_per_epoch: int, epochs: int) -> Any:
-    """Return a new Keras optimizer.
+    """Return a new Keras optimizer. Weight decay does not apply to biases and normalization.
 
     Args:
         config: the section `optimizer` of a recipe.
@@ -171,4 +176,6 @@ def build_optimizer(config: OptimizerConfig, *, steps_per_epoch: int, epochs: in
         steps_per_epoch=steps_per_epoch,
         epochs=epochs,
     )
-    return getattr(keras.optimizers, OPTIMIZERS[config.name].class_name)(**arguments)
+    optimizer = getattr(keras.optimizers, OPTIMIZERS[config.name].class_name)(**arguments)
+    optimizer.exclude_from_weight_decay(var_names=_NOT_DECAYED)
+    return optimizer

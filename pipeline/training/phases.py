@@ -71,7 +71,8 @@ class History:
     """The metrics of a training.
 
     Attributes:
-        rows: `loss`, `accuracy`, `val_loss`, `val_accuracy` and so on of each epoch.
+        rows: `loss`, `accuracy`, `val_loss`, `val_accuracy` and so on of each epoch, and the
+            `learning_rate` that it started with.
         best_epoch: the epoch, counted from 1, whose weights the model has at the end.
         phases: the number of epochs before each phase.
     """
@@ -182,10 +183,12 @@ class _EpochLog(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: EpochMetrics | None = None) -> None:
         self._started = time.perf_counter()
+        self._learning_rate = float(self.model.optimizer.learning_rate)
 
     def on_epoch_end(self, epoch: int, logs: EpochMetrics | None = None) -> None:
         self._seconds.append(time.perf_counter() - self._started)
-        self.rows.append({name: float(value) for name, value in (logs or {}).items()})
+        metrics = {**(logs or {}), "learning_rate": self._learning_rate}
+        self.rows.append({name: float(value) for name, value in metrics.items()})
         if self._checkpoints:
             end = self.starts[-1] + self._phase.epochs
             is_over = self.model.stop_training or len(self.rows) == end

@@ -52,6 +52,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], keras.Mod
             classes=2,
             output="softmax",
             regularization=RegularizationConfig(),
+            standardize=keras.layers.Rescaling(1 / 255),
         )
 
     return build

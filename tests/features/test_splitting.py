@@ -24,6 +24,7 @@ def built(base: Any) -> keras.Model:
         classes=3,
         output="softmax",
         regularization=RegularizationConfig(dropout=0.5),
+        standardize=keras.layers.Rescaling(1 / 255),
     )
 
 

@@ -19,6 +19,7 @@ def built(image_shape: tuple[int, int, int] = (28, 28, 1), **regularization: Any
         classes=10,
         output="softmax",
         regularization=RegularizationConfig(**regularization),
+        standardize=keras.layers.Rescaling(1 / 255),
     )
 
 
@@ -51,12 +52,11 @@ def test_an_image_of_32_pixels_is_not_padded() -> None:
     assert "pad" not in [layer.name for layer in built((32, 32, 1)).layers]
 
 
-def test_pixels_are_raw() -> None:
+def test_pixels_are_padded_with_black_and_then_standardized() -> None:
     model = built()
-    black, white = np.zeros((1, 28, 28, 1)), np.full((1, 28, 28, 1), 255.0)
-    scaled = model.layers[1](white)
-    assert float(scaled[0, 0, 0, 0]) == pytest.approx(1.0)
-    assert model(black).shape == (1, 10)
+    scaled = keras.Model(model.input, model.layers[2].output)(np.full((1, 28, 28, 1), 255.0))
+    assert float(scaled[0, 2, 2, 0]) == pytest.approx(1.0)
+    assert float(scaled[0, 1, 1, 0]) == 0
 
 
 def test_a_larger_image_is_rejected() -> None:

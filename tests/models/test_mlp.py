@@ -21,6 +21,7 @@ def built(
         classes=10 if output == "softmax" else 2,
         output=output,
         regularization=RegularizationConfig(**regularization),
+        standardize=keras.layers.Rescaling(1 / 255),
     )
 
 

@@ -24,6 +24,7 @@ def built(base: object = "MobileNetV2", weights: object = None, **keys: object) 
         classes=2,
         output="softmax",
         regularization=RegularizationConfig(dropout=0.3),
+        standardize=keras.layers.Rescaling(1 / 255),
     )
 
 
@@ -87,6 +88,7 @@ def test_grayscale_images_become_rgb() -> None:
         classes=10,
         output="softmax",
         regularization=RegularizationConfig(),
+        standardize=keras.layers.Rescaling(1 / 255),
     )
     assert model(np.zeros((1, 32, 32, 1))).shape == (1, 10)
 

@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
@@ -62,3 +63,19 @@ def test_arguments_reach_keras() -> None:
 def test_the_default_optimizer_is_adam() -> None:
     assert section(learning_rate=0.1).name == "adam"
     assert optimizers.default_optimizer().name == "adam"
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd", "muon"])
+def test_weight_decay_spares_biases_and_normalization(name: str) -> None:
+    model = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(3), keras.layers.BatchNormalization()]
+    )
+    for variable in model.trainable_variables:
+        variable.assign(keras.ops.ones_like(variable))
+    optimizer = optimizers.build_optimizer(
+        section(name=name, learning_rate=0.1, weight_decay=0.5), steps_per_epoch=1, epochs=1
+    )
+    gradients = [keras.ops.zeros_like(variable) for variable in model.trainable_variables]
+    optimizer.apply(gradients, model.trainable_variables)
+    changed = [v.name for v in model.trainable_variables if not np.allclose(v, 1)]
+    assert changed == ["kernel"]

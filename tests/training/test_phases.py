@@ -78,6 +78,7 @@ def train(
         classes=10,
         output="softmax",
         regularization=RegularizationConfig(dropout=dropout),
+        standardize=keras.layers.Rescaling(1 / 255),
     )
     training = training or TrainingConfig(epochs=4)
     config = TypeAdapter(optimizers.AnyOptimizer).validate_python(optimizer)
@@ -111,6 +112,7 @@ def test_the_function_is_called_with_epochs_counted_from_one(splits: Splits) -> 
         classes=10,
         output="softmax",
         regularization=RegularizationConfig(),
+        standardize=keras.layers.Rescaling(1 / 255),
     )
     phase = Phase(model, batches_of(splits), 2, optimizers.default_optimizer())
     history = fit(
@@ -155,6 +157,15 @@ def test_batch_gradient_descent_takes_one_step_an_epoch(splits: Splits) -> None:
 def test_a_schedule_is_followed(splits: Splits) -> None:
     model, _ = train(splits, schedule={"cosine": {}}, learning_rate=0.01)
     assert float(model.optimizer.learning_rate) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_learning_rate_of_each_epoch_is_recorded(splits: Splits) -> None:
+    _, history = train(
+        splits, schedule={"cosine": {}}, learning_rate=0.01, training=TrainingConfig(epochs=4)
+    )
+    rates = [row["learning_rate"] for row in history.rows]
+    expected = [0.01 * (1 + np.cos(np.pi * epoch / 4)) / 2 for epoch in range(4)]
+    assert rates == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_averaged_weights_are_evaluated_and_kept(splits: Splits) -> None:
@@ -206,6 +217,7 @@ def two_phases(
         classes=10,
         output="softmax",
         regularization=RegularizationConfig(dropout=0.3, batch_norm=True),
+        standardize=keras.layers.Rescaling(1 / 255),
     )
     config = TypeAdapter(optimizers.AnyOptimizer).validate_python(optimizer)
     batches = batches_of(splits, 256)
