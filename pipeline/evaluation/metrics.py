@@ -7,7 +7,9 @@ a name in `METRICS`. Its value is logged for every split, shown in the report an
 from __future__ import annotations
 
 import functools
+import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -16,6 +18,7 @@ from sklearn import metrics
 from pipeline.evaluation.intervals import ConfidenceInterval, mean_interval, proportion_interval
 
 CALIBRATION_BINS = 15
+_MAX_NAME_LENGTH = 200  # MLflow allows 250 characters, with the name of the metric
 
 # A number, a number with its 95 % interval, or None where the metric is undefined.
 Metric = Callable[[np.ndarray, np.ndarray], float | ConfidenceInterval | None]
@@ -113,9 +116,29 @@ def classification_metrics(
     for index, name in enumerate(("precision", "recall", "f1")):
         values[f"{name}_macro"] = float(macro[index])
         values[f"{name}_weighted"] = float(weighted[index])
-        for class_name, value in zip(class_names, of_classes[index], strict=True):
+        for class_name, value in zip(distinct_names(class_names), of_classes[index], strict=True):
             values[f"{name}/{class_name}"] = float(value)
     return values
+
+
+def distinct_names(class_names: Sequence[str]) -> list[str]:
+    """Return names of the classes for use in names of metrics, as MLflow allows them.
+
+    Other characters become `_`, and long names are cut. Names that would then be equal get the
+    number of their class; upper and lower case do not count, as some databases ignore them.
+    """
+    allowed = [
+        re.sub(r"[^\w.\- :]", "_", name)[:_MAX_NAME_LENGTH].strip(". ") or "_"
+        for name in class_names
+    ]
+    counts = Counter(name.casefold() for name in allowed)
+    names = []
+    for number, name in enumerate(allowed):
+        distinct = name
+        while counts[distinct.casefold()] > 1 or (distinct != name and counts[distinct.casefold()]):
+            distinct += f"_{number}"
+        names.append(distinct)
+    return names
 
 
 def calibration(

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from pipeline.evaluation import metrics
-from pipeline.evaluation.metrics import classification_metrics, expected_calibration_error
+from pipeline.evaluation.metrics import (
+    classification_metrics,
+    distinct_names,
+    expected_calibration_error,
+)
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
 PROBABILITIES = np.array(
@@ -94,3 +98,22 @@ def test_every_metric_of_the_table_is_returned_and_undefined_ones_are_left_out(
     values = classification_metrics(LABELS, PROBABILITIES, class_names=NAMES)
     assert values["error_rate"] == pytest.approx(2 / 6)
     assert not {"undefined", "accuracy"} & set(values)
+
+
+@pytest.mark.parametrize(
+    ("class_names", "expected"),
+    [
+        (("ant", "wasp nest", "1.5", "Übergröße"), ["ant", "wasp nest", "1.5", "Übergröße"]),
+        (("c", "c+", "c#"), ["c", "c__1", "c__2"]),
+        (("cat (1)", "cat [1]"), ["cat _1__0", "cat _1__1"]),
+        (("Ant", "ant", "bee"), ["Ant_0", "ant_1", "bee"]),
+        (("c+", "c#", "c__0"), ["c__0_0", "c__1", "c__0"]),
+        (("..", "a/b"), ["_", "a_b"]),
+        (("a" * 245, "a" * 244 + "b"), ["a" * 200 + "_0", "a" * 200 + "_1"]),
+    ],
+    ids=str,
+)
+def test_each_class_has_a_name_that_mlflow_allows(
+    class_names: tuple[str, ...], expected: list[str]
+) -> None:
+    assert distinct_names(class_names) == expected
