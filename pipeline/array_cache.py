@@ -9,6 +9,7 @@ the least recently used entries of the same kind are removed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
@@ -109,7 +110,7 @@ def locked(key: str) -> Iterator[None]:
     """Let one process at a time read or write the entry of a key.
 
     Raises:
-        PipelineError: if the cache directory is not writable.
+        PipelineError: if the cache directory is not writable, or its disk is full.
     """
     directory = cache_directory()
     lock = directory / f".{key}.lock"
@@ -121,8 +122,16 @@ def locked(key: str) -> Iterator[None]:
             f"Cannot write to the cache {directory}: {error.strerror}. Set PIPELINE_CACHE to "
             "another directory."
         ) from None
-    with file_lock(lock):
-        yield
+    try:
+        with file_lock(lock):
+            yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise PipelineError(
+            f"Cannot write to the cache {directory}: {error.strerror}. Free disk space (pipeline "
+            "cache --clear), or set PIPELINE_CACHE to another directory."
+        ) from None
 
 
 def read_entry(key: str, *, label: str) -> CachedArrays | None:

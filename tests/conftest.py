@@ -88,9 +88,9 @@ def messages() -> Iterator[list[str]]:
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that features are kept in: one for each test."""
-    folder = tmp_path / "cache"
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the cache: one for each test."""
+    folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("PIPELINE_CACHE", str(folder))
     return folder
 

@@ -22,6 +22,7 @@ FOUNDATIONS = {
     "backend",
     "file_locks",
     "array_cache",
+    "npy_writer",
     "atomic_files",
     "shutdown",
     "secrets",

@@ -72,13 +72,25 @@ def find_duplicate_groups(thumbnails: np.ndarray) -> list[list[int]]:
 
 
 def describe_leakage(duplicates: Sequence[Duplicates]) -> str:
-    """Return which pictures are in more than one split, or an empty string."""
-    leaks = [copies for copies in duplicates if is_leak(copies)]
+    """Return which pictures are in more than one split with the same pixels, or an empty string."""
+    leaks = [copies for copies in duplicates if is_certain_leak(copies)]
     if not leaks:
         return ""
     return (
         f"{_count(leaks)} in more than one split, which makes the metrics too good. Keep one copy "
         f"of each:{_listing(leaks)}"
+    )
+
+
+def describe_likely_leakage(duplicates: Sequence[Duplicates]) -> str:
+    """Return which pictures seem to be in more than one split, or an empty string."""
+    leaks = [copies for copies in duplicates if is_leak(copies) and not is_certain_leak(copies)]
+    if not leaks:
+        return ""
+    pictures = "pictures seem" if len(leaks) > 1 else "picture seems"
+    return (
+        f"{len(leaks):,} {pictures} to be in more than one split, which would make the metrics too "
+        f"good. If these are copies, keep one of each:{_listing(leaks)}"
     )
 
 
@@ -106,6 +118,12 @@ def is_leak(copies: Duplicates) -> bool:
     return len({copy.split for copy in copies}) > 1
 
 
+def is_certain_leak(copies: Duplicates) -> bool:
+    """Return whether images with the same pixels are in more than one split."""
+    splits = {copy.identity: copy.split for copy in copies}
+    return any(splits[copy.identity] != copy.split for copy in copies)
+
+
 def _has_label_conflict(copies: Duplicates) -> bool:
     return len({copy.label for copy in copies}) > 1
 
@@ -117,7 +135,11 @@ def _count(groups: Sequence[Duplicates]) -> str:
 def _listing(groups: Sequence[Duplicates], max_groups: int = 20) -> str:
     lines = []
     for copies in groups[:max_groups]:
-        kind = "same file" if len({copy.digest for copy in copies}) == 1 else "same picture"
+        kind = "look the same"
+        if len({copy.digest for copy in copies}) == 1:
+            kind = "same file"
+        elif len({copy.identity for copy in copies}) == 1:
+            kind = "same pixels"
         lines.append(f"\n  {' = '.join(escape_unprintable(copy.name) for copy in copies)} ({kind})")
     more = f"\n  and {len(groups) - max_groups:,} more" if len(groups) > max_groups else ""
     return "".join(lines) + more

@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,11 +65,32 @@ def decode_image(data: bytes, decoding: Decoding) -> np.ndarray:
     Raises:
         BadImageError: if the bytes cannot be decoded, or would take too much memory.
     """
-    with opened_image(data) as (image, file_format):
-        _draft(image, decoding)
-        decoding_limits.check_pixels(image, file_format)
+    with opened_image(data) as opened:
+        (pixels,) = decode_opened(*opened, [decoding])
+    return pixels
+
+
+def decode_opened(
+    image: Image.Image, file_format: ImageFormat, decodings: Sequence[Decoding]
+) -> list[np.ndarray]:
+    """Decode an opened image once and resize it in several ways.
+
+    Args:
+        image: what `opened_image` yields, of which no pixel is decoded yet.
+        file_format: its format.
+        decodings: how it becomes pixels. A JPEG is decoded at the fraction of its size that the
+            first one needs.
+
+    Returns:
+        uint8 (height, width, channels) for each decoding.
+    """
+    _draft(image, decodings[0])
+    decoding_limits.check_pixels(image, file_format)
+    results = []
+    for decoding in decodings:
         pixels = np.asarray(_resized(_upright(image, decoding.value_range), decoding))
-    return pixels[..., np.newaxis] if decoding.channels == 1 else pixels
+        results.append(pixels[..., np.newaxis] if decoding.channels == 1 else pixels)
+    return results
 
 
 @contextlib.contextmanager

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from PIL import Image
+
 from pipeline.data import decoding_limits, sample_values
 from pipeline.data.image_decoding import opened_image, orientation
+from pipeline.data.image_formats import ImageFormat
 
 
 @dataclass(frozen=True)
@@ -37,19 +40,24 @@ def inspect_image(data: bytes) -> ImageFacts:
     Raises:
         BadImageError: if the bytes are no image, or would take too much memory.
     """
-    with opened_image(data) as (image, file_format):
-        extremes = None
-        if sample_values.is_wide(image) and not sample_values.has_stated_range(image):
-            decoding_limits.check_pixels(image, file_format)
-            extremes = sample_values.extreme_samples(image)
-        width, height = image.size
-        if orientation(image) >= 5:  # it lies on its side
-            width, height = height, width
-        return ImageFacts(
-            format=file_format.name,
-            width=width,
-            height=height,
-            bits=sample_values.sample_bits(image),
-            lowest=extremes and extremes[0],
-            highest=extremes and extremes[1],
-        )
+    with opened_image(data) as opened:
+        return facts_of(*opened)
+
+
+def facts_of(image: Image.Image, file_format: ImageFormat) -> ImageFacts:
+    """Return the facts of what `opened_image` yields."""
+    extremes = None
+    if sample_values.is_wide(image) and not sample_values.has_stated_range(image):
+        decoding_limits.check_pixels(image, file_format)
+        extremes = sample_values.extreme_samples(image)
+    width, height = image.size
+    if orientation(image) >= 5:  # it lies on its side
+        width, height = height, width
+    return ImageFacts(
+        format=file_format.name,
+        width=width,
+        height=height,
+        bits=sample_values.sample_bits(image),
+        lowest=extremes and extremes[0],
+        highest=extremes and extremes[1],
+    )

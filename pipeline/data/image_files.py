@@ -1,4 +1,4 @@
-"""Images that stay in their files and are decoded each time they are read."""
+"""Images in files, decoded each time they are read, or the first time."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ class ImageFiles:
     """Image files, all of which could be decoded before.
 
     Attributes:
-        paths: one file for each image.
+        root: the directory that relative names start from.
+        names: of the file of each image.
         decoding: how they become pixels.
     """
 
-    paths: Sequence[Path]
+    root: Path
+    names: Sequence[str]
     decoding: Decoding
 
     @property
@@ -36,7 +38,7 @@ class ImageFiles:
         """
         images = np.empty((len(indices), *self.shape), np.uint8)
         for image, index in zip(images, indices, strict=True):
-            path = self.paths[int(index)]
+            path = self.root / self.names[int(index)]
             try:
                 image[:] = decode_image(read_image_file(path), self.decoding)
             except BadImageError as error:
@@ -44,3 +46,51 @@ class ImageFiles:
                     f"{escape_unprintable(str(path))} was changed during the run: {error}."
                 ) from None
         return images
+
+
+class PixelMemory:
+    """The pixels of those of n images that were decoded.
+
+    Memory is taken for each image when its pixels are kept.
+    """
+
+    def __init__(self, count: int, shape: tuple[int, int, int]) -> None:
+        self._pixels = np.empty((count, *shape), np.uint8)
+        self._is_kept = np.zeros(count, bool)
+
+    def keep(self, numbers: int | np.ndarray, pixels: np.ndarray) -> None:
+        self._pixels[numbers] = pixels
+        self._is_kept[numbers] = True  # after its pixels: another thread may read them at once
+
+    def is_kept(self, numbers: np.ndarray) -> np.ndarray:
+        return self._is_kept[numbers]
+
+    def read(self, numbers: np.ndarray) -> np.ndarray:
+        return self._pixels[numbers]
+
+
+@dataclass(frozen=True)
+class MemoizedImages:
+    """Images that are decoded when they are first read, and kept in memory.
+
+    Attributes:
+        files: the images.
+        memory: keeps the pixels of these and other images.
+        numbers: int (n,), the number of each image in it.
+    """
+
+    files: ImageFiles
+    memory: PixelMemory
+    numbers: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.files.shape
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        """Return the images at `indices`, as `ImageFiles` does, with the same errors."""
+        numbers = self.numbers[indices]
+        is_missing = ~self.memory.is_kept(numbers)
+        if is_missing.any():
+            self.memory.keep(numbers[is_missing], self.files.read(indices[is_missing]))
+        return self.memory.read(numbers)

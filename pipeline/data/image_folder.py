@@ -42,9 +42,10 @@ class ImageFolderConfig(ImageSourceConfig):
         description="Fraction of the images for the test split, if path has one subdirectory per "
         "class.",
     )
-    max_bad: ClosedFraction = Field(
-        0.01,
-        description="Largest fraction of unreadable files that is skipped; 5 are always allowed.",
+    max_bad: ClosedFraction | None = Field(
+        None,
+        description="Largest fraction of unreadable files that is skipped; 0 allows none. Default: "
+        "0.01, or 5 files if that is more.",
     )
     leakage: Literal["warn", "error"] = Field(
         "warn", description="Whether an image in more than one split is a warning or an error."

@@ -1,25 +1,24 @@
-"""Load the image files of a listing: read each once, set aside what is broken, find duplicates."""
+"""Load the image files of a listing: set aside what is no image, and find duplicates."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.data.listing import SPLITS, Listing
 from pipeline.data.splits import (
-    ArrayImages,
     DuplicateImage,
     Duplicates,
     Images,
     Split,
     Splits,
     UnreadableFile,
+    describe_ignored,
 )
 from pipeline.errors import DataError, escape_unprintable
 
@@ -27,175 +26,150 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pipeline.data.image_decoding import Decoding
+    from pipeline.data.image_files import PixelMemory
+    from pipeline.data.image_index import IndexedFiles
+    from pipeline.data.picture_copies import PictureCopies
 
 logger = logging.getLogger(__name__)
 
 # Up to this size, decoded images are held in memory; more are decoded again in every epoch.
 MAX_BYTES_IN_MEMORY = 128 * 2**20
-_MIN_BAD_ALLOWED = 5
-_MAX_SUBMITTED = 4096  # files in the thread pool's queue, which takes memory
+_DEFAULT_MAX_BAD = 0.01
+_DEFAULT_MIN_BAD = 5
 
 
 def load_listing(
     listing: Listing,
     decoding: Decoding,
     *,
-    max_bad: float,
+    max_bad: float | None,
     leakage: Literal["warn", "error"],
 ) -> Splits:
-    """Read every file once and return the images, without files that cannot be decoded.
+    """Return the images of a listing, after reading files that are new or changed.
 
     Args:
         listing: the files; the split of each is given.
         decoding: how they become pixels.
-        max_bad: the largest fraction of unreadable files that is skipped.
+        max_bad: the largest fraction of unreadable files that is skipped; None for 1 %, or 5 files
+            if that is more.
         leakage: whether an image in more than one split is a warning or an error.
 
     Raises:
         DataError: if a class has no image in a split, more than `max_bad` of the files are
             unreadable, or an image is in more than one split and `leakage` is `error`.
+        PipelineError: if the cache directory is not writable.
     """
     import numpy as np
 
-    paths = [listing.root / name for name in listing.names]
-    logger.info(
-        f"Reading {len(paths):,} images of {len(listing.class_names)} classes from {listing.root}"
-    )
-    scan = _scan(paths, decoding)
-    quarantined = tuple(
-        UnreadableFile(name, reason)
-        for name, reason in zip(listing.names, scan.reasons, strict=True)
-        if reason
-    )
-    _check_unreadable(quarantined, listing, max_bad)
-    for file in quarantined:
-        logger.warning(f"Skipped {escape_unprintable(file.name)}: {file.reason}")
+    from pipeline.data.file_examination import Verdict
+    from pipeline.data.image_files import PixelMemory
+    from pipeline.data.image_index import index_files
+    from pipeline.data.picture_copies import find_copies
 
-    is_readable = np.array([not reason for reason in scan.reasons], bool)
-    splits: dict[str, Split] = {}
-    images: dict[int, DuplicateImage] = {}
-    for number, name in enumerate(SPLITS):
-        is_member = listing.splits == number
-        if name == "test" and not is_member.any():
-            continue
-        numbers = np.flatnonzero(is_member & is_readable)
-        split = splits[name] = _make_split(listing, scan, numbers, decoding)
+    root, names = listing.root, listing.names
+    fits = len(names) * math.prod(decoding.shape) <= MAX_BYTES_IN_MEMORY
+    memory = PixelMemory(len(names), decoding.shape) if fits else None
+    files = index_files(root, names, decoding=decoding, on_pixels=memory.keep if memory else None)
+    quarantined = _quarantine(listing, files, max_bad)
+    ignored = _ignore(listing, files)
+
+    numbers = np.flatnonzero(files.verdicts == Verdict.IMAGE)  # of the images among the files
+    images = [names[number] for number in numbers.tolist()]
+    copies = find_copies(root, images, files.digests[numbers], files.thumbnails)
+    given = listing.splits[numbers]
+    splits = {
+        name: _make_split(listing, files, numbers[given == index], decoding, memory)
+        for index, name in enumerate(SPLITS)
+        if name != "test" or (listing.splits == index).any()
+    }
+    for name, split in splits.items():
         _check_empty_classes(name, split, listing)
-        for index, position in enumerate(numbers.tolist()):
-            images[position] = DuplicateImage(
-                name,
-                index,
-                split.names[index],
-                int(split.labels[index]),
-                split.image_digests[index],
-            )
+    duplicates = _group_copies(copies, given, splits)
+    _report_duplicates(duplicates, leakage)
     return Splits(
         class_names=listing.class_names,
         train=splits["train"],
         validation=splits["val"],
         test=splits.get("test"),
         quarantined=quarantined,
-        duplicates=_find_duplicates(scan, images, leakage),
+        ignored=ignored,
+        duplicates=duplicates,
     )
 
 
-@dataclass(frozen=True)
-class _Scan:
-    """The result of reading all files once.
-
-    Attributes:
-        digests: hexadecimal SHA-256 of each file.
-        reasons: why a file is unreadable, empty if it is not.
-        pixels: uint8 (n, height, width, 3), or None if they would take too much memory.
-        thumbnails: uint8 (n, 16, 16, 3), for the search for duplicates.
-    """
-
-    digests: list[str]
-    reasons: list[str]
-    pixels: np.ndarray | None
-    thumbnails: np.ndarray
-
-
-def _scan(paths: Sequence[Path], decoding: Decoding) -> _Scan:
-    import numpy as np
-
-    from pipeline.data import duplicates
-    from pipeline.data.image_decoding import BadImageError, decode_image, read_image_file
-
-    thumbnails = np.zeros((len(paths), duplicates.SIDE, duplicates.SIDE, 3), np.uint8)
-    shape = (len(paths), *decoding.shape)
-    pixels = np.empty(shape, np.uint8) if np.prod(shape) <= MAX_BYTES_IN_MEMORY else None
-
-    def read(number: int) -> tuple[str, str]:
-        digest = ""
-        try:
-            data = read_image_file(paths[number])
-            digest = hashlib.sha256(data).hexdigest()
-            image = decode_image(data, decoding)
-        except BadImageError as error:
-            return digest, str(error)
-        if pixels is not None:
-            pixels[number] = image
-        rgb = np.broadcast_to(image, (*decoding.size, 3))
-        thumbnails[number] = duplicates.thumbnail(np.ascontiguousarray(rgb))
-        return digest, ""
-
-    results: list[tuple[str, str]] = []
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for start in range(0, len(paths), _MAX_SUBMITTED):
-            numbers = range(start, min(start + _MAX_SUBMITTED, len(paths)))
-            results.extend(threads.map(read, numbers))
-    digests, reasons = (list(column) for column in zip(*results, strict=True))
-    return _Scan(digests, reasons, pixels, thumbnails)
-
-
-def _find_duplicates(
-    scan: _Scan, images: Mapping[int, DuplicateImage], leakage: Literal["warn", "error"]
-) -> tuple[Duplicates, ...]:
-    """Return the groups of images that show the same picture, and log them.
+def _quarantine(
+    listing: Listing, files: IndexedFiles, max_bad: float | None
+) -> tuple[UnreadableFile, ...]:
+    """Return the files that cannot be decoded, and log them.
 
     Raises:
-        DataError: if a picture is in more than one split and `leakage` is `error`.
+        DataError: if they are too many.
     """
-    from pipeline.data import duplicates
+    import numpy as np
 
-    numbers = sorted(images)
-    groups = tuple(
-        tuple(images[numbers[i]] for i in group)
-        for group in duplicates.find_duplicate_groups(scan.thumbnails[numbers])
+    from pipeline.data.file_examination import Verdict
+
+    unreadable = tuple(
+        UnreadableFile(listing.names[number], files.reasons[number])
+        for number in np.flatnonzero(files.verdicts == Verdict.UNREADABLE).tolist()
     )
-    leaks = duplicates.describe_leakage(groups)
-    if leaks and leakage == "error":
-        raise DataError(f"data.leakage: {leaks}")
-    for warning in filter(None, (leaks, duplicates.describe_label_conflicts(groups))):
-        logger.warning(warning)
-    repetitions = duplicates.describe_repetitions(groups)
-    if repetitions:
-        logger.info(repetitions)
-    return groups
+    total = int(np.count_nonzero(files.verdicts != Verdict.NO_IMAGE))
+    allowed = _allowed(max_bad, total)
+    if len(unreadable) > allowed:
+        lines = [f"  {escape_unprintable(file.name)}: {file.reason}" for file in unreadable[:50]]
+        if len(unreadable) > 50:
+            lines.append(f"  and {len(unreadable) - 50} more")
+        raise DataError(
+            f"{len(unreadable)} of the {total} files in {listing.root} cannot be decoded; "
+            f"data.max_bad allows {allowed}. Repair or remove {'it' if len(lines) == 1 else 'them'}"
+            ", or increase data.max_bad:\n" + "\n".join(lines)
+        )
+    for file in unreadable:
+        logger.warning(f"Skipped {escape_unprintable(file.name)}: {file.reason}")
+    return unreadable
+
+
+def _allowed(max_bad: float | None, total: int) -> int:
+    if max_bad is None:
+        return max(int(_DEFAULT_MAX_BAD * total), _DEFAULT_MIN_BAD)
+    return math.floor(max_bad * total + 1e-9)  # 0.29 of 100 are 29, not 28
+
+
+def _ignore(listing: Listing, files: IndexedFiles) -> dict[str, int]:
+    """Return the number of files by suffix that are no images, and log it."""
+    import numpy as np
+
+    from pipeline.data.file_examination import Verdict
+
+    numbers = np.flatnonzero(files.verdicts == Verdict.NO_IMAGE).tolist()
+    suffixes = (os.path.splitext(listing.names[number])[1].lower() for number in numbers)  # noqa: PTH122
+    counts = dict(Counter(suffixes).most_common())
+    if counts:
+        logger.info(f"Ignored files that are no images: {describe_ignored(counts)}")
+    return counts
 
 
 def _make_split(
     listing: Listing,
-    scan: _Scan,
+    files: IndexedFiles,
     numbers: np.ndarray,
     decoding: Decoding,
+    memory: PixelMemory | None,
 ) -> Split:
     """Return the split of the files at `numbers` of the listing."""
     import numpy as np
     import PIL
 
-    from pipeline.data.image_files import ImageFiles
+    from pipeline.data.image_files import ImageFiles, MemoizedImages
 
-    names = [listing.names[number] for number in numbers]
+    names = [listing.names[number] for number in numbers.tolist()]
     labels = listing.labels[numbers].astype(np.int64)
-    images: Images = ImageFiles([listing.root / name for name in names], decoding)
-    if scan.pixels is not None:
-        images = ArrayImages(scan.pixels[numbers])
-    digests = [scan.digests[number] for number in numbers]
+    in_files = ImageFiles(listing.root, names, decoding)
+    images: Images = MemoizedImages(in_files, memory, numbers) if memory else in_files
+    digests = files.digests[numbers]
     digest = hashlib.sha256(f"{decoding} Pillow {PIL.__version__}\n".encode())
-    for label, image_digest in zip(labels, digests, strict=True):
-        digest.update(f"{label}:{image_digest}\n".encode())
+    digest.update(labels.tobytes())
+    digest.update(digests.tobytes())
     return Split(images, labels, names, digests, digest.hexdigest())
 
 
@@ -212,15 +186,56 @@ def _check_empty_classes(name: str, split: Split, listing: Listing) -> None:
         )
 
 
-def _check_unreadable(files: Sequence[UnreadableFile], listing: Listing, max_bad: float) -> None:
-    total = len(listing.names)
-    allowed = max(int(max_bad * total), _MIN_BAD_ALLOWED)
-    if len(files) > allowed:
-        lines = [f"  {escape_unprintable(file.name)}: {file.reason}" for file in files[:50]]
-        if len(files) > 50:
-            lines.append(f"  and {len(files) - 50} more")
-        raise DataError(
-            f"{len(files)} of the {total} files in {listing.root} cannot be decoded; data.max_bad "
-            f"allows {allowed}. Repair or remove them, or increase data.max_bad:\n"
-            + "\n".join(lines)
+def _group_copies(
+    copies: PictureCopies, numbers: np.ndarray, splits: Mapping[str, Split]
+) -> tuple[Duplicates, ...]:
+    """Return the images of each picture that more than one image shows, in the order of the splits.
+
+    Args:
+        copies: of the images.
+        numbers: int8 (n,), the split of each image.
+        splits: by their names.
+    """
+    import numpy as np
+
+    index_in_split = np.empty(len(numbers), np.int64)
+    for number in range(len(SPLITS)):
+        members = np.flatnonzero(numbers == number)
+        index_in_split[members] = np.arange(len(members))
+    groups: dict[int, list[DuplicateImage]] = {}
+    columns = (copies.images, copies.pictures, copies.identities)
+    for image, picture, identity in zip(*(column.tolist() for column in columns), strict=True):
+        name, index = SPLITS[numbers[image]], int(index_in_split[image])
+        split = splits[name]
+        digest = split.image_digests[index].tobytes().hex()
+        one = DuplicateImage(
+            name, index, split.names[index], int(split.labels[index]), digest, identity
         )
+        groups.setdefault(picture, []).append(one)
+    return tuple(
+        tuple(sorted(group, key=lambda one: (SPLITS.index(one.split), one.index)))
+        for group in groups.values()
+    )
+
+
+def _report_duplicates(groups: Sequence[Duplicates], leakage: Literal["warn", "error"]) -> None:
+    """Log which pictures are shown by more than one image.
+
+    Raises:
+        DataError: if the same pixels are in more than one split and `leakage` is `error`.
+    """
+    from pipeline.data import duplicates
+
+    leaks = duplicates.describe_leakage(groups)
+    if leaks and leakage == "error":
+        raise DataError(f"data.leakage: {leaks}")
+    warnings = (
+        leaks,
+        duplicates.describe_likely_leakage(groups),
+        duplicates.describe_label_conflicts(groups),
+    )
+    for warning in filter(None, warnings):
+        logger.warning(warning)
+    repetitions = duplicates.describe_repetitions(groups)
+    if repetitions:
+        logger.info(repetitions)

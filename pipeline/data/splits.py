@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline.errors import DataError
@@ -52,19 +52,23 @@ class Split:
         images: the images.
         labels: int64 (n,), the index of each image's class in `Splits.class_names`.
         names: the name of each image in reports: a relative path, or a number.
-        image_digests: hexadecimal SHA-256 of each file, or of the pixels before resizing if there
-            is no file.
+        image_digests: uint8 (n, 32), SHA-256 of each file, or of the pixels before resizing if
+            there is no file.
         digest: hexadecimal SHA-256 of the images as they are read and of their labels, in order.
     """
 
     images: Images
     labels: np.ndarray
     names: Sequence[str]
-    image_digests: Sequence[str]
+    image_digests: np.ndarray
     digest: str
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def hex_digests(self) -> list[str]:
+        """Return the digest of each image as hexadecimal digits."""
+        return [digest.tobytes().hex() for digest in self.image_digests]
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,8 @@ class DuplicateImage:
         name: its name in the split.
         label: the index of its class in `Splits.class_names`.
         digest: hexadecimal SHA-256 of its file.
+        identity: the same number for all of the images that have the same pixels; the others look
+            the same.
     """
 
     split: str
@@ -92,6 +98,7 @@ class DuplicateImage:
     name: str
     label: int
     digest: str
+    identity: int
 
 
 # All images of one picture, two or more, in the order train, val, test.
@@ -111,6 +118,7 @@ class Splits:
         duplicates: the pictures of more than one image; None if they were not searched for.
         value_range: the samples that became 0 and 255, of images with more than 8 bits; None for
             the range of their type.
+        ignored: the number of files that are no images, by their suffix in lower case.
     """
 
     class_names: tuple[str, ...]
@@ -120,6 +128,7 @@ class Splits:
     quarantined: tuple[UnreadableFile, ...]
     duplicates: tuple[Duplicates, ...] | None = None
     value_range: tuple[float, float] | None = None
+    ignored: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -147,6 +156,12 @@ class Splits:
             for copy in copies
             if copy.split == name != copies[0].split
         )
+
+
+def describe_ignored(counts: Mapping[str, int]) -> str:
+    """Return how many files of each suffix were ignored, such as `40 .txt, 2 without a suffix`."""
+    named = [(count, suffix or "without a suffix") for suffix, count in counts.items()]
+    return ", ".join(f"{count:,} {name}" for count, name in named)
 
 
 def stratified_split(
@@ -217,7 +232,7 @@ def splits_from_arrays(
             ArrayImages(resized),
             labels,
             names=[str(number) for number in numbers],
-            image_digests=[hashlib.sha256(image.tobytes()).hexdigest() for image in x],
+            image_digests=_digests(x),
             digest=hashlib.sha256(resized.tobytes() + labels.tobytes()).hexdigest(),
         )
 
@@ -233,3 +248,10 @@ def splits_from_arrays(
         test=tested if len(tested) else None,
         quarantined=(),
     )
+
+
+def _digests(images: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    joined = b"".join(hashlib.sha256(image.tobytes()).digest() for image in images)
+    return np.frombuffer(joined, np.uint8).reshape(-1, 32)

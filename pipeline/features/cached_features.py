@@ -138,7 +138,7 @@ class CachedFeatures:
             ArrayImages(split.images.read(indices)),
             labels=split.labels[indices],
             names=[split.names[index] for index in indices],
-            image_digests=[split.image_digests[index] for index in indices],
+            image_digests=split.image_digests[indices],
             digest=hashlib.sha256(f"{split.digest} {indices.tolist()}".encode()).hexdigest(),
         )
         name = f"{unpooled.frozen.network.name} feature maps"

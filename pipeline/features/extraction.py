@@ -21,9 +21,9 @@ from pipeline.data.augmentation import augmenter
 from pipeline.data.batches import batches_at
 from pipeline.data.splits import Split
 from pipeline.errors import PipelineError
-from pipeline.features.npy_writer import npy_writer
 from pipeline.features.precision_guard import CACHE_DTYPES, FrozenNetwork
 from pipeline.features.splitting import ModelSplit
+from pipeline.npy_writer import npy_writer
 
 BATCH_SIZE = 32
 # More bytes of features are read from their files: TensorFlow makes several copies of a tensor.

@@ -39,7 +39,7 @@ def evaluate_splits(recipe: Recipe, splits: Splits, trained: TrainedModel) -> Ev
         )
         metrics |= {f"{prefix}_{name}": value for name, value in values.items()}
         predictions[prefix] = Predictions(
-            splits.class_names, split.names, split.image_digests, split.labels, probabilities
+            splits.class_names, split.names, split.hex_digests(), split.labels, probabilities
         )
         metrics |= measure_leakage_effect(splits, prefix, predicted == split.labels)
         if prefix == "val":

@@ -126,7 +126,7 @@ def evaluate(classifier: Classifier, directory: Path) -> ExternalEvaluation:
         predictions.labels, predictions.probabilities, class_names=interface.class_names
     )
     metrics = {f"{PREFIX}_{name}": value for name, value in values.items()}
-    images = ImageFiles(paths, interface.decoding)
+    images = ImageFiles(directory, predictions.names, interface.decoding)
     return ExternalEvaluation(metrics, predictions, images, left_out)
 
 

@@ -46,7 +46,7 @@ def zeros_and_ones(split: Split) -> Split:
         ArrayImages(everything.images.read(numbers)),
         everything.labels[numbers],
         [everything.names[number] for number in numbers],
-        [everything.image_digests[number] for number in numbers],
+        everything.image_digests[numbers],
         digest="zeros and ones",
     )
 

@@ -14,6 +14,7 @@ from pipeline.data import duplicates
 from pipeline.data.duplicates import (
     describe_label_conflicts,
     describe_leakage,
+    describe_likely_leakage,
     describe_repetitions,
     find_duplicate_groups,
     thumbnail,
@@ -118,13 +119,15 @@ def test_one_image_has_no_copy(thumbnails: np.ndarray, count: int) -> None:
 # Descriptions
 
 
-def copies(*paths: str, digests: str = "aaaaaa") -> tuple[DuplicateImage, ...]:
+def copies(*paths: str, digests: str = "aaaaaa", pixels: str = "") -> tuple[DuplicateImage, ...]:
     """Return copies at paths such as train/ants/1.jpg."""
     classes = ("ants", "bees")
     parts = [path.split("/") for path in paths]
     return tuple(
-        DuplicateImage(split, 0, path, classes.index(name), digest)
-        for path, (split, name, _), digest in zip(paths, parts, digests, strict=False)
+        DuplicateImage(split, 0, path, classes.index(name), digest, ord(pixels))
+        for path, (split, name, _), digest, pixels in zip(
+            paths, parts, digests, pixels or digests, strict=False
+        )
     )
 
 
@@ -135,15 +138,29 @@ def test_the_description_of_no_duplicates_is_empty() -> None:
 def test_a_picture_in_two_splits_is_leakage() -> None:
     groups = [
         copies("train/ants/1.jpg", "val/ants/2.jpg"),
-        copies("train/ants/3.jpg", "train/ants/4.jpg", "test/ants/5.jpg", digests="aab"),
+        copies(
+            "train/ants/3.jpg", "train/ants/4.jpg", "test/ants/5.jpg", digests="aab", pixels="aaa"
+        ),
+        copies("train/ants/6.jpg", "train/ants/7.jpg", "test/ants/8.jpg", digests="abb"),
     ]
     assert describe_leakage(groups) == (
-        "2 pictures are in more than one split, which makes the metrics too good. "
+        "3 pictures are in more than one split, which makes the metrics too good. "
         "Keep one copy of each:\n"
         "  train/ants/1.jpg = val/ants/2.jpg (same file)\n"
-        "  train/ants/3.jpg = train/ants/4.jpg = test/ants/5.jpg (same picture)"
+        "  train/ants/3.jpg = train/ants/4.jpg = test/ants/5.jpg (same pixels)\n"
+        "  train/ants/6.jpg = train/ants/7.jpg = test/ants/8.jpg (look the same)"
     )
     assert describe_label_conflicts(groups) == describe_repetitions(groups) == ""
+
+
+def test_images_that_look_the_same_in_two_splits_are_likely_leakage() -> None:
+    groups = [copies("train/ants/1.jpg", "train/ants/2.jpg", "val/ants/3.jpg", digests="aab")]
+    assert describe_leakage(groups) == describe_repetitions(groups) == ""
+    assert describe_likely_leakage(groups) == (
+        "1 picture seems to be in more than one split, which would make the metrics too good. If "
+        "these are copies, keep one of each:\n"
+        "  train/ants/1.jpg = train/ants/2.jpg = val/ants/3.jpg (look the same)"
+    )
 
 
 def test_a_picture_in_two_classes_is_a_label_conflict() -> None:
@@ -166,7 +183,7 @@ def test_a_picture_repeated_within_a_class_is_neither() -> None:
     groups = [copies("val/bees/1.jpg", "val/bees/2.jpg", digests="ab")]
     assert describe_leakage(groups) == describe_label_conflicts(groups) == ""
     assert describe_repetitions(groups) == (
-        "1 picture is repeated in a class:\n  val/bees/1.jpg = val/bees/2.jpg (same picture)"
+        "1 picture is repeated in a class:\n  val/bees/1.jpg = val/bees/2.jpg (look the same)"
     )
 
 

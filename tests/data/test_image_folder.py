@@ -16,8 +16,8 @@ from PIL import Image
 
 from pipeline.data import image_folder, image_loading
 from pipeline.data.image_decoding import Decoding, decode_image
-from pipeline.data.image_files import ImageFiles
-from pipeline.data.splits import ArrayImages, Splits, UnreadableFile
+from pipeline.data.image_files import ImageFiles, MemoizedImages
+from pipeline.data.splits import Splits, UnreadableFile
 from pipeline.errors import DataError
 
 Plant = Callable[[Path, Mapping[str, int]], Path]
@@ -391,7 +391,7 @@ def test_broken_files_do_not_change_the_digest(tmp_path: Path, plant: Plant, bro
 def test_reading_and_skipped_files_are_logged(broken: Path, messages: list[str]) -> None:
     load(broken)
     assert messages == [
-        f"Reading 13 images of 2 classes from {broken}",
+        f"Reading 13 new or changed files in {broken}",
         "WARNING: Skipped train/ants/a_empty.jpg: the file is empty",
         f"WARNING: Skipped train/ants/z_text.jpg: {NO_IMAGE}",
         "WARNING: Skipped train/bees/gone.jpg: No such file or directory",
@@ -403,9 +403,18 @@ def add_broken(root: Path, count: int) -> None:
         (root / "train" / "ants" / f"bad{number:02}.jpg").write_bytes(b"")
 
 
-def test_five_broken_files_are_always_allowed(tmp_path: Path, plant: Plant) -> None:
+def test_five_broken_files_are_allowed_unless_max_bad_is_set(tmp_path: Path, plant: Plant) -> None:
     add_broken(plant(tmp_path, TWO_SPLITS), 5)
-    assert len(load(tmp_path, max_bad=0).quarantined) == 5
+    assert len(load(tmp_path).quarantined) == 5
+    assert error_of(tmp_path, max_bad=0.3).startswith("5 of the 15 files in ")
+
+
+def test_with_max_bad_0_no_broken_file_is_allowed(tmp_path: Path, plant: Plant) -> None:
+    add_broken(plant(tmp_path, TWO_SPLITS), 1)
+    assert error_of(tmp_path, max_bad=0) == (
+        f"1 of the 11 files in {tmp_path} cannot be decoded; data.max_bad allows 0. Repair or "
+        "remove it, or increase data.max_bad:\n  train/ants/bad00.jpg: the file is empty"
+    )
 
 
 def test_more_broken_files_than_allowed_are_an_error_that_lists_them(
@@ -461,9 +470,9 @@ def test_a_photograph_in_two_splits_is_a_warning_that_names_both(
     root, original, copy = leaking
     splits = load(root)
     assert messages[1:] == [
-        "WARNING: 1 picture is in more than one split, which makes the metrics too good. "
-        f"Keep one copy of each:\n  train/bees/{original.name} = val/bees/a_copy.jpg "
-        "(same picture)"
+        "WARNING: 1 picture seems to be in more than one split, which would make the metrics too "
+        f"good. If these are copies, keep one of each:\n  train/bees/{original.name} = "
+        "val/bees/a_copy.jpg (look the same)"
     ]
     assert splits.duplicates is not None
     ((one, other),) = splits.duplicates
@@ -475,13 +484,26 @@ def test_a_photograph_in_two_splits_is_a_warning_that_names_both(
     assert splits.leaked_indices("train") == []
 
 
-def test_a_photograph_in_two_splits_can_be_an_error(leaking: tuple[Path, Path, Path]) -> None:
-    root, original, _ = leaking
+@pytest.mark.parametrize(("suffix", "kind"), [(".jpg", "same file"), (".png", "same pixels")])
+def test_the_same_pixels_in_two_splits_can_be_an_error(
+    leaking: tuple[Path, Path, Path], suffix: str, kind: str
+) -> None:
+    root, original, copy = leaking
+    copy.unlink()
+    copy = copy.with_suffix(suffix)
+    if kind == "same file":
+        shutil.copy(original, copy)
+    else:
+        with Image.open(original) as image:
+            image.save(copy)
     assert error_of(root, leakage="error") == (
         "data.leakage: 1 picture is in more than one split, which makes the metrics too good. "
-        f"Keep one copy of each:\n  train/bees/{original.name} = val/bees/a_copy.jpg "
-        "(same picture)"
+        f"Keep one copy of each:\n  train/bees/{original.name} = val/bees/{copy.name} ({kind})"
     )
+
+
+def test_a_photograph_that_looks_like_another_is_no_error(leaking: tuple[Path, Path, Path]) -> None:
+    assert len(load(leaking[0], leakage="error").duplicates or ()) == 1
 
 
 def test_a_copy_within_a_split_is_not_leakage(
@@ -541,8 +563,13 @@ def test_the_digest_changes_when_an_image_moves_to_another_split(
 # In memory or in files
 
 
-def test_few_images_are_in_memory(tmp_path: Path, plant: Plant) -> None:
-    assert isinstance(load(plant(tmp_path, TWO_SPLITS)).train.images, ArrayImages)
+def test_few_images_are_in_memory_once_they_are_decoded(
+    tmp_path: Path, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = load(plant(tmp_path, TWO_SPLITS)).train
+    assert isinstance(train.images, MemoizedImages)
+    monkeypatch.setattr(ImageFiles, "read", None)
+    assert train.images.read(np.arange(len(train))).any(axis=(1, 2, 3)).all()
 
 
 @pytest.mark.parametrize("resize", ["crop", "pad", "squash"])

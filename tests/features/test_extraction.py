@@ -90,8 +90,8 @@ def model(build: Callable[[int], keras.Model]) -> keras.Model:
 @pytest.fixture(scope="module")
 def split() -> Split:
     pixels = np.random.default_rng(0).integers(0, 256, (COUNT, 32, 32, 3), dtype=np.uint8)
-    unnamed = [""] * COUNT
-    return Split(ArrayImages(pixels), np.arange(COUNT) % 2, unnamed, unnamed, "random pixels")
+    unnamed, digests = [""] * COUNT, np.zeros((COUNT, 32), np.uint8)
+    return Split(ArrayImages(pixels), np.arange(COUNT) % 2, unnamed, digests, "random pixels")
 
 
 def test_activations_are_those_of_the_model(model: keras.Model, split: Split) -> None:

@@ -28,7 +28,7 @@ def test_it_survives_saving_and_loading(tmp_path: Path) -> None:
 def test_a_photograph_is_read_as_training_reads_it(photographs: Path, resize: Resize) -> None:
     path = next((photographs / "val" / "bees").iterdir())
     rgb = ModelInterface(("ants", "bees"), (64, 48), 3, resize)
-    (trained,) = ImageFiles([path], Decoding((64, 48), resize)).read(np.arange(1))
+    (trained,) = ImageFiles(path.parent, [path.name], Decoding((64, 48), resize)).read(np.arange(1))
     np.testing.assert_array_equal(rgb.read(path), trained)
 
 

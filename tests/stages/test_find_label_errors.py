@@ -38,7 +38,8 @@ def splits_with(mislabeled: list[int]) -> Splits:
     labels[mislabeled] = 1
     names = [f"{99 - index}.jpg" for index in range(2 * COUNT)]
     images = ArrayImages(np.zeros((2 * COUNT, 1, 1, 1), np.uint8))
-    split = Split(images, labels, names=names, image_digests=names, digest="")
+    digests = np.zeros((2 * COUNT, 32), np.uint8)
+    split = Split(images, labels, names=names, image_digests=digests, digest="")
     return Splits(("ants", "bees"), split, split, None, ())
 
 

@@ -9,15 +9,16 @@ from pipeline.data.splits import ArrayImages, DuplicateImage, Split, Splits
 from pipeline.stages.leakage_effect import measure_leakage_effect
 
 COUNT = 10
+DIGESTS = np.zeros((COUNT, 32), np.uint8)
 
 
 def splits_with(*groups: tuple[tuple[str, int], ...]) -> Splits:
     """Return splits of ten images each, with groups of copies at (split, index)."""
     images = ArrayImages(np.zeros((COUNT, 1, 1, 1), np.uint8))
     names = [str(i) for i in range(COUNT)]
-    split = Split(images, np.zeros(COUNT, np.int64), names=names, image_digests=names, digest="")
+    split = Split(images, np.zeros(COUNT, np.int64), names=names, image_digests=DIGESTS, digest="")
     duplicates = tuple(
-        tuple(DuplicateImage(name, index, str(index), 0, "") for name, index in group)
+        tuple(DuplicateImage(name, index, str(index), 0, "", 0) for name, index in group)
         for group in groups
     )
     return Splits(("ants", "bees"), split, split, split, (), duplicates)

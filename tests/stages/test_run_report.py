@@ -67,7 +67,7 @@ def test_without_augmentation_the_images_are_shown_as_they_are(
 def test_duplicates_across_splits_come_first(splits: Splits) -> None:
     def copy(split: str, index: int) -> DuplicateImage:
         part = splits.named()[split]
-        return DuplicateImage(split, index, part.names[index], int(part.labels[index]), digest="")
+        return DuplicateImage(split, index, part.names[index], int(part.labels[index]), "", 0)
 
     groups = ((copy("train", 1), copy("train", 2)), (copy("train", 3), copy("val", 4)))
     across, inside = (
@@ -81,8 +81,8 @@ def test_duplicates_across_splits_come_first(splits: Splits) -> None:
 
 
 def test_of_many_copies_the_first_of_each_split_are_shown(splits: Splits) -> None:
-    copies = [DuplicateImage("train", i, splits.train.names[i], 0, digest="") for i in range(30)]
-    copies.append(DuplicateImage("val", 4, splits.validation.names[4], 0, digest=""))
+    copies = [DuplicateImage("train", i, splits.train.names[i], 0, "", 0) for i in range(30)]
+    copies.append(DuplicateImage("val", 4, splits.validation.names[4], 0, "", 0))
     groups = (
         run_report._duplicate_groups(dataclasses.replace(splits, duplicates=(tuple(copies),))) or []
     )
@@ -102,7 +102,7 @@ def test_the_errors_and_the_uncertain_images_match_their_predictions(splits: Spl
     probabilities[wrong] = np.roll(probabilities[wrong], 1)
     probabilities[uncertain] = np.where(probabilities[uncertain] > 0.5, 0.5, 0.05)
     predictions = Predictions(
-        splits.class_names, split.names, split.image_digests, split.labels, probabilities
+        splits.class_names, split.names, split.hex_digests(), split.labels, probabilities
     )
     requested: list[list[int]] = []
 

@@ -49,7 +49,7 @@ def expected(splits: Splits, digits_model: Path) -> Predictions:
     split = splits.validation
     pixels = split.images.read(np.arange(len(split)))
     probabilities = classifiers.load_classifier(digits_model).probabilities(pixels)
-    names, digests = split.names, split.image_digests
+    names, digests = split.names, split.hex_digests()
     return Predictions(splits.class_names, names, digests, split.labels, probabilities)
 
 

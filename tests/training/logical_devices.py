@@ -93,7 +93,7 @@ def first_digits(count: int, classes: int) -> Split:
         ArrayImages(everything.images.read(chosen)),
         everything.labels[chosen],
         [everything.names[i] for i in chosen],
-        [everything.image_digests[i] for i in chosen],
+        everything.image_digests[chosen],
         digest=f"{count} digits",
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.features.npy_writer import npy_writer
+from pipeline.npy_writer import npy_writer
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 5)])

@@ -1,0 +1,234 @@
+"""The entry of the cache that an index of image files is kept in."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import IO, Any
+
+import numpy as np
+import PIL
+
+from pipeline import array_cache
+from pipeline.data import (
+    decoding_limits,
+    file_examination,
+    image_decoding,
+    image_facts,
+    image_formats,
+    sample_values,
+)
+from pipeline.data.duplicates import SIDE
+from pipeline.data.file_examination import ExaminedFile, Verdict
+from pipeline.npy_writer import npy_writer
+
+KIND = "index"
+MAX_BYTES = 4 * 2**30  # of all indexes together
+
+THUMBNAIL = (SIDE, SIDE, 3)
+RECORD = np.dtype(
+    [
+        ("size", np.int64),
+        ("modified", np.int64),  # nanoseconds since 1970
+        ("digest", np.uint8, 32),
+        ("verdict", np.uint8),
+        ("height", np.int32),  # of images, upright
+        ("width", np.int32),
+        ("bits", np.uint8),  # of a sample
+        ("lowest", np.float64),  # sample of more than 8 bits; NaN of other images
+        ("highest", np.float64),
+    ]
+)
+
+_FORMAT = 1
+_READERS = (  # what is known of a file depends on them
+    decoding_limits,
+    file_examination,
+    image_decoding,
+    image_facts,
+    image_formats,
+    sample_values,
+)
+_ROWS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class IndexRows:
+    """Rows of an index.
+
+    Attributes:
+        names: of the files.
+        records: (n,) of `RECORD`.
+        reasons: why a file is unreadable, or no image, by its row.
+        thumbnails: uint8 (rows, 16, 16, 3) of the first rows, which include all images.
+    """
+
+    names: Sequence[str]
+    records: np.ndarray
+    reasons: Mapping[int, str]
+    thumbnails: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+class Readings:
+    """Rows of files that are read one after another; their thumbnails are in a temporary file."""
+
+    def __init__(self, file: IO[bytes], names: Sequence[str], states: np.ndarray) -> None:
+        """Prepare rows.
+
+        Args:
+            file: an empty temporary file.
+            names: of the files.
+            states: int64 (n, 2), their sizes and modification times.
+        """
+        self._names, self._reasons = names, dict[int, str]()
+        self._records = np.zeros(len(names), RECORD)
+        self._records["size"], self._records["modified"] = states.T
+        self._file = file
+        self._count = 0
+        self.is_lasting = np.zeros(len(names), bool)
+
+    def add(self, examined: ExaminedFile) -> None:
+        """Add what is known of the next file."""
+        row, record = self._count, self._records[self._count]
+        record["verdict"] = examined.verdict
+        record["lowest"] = record["highest"] = np.nan
+        if examined.digest:
+            record["digest"] = np.frombuffer(examined.digest, np.uint8)
+        if examined.reason:
+            self._reasons[row] = examined.reason
+        if facts := examined.facts:
+            record["height"], record["width"] = facts.height, facts.width
+            record["bits"] = facts.bits
+            if facts.lowest is not None and facts.highest is not None:
+                record["lowest"], record["highest"] = facts.lowest, facts.highest
+        if examined.thumbnail is not None:
+            self._file.seek(row * math.prod(THUMBNAIL))
+            self._file.write(np.ascontiguousarray(examined.thumbnail).data)
+        self.is_lasting[row] = examined.is_lasting
+        self._count += 1
+
+    def rows(self) -> IndexRows:
+        """Return all rows; files that were not added have the verdict `UNKNOWN`."""
+        self._file.truncate(len(self._names) * math.prod(THUMBNAIL))
+        shape = (len(self._names), *THUMBNAIL)
+        thumbnails = np.memmap(self._file, np.uint8, "r", shape=shape)
+        return IndexRows(self._names, self._records, self._reasons, thumbnails)
+
+
+def joined_rows(known: IndexRows, new: IndexRows) -> IndexRows:
+    """Return the rows of both, without thumbnails."""
+    shifted = {len(known) + row: reason for row, reason in new.reasons.items()}
+    return IndexRows(
+        [*known.names, *new.names],
+        np.concatenate([known.records, new.records]),
+        {**known.reasons, **shifted},
+        np.zeros((0, *THUMBNAIL), np.uint8),
+    )
+
+
+def no_rows() -> IndexRows:
+    return IndexRows([], np.zeros(0, RECORD), {}, np.zeros((0, *THUMBNAIL), np.uint8))
+
+
+def index_key(root: Path) -> str:
+    return array_cache.cache_key({"index of": os.path.realpath(root)})
+
+
+def read_index(root: Path) -> IndexRows:
+    """Return the index of a directory, whose entry is locked.
+
+    It has no rows if it is absent or corrupt, or if files were read in another way when it was
+    written.
+    """
+    entry = array_cache.read_entry(index_key(root), label=_label(root))
+    if entry is None or entry.facts != _dependencies():
+        return no_rows()
+    return IndexRows(
+        _text(entry.arrays["names"]).split("\0"),
+        np.array(entry.arrays["records"]),
+        {int(row): reason for row, reason in json.loads(_text(entry.arrays["reasons"]))},
+        entry.arrays["thumbnails"],
+    )
+
+
+def write_index(root: Path, known: IndexRows, new: IndexRows, chosen: np.ndarray) -> IndexRows:
+    """Replace the index of a directory, whose entry is locked.
+
+    Args:
+        root: the directory.
+        known: rows.
+        new: more rows.
+        chosen: int (n,), what to write: rows of `known`, or above them rows of `new`. Images come
+            first.
+
+    Returns:
+        What was written.
+    """
+    joined = joined_rows(known, new)
+    names, records = [joined.names[row] for row in chosen.tolist()], joined.records[chosen]
+    reasons = {
+        position: joined.reasons[row]
+        for position, row in enumerate(chosen.tolist())
+        if row in joined.reasons
+    }
+    images = chosen[: np.count_nonzero(records["verdict"] == Verdict.IMAGE)]
+
+    def write(directory: Path) -> dict[str, Any]:
+        np.save(directory / "names.npy", _bytes("\0".join(names)))
+        np.save(directory / "records.npy", records)
+        np.save(directory / "reasons.npy", _bytes(json.dumps(list(reasons.items()))))
+        with npy_writer(directory / "thumbnails.npy", np.dtype(np.uint8), THUMBNAIL) as append:
+            for start in range(0, len(images), _ROWS_AT_ONCE):
+                rows = images[start : start + _ROWS_AT_ONCE]
+                is_new = rows >= len(known)
+                thumbnails = np.empty((len(rows), *THUMBNAIL), np.uint8)
+                thumbnails[~is_new] = known.thumbnails[rows[~is_new]]
+                thumbnails[is_new] = new.thumbnails[rows[is_new] - len(known)]
+                append(thumbnails)
+        return _dependencies()
+
+    entry = array_cache.write_entry(
+        index_key(root), write, kind=KIND, label=_label(root), limit=MAX_BYTES
+    )
+    return IndexRows(names, records, reasons, entry.arrays["thumbnails"])
+
+
+def _label(root: Path) -> str:
+    return f"the index of {root}"
+
+
+@functools.cache
+def _dependencies() -> dict[str, Any]:
+    """Return what the facts of a file depend on, apart from the file."""
+    return {
+        "format": _FORMAT,
+        "Pillow": PIL.__version__,
+        "HEIC": importlib.util.find_spec("pillow_heif") is not None,
+        "source": source_digest(*_READERS),
+    }
+
+
+def source_digest(*modules: ModuleType) -> str:
+    """Return a hexadecimal SHA-256 that changes with the code of modules, of which a result is."""
+    sources = b"".join(Path(module.__file__ or "").read_bytes() for module in modules)
+    return hashlib.sha256(sources).hexdigest()
+
+
+def _bytes(text: str) -> np.ndarray:
+    # A name that is not UTF-8 has halves of surrogate pairs.
+    return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
+
+
+def _text(array: np.ndarray) -> str:
+    return array.tobytes().decode("utf-8", "surrogatepass")
