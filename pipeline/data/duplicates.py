@@ -4,6 +4,11 @@ Each image is reduced to a thumbnail. The signs of its lowest frequencies form i
 (after Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010), split into
 bands. Images that are equal in one band are compared by the pixels of their thumbnails, so the time
 grows with the number of images, not with its square.
+
+What counts as a copy depends on the data: photographs of one scene by a fixed camera resemble each
+other more than copies of a holiday picture do. Two images are copies if they are closer to each
+other than either is to its surroundings, as in the ratio test of Lowe, Distinctive Image Features
+from Scale-Invariant Keypoints, 2004.
 """
 
 from __future__ import annotations
@@ -25,6 +30,10 @@ SIDE = 16
 # resized, or re-encoded at a JPEG quality of 30 or more, stay below it. The closest two different
 # photographs of ants and bees are at 0.45; five pairs of MNIST's digits, all ones, are below it.
 MAX_DIFFERENCE = 0.1
+
+_MAX_COPIES = 8  # images that may be as close without being a scene of their own
+_MAX_RATIO = 1 / 3  # of the distance between copies to the distance of the next images
+_SAMPLE = 2000  # images among which those next images are searched
 
 _FREQUENCIES = 128  # bits of the hash
 _BANDS = 8
@@ -54,12 +63,20 @@ def find_duplicate_groups(thumbnails: np.ndarray) -> list[list[int]]:
         thumbnails: uint8 (n, 16, 16, 3).
     """
     count = len(thumbnails)
-    hashes, contrasts = _hashes(thumbnails), _contrasts(thumbnails)
+    contrasts = _contrasts(thumbnails)
+    surroundings = np.full(count, np.nan, np.float32)  # distances, computed when they are needed
     duplicates: list[np.ndarray] = []
     group = np.arange(count)
-    for candidates in _candidates(hashes):
+    for candidates in _candidates(_hashes(thumbnails)):
         candidates = candidates[:, group[candidates[0]] != group[candidates[1]]]
-        pairs = candidates[:, _are_similar(thumbnails, contrasts, candidates)]
+        distances = _distances(thumbnails, contrasts, candidates)
+        is_close = distances <= MAX_DIFFERENCE
+        candidates, distances = candidates[:, is_close], distances[is_close]
+        unknown = np.unique(candidates[:, distances > 0])
+        unknown = unknown[np.isnan(surroundings[unknown])]
+        surroundings[unknown] = _surroundings(thumbnails, contrasts, unknown)
+        limits = _MAX_RATIO * surroundings[candidates].min(axis=0)
+        pairs = candidates[:, (distances == 0) | (distances <= limits)]
         if pairs.size:
             duplicates.append(pairs)
             rows, columns = np.concatenate(duplicates, axis=1)
@@ -185,13 +202,45 @@ def _contrasts(thumbnails: np.ndarray) -> np.ndarray:
     return contrasts
 
 
-def _are_similar(thumbnails: np.ndarray, contrasts: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Return bool (pairs,): whether two thumbnails differ by at most `MAX_DIFFERENCE`."""
+def _distances(thumbnails: np.ndarray, contrasts: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Return the difference of two thumbnails relative to the lower contrast, float32 (pairs,)."""
     differences = np.empty(pairs.shape[1], np.float32)
     for start in range(0, len(differences), _CHUNK):
         one, other = thumbnails[pairs[:, start : start + _CHUNK]].astype(np.float32)
         differences[start : start + len(one)] = _root_mean_square(one - other)
-    return differences <= MAX_DIFFERENCE * contrasts[pairs].min(axis=0)
+    return _relative(differences, contrasts[pairs].min(axis=0))
+
+
+def _surroundings(thumbnails: np.ndarray, contrasts: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Return the distance of images (n,) to the nearest others that are no copies, float32 (n,).
+
+    It is infinite where there are no more images than an image may have copies.
+    """
+    count = len(thumbnails)
+    sample = np.unique(np.linspace(0, count - 1, min(count, _SAMPLE)).astype(int))
+    # In a sample of the images, an image has a share of its copies.
+    rank = max(_MAX_COPIES * len(sample) // count, 1) + 1
+    if len(sample) <= rank:
+        return np.full(len(images), np.inf, np.float32)
+    others = thumbnails[sample].reshape(len(sample), -1).astype(np.float32)
+    squares = np.einsum("ij,ij->i", others, others)
+    result = np.empty(len(images), np.float32)
+    for start in range(0, len(images), _CHUNK // 8):
+        rows = images[start : start + _CHUNK // 8]
+        pixels = thumbnails[rows].reshape(len(rows), -1).astype(np.float32)
+        means = squares + np.einsum("ij,ij->i", pixels, pixels)[:, np.newaxis]
+        means = (means - 2 * pixels @ others.T) / pixels.shape[1]
+        distances = _relative(
+            np.sqrt(means.clip(min=0)), np.minimum(contrasts[rows, np.newaxis], contrasts[sample])
+        )
+        distances[rows[:, np.newaxis] == sample] = np.inf
+        result[start : start + len(rows)] = np.partition(distances, rank - 1, axis=1)[:, rank - 1]
+    return result
+
+
+def _relative(differences: np.ndarray, contrasts: np.ndarray) -> np.ndarray:
+    """Return differences divided by contrasts; equal images have no distance, even flat ones."""
+    return np.where(differences > 0, differences / np.maximum(contrasts, 1e-6), 0)
 
 
 def _root_mean_square(pixels: np.ndarray) -> np.ndarray:

@@ -80,6 +80,34 @@ def test_similar_digits_are_not_duplicates(mnist_file: Path) -> None:
     assert find_duplicate_groups(gray) == []
 
 
+def scenes(photograph: Image.Image, count: int) -> list[Image.Image]:
+    """Return what a fixed camera takes: the same place, with noise and a small object somewhere."""
+    generator = np.random.default_rng(0)
+    ground = np.asarray(photograph.convert("RGB").resize((256, 256)), np.float32)
+    images = []
+    for _ in range(count):
+        pixels = ground + generator.normal(0, 3, ground.shape)
+        top, left = generator.integers(0, 226, 2)
+        pixels[top : top + 30, left : left + 30] = generator.integers(0, 256, 3)
+        images.append(Image.fromarray(pixels.clip(0, 255).astype(np.uint8)))
+    return images
+
+
+def test_scenes_of_a_fixed_camera_are_not_duplicates(
+    originals: list[Image.Image], thumbnails: np.ndarray
+) -> None:
+    taken = [thumbnail_of(jpeg(image, 90)) for image in scenes(originals[0], 60)]
+    assert find_duplicate_groups(np.stack(taken)) == []
+    assert find_duplicate_groups(np.concatenate([np.stack(taken), thumbnails[1:]])) == []
+
+
+def test_a_copy_is_found_among_scenes_of_a_fixed_camera(originals: list[Image.Image]) -> None:
+    images = scenes(originals[0], 60)
+    taken = [thumbnail_of(jpeg(image, 90)) for image in images]
+    copies = [thumbnail_of(jpeg(image, 60)) for image in images[5:8]]
+    assert find_duplicate_groups(np.stack(taken + copies)) == [[5, 60], [6, 61], [7, 62]]
+
+
 def test_more_copies_than_compared_neighbours_are_one_group(thumbnails: np.ndarray) -> None:
     count = 3 * duplicates._MAX_NEIGHBOURS
     many = np.concatenate([thumbnails[:2], np.repeat(thumbnails[2:3], count, axis=0)])
