@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from pipeline.errors import TrainingError
 from pipeline.metric_direction import metric_direction
 from pipeline.shutdown import deferred_signals
 from pipeline.training import model_state, optimizers, schedules
@@ -112,6 +114,7 @@ def fit_phases(
 
     Raises:
         DivergedError: if the loss becomes NaN or infinite.
+        TrainingError: if the devices cannot compute in their precision.
     """
     checkpoint = checkpoints.latest() if checkpoints else None
     best = BestEpoch(training.monitor)
@@ -132,7 +135,8 @@ def fit_phases(
         if not (resumed and resumed.is_phase_over):
             model = _compiled_model(phase, training, label_smoothing, devices)
             callbacks = _keras_callbacks(phase.optimizer, training)
-            _fit(model, phase, log, callbacks, resumed, show_progress=show_progress)
+            with _translate_unsupported_precision(devices):
+                _fit(model, phase, log, callbacks, resumed, show_progress=show_progress)
         best.restore_weights()
     return History(tuple(log.rows), best.epoch, tuple(log.starts))
 
@@ -232,6 +236,19 @@ def _compiled_model(
         jit_compile="auto" if devices.on_gpu and not devices.strategy else False,
     )
     return model
+
+
+@contextlib.contextmanager
+def _translate_unsupported_precision(devices: Devices) -> Iterator[None]:
+    try:
+        yield
+    except (tf.errors.AbortedError, tf.errors.UnimplementedError) as error:
+        if devices.precision == "float32":
+            raise
+        raise TrainingError(
+            f"runtime.precision: TensorFlow cannot compute this model in {devices.precision} on "
+            f"{', '.join(devices.names)}, which may lack the instructions. Set it to float32."
+        ) from error
 
 
 def _fit(

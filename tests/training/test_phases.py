@@ -10,12 +10,13 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from pydantic import TypeAdapter
 
 from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
 from pipeline.data.digits import DigitsConfig
 from pipeline.data.splits import Splits
-from pipeline.errors import DivergedError
+from pipeline.errors import DivergedError, TrainingError
 from pipeline.models import mlp
 from pipeline.models.regularization import RegularizationConfig
 from pipeline.training import checkpoints, devices, optimizers
@@ -70,6 +71,7 @@ def train(
     batch_size: Any = 64,
     dropout: float = 0.0,
     training: TrainingConfig | None = None,
+    on: devices.Devices | None = None,
     **optimizer: Any,
 ) -> tuple[keras.Model, History]:
     keras.utils.set_random_seed(7)
@@ -83,19 +85,20 @@ def train(
     training = training or TrainingConfig(epochs=4)
     config = TypeAdapter(optimizers.AnyOptimizer).validate_python(optimizer)
     phase = Phase(model, batches_of(splits, batch_size), training.epochs, config)
-    return model, fit([phase], training)
+    return model, fit([phase], training, on=on)
 
 
 def fit(
     phases: Iterable[Phase],
     training: TrainingConfig,
     on_epoch: Callable[[int, EpochMetrics, float], None] = lambda epoch, row, seconds: None,
+    on: devices.Devices | None = None,
 ) -> History:
     return fit_phases(
         phases,
         training=training,
         label_smoothing=0.0,
-        devices=devices.find_devices(RuntimeConfig(devices="cpu")),
+        devices=on or devices.find_devices(RuntimeConfig(devices="cpu")),
         on_epoch=on_epoch,
     )
 
@@ -180,6 +183,24 @@ def test_the_averaged_weights_are_evaluated_and_kept(splits: Splits) -> None:
 def test_an_excessive_learning_rate_is_an_error(splits: Splits) -> None:
     with pytest.raises(DivergedError, match=r"^The loss became (nan|inf) in epoch 1\. "):
         train(splits, name="sgd", learning_rate=1e30)
+
+
+def test_a_precision_without_instructions_for_it_is_an_error(
+    splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit_without_kernel(*arguments: Any, **options: Any) -> None:
+        raise tf.errors.AbortedError(None, None, "could not create a primitive descriptor")
+
+    monkeypatch.setattr(keras.Model, "fit", fit_without_kernel)
+    half = devices.find_devices(RuntimeConfig(devices="cpu", precision="mixed_bfloat16"))
+    with half.scope(), pytest.raises(TrainingError) as caught:
+        train(splits, on=half)
+    assert str(caught.value) == (
+        "runtime.precision: TensorFlow cannot compute this model in mixed_bfloat16 on CPU:0, which "
+        "may lack the instructions. Set it to float32."
+    )
+    with pytest.raises(tf.errors.AbortedError):
+        train(splits)
 
 
 def test_a_second_phase_starts_from_the_best_epoch_of_the_first(splits: Splits) -> None:
