@@ -93,6 +93,16 @@ def decode_opened(
     return results
 
 
+def declared_pixels(data: bytes) -> int:
+    """Return the number of pixels that an image declares, of which none is decoded.
+
+    Raises:
+        BadImageError: if the bytes are no image or declare too many pixels.
+    """
+    with opened_image(data) as (image, _):
+        return image.width * image.height
+
+
 @contextlib.contextmanager
 def opened_image(data: bytes) -> Iterator[tuple[Image.Image, ImageFormat]]:
     """Open an image, of which no pixel is decoded until it is used.

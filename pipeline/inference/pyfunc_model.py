@@ -6,6 +6,7 @@ A logged model names this module, and MLflow imports it. No pickle and no code f
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import pandas as pd
 from pipeline.data.image_decoding import BadImageError
 from pipeline.inference.batch_prediction import predict
 from pipeline.inference.classifier import Classifier, load_classifier
+from pipeline.inference.model_interface import ModelInterface
+from pipeline.inference.request_limit import RequestLimit
 
 COLUMN = "image"
 
@@ -25,6 +28,7 @@ class PyfuncClassifier:
 
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
+        self._decoding = threading.Lock()
 
     def predict(
         self, data: pd.DataFrame | np.ndarray | Sequence[Any], params: dict[str, Any] | None = None
@@ -35,17 +39,24 @@ class PyfuncClassifier:
             data: a table with the column `image`, or the images themselves. An image is the bytes
                 of a file, the same as a base64 string, a `pathlib.Path`, or pixels (height, width,
                 channels) of the model's size in 0..255. A string is never read as a path, so a
-                request over HTTP cannot name a file of the server.
+                request over HTTP cannot name a file of the server. Images in strings are decoded
+                one at a time, and only as many as `RequestLimit` allows.
             params: not used.
 
         Returns:
             Columns: `class`; its `probability`; `probabilities`, of every class by name; and
             `error`, which says why an image could not be read and is empty otherwise.
         """
+        interface = self._classifier.interface
+        limit = RequestLimit(interface, self._decoding)
+
+        def read(image: Any) -> np.ndarray:
+            return _pixels(image, interface, limit)
+
         images = list(data[COLUMN]) if isinstance(data, pd.DataFrame) else list(data)
-        names = self._classifier.interface.class_names
+        names = interface.class_names
         rows = []
-        for prediction in predict(self._classifier, images, self._pixels):
+        for prediction in predict(self._classifier, images, read):
             ranked = prediction.top_classes(names, len(names))
             best, probability = ranked[0] if ranked else (None, None)
             by_class = dict(ranked)
@@ -55,20 +66,21 @@ class PyfuncClassifier:
         columns = ["class", "probability", "probabilities", "error"]
         return pd.DataFrame(rows, columns=columns, dtype=object)
 
-    def _pixels(self, image: Any) -> np.ndarray:
-        interface = self._classifier.interface
-        if isinstance(image, Path):
-            return interface.read(image)
-        if isinstance(image, bytes):
-            return interface.decode(image)
-        if isinstance(image, str):
-            try:
-                return interface.decode(base64.b64decode("".join(image.split()), validate=True))
-            except ValueError:
-                raise BadImageError(
-                    "expected an image file as a base64 string; a path must be a pathlib.Path"
-                ) from None
-        return _pixels_of_array(image, interface.image_shape)
+
+def _pixels(image: Any, interface: ModelInterface, limit: RequestLimit) -> np.ndarray:
+    if isinstance(image, Path):
+        return interface.read(image)
+    if isinstance(image, bytes):
+        return interface.decode(image)
+    if isinstance(image, str):  # as a request over HTTP has it
+        try:
+            data = base64.b64decode("".join(image.split()), validate=True)
+        except ValueError:
+            raise BadImageError(
+                "expected an image file as a base64 string; a path must be a pathlib.Path"
+            ) from None
+        return limit.decode(data)
+    return _pixels_of_array(image, interface.image_shape)
 
 
 def _pixels_of_array(image: Any, shape: tuple[int, int, int]) -> np.ndarray:

@@ -1,4 +1,6 @@
-"""MLflow's scoring server behind a check of the `Host` header, which it does not have itself.
+"""MLflow's scoring server behind checks that it does not have itself.
+
+The `Host` header must name this machine, and requests must not take all of its memory.
 
 python -m pipeline.tracking.scoring_app DIRECTORY --host HOST --port PORT
 """
@@ -12,7 +14,12 @@ import uvicorn
 from mlflow.pyfunc import scoring_server
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from pipeline.tracking.body_limit import BodyLimit
 from pipeline.tracking.mlflow_server import ALLOWED_HOSTS
+
+# Parsing the JSON of a request takes several times its size.
+MAX_REQUEST_BYTES = 2**27
+MAX_BYTES_IN_PROGRESS = 2**28
 
 
 def main() -> None:
@@ -23,6 +30,7 @@ def main() -> None:
     parser.add_argument("--port", type=int)
     arguments = parser.parse_args()
     app = scoring_server.init(mlflow.pyfunc.load_model(arguments.directory))
+    app.add_middleware(BodyLimit, per_request=MAX_REQUEST_BYTES, in_progress=MAX_BYTES_IN_PROGRESS)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS)
     uvicorn.run(app, host=arguments.host, port=arguments.port)
 

@@ -14,6 +14,7 @@ import pytest
 from mlflow.pyfunc import scoring_server
 from PIL import Image
 
+from pipeline.inference import request_limit
 from pipeline.inference.classifier import Classifier
 from pipeline.workflows.single_run import RunResult
 
@@ -55,6 +56,17 @@ def test_bytes_base64_a_path_and_pixels_are_the_same_image(
     assert list(first) == list("0123456789")
     assert first["3"] == rows["probability"][0] == max(first.values())
     assert sum(first.values()) == pytest.approx(1)
+
+
+def test_strings_of_one_request_are_limited_together_and_bytes_are_not(
+    model: Any, digit_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = (digit_files / "003_3.png").read_bytes()  # 64 pixels
+    text = base64.b64encode(data).decode()
+    monkeypatch.setattr(request_limit, "MAX_PIXELS", 127)
+    errors = list(predict(model, text, text, data, data)["error"])
+    assert sorted(errors[:2])[0] == errors[2] == errors[3] == ""
+    assert sorted(errors[:2])[1].startswith("the images of the request have more than 127 pixels")
 
 
 def test_a_string_is_never_read_as_a_path(model: Any, digit_files: Path) -> None:

@@ -104,3 +104,11 @@ def test_a_model_that_brings_code_is_not_served(
         f"{loader}, and with the code that came with it. If you trust it, serve it with: "
         f"mlflow models serve -m {tmp_path}"
     )
+
+
+def test_a_request_that_is_too_large_is_refused(port: int) -> None:
+    status, answer = post(port, "", **{"Content-Length": str(2**27 + 1)})
+    assert (status, answer) == (
+        413,
+        "The request is larger than 134,217,728 bytes. Send fewer images.",
+    )
