@@ -6,7 +6,8 @@
     python benchmarks/tuning.py --kills 10
     python benchmarks/tuning.py --mnist mnist.npz
 
-The first two search `recipes/ants_bees.yaml` with its own space and an empty feature cache.
+The first two search `recipes/ants_bees.yaml` with its own space and the layers of the head, and
+with an empty feature cache.
 `--peer` is the same search with bare KerasTuner over the script of `benchmarks/transfer.py`: two
 trials are measured and extrapolated to fifty. `--kills` kills a search of digits several times at
 random moments, resumes it each time, and compares it with an undisturbed one. `--mnist` is a
@@ -47,6 +48,13 @@ tuning:
     model.hidden: {choice: [[16], [64]]}
 """
 
+HEAD_SPACE = (
+    "tuning={tuner: bayesian, trials: 50, space: {optimizer: {choice: ["
+    "{name: adam, schedule: {cosine: {}}}, {name: sgd, momentum: 0.9, schedule: {cosine: {}}}, "
+    "{name: rmsprop, schedule: {cosine: {}}}]}, optimizer.learning_rate: {log: [1e-4, 1e-1]}, "
+    "regularization.dropout: {range: [0.0, 0.7]}, regularization.l2: {log: [1e-6, 1e-2]}, "
+    "model.hidden: {choice: [[], [32], [128]]}}}"
+)
 LENET_SPACE = (
     "tuning={tuner: hyperband, trials: 20, space: {optimizer.learning_rate: {log: [1e-4, 1e-2]}, "
     "regularization.dropout: {range: [0.0, 0.5]}, data.batch_size: {choice: [64, 128, 256]}}}"
@@ -231,7 +239,7 @@ def main() -> None:
         print(f"{TRIALS} trials would take {each * TRIALS:.0f} s")
     else:
         data = Path(options.photographs).absolute()
-        changes = [f"data.path={data}", "regularization.initializer=auto"]
+        changes = [f"data.path={data}", "regularization.initializer=auto", HEAD_SPACE]
         base = options.base
         if base.endswith(".keras"):
             base = str(Path(base).absolute())

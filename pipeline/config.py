@@ -128,6 +128,14 @@ ClosedFraction = Annotated[float, Strict(), Field(ge=0, le=1), Expected("a numbe
 PositiveFraction = Annotated[
     float, Strict(), Field(gt=0, le=1), Expected("a number above 0 up to 1")
 ]
+NonPositiveFloat = Annotated[float, Strict(), _FINITE, Field(le=0), Expected("a number, 0 or less")]
+# Numbers that Keras computes with in float32, where smaller ones are 0 and larger ones are 1.
+PositiveFloat32 = Annotated[
+    float, Strict(), _FINITE, Field(ge=1e-37), Expected("a number above 0 in float32")
+]
+Fraction32 = Annotated[
+    float, Strict(), Field(ge=0, le=1 - 1e-7), Expected("a number from 0 to less than 1 in float32")
+]
 Factor = Annotated[float, Strict(), Field(ge=-1, le=1), Expected("a number from -1 to 1")]
 FilePath = Annotated[Path, BeforeValidator(_absolute), Expected("a path")]
 ImageSize = Annotated[

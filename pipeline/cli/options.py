@@ -12,7 +12,8 @@ set_option = click.option(
     "overrides",
     multiple=True,
     metavar="PATH=VALUE",
-    help="Override a value of the recipe, such as optimizer.learning_rate=3e-4. Repeatable.",
+    help="Override a value of the recipe, such as optimizer.learning_rate=3e-4. An empty value "
+    "removes the key. Repeatable.",
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as one JSON object."

@@ -28,6 +28,16 @@ class ArchitectureConfig(Config):
     architecture: Any
 
     @property
+    def has_hidden_layers(self) -> bool:
+        """Whether layers that learn precede the output layer, other than those of a base."""
+        return True
+
+    @property
+    def has_dropout(self) -> bool:
+        """Whether `regularization.dropout` is applied anywhere."""
+        return self.has_hidden_layers
+
+    @property
     def has_random_base(self) -> bool:
         """Whether the weights of the frozen base depend on the seed."""
         return False

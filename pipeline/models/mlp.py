@@ -20,6 +20,10 @@ class MLPConfig(ArchitectureConfig):
     hidden: tuple[PositiveInt, ...] = Field((128,), description="Units of each hidden layer.")
     activation: Activation = Field("relu", description="Activation of the hidden layers.")
 
+    @property
+    def has_hidden_layers(self) -> bool:
+        return bool(self.hidden)
+
     def apply(
         self, pixels: Any, standardize: Standardize, regularization: RegularizationConfig
     ) -> Any:

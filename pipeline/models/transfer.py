@@ -67,8 +67,16 @@ class TransferConfig(ArchitectureConfig):
     activation: Activation = Field("relu", description="Activation of the hidden layers.")
 
     @property
+    def has_hidden_layers(self) -> bool:
+        return bool(self.hidden)
+
+    @property
+    def has_dropout(self) -> bool:
+        return True  # of the features if the head has no hidden layers
+
+    @property
     def has_random_base(self) -> bool:
-        return self.weights is None
+        return self.application is not None and self.weights is None
 
     @property
     def application(self) -> str | None:

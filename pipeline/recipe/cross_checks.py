@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
 from pipeline.config import Finding, KeyPath, unwrap_single_key
 from pipeline.data import augmentation
-from pipeline.models.architectures import ARCHITECTURES
 from pipeline.recipe.grammar import Recipe
+from pipeline.recipe.unused_values import needs_frozen_base, unused_values
+from pipeline.suggestions import did_you_mean
 from pipeline.training.optimizers import schedule_of
-from pipeline.training.training_config import TrainingConfig
 
 _MAX_ROTATION = 0.2  # of a full turn, for images whose orientation matters
 _IMAGE_SIZE: KeyPath = ("data", "image_size")
 _EPOCHS: KeyPath = ("training", "epochs")
-ASSUMED_VALID = (_IMAGE_SIZE, _EPOCHS)  # whose default may cause the error of another key
+_TOP_K: KeyPath = ("training", "top_k")
+_HIDDEN: KeyPath = ("model", "hidden")
+# The keys whose default may cause the error of another key.
+ASSUMED_VALID = (_IMAGE_SIZE, _EPOCHS, _TOP_K, _HIDDEN)
+# The activations that are not 0 at 0, so that dropout can make units of equal weights differ.
+_MIN_FLOAT32 = 1e-37  # smaller numbers are 0
+_NONZERO_AT_0 = ("sigmoid", "softplus")
 
 
 def errors_in(recipe: Recipe, in_doubt: Collection[KeyPath] = ()) -> Iterator[Finding]:
@@ -31,19 +38,51 @@ def errors_in(recipe: Recipe, in_doubt: Collection[KeyPath] = ()) -> Iterator[Fi
     if _IMAGE_SIZE not in in_doubt:
         yield from _image_size(recipe)
     if recipe.training.fine_tune and not recipe.model.has_frozen_base:
-        yield ("training", "fine_tune"), _needs_frozen_base(recipe)
+        yield ("training", "fine_tune"), needs_frozen_base(recipe)
     if _EPOCHS not in in_doubt:
         yield from _warmup(recipe)
     yield from _clipping(recipe)
+    yield from _accumulator(recipe)
+    if _HIDDEN not in in_doubt:
+        yield from _initializer(recipe)
+    if recipe.tuning and _TOP_K not in in_doubt:
+        problem = objective_problem(recipe, recipe.tuning.objective)
+        if problem:
+            yield ("tuning", "objective"), problem
     if recipe.tracking.promote and not recipe.tracking.register_as:
         yield ("tracking", "promote"), "needs tracking.register, the name of the model."
 
 
-def warnings_in(recipe: Recipe) -> Iterator[Finding]:
-    """Yield the values that have no effect or are probably wrong."""
+def objective_problem(recipe: Recipe, objective: str) -> str:
+    """Return why runs of a recipe do not have the metric of a search, or an empty string."""
+    top_k = re.fullmatch(r"val_top_(\d+)_accuracy", objective)
+    if top_k and objective != f"val_top_{recipe.training.top_k}_accuracy":
+        received = recipe.training.top_k or "null"
+        return f"{objective} needs training.top_k: {int(top_k[1])}. Received {received}."
+    of_class = re.fullmatch(r"val_(?:precision|recall|f1)/(.+)", objective)
+    names = recipe.data.class_names()
+    if of_class and names and of_class[1] not in names:
+        name, known = of_class[1], ", ".join(names)
+        return f"the data has no class '{name}'. Available: {known}.{did_you_mean(name, names)}"
+    return ""
+
+
+def warnings_in(recipe: Recipe, varied: Collection[KeyPath] = ()) -> Iterator[Finding]:
+    """Yield the values that have no effect or are probably wrong.
+
+    Args:
+        recipe: the recipe.
+        varied: the paths that a search varies.
+    """
     yield from _in_section("data", recipe.data.warnings())
     yield from _orientation(recipe)
-    yield from _unused_views(recipe)
+    yield from unused_values(recipe, varied)
+    if recipe.model.has_random_base:
+        yield (
+            ("model", "weights"),
+            "the base is frozen with random weights: the head learns from random features. "
+            "Set imagenet, or the path of a .weights.h5 file.",
+        )
 
 
 def _in_section(name: str, findings: Iterator[Finding]) -> Iterator[Finding]:
@@ -82,14 +121,6 @@ def _augmentation(recipe: Recipe) -> Iterator[tuple[KeyPath, Any]]:
         yield ("data", "augmentation", i, name), operation
 
 
-def _needs_frozen_base(recipe: Recipe) -> str:
-    names = [name for name, config in ARCHITECTURES.items() if config.has_frozen_base]
-    return (
-        f"needs a model with a frozen base, model.architecture: {' or '.join(names)}. "
-        f"Received {recipe.model.architecture}."
-    )
-
-
 def _warmup(recipe: Recipe) -> Iterator[Finding]:
     warmup = getattr(schedule_of(recipe.optimizer), "warmup", 0.0)
     epochs = recipe.training.epochs
@@ -105,10 +136,24 @@ def _clipping(recipe: Recipe) -> Iterator[Finding]:
         yield ("optimizer", key), f"cannot be used together with {used[0]}. Remove one of them."
 
 
-def _unused_views(recipe: Recipe) -> Iterator[Finding]:
-    is_default = recipe.training.views == TrainingConfig.model_fields["views"].default
-    if not is_default and not recipe.model.has_frozen_base:
-        yield ("training", "views"), f"has no effect: it {_needs_frozen_base(recipe)}"
+def _accumulator(recipe: Recipe) -> Iterator[Finding]:
+    if recipe.optimizer.name != "ftrl":
+        return
+    ftrl: Any = recipe.optimizer
+    is_zero = ftrl.initial_accumulator_value < _MIN_FLOAT32
+    if is_zero and not ftrl.beta and not ftrl.l2_regularization_strength:
+        message = "0 is divided by 0 where a gradient is 0. Set a larger number, or optimizer.beta."
+        yield ("optimizer", "initial_accumulator_value"), message
+
+
+def _initializer(recipe: Recipe) -> Iterator[Finding]:
+    regularization = recipe.regularization
+    if regularization.initializer != "zeros" or not recipe.model.has_hidden_layers:
+        return
+    activation = getattr(recipe.model, "activation", "linear")
+    if activation not in _NONZERO_AT_0 or not regularization.dropout:
+        message = "the units of a hidden layer that starts with zeros stay equal. Choose another"
+        yield ("regularization", "initializer"), f"{message} initializer."
 
 
 def _orientation(recipe: Recipe) -> Iterator[Finding]:

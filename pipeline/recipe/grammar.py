@@ -83,6 +83,15 @@ class Recipe(Config):
         return "sigmoid" if self.training.loss == "binary_cross_entropy" else "softmax"
 
 
+# The key of each section with alternatives that names one of them, such as `optimizer.name`.
+CHOICE_KEYS = {
+    section: item.key
+    for section, field in Recipe.model_fields.items()
+    for item in field.metadata
+    if isinstance(item, TaggedUnion) and item.key
+}
+
+
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of a recipe."""
     return {

@@ -6,8 +6,9 @@ import copy
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,15 @@ from pydantic import ValidationError
 from pipeline.config import Finding, KeyPath
 from pipeline.errors import RecipeError, RecipeProblem, UsageError, escape_unprintable
 from pipeline.recipe import cross_checks
-from pipeline.recipe.grammar import Recipe
+from pipeline.recipe.grammar import CHOICE_KEYS, Recipe
 from pipeline.recipe.overrides import (
     Overrides,
     apply_overrides,
     override_arguments,
     parse_overrides,
 )
-from pipeline.recipe.space_checks import apply_trial_values, check_space, space_warnings
-from pipeline.recipe.validation_messages import describe_errors
+from pipeline.recipe.space_checks import apply_trial_values, check_space
+from pipeline.recipe.validation_messages import describe_errors, format_value
 from pipeline.recipe.yaml_reader import Document, dotted_path, parse, resolve_scalar
 from pipeline.secrets import mask_secrets
 
@@ -89,12 +90,15 @@ def load_recipe(
     return LoadedRecipe(path, recipe, document, text, arguments, warnings)
 
 
-def check_document(document: Document, *, name: str) -> tuple[Recipe, tuple[RecipeProblem, ...]]:
+def check_document(
+    document: Document, *, name: str, varied: Collection[KeyPath] = ()
+) -> tuple[Recipe, tuple[RecipeProblem, ...]]:
     """Return the recipe of a document, and its warnings.
 
     Args:
         document: the values of a recipe.
         name: the name of the recipe if it has none.
+        varied: the paths that a search varies, if the recipe is one of its trials.
 
     Raises:
         RecipeError: with all errors: of single values, and of the checks across sections on the
@@ -106,22 +110,24 @@ def check_document(document: Document, *, name: str) -> tuple[Recipe, tuple[Reci
     try:
         recipe = Recipe.model_validate(tree)
     except ValidationError as error:
-        invalid = describe_errors(error, document.tree, Recipe)
+        invalid = {
+            path: message + _leftover_hint(path, document)
+            for path, message in describe_errors(error, document.tree, Recipe).items()
+        }
         recipe = _recipe_without(tree, invalid)
     problems = _located(invalid.items(), document)
+    warnings: list[RecipeProblem] = []
     if recipe:
         in_doubt = [k for k in cross_checks.ASSUMED_VALID if _is_in_doubt(k, invalid, document)]
         problems += _located(cross_checks.errors_in(recipe, in_doubt), document)
         if recipe.tuning and not problems:
-            problems += check_space(
-                document, recipe.tuning, lambda trial: check_document(trial, name=name)
-            )
+            varied = [tuple(path.split(".")) for path in recipe.tuning.space]
+            check = partial(check_document, name=name, varied=varied)
+            found, warnings = check_space(document, recipe.tuning, check)
+            problems += found
     if problems or not recipe:
         raise RecipeError(sorted(problems, key=_position))
-    warnings = _located(cross_checks.warnings_in(recipe), document)
-    if recipe.tuning:
-        warnings += space_warnings(document, recipe.tuning)
-    return recipe, tuple(warnings)
+    return recipe, (*_located(cross_checks.warnings_in(recipe, varied), document), *warnings)
 
 
 def with_overrides(loaded: LoadedRecipe, values: Mapping[str, Any]) -> LoadedRecipe:
@@ -256,6 +262,21 @@ def _recipe_without(tree: dict[str, Any], paths: Iterable[KeyPath]) -> Recipe | 
         return Recipe.model_validate(remaining)
     except (KeyError, IndexError, TypeError, ValidationError):
         return None
+
+
+def _leftover_hint(path: KeyPath, document: Document) -> str:
+    """Return what to do if `--set` chose another alternative than the one that a key is for."""
+    section = path[0]
+    choice = CHOICE_KEYS.get(str(section))
+    chosen_at = document.locations.get((section, choice)) if choice else None
+    is_replaced = chosen_at and chosen_at.key.startswith("--set ")
+    if len(path) != 2 or not is_replaced or document.location_of(path).key == chosen_at.key:
+        return ""
+    value = format_value(document.tree[section][choice]).strip("'")
+    return (
+        f" Remove it with --set {dotted_path(path)}=, or replace the whole section with "
+        f"--set '{section}={{{choice}: {value}}}'."
+    )
 
 
 def _is_in_doubt(key: KeyPath, paths: Iterable[KeyPath], document: Document) -> bool:

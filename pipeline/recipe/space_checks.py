@@ -8,6 +8,8 @@ from typing import Any
 
 from pipeline.config import KeyPath
 from pipeline.errors import RecipeError, RecipeProblem, escape_unprintable
+from pipeline.recipe.cross_checks import objective_problem
+from pipeline.recipe.grammar import CHOICE_KEYS, Recipe
 from pipeline.recipe.overrides import apply_overrides
 from pipeline.recipe.yaml_reader import Document, Location, dotted_path
 from pipeline.tuning import search_space as spaces
@@ -27,18 +29,19 @@ _SAME_IMAGES = (
 )
 _SPACE: KeyPath = ("tuning", "space")
 
+Check = Callable[[Document], tuple[Recipe, tuple[RecipeProblem, ...]]]
 _LocatedValue = tuple[SpacePath, Any]  # a value and where the space has it
 
 
 def check_space(
-    document: Document, tuning: TuningConfig, check: Callable[[Document], Any]
-) -> list[RecipeProblem]:
-    """Return the errors of a search space: in its paths, conditions and values.
+    document: Document, tuning: TuningConfig, check: Check
+) -> tuple[list[RecipeProblem], list[RecipeProblem]]:
+    """Return the errors and the warnings of a search space: of its paths, conditions and values.
 
     Args:
         document: the recipe, valid but for its search space.
         tuning: its section `tuning`.
-        check: raises RecipeError if a document is not a valid recipe.
+        check: returns the recipe of a document and its warnings, or raises RecipeError.
     """
     messages: dict[SpacePath, str] = {}
     for path in tuning.space:
@@ -51,13 +54,16 @@ def check_space(
     space, invalid = spaces.resolve(tuning.space)
     messages |= invalid
     problems = [_problem(document, path, message) for path, message in messages.items()]
+    warnings = _incomparable(document, tuning)
     if not problems:
         for dimension in space:
-            problems += _invalid_values(document, dimension, space, check)
-    return problems
+            errors, unused = _checked_values(document, dimension, space, tuning.objective, check)
+            problems += errors
+            warnings += unused
+    return problems, warnings
 
 
-def space_warnings(document: Document, tuning: TuningConfig) -> list[RecipeProblem]:
+def _incomparable(document: Document, tuning: TuningConfig) -> list[RecipeProblem]:
     """Return warnings for parameters that change which images the trials are evaluated on."""
     message = "trials with different values are evaluated on different images: not comparable."
     return [
@@ -96,26 +102,51 @@ def _trial_document(document: Document, values: Mapping[str, _LocatedValue]) -> 
     return apply_overrides(replace(document, tree=tree), overrides)
 
 
-def _invalid_values(
-    document: Document, dimension: Dimension, space: SearchSpace, check: Callable[[Document], Any]
-) -> list[RecipeProblem]:
-    """Return the errors of recipes with the extreme values of one parameter."""
+def _checked_values(
+    document: Document, dimension: Dimension, space: SearchSpace, objective: str, check: Check
+) -> tuple[list[RecipeProblem], list[RecipeProblem]]:
+    """Return the errors and warnings of recipes with the extreme values of one parameter."""
     parents = _parent_values(dimension, {other.path: other for other in space})
     shown_path = escape_unprintable(f"tuning.space.{dimension.path}")
-    problems: dict[str, RecipeProblem] = {}
+    errors: dict[str, RecipeProblem] = {}
+    warnings: dict[str, RecipeProblem] = {}
     for position, value in dimension.extremes():
         space_path = (dimension.path, *position)
-        source = (*_SPACE, *space_path)
+        source = document.location_of((*_SPACE, *space_path)).value
+
+        def report(
+            problem: RecipeProblem, found: dict[str, RecipeProblem], source: str = source
+        ) -> None:
+            prefix = "" if problem.path == dimension.path else f"{problem.path}: "
+            message = f"{prefix}{problem.message}{_leftover_hint(problem.path, dimension.path)}"
+            where = problem.where if _is_inside(problem.path, dimension.path) else source
+            found.setdefault(message, RecipeProblem(where, shown_path, message))
+
         try:
-            check(_trial_document(document, {**parents, dimension.path: (space_path, value)}))
+            trial = _trial_document(document, {**parents, dimension.path: (space_path, value)})
+            recipe, unused = check(trial)
         except RecipeError as error:
             for problem in error.problems:
-                prefix = "" if problem.path == dimension.path else f"{problem.path}: "
-                message = f"{prefix}{problem.message}"
-                is_inside = problem.path.startswith(dimension.path)
-                where = problem.where if is_inside else document.location_of(source).value
-                problems.setdefault(message, RecipeProblem(where, shown_path, message))
-    return list(problems.values())
+                report(problem, errors)
+            continue
+        missing = objective_problem(recipe, objective)
+        if missing:
+            report(RecipeProblem(source, "tuning.objective", missing), errors)
+        for warning in unused:
+            if _is_inside(warning.path, dimension.path):
+                report(warning, warnings)
+    return list(errors.values()), list(warnings.values())
+
+
+def _leftover_hint(path: str, varied: str) -> str:
+    """Return what to do if a trial has another alternative than the one that a key is for."""
+    section, _, key = varied.partition(".")
+    is_leftover = CHOICE_KEYS.get(section) == key and path != varied and _is_inside(path, section)
+    return f" To vary {varied}, list whole sections in tuning.space.{section}." * is_leftover
+
+
+def _is_inside(path: str, section: str) -> bool:
+    return f"{path}.".startswith(f"{section}.")
 
 
 def _parent_values(

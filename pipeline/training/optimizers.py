@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, create_model
+from pydantic import Field, Strict, create_model
 
 from pipeline.config import (
     Bool,
     Config,
+    Expected,
     FiniteFloat,
-    Fraction,
+    Fraction32,
     NonNegativeFloat,
     NonNegativeInt,
-    OpenFraction,
-    PositiveFloat,
+    NonPositiveFloat,
+    PositiveFloat32,
     PositiveInt,
     SeveralInt,
     TaggedUnion,
@@ -31,18 +32,18 @@ class OptimizerConfig(Config):
     """The keys that all optimizers have."""
 
     name: str
-    learning_rate: PositiveFloat
+    learning_rate: PositiveFloat32
     schedule: Schedule | None = Field(None, description="Learning rate schedule.")
     weight_decay: NonNegativeFloat | None = Field(
         None, description="Decoupled weight decay, of all weights but biases and normalization."
     )
-    clipnorm: PositiveFloat | None = Field(None, description="Maximum norm of each gradient.")
-    clipvalue: PositiveFloat | None = Field(None, description="Maximum value of a gradient.")
-    global_clipnorm: PositiveFloat | None = Field(
+    clipnorm: PositiveFloat32 | None = Field(None, description="Maximum norm of each gradient.")
+    clipvalue: PositiveFloat32 | None = Field(None, description="Maximum value of a gradient.")
+    global_clipnorm: PositiveFloat32 | None = Field(
         None, description="Maximum norm of all gradients together."
     )
     use_ema: Bool = Field(False, description="Evaluate and save an average of the weights.")
-    ema_momentum: Fraction = Field(0.99, description="Momentum of the moving average.")
+    ema_momentum: Fraction32 = Field(0.99, description="Momentum of the moving average.")
     ema_overwrite_frequency: PositiveInt | None = Field(
         None, description="Steps between overwriting the weights with their average."
     )
@@ -102,10 +103,10 @@ OPTIMIZERS: dict[str, OptimizerSpec] = {
 
 _TYPES: dict[str, Any] = {
     **dict.fromkeys(
-        ("beta_1", "beta_2", "adam_beta_1", "adam_beta_2", "rho", "momentum"), Fraction
+        ("beta_1", "beta_2", "adam_beta_1", "adam_beta_2", "rho", "momentum"), Fraction32
     ),
-    **dict.fromkeys(("beta_2_decay", "learning_rate_power", "muon_a"), FiniteFloat),
-    **dict.fromkeys(("muon_b", "muon_c"), FiniteFloat),
+    **dict.fromkeys(("beta_2_decay", "learning_rate_power"), NonPositiveFloat),
+    **dict.fromkeys(("muon_a", "muon_b", "muon_c"), FiniteFloat),
     **dict.fromkeys(("initial_accumulator_value", "beta", "adam_weight_decay"), NonNegativeFloat),
     **dict.fromkeys(
         (f"{name}_regularization_strength" for name in ("l1", "l2", "l2_shrinkage")),
@@ -115,14 +116,26 @@ _TYPES: dict[str, Any] = {
     "ns_steps": PositiveInt,
     "warmup_steps": NonNegativeInt,
 }
+_OPEN_FRACTION = (Strict(), Field(ge=1e-37, le=1 - 1e-7))
+_TYPES_OF_ONE: dict[tuple[str, str], Any] = {
+    ("adamw", "weight_decay"): NonNegativeFloat,
+    ("lion", "beta_1"): Annotated[
+        float, *_OPEN_FRACTION, Expected("a number between 0 and 1 in float32")
+    ],
+    ("schedule_free_adamw", "beta_1"): Annotated[
+        float,
+        *_OPEN_FRACTION,
+        Expected("a number between 0 and 1 in float32, because Keras divides by it"),
+    ],
+}
 
 
 def _argument_type(optimizer: str, argument: str, default: Any) -> Any:
     if isinstance(default, bool):
         return Bool
-    if (optimizer, argument) == ("lion", "beta_1"):
-        return OpenFraction
-    return _TYPES.get(argument, PositiveFloat)
+    if (optimizer, argument) in _TYPES_OF_ONE:
+        return _TYPES_OF_ONE[optimizer, argument]
+    return _TYPES.get(argument, PositiveFloat32)
 
 
 # Biases and the scales of normalization layers, by parts of their names in Keras.

@@ -11,7 +11,7 @@ from pipeline.config import (
     Expected,
     NonEmptyString,
     NonNegativeFloat,
-    PositiveFloat,
+    PositiveFloat32,
     PositiveInt,
     SeveralInt,
 )
@@ -44,7 +44,7 @@ class FineTuneConfig(Config):
         description="First layer to train: its name, a prefix of it, or the number of layers.",
     )
     epochs: PositiveInt = Field(5, description="Number of epochs.")
-    learning_rate: PositiveFloat = Field(1e-5, description="Learning rate, constant.")
+    learning_rate: PositiveFloat32 = Field(1e-5, description="Learning rate, constant.")
 
 
 class TrainingConfig(Config):

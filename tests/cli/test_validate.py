@@ -93,7 +93,7 @@ def test_every_shipped_recipe_is_valid(capsys: pytest.CaptureFixture[str]) -> No
         (
             "learning_rate: 1e-3",
             "learning_rate: 1e-3x",
-            "9:3: optimizer.learning_rate: expected a number above 0. Received '1e-3x'.",
+            "9:3: optimizer.learning_rate: expected a number above 0 in float32. Received '1e-3x'.",
         ),
         (
             "epochs: 3",

@@ -71,6 +71,32 @@ def class_folders(folder: Path, *names: str) -> None:
             "Remove one of them.",
         ),
         (
+            DATA + MODEL + "regularization: {initializer: zeros}\n",
+            "3:18: regularization.initializer: the units of a hidden layer that starts with zeros "
+            "stay equal. Choose another initializer.",
+        ),
+        (
+            DATA + MODEL + "optimizer: {name: ftrl, initial_accumulator_value: 0}\n",
+            "3:25: optimizer.initial_accumulator_value: 0 is divided by 0 where a gradient is 0. "
+            "Set a larger number, or optimizer.beta.",
+        ),
+        (
+            DATA
+            + MODEL
+            + "tuning: {objective: val_top_3_accuracy, space: {seed: {choice: [1]}}}\n",
+            "3:10: tuning.objective: val_top_3_accuracy needs training.top_k: 3. Received null.",
+        ),
+        (
+            DATA + MODEL + "training: {top_k: 2}\n"
+            "tuning: {objective: val_top_3_accuracy, space: {seed: {choice: [1]}}}\n",
+            "4:10: tuning.objective: val_top_3_accuracy needs training.top_k: 3. Received 2.",
+        ),
+        (
+            DATA + MODEL + "tuning: {objective: val_f1/11, space: {seed: {choice: [1]}}}\n",
+            "3:10: tuning.objective: the data has no class '11'. "
+            "Available: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9. Did you mean '1'?",
+        ),
+        (
             DATA + MODEL + "tracking: {promote: better}\n",
             "3:12: tracking.promote: needs tracking.register, the name of the model.",
         ),
@@ -93,6 +119,16 @@ def test_values_that_do_not_fit_together_are_an_error(
         DATA + MODEL + "optimizer: {schedule: {cosine: {warmup: 9.5}}}\n",
         DATA + MODEL + "optimizer: {schedule: {plateau: {}}}\n",
         DATA + MODEL + "optimizer: {clipvalue: 1}\n",
+        DATA + "model: {architecture: mlp, hidden: []}\nregularization: {initializer: zeros}\n",
+        DATA + "model: {architecture: mlp, activation: sigmoid}\n"
+        "regularization: {initializer: zeros, dropout: 0.1}\n",
+        DATA + MODEL + "optimizer: {name: ftrl, initial_accumulator_value: 0, beta: 1}\n",
+        DATA + MODEL + "training: {top_k: 3}\n"
+        "tuning: {objective: val_top_3_accuracy, space: {seed: {choice: [1]}}}\n",
+        DATA + MODEL + "tuning: {objective: val_f1/9, space: {seed: {choice: [1]}}}\n",
+        DATA + "model: {architecture: lenet}\n"
+        "regularization: {batch_norm: true, dropout: 0.5, l2: 0.1}\n",
+        VGG + "regularization: {dropout: 0.5}\n",
     ],
 )
 def test_the_last_value_that_fits_is_valid(loaded: Loaded, text: str) -> None:
@@ -249,6 +285,16 @@ def test_cross_checks_are_reported_together_with_wrong_list_items(
             "training.epoch",
         ),
         (
+            DATA + MODEL + "training: {topk: 3}\n"
+            "tuning: {objective: val_top_3_accuracy, space: {seed: {choice: [1]}}}\n",
+            "training.topk",
+        ),
+        (
+            DATA + "model: {architecture: mlp, hidden: none}\n"
+            "regularization: {initializer: zeros}\n",
+            "model.hidden",
+        ),
+        (
             "data: {source: digits, image_size: [64], augmentation: "
             "[random_crop: {height: 32, width: 32}]}\n" + MODEL,
             "data.image_size",
@@ -325,29 +371,12 @@ def test_a_fraction_without_effect_beside_split_directories_is_a_warning(
     ]
 
 
-@pytest.mark.parametrize(
-    ("architecture", "expected"),
-    [
-        (
-            "mlp",
-            [
-                "training.views: has no effect: it needs a model with a frozen base, "
-                "model.architecture: transfer. Received mlp."
-            ],
-        ),
-        ("transfer, base: ResNet50", []),
-    ],
-)
-def test_views_without_a_frozen_base_are_a_warning(
-    tmp_path: Path, architecture: str, expected: list[str]
-) -> None:
-    path = tmp_path / "recipe.yaml"
-    path.write_text(
-        f"data: {{source: digits, image_size: [32, 32]}}\nmodel: {{architecture: {architecture}}}\n"
-        "training: {views: 3}\n"
-    )
-    warnings = [f"{path}:3:12: {text}" for text in expected]
-    assert [str(warning) for warning in load_recipe(path, environment={}).warnings] == warnings
+def test_random_weights_of_a_frozen_base_are_a_warning(loaded: Loaded, tmp_path: Path) -> None:
+    text = VGG.replace("VGG16", "VGG16, weights: null")
+    assert [str(warning) for warning in loaded(text).warnings] == [
+        f"{tmp_path}/recipe.yaml:2:46: model.weights: the base is frozen with random weights: the "
+        "head learns from random features. Set imagenet, or the path of a .weights.h5 file."
+    ]
 
 
 def test_splits_with_different_classes_are_an_error_without_loading(tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from pipeline.errors import UsageError
+from pipeline.recipe.loader import dump_recipe
 from pipeline.recipe.overrides import apply_overrides, override_arguments, parse_overrides
 from pipeline.recipe.yaml_reader import Document, Location
 
@@ -57,6 +59,79 @@ def test_a_later_argument_wins_over_one_for_its_section(loaded: Loaded) -> None:
     assert loaded(BASE, *arguments).recipe.optimizer.name == "lion"
 
 
+def test_an_empty_value_removes_the_key(loaded: Loaded) -> None:
+    text = BASE + "training: {epochs: 3, early_stopping: {patience: 2, min_delta: 0.1}}\n"
+    training = loaded(text, "training.early_stopping.patience=", "training.epochs=").recipe.training
+    assert (training.epochs, training.early_stopping.patience) == (10, 5)
+    assert training.early_stopping.min_delta == 0.1
+
+
+def test_null_and_an_empty_string_are_values(problems: Problems, loaded: Loaded) -> None:
+    text = BASE + "description: x\ntraining: {early_stopping: {patience: 2}}\n"
+    recipe = loaded(text, 'description=""', "training.early_stopping.patience=null").recipe
+    assert recipe.description == ""
+    assert recipe.training.early_stopping.patience is None
+    assert problems(text, "seed=null") == [
+        "--set seed=null: seed: expected an integer from 0 to 2147483647. Received nothing."
+    ]
+
+
+def test_the_weights_of_a_base_are_removed_for_one_from_a_file(
+    loaded: Loaded, tmp_path: Path
+) -> None:
+    base = tmp_path / "base.keras"
+    base.touch()
+    text = "data: {source: digits}\nmodel: {architecture: transfer, base: VGG16, weights: null}\n"
+    recipe = loaded(text, "model.weights=", f"model.base={base}").recipe
+    assert recipe.model.base == base
+    assert "weights" not in yaml.safe_load(dump_recipe(recipe, {}))["model"]
+
+
+def test_a_section_is_removed_before_its_keys_are_set(loaded: Loaded) -> None:
+    text = BASE + "optimizer: {name: adam, beta_1: 0.8, learning_rate: 1}\n"
+    recipe = loaded(text, "optimizer=", "optimizer.name=sgd").recipe
+    assert (recipe.optimizer.name, recipe.optimizer.learning_rate) == ("sgd", 0.01)
+
+
+def test_a_key_of_the_alternative_before_is_an_error_that_says_what_to_do(
+    problems: Problems,
+) -> None:
+    text = BASE + "optimizer: {name: adam, beta_1: 0.8, amsgrad: true}\n"
+    (first, second) = problems(text, "optimizer.name=sgd")
+    keys = (
+        "name, learning_rate, schedule, weight_decay, clipnorm, clipvalue, global_clipnorm, "
+        "use_ema, ema_momentum, ema_overwrite_frequency, gradient_accumulation_steps, momentum, "
+        "nesterov"
+    )
+    assert first == (
+        f"recipe.yaml:3:25: optimizer.beta_1: unknown key. Expected one of: {keys}. "
+        "'beta_1' belongs to name adam or adamax or adamw or lamb or lion or nadam or "
+        "schedule_free_adamw. Remove it with --set optimizer.beta_1=, or replace the whole "
+        "section with --set 'optimizer={name: sgd}'."
+    )
+    assert second.endswith(
+        " Remove it with --set optimizer.amsgrad=, or replace the whole section with "
+        "--set 'optimizer={name: sgd}'."
+    )
+    (alone,) = problems(BASE + "optimizer: {name: sgd, beta_1: 0.8}\n")
+    assert "--set" not in alone
+
+
+def test_a_key_that_the_recipe_does_not_have_can_be_removed(loaded: Loaded) -> None:
+    changes = ("tracking.uri=", "runtime=", "training.epochs=", "training.top_k=2")
+    assert loaded(BASE + "training:\n", *changes).recipe == loaded(BASE, changes[-1]).recipe
+
+
+def test_a_removed_key_has_no_location(loaded: Loaded) -> None:
+    document = loaded(BASE + "training: {early_stopping: {patience: 2}}\n", "training=").document
+    assert not [path for path in document.locations if path[:1] == ("training",)]
+
+
+def test_a_later_value_wins_over_a_removal(loaded: Loaded) -> None:
+    assert loaded(BASE, "seed=7", "seed=", "seed=8").recipe.seed == 8
+    assert loaded(BASE, "seed=7", "seed=").recipe.seed == 42
+
+
 def test_an_invalid_value_can_be_replaced(loaded: Loaded) -> None:
     assert loaded(BASE + "seed: no\n", "seed=7").recipe.seed == 7
 
@@ -96,6 +171,24 @@ def test_an_invalid_value_can_be_replaced(loaded: Loaded) -> None:
             "model.hidden.first=1",
             "--set model.hidden.first=1: model.hidden.first: "
             "'model.hidden' is a list of 2 items. Received index 'first'.",
+        ),
+        (
+            "model.hidden.0=",
+            "--set model.hidden.0=: model.hidden.0: "
+            "'model.hidden' is a list, whose items cannot be removed. Set the whole list.",
+        ),
+        (
+            "model.architecture.x=",
+            "--set model.architecture.x=: model.architecture.x: "
+            "'model.architecture' is a single value and has no key 'x'.",
+        ),
+        (
+            "model.wieghts=",
+            "--set model.wieghts=: model.wieghts: unknown key. Did you mean 'model.weights'?",
+        ),
+        (
+            "data=",
+            "recipe.yaml:1:1: data: required key is missing.",
         ),
         (
             ".".join("a" * 41) + "=1",

@@ -49,6 +49,11 @@ def problems(tmp_path: Path, space: str, head: str = BASE) -> list[str]:
             "Received [64, 64].",
         ),
         (
+            "    regularization.initializer: {choice: [auto, zeros]}",
+            "recipe.yaml:5:49: tuning.space.regularization.initializer: the units of a hidden "
+            "layer that starts with zeros stay equal. Choose another initializer.",
+        ),
+        (
             "    optimizer.learning_rate: {log: [0, 1e-1]}",
             "recipe.yaml:5:31: tuning.space.optimizer.learning_rate.log: expected two numbers "
             "above 0, [low, high]. Received [0, 0.1].",
@@ -108,6 +113,27 @@ def problems(tmp_path: Path, space: str, head: str = BASE) -> list[str]:
 )
 def test_errors_of_a_search_space_are_reported(tmp_path: Path, space: str, expected: str) -> None:
     assert problems(tmp_path, space)[0] == expected
+
+
+def test_a_choice_that_leaves_keys_of_another_alternative_says_what_to_do(tmp_path: Path) -> None:
+    head = "optimizer: {name: adam, beta_1: 0.8}\n" + BASE
+    (problem,) = problems(tmp_path, "    optimizer.name: {choice: [adam, sgd]}\n", head)
+    assert problem.startswith(
+        "recipe.yaml:6:37: tuning.space.optimizer.name: optimizer.beta_1: unknown key. "
+    )
+    assert problem.endswith(
+        " To vary optimizer.name, list whole sections in tuning.space.optimizer."
+    )
+
+
+def test_every_trial_has_the_objective(tmp_path: Path) -> None:
+    head = "training: {top_k: 3}\n" + BASE.replace(
+        "  space:", "  objective: val_top_3_accuracy\n  space:"
+    )
+    assert problems(tmp_path, "    training.top_k: {choice: [3, 5]}\n", head) == [
+        "recipe.yaml:7:34: tuning.space.training.top_k: tuning.objective: val_top_3_accuracy needs "
+        "training.top_k: 3. Received 5."
+    ]
 
 
 def test_all_errors_of_a_search_space_are_reported_at_once(tmp_path: Path) -> None:
@@ -183,7 +209,7 @@ def test_a_budget_is_converted_to_seconds(tmp_path: Path, budget: str, seconds: 
         ("val_log_loss", "min"),
         ("val_ece", "min"),
         ("val_f1_macro", "max"),
-        ("val_recall/bees", "max"),
+        ("val_recall/7", "max"),
     ],
 )
 def test_the_direction_follows_from_the_objective(

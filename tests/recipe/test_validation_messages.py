@@ -120,15 +120,16 @@ def test_a_section_is_a_mapping(problems: Problems, section: str, text: str, rec
         ("description: [x]", "3:1: description: expected a string. Received ['x']."),
         (
             "optimizer: {learning_rate: 0}",
-            "3:13: optimizer.learning_rate: expected a number above 0. Received 0.",
+            "3:13: optimizer.learning_rate: expected a number above 0 in float32. Received 0.",
         ),
         (
             "optimizer: {learning_rate: .nan}",
-            "3:13: optimizer.learning_rate: expected a number above 0. Received nan.",
+            "3:13: optimizer.learning_rate: expected a number above 0 in float32. Received nan.",
         ),
         (
             f"optimizer: {{learning_rate: {'9' * 400}}}",
-            f"3:13: optimizer.learning_rate: expected a number above 0. Received {'9' * 57}….",
+            "3:13: optimizer.learning_rate: expected a number above 0 in float32. "
+            f"Received {'9' * 57}….",
         ),
         (
             "optimizer: {amsgrad: yes}",

@@ -147,7 +147,12 @@ def test_validation_by_epoch_is_that_of_the_full_precision_model(
 
 def test_the_head_can_change_without_new_features(baseline: TrainedModel, splits: Splits) -> None:
     before = {entry.key for entry in array_cache.list_entries()}
-    trained_with(splits, "model.hidden=[8]", "regularization.dropout=0.5", "training.epochs=4")
+    trained_with(
+        splits,
+        "model.hidden=[8]",
+        "regularization={dropout: 0.5}",
+        "training.epochs=4",
+    )
     assert {entry.key for entry in array_cache.list_entries()} == before
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
+from sklearn.datasets import load_digits
 
 from pipeline.training import optimizers
 from pipeline.training.optimizers import OPTIMIZERS
@@ -79,3 +80,82 @@ def test_weight_decay_spares_biases_and_normalization(name: str) -> None:
     optimizer.apply(gradients, model.trainable_variables)
     changed = [v.name for v in model.trainable_variables if not np.allclose(v, 1)]
     assert changed == ["kernel"]
+
+
+def trained_weights(config: Any, *, steps: int = 6) -> list[np.ndarray]:
+    """Return the weights of a model of digits after some steps."""
+    digits = load_digits()
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential(
+        [
+            keras.Input((64,)),
+            keras.layers.Dense(4, activation="relu"),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    optimizer = optimizers.build_optimizer(config, steps_per_epoch=steps, epochs=1)
+    model.compile(optimizer, "sparse_categorical_crossentropy")
+    model.fit(
+        digits.data[: steps * 32], digits.target[: steps * 32], batch_size=32, verbose=0
+    )  # some of its pixels are always 0, and so are the gradients of their weights
+    return [np.asarray(weight) for weight in model.get_weights()]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"name": "schedule_free_adamw", "beta_1": 1e-37},
+        {"name": "adam", "epsilon": 1e-37},
+        {"name": "adam", "beta_1": 1 - 1e-7, "beta_2": 1 - 1e-7},
+        {"name": "lamb", "beta_2": 1 - 1e-7},
+        {"name": "adafactor", "beta_2_decay": 0, "epsilon_1": 1e-37, "epsilon_2": 1e-37},
+        {"name": "ftrl", "initial_accumulator_value": 0, "beta": 1},
+        {"name": "ftrl", "learning_rate_power": 0},
+    ],
+    ids=str,
+)
+def test_the_most_extreme_arguments_train(keys: dict[str, Any]) -> None:
+    assert all(np.isfinite(weight).all() for weight in trained_weights(section(**keys)))
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            {"name": "schedule_free_adamw", "beta_1": 0},
+            "a number between 0 and 1 in float32, because Keras divides by it",
+        ),
+        ({"name": "lion", "beta_1": 0}, "a number between 0 and 1 in float32"),
+        ({"name": "adam", "beta_1": 0.99999999}, "a number from 0 to less than 1 in float32"),
+        ({"name": "adam", "beta_2": 0.99999999}, "a number from 0 to less than 1 in float32"),
+        ({"name": "adam", "ema_momentum": 0.99999999}, "a number from 0 to less than 1 in float32"),
+        ({"name": "adam", "epsilon": 1e-40}, "a number above 0 in float32"),
+        ({"name": "adam", "learning_rate": 1e-50}, "a number above 0 in float32"),
+        ({"name": "adafactor", "beta_2_decay": 0.5}, "a number, 0 or less"),
+        ({"name": "adafactor", "clip_threshold": 1e-50}, "a number above 0 in float32"),
+        ({"name": "ftrl", "learning_rate_power": 0.5}, "a number, 0 or less"),
+        ({"name": "adamw", "weight_decay": None}, "a number, 0 or more"),
+    ],
+    ids=str,
+)
+def test_an_argument_that_cannot_train_is_refused(keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        section(**keys)
+    assert [detail["msg"] for detail in caught.value.errors()] == [message]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"name": "sgd", "nesterov": True},
+        {"name": "adafactor", "learning_rate": 1.0, "relative_step": False},
+        {"name": "muon", "exclude_embeddings": False},
+        {"name": "adam", "use_ema": False, "ema_momentum": 0.5, "ema_overwrite_frequency": 2},
+    ],
+    ids=str,
+)
+def test_an_argument_that_a_recipe_is_warned_of_changes_nothing(keys: dict[str, Any]) -> None:
+    same = {key: value for key, value in keys.items() if key in ("name", "learning_rate")}
+    changed = trained_weights(section(**keys))
+    for weight, expected in zip(changed, trained_weights(section(**same)), strict=True):
+        np.testing.assert_array_equal(weight, expected)

@@ -1,0 +1,137 @@
+"""Finds values of a recipe that have no effect."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
+
+from pipeline.config import Config, Finding, KeyPath, unwrap_single_key
+from pipeline.models.architectures import ARCHITECTURES
+from pipeline.recipe.grammar import Recipe
+from pipeline.training.optimizers import OptimizerConfig
+from pipeline.training.schedules import PiecewiseSchedule, PlateauSchedule
+
+_EPOCHS: KeyPath = ("training", "epochs")
+_ARCHITECTURE: KeyPath = ("model", "architecture")
+
+
+class _Unused(NamedTuple):
+    """A value without effect, the reason, and the key whose value is the cause."""
+
+    path: KeyPath
+    reason: str
+    cause: KeyPath
+
+
+def unused_values(recipe: Recipe, varied: Collection[KeyPath] = ()) -> Iterator[Finding]:
+    """Yield the values that have no effect, unless they are the defaults.
+
+    Args:
+        recipe: the recipe.
+        varied: the paths that a search varies. What is without effect because of one of their
+            values may have one with another.
+    """
+    for unused in _unused(recipe):
+        if not any(_overlap(path, unused.cause) for path in varied):
+            yield unused.path, f"has no effect{unused.reason}"
+
+
+def needs_frozen_base(recipe: Recipe) -> str:
+    """Return why a key of transfer learning cannot be used with the model of a recipe."""
+    names = [name for name, config in ARCHITECTURES.items() if config.has_frozen_base]
+    return (
+        f"needs a model with a frozen base, model.architecture: {' or '.join(names)}. "
+        f"Received {recipe.model.architecture}."
+    )
+
+
+def _overlap(first: KeyPath, second: KeyPath) -> bool:
+    return all(a == b for a, b in zip(first, second, strict=False))
+
+
+def _is_default(section: Config, key: str) -> bool:
+    return bool(getattr(section, key) == type(section).model_fields[key].default)
+
+
+def _unused(recipe: Recipe) -> Iterator[_Unused]:
+    yield from _of_hidden_layers(recipe)
+    yield from _of_training(recipe)
+    yield from _of_averaging(recipe.optimizer)
+    yield from _of_one_optimizer(recipe)
+    yield from _of_schedule(recipe)
+
+
+def _of_hidden_layers(recipe: Recipe) -> Iterator[_Unused]:
+    if recipe.model.has_hidden_layers:
+        return
+    reason = ": the model has no hidden layers. Set model.hidden."
+    used = [("regularization", recipe.regularization, "batch_norm")]
+    if not recipe.model.has_dropout:
+        used.append(("regularization", recipe.regularization, "dropout"))
+    if "activation" in type(recipe.model).model_fields:
+        used.append(("model", recipe.model, "activation"))
+    for name, section, key in used:
+        if not _is_default(section, key):
+            yield _Unused((name, key), reason, ("model", "hidden"))
+
+
+def _of_training(recipe: Recipe) -> Iterator[_Unused]:
+    training, stopping = recipe.training, recipe.training.early_stopping
+    base = f": it {needs_frozen_base(recipe)}"
+    if not _is_default(training, "views"):
+        path = ("training", "views")
+        if not recipe.model.has_frozen_base:
+            yield _Unused(path, base, _ARCHITECTURE)
+        elif not recipe.data.augmentation:
+            yield _Unused(path, " without data.augmentation.", ("data", "augmentation"))
+    if not _is_default(recipe.runtime, "cache_gb") and not recipe.model.has_frozen_base:
+        yield _Unused(("runtime", "cache_gb"), base, _ARCHITECTURE)
+    if stopping and stopping.patience is None and not _is_default(stopping, "min_delta"):
+        path = ("training", "early_stopping")
+        yield _Unused((*path, "min_delta"), f" if {path[1]}.patience is null.", (*path, "patience"))
+
+
+def _of_averaging(optimizer: OptimizerConfig) -> Iterator[_Unused]:
+    use_ema: KeyPath = ("optimizer", "use_ema")
+    if not optimizer.use_ema:
+        for key in ("ema_momentum", "ema_overwrite_frequency"):
+            if not _is_default(optimizer, key):
+                reason = " without moving average. Set optimizer.use_ema: true."
+                yield _Unused(("optimizer", key), reason, use_ema)
+    elif optimizer.ema_momentum == 0:
+        reason = ": with ema_momentum 0, the moving average is the last value."
+        yield _Unused(use_ema, reason, ("optimizer", "ema_momentum"))
+
+
+def _of_one_optimizer(recipe: Recipe) -> Iterator[_Unused]:
+    optimizer: Any = recipe.optimizer
+    if optimizer.name == "sgd" and optimizer.nesterov and not optimizer.momentum:
+        reason = " without momentum. Set optimizer.momentum."
+        yield _Unused(("optimizer", "nesterov"), reason, ("optimizer", "momentum"))
+    if optimizer.name == "adafactor" and not optimizer.relative_step:
+        reason = ": Keras limits the learning rate to 1/√step with either value."
+        yield _Unused(("optimizer", "relative_step"), reason, ("optimizer", "name"))
+    is_fixed = not recipe.training.fine_tune  # a base from a file may have embeddings
+    if optimizer.name == "muon" and not optimizer.exclude_embeddings and is_fixed:
+        reason = ": the model has no embeddings."
+        yield _Unused(("optimizer", "exclude_embeddings"), reason, _ARCHITECTURE)
+
+
+def _of_schedule(recipe: Recipe) -> Iterator[_Unused]:
+    if not recipe.optimizer.schedule:
+        return
+    name, schedule = unwrap_single_key(recipe.optimizer.schedule)
+    path: KeyPath = ("optimizer", "schedule", name)
+    epochs, rate = recipe.training.epochs, recipe.optimizer.learning_rate
+    if isinstance(schedule, PiecewiseSchedule):
+        for i, boundary in enumerate(schedule.boundaries):
+            if boundary >= epochs:
+                reason = f": training ends after {epochs} epochs."
+                yield _Unused((*path, "boundaries", i), reason, _EPOCHS)
+    elif isinstance(schedule, PlateauSchedule):
+        if schedule.min_lr >= rate:
+            reason = f": min_lr is not below the learning rate, {rate:g}."
+            yield _Unused(path, reason, ("optimizer", "learning_rate"))
+        elif schedule.patience + 1 >= epochs:
+            reason = f": training ends after {epochs} epochs, before the first reduction."
+            yield _Unused((*path, "patience"), reason, _EPOCHS)
