@@ -204,6 +204,26 @@ def layer_index(model: keras.Model, start: str | int) -> int:
     )
 
 
+def check_fine_tuning(model: keras.Model, start: str | int) -> None:
+    """Check that fine-tuning from a layer trains weights of the base.
+
+    Args:
+        model: a model that `TransferConfig.build` returned.
+        start: as `layer_index` takes it.
+
+    Raises:
+        ModelError: if the base has no such layer, or no weights to train from there on.
+    """
+    base = base_of(model)
+    trained = _trained_layers(base, layer_index(model, start))
+    if not any(map(_weights_to_train, trained)):
+        learning = [layer.name for layer in base.layers if _weights_to_train(layer)]
+        raise ModelError(
+            f"training.fine_tune.from: {base.name} has no weights to train from '{start}' on. "
+            f"The last layers with weights to train: {', '.join(learning[-8:])}."
+        )
+
+
 def unfreeze(model: keras.Model, first: int) -> int:
     """Make the end of the base trainable, except for batch normalization.
 
@@ -214,17 +234,32 @@ def unfreeze(model: keras.Model, first: int) -> int:
     Returns:
         The number of additional trainable parameters.
     """
-    import keras
-
     base = base_of(model)
     base.trainable = True
-    trained = {operation.name for operation in base.operations[first:]}
+    trained = {layer.name for layer in _trained_layers(base, first)}
     for layer in base.layers:
         layer.trainable = layer.name in trained
     for layer in _leaves(base):
-        if isinstance(layer, keras.layers.BatchNormalization):
+        if not _learns(layer):
             layer.trainable = False
     return sum(weight.shape.num_elements() for weight in base.trainable_variables)
+
+
+def _trained_layers(base: keras.Model, first: int) -> list[Any]:
+    """Return the layers that fine-tuning from an operation trains."""
+    trained = {operation.name for operation in base.operations[first:]}
+    return [layer for layer in base.layers if layer.name in trained]
+
+
+def _weights_to_train(layer: Any) -> list[Any]:
+    return [weight for leaf in _leaves(layer) if _learns(leaf) for weight in leaf.weights]
+
+
+def _learns(layer: Any) -> bool:
+    """Return whether a layer is trained if its part of the base is."""
+    import keras
+
+    return not isinstance(layer, keras.layers.BatchNormalization)
 
 
 def disable_dropout(base: keras.Model) -> None:
@@ -240,15 +275,15 @@ def disable_dropout(base: keras.Model) -> None:
             layer.rate = 0.0
 
 
-def _leaves(model: keras.Model) -> Iterator[Any]:
-    """Yield the layers of a model and of the models inside it."""
+def _leaves(layer: Any) -> Iterator[Any]:
+    """Yield a layer, or the layers of a model and of the models inside it."""
     import keras
 
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _leaves(layer)
-        else:
-            yield layer
+    if isinstance(layer, keras.Model):
+        for inner in layer.layers:
+            yield from _leaves(inner)
+    else:
+        yield layer
 
 
 def _load_application(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from pipeline.config import Finding, KeyPath, unwrap_single_key
@@ -46,25 +46,36 @@ def errors_in(recipe: Recipe, in_doubt: Collection[KeyPath] = ()) -> Iterator[Fi
     if _HIDDEN not in in_doubt:
         yield from _initializer(recipe)
     if recipe.tuning and _TOP_K not in in_doubt:
-        problem = objective_problem(recipe, recipe.tuning.objective)
+        problem = objective_problem_of(recipe, recipe.tuning.objective)
         if problem:
             yield ("tuning", "objective"), problem
     if recipe.tracking.promote and not recipe.tracking.register_as:
         yield ("tracking", "promote"), "needs tracking.register, the name of the model."
 
 
-def objective_problem(recipe: Recipe, objective: str) -> str:
-    """Return why runs of a recipe do not have the metric of a search, or an empty string."""
-    top_k = re.fullmatch(r"val_top_(\d+)_accuracy", objective)
-    if top_k and objective != f"val_top_{recipe.training.top_k}_accuracy":
-        received = recipe.training.top_k or "null"
-        return f"{objective} needs training.top_k: {int(top_k[1])}. Received {received}."
+def objective_problem(objective: str, top_k: int | None, class_names: Sequence[str] | None) -> str:
+    """Return why a run does not have the metric that a search optimizes, or an empty string.
+
+    Args:
+        objective: the name of the metric.
+        top_k: `training.top_k`.
+        class_names: the classes, if they are known.
+    """
+    of_top_k = re.fullmatch(r"val_top_(\d+)_accuracy", objective)
+    if of_top_k and objective != f"val_top_{top_k}_accuracy":
+        needed = f"{objective} needs training.top_k: {int(of_top_k[1])}"
+        return f"{needed}. Received {top_k or 'null'}."
     of_class = re.fullmatch(r"val_(?:precision|recall|f1)/(.+)", objective)
-    names = recipe.data.class_names()
-    if of_class and names and of_class[1] not in names:
-        name, known = of_class[1], ", ".join(names)
-        return f"the data has no class '{name}'. Available: {known}.{did_you_mean(name, names)}"
+    if of_class and class_names and of_class[1] not in class_names:
+        available = f"Available: {', '.join(class_names)}."
+        hint = did_you_mean(of_class[1], class_names)
+        return f"the data has no class '{of_class[1]}'. {available}{hint}"
     return ""
+
+
+def objective_problem_of(recipe: Recipe, objective: str) -> str:
+    """Return why the runs of a recipe do not have a metric, as far as it is known before a run."""
+    return objective_problem(objective, recipe.training.top_k, recipe.data.class_names())
 
 
 def warnings_in(recipe: Recipe, varied: Collection[KeyPath] = ()) -> Iterator[Finding]:

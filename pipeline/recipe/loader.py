@@ -127,7 +127,8 @@ def check_document(
             problems += found
     if problems or not recipe:
         raise RecipeError(sorted(problems, key=_position))
-    return recipe, (*_located(cross_checks.warnings_in(recipe, varied), document), *warnings)
+    warnings += _located(cross_checks.warnings_in(recipe, varied), document)
+    return recipe, tuple(sorted(warnings, key=_position))
 
 
 def with_overrides(loaded: LoadedRecipe, values: Mapping[str, Any]) -> LoadedRecipe:
@@ -267,10 +268,10 @@ def _recipe_without(tree: dict[str, Any], paths: Iterable[KeyPath]) -> Recipe | 
 def _leftover_hint(path: KeyPath, document: Document) -> str:
     """Return what to do if `--set` chose another alternative than the one that a key is for."""
     section = path[0]
-    choice = CHOICE_KEYS.get(str(section))
-    chosen_at = document.locations.get((section, choice)) if choice else None
-    is_replaced = chosen_at and chosen_at.key.startswith("--set ")
-    if len(path) != 2 or not is_replaced or document.location_of(path).key == chosen_at.key:
+    choice = CHOICE_KEYS.get(str(section), "")
+    chosen_at = document.location_of((section, choice)).key
+    is_leftover = len(path) == 2 and document.location_of(path).key != chosen_at
+    if not choice or not is_leftover or not chosen_at.startswith("--set "):
         return ""
     value = format_value(document.tree[section][choice]).strip("'")
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def description_of(path: Path) -> str:
 def copy_shipped(name: str, destination: Path) -> Path:
     """Copy a shipped recipe, and the JSON Schema for editors, and return the path of the copy.
 
+    Paths in the copy are inside its directory: `../data` of the shipped recipe becomes `data`.
+
     Args:
         name: the name of the recipe.
         destination: a directory, or the path of the new file.
@@ -60,7 +63,7 @@ def copy_shipped(name: str, destination: Path) -> Path:
     target = destination / source.name if destination.is_dir() else destination
     try:
         with target.open("x", encoding="utf-8") as file:
-            file.write(source.read_text(encoding="utf-8"))
+            file.write(_adapted(source.read_text(encoding="utf-8"), source.name, target.name))
         schema = target.parent / SCHEMA_FILE
         if not schema.exists():
             shutil.copyfile(recipes_directory() / SCHEMA_FILE, schema)
@@ -71,3 +74,17 @@ def copy_shipped(name: str, destination: Path) -> Path:
     except OSError as error:
         raise UsageError(f"{target} cannot be written: {error.strerror}.") from None
     return target
+
+
+def _adapted(text: str, name: str, new_name: str) -> str:
+    """Return the text of a shipped recipe for a copy, with its commands and paths changed.
+
+    A comment behind a path keeps its column.
+    """
+    text = text.replace(f"recipes/{name}", new_name)
+    return re.sub(r"(?m)^( *\w+: )\.\./(\S+)( (?= *#))?", _without_parent, text)
+
+
+def _without_parent(match: re.Match[str]) -> str:
+    key, path, gap = match.groups()
+    return f"{key}{path}" + (gap + " " * len("../") if gap else "")

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.config import KeyPath
 from pipeline.errors import RecipeError, RecipeProblem, escape_unprintable
-from pipeline.recipe.cross_checks import objective_problem
+from pipeline.recipe.cross_checks import objective_problem_of
 from pipeline.recipe.grammar import CHOICE_KEYS, Recipe
 from pipeline.recipe.overrides import apply_overrides
 from pipeline.recipe.yaml_reader import Document, Location, dotted_path
@@ -129,7 +129,7 @@ def _checked_values(
             for problem in error.problems:
                 report(problem, errors)
             continue
-        missing = objective_problem(recipe, objective)
+        missing = objective_problem_of(recipe, objective)
         if missing:
             report(RecipeProblem(source, "tuning.objective", missing), errors)
         for warning in unused:

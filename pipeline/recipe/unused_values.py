@@ -65,7 +65,7 @@ def _of_hidden_layers(recipe: Recipe) -> Iterator[_Unused]:
     if recipe.model.has_hidden_layers:
         return
     reason = ": the model has no hidden layers. Set model.hidden."
-    used = [("regularization", recipe.regularization, "batch_norm")]
+    used: list[tuple[str, Config, str]] = [("regularization", recipe.regularization, "batch_norm")]
     if not recipe.model.has_dropout:
         used.append(("regularization", recipe.regularization, "dropout"))
     if "activation" in type(recipe.model).model_fields:

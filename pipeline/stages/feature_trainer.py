@@ -53,9 +53,11 @@ class FeatureTrainer(PixelTrainer):
             devices: what is trained on.
 
         Raises:
-            ModelError: if the model cannot be built.
+            ModelError: if the model cannot be built or fine-tuned as the recipe says.
         """
         super().__init__(recipe, splits, layers)
+        if recipe.training.fine_tune:  # before the features are computed and the head is trained
+            transfer.check_fine_tuning(self.model, recipe.training.fine_tune.start)
         self._devices = devices
         self._limit = int(recipe.runtime.cache_gb * _GIB)
         self._split = split_before_head(self.model)

@@ -48,7 +48,9 @@ class OptimizerConfig(Config):
         None, description="Steps between overwriting the weights with their average."
     )
     gradient_accumulation_steps: SeveralInt | None = Field(
-        None, description="Steps whose gradients are averaged for one update."
+        None,
+        description="Steps whose gradients are averaged for one update, also across epochs. Those "
+        "left over at the end of training are not used.",
     )
 
 

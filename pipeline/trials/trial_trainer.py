@@ -12,6 +12,7 @@ from pipeline.data.splits import Splits
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.features.cached_features import HeadInputs
 from pipeline.recipe.grammar import Recipe
+from pipeline.stages.data_checks import check_recipe_with_data
 from pipeline.stages.train_model import compute_head_inputs, train_model, trains_head_alone
 
 OnEpoch = Callable[[int, dict[str, float], float], None]
@@ -44,6 +45,7 @@ class TrialTrainer:
             PipelineError: if the model cannot be built or trained.
         """
         splits = self.splits(recipe)
+        check_recipe_with_data(recipe, splits)
         inputs = self._inputs_of(recipe, splits) if trains_head_alone(recipe) else None
         with _only_warnings():
             trained = train_model(

@@ -13,6 +13,7 @@ from pipeline.errors import TrainingError, UsageError
 from pipeline.html_table import html_table
 from pipeline.recipe.loader import LoadedRecipe, load_recipe
 from pipeline.secrets import mask_values
+from pipeline.stages.data_checks import check_recipe_with_data
 from pipeline.stages.log_run import log_dataset
 from pipeline.tracking.trial_runs import logged_trials
 from pipeline.trials import search_logging
@@ -134,6 +135,7 @@ def tune(
         )
         search_logging.log_search(search, loaded, run_logger)
         splits = trainer.splits(loaded.recipe)
+        check_recipe_with_data(loaded.recipe, splits)
         check_same_images(journal, splits.digest)
         log_dataset(loaded, splits, run_logger)
 

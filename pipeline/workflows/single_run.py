@@ -6,11 +6,10 @@ import logging
 import shutil
 from functools import partial
 
-from pipeline.data.splits import Splits
-from pipeline.errors import DataError, DivergedError
-from pipeline.recipe.grammar import Recipe
+from pipeline.errors import DivergedError
 from pipeline.recipe.loader import LoadedRecipe
 from pipeline.stages import log_run, resume_checks
+from pipeline.stages.data_checks import check_recipe_with_data, warn_of_rare_updates
 from pipeline.stages.evaluate_splits import evaluate_splits
 from pipeline.stages.find_label_errors import find_label_errors
 from pipeline.stages.register_model import register_model
@@ -72,7 +71,8 @@ def run(
             log_run.log_recipe(loaded, run_logger)
             with watch.stage("data"):
                 splits = recipe.data.load()
-            _check_class_count(recipe, splits)
+            check_recipe_with_data(recipe, splits)
+            warn_of_rare_updates(recipe, splits)
             resume_checks.check_same_images(directory, splits.digest)
             log_run.log_dataset(loaded, splits, run_logger)
             on_epoch = partial(_log_epoch, run_logger)
@@ -148,17 +148,3 @@ def _log_epoch(
 ) -> None:
     values = {**metrics, "seconds": seconds}
     run_logger.log_metrics({f"epoch/{name}": value for name, value in values.items()}, step=epoch)
-
-
-def _check_class_count(recipe: Recipe, splits: Splits) -> None:
-    """Check what `validate` cannot, because the data was not there yet."""
-    count, training = len(splits.class_names), recipe.training
-    if recipe.output == "sigmoid" and count != 2:
-        raise DataError(
-            f"training.loss: binary_cross_entropy needs two classes. The data has {count}."
-        )
-    if training.top_k and training.top_k >= count:
-        raise DataError(
-            f"training.top_k: expected less than the {count} classes of the data. "
-            f"Received {training.top_k}."
-        )

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.cli import main
 from pipeline.recipe.grammar import SCHEMA_FILE
+from pipeline.recipe.loader import load_recipe
 from pipeline.recipe.shipped import recipes_directory, shipped_recipes
 
 SOURCE = shipped_recipes()["digits_lenet"]
@@ -17,7 +21,46 @@ def test_a_recipe_is_copied_to_the_working_directory(
 ) -> None:
     assert main(["copy", "digits_lenet"]) == 0
     assert capsys.readouterr() == ("digits_lenet.yaml\n", "")
-    assert Path("digits_lenet.yaml").read_bytes() == SOURCE.read_bytes()
+    expected = SOURCE.read_text(encoding="utf-8").replace("recipes/digits_lenet", "digits_lenet")
+    assert Path("digits_lenet.yaml").read_text(encoding="utf-8") == expected
+
+
+def test_the_commands_in_a_copy_name_the_copy(in_empty_folder: Path) -> None:
+    main(["copy", "ants_bees", "mine.yaml"])
+    text = Path("mine.yaml").read_text(encoding="utf-8")
+    assert text.count("# pipeline run mine.yaml ") == text.count("# pipeline tune mine.yaml") == 1
+    assert "recipes/" not in text
+
+
+def test_data_is_downloaded_into_the_directory_of_a_copy(in_empty_folder: Path) -> None:
+    Path("there").mkdir()
+    main(["copy", "ants_bees", "there"])
+    copy = Path("there/ants_bees.yaml")
+    assert load_recipe(copy).recipe.data.location == (
+        in_empty_folder / "there" / "data" / "hymenoptera_data"
+    )
+    original = shipped_recipes()["ants_bees"].read_text(encoding="utf-8").splitlines()
+    changed = set(copy.read_text(encoding="utf-8").splitlines()) - set(original)
+    assert {line for line in changed if not re.search("# *pipeline", line)} == {
+        "  path: data/hymenoptera_data        # relative to this file; has train/ and val/"
+    }
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_no_path_of_a_copy_is_outside_its_directory(in_empty_folder: Path, name: str) -> None:
+    main(["copy", name])
+    document = load_recipe(Path(f"{name}.yaml"), environment={}).document
+    schema, *_ = Path(f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    assert (in_empty_folder / schema.partition("$schema=")[2]).is_file()
+
+    def strings(value: Any) -> Iterator[str]:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict | list):
+            for inner in value.values() if isinstance(value, dict) else value:
+                yield from strings(inner)
+
+    assert not [text for text in strings(document.tree) if text.startswith(("/", "~", ".."))]
 
 
 def test_the_schema_is_copied_too(in_empty_folder: Path) -> None:

@@ -138,6 +138,19 @@ def test_the_error_of_an_unknown_layer_suggests_the_nearest() -> None:
     )
 
 
+def test_fine_tuning_without_weights_to_train_is_an_error() -> None:
+    model = built()
+    transfer.check_fine_tuning(model, "Conv_1")
+    with pytest.raises(ModelError) as caught:
+        transfer.check_fine_tuning(model, "Conv_1_bn")
+    assert str(caught.value) == (
+        "training.fine_tune.from: mobilenetv2_1.00_96 has no weights to train from 'Conv_1_bn' on. "
+        "The last layers with weights to train: block_14_project, block_15_expand, "
+        "block_15_depthwise, block_15_project, block_16_expand, block_16_depthwise, "
+        "block_16_project, Conv_1."
+    )
+
+
 def test_weights_of_another_network_are_rejected(weights: Path) -> None:
     path = weights / "mobilenet_v2_imagenet_notop.weights.h5"
     with pytest.raises(ModelError) as caught:

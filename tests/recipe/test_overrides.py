@@ -318,7 +318,9 @@ def test_an_error_in_a_list_item_that_an_argument_changed_names_the_argument(
 def test_a_python_value_is_read_back_as_it_is(value: Any) -> None:
     arguments = override_arguments({"a.b": value})
     parsed = parse_overrides(arguments, directory=Path.cwd(), environment={"HOME": "elsewhere"})
-    assert parsed["a", "b"].tree == value
+    document = parsed["a", "b"]
+    assert isinstance(document, Document)
+    assert document.tree == value
 
 
 def test_a_path_and_a_numpy_number_are_plain_values() -> None:

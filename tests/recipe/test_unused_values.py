@@ -134,6 +134,18 @@ def test_defaults_that_are_written_down_are_not_a_warning(loaded: Loaded, text: 
     assert loaded(dump_recipe(loaded(text).recipe, {})).warnings == ()
 
 
+def test_warnings_are_in_the_order_of_the_recipe(loaded: Loaded) -> None:
+    text = (
+        "training: {views: 3}\n" + MLP + "tuning: {space: {data.split_seed: {choice: [1]}}}\n"
+        "optimizer: {ema_momentum: 0.9}\n"
+    )
+    assert [found.path for found in loaded(text).warnings] == [
+        "training.views",
+        "tuning.space.data.split_seed",
+        "optimizer.ema_momentum",
+    ]
+
+
 SPACE = "tuning:\n  space:\n"
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline import array_cache
 from pipeline.data.splits import Splits
+from pipeline.errors import ModelError
 from pipeline.evaluation import grad_cam
 from pipeline.features import extraction
 from pipeline.features.cached_features import CachedFeatures
@@ -227,6 +228,18 @@ def test_fine_tuning_uses_pixels_if_activations_do_not_fit_in_the_cache(
     metrics = metrics_of(trained, splits, *changes)
     assert metrics["val_log_loss"] == pytest.approx(best["val_loss"], abs=1e-4)
     assert "features/disagreements" not in metrics
+
+
+def test_a_misspelt_layer_to_fine_tune_is_found_before_features_are_computed(
+    directory: Path, splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_CACHE", str(directory / "untouched"))
+    with pytest.raises(ModelError) as caught:
+        trained_with(splits, "training.fine_tune.from=layer4_1_conv3")
+    assert "has no layer or stage 'layer4_1_conv3'. Did you mean 'layer4_1_conv2'? " in str(
+        caught.value
+    )
+    assert not list((directory / "untouched").glob("*"))
 
 
 def test_disagreements_with_the_full_precision_model_are_a_warning(

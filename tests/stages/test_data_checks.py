@@ -1,0 +1,111 @@
+"""Checks of a recipe together with its images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.data.splits import Splits, splits_from_arrays
+from pipeline.errors import DataError
+from pipeline.recipe.grammar import Recipe
+from pipeline.recipe.loader import load_recipe
+from pipeline.stages.data_checks import check_recipe_with_data, warn_of_rare_updates
+from pipeline.stages.train_model import train_model
+from pipeline.training import model_state
+
+DIGITS = """\
+data: {source: digits, batch_size: 512}
+model: {architecture: mlp, hidden: [4]}
+training: {epochs: 2}
+"""
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(DIGITS)
+    return path
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Splits:
+    path = tmp_path_factory.mktemp("digits") / "recipe.yaml"
+    path.write_text(DIGITS)
+    return load_recipe(path).recipe.data.load()  # 3 steps per epoch
+
+
+def recipe_of(path: Path, *overrides: str) -> Recipe:
+    return load_recipe(path, overrides).recipe
+
+
+def weights_after(recipe: Recipe, splits: Splits) -> list[np.ndarray]:
+    trained = train_model(recipe, splits, on_epoch=lambda *_: None, show_progress=False)
+    return list(model_state.values(model_state.weights(trained.model)))
+
+
+def test_more_accumulated_steps_than_the_training_has_are_an_error(
+    text: Path, digits: Splits
+) -> None:
+    with pytest.raises(DataError) as caught:
+        check_recipe_with_data(recipe_of(text, "optimizer.gradient_accumulation_steps=7"), digits)
+    assert str(caught.value) == (
+        "optimizer.gradient_accumulation_steps: the weights would never change: an update takes "
+        "7 steps, and training.epochs: 2 has 6. Lower it or data.batch_size, or train for more "
+        "epochs."
+    )
+
+
+def test_gradients_are_accumulated_across_epochs(text: Path, digits: Splits) -> None:
+    recipe = recipe_of(text, "optimizer.gradient_accumulation_steps=6")
+    check_recipe_with_data(recipe, digits)
+    updated = weights_after(recipe, digits)
+    never = weights_after(recipe_of(text, "optimizer.gradient_accumulation_steps=7"), digits)
+    initial = weights_after(recipe_of(text, "optimizer.learning_rate=1e-37"), digits)
+    kernels = [i for i, weight in enumerate(initial) if weight.ndim == 2]
+    for i in kernels:
+        np.testing.assert_array_equal(never[i], initial[i])
+        assert not np.array_equal(updated[i], initial[i])
+
+
+def test_updates_that_are_rarer_than_epochs_are_a_warning(
+    text: Path, digits: Splits, messages: list[str]
+) -> None:
+    warn_of_rare_updates(recipe_of(text, "optimizer.gradient_accumulation_steps=3"), digits)
+    assert messages == []
+    warn_of_rare_updates(recipe_of(text, "optimizer.gradient_accumulation_steps=4"), digits)
+    assert messages == [
+        "WARNING: optimizer.gradient_accumulation_steps: the weights change every 4 steps, but an "
+        "epoch has 3, so some epochs change nothing."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("objective", "problem"),
+    [
+        (
+            "val_f1/bee",
+            "the data has no class 'bee'. Available: ants, bees. Did you mean 'bees'?",
+        ),
+        ("val_roc_auc", "val_roc_auc is undefined without validation images of bees."),
+    ],
+)
+def test_an_objective_that_no_run_will_have_is_an_error(
+    text: Path, objective: str, problem: str
+) -> None:
+    labels = np.array([0, 1, 0, 1, 0, 0])
+    splits = splits_from_arrays(
+        np.arange(6 * 64, dtype=np.uint8).reshape(6, 8, 8, 1),
+        labels,
+        image_size=(8, 8),
+        class_names=("ants", "bees"),
+        parts=(np.arange(4), np.array([4, 5]), np.array([0])),
+    )
+    tuning = f"tuning={{objective: {objective}, space: {{seed: {{choice: [1, 2]}}}}}}"
+    recipe = recipe_of(text, tuning.replace(objective, "val_accuracy"))
+    assert recipe.tuning is not None
+    changed = recipe.tuning.model_copy(update={"objective": objective})
+    with pytest.raises(DataError) as caught:
+        check_recipe_with_data(recipe.model_copy(update={"tuning": changed}), splits)
+    assert str(caught.value) == f"tuning.objective: {problem}"
