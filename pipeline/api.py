@@ -148,7 +148,11 @@ def validate(recipe: StrPath, overrides: Overrides = ()) -> tuple[RecipeProblem,
     """
     from pipeline.recipe.loader import load_recipe
 
-    return load_recipe(Path(recipe), overrides).warnings
+    loaded = load_recipe(Path(recipe), overrides)
+    found = loaded.recipe.data.describe_files()
+    if found:
+        logger.info(found)
+    return loaded.warnings
 
 
 def load(run: str, *, tracking_uri: str | None = None) -> Model:

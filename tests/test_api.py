@@ -88,7 +88,7 @@ def test_progress_is_one_plain_line_an_epoch(session: tuple[dict[str, Any], str]
 
 def test_log_messages_are_shown_once(session: tuple[dict[str, Any], str]) -> None:
     _, progress = session
-    assert progress.count("Reading 80 images") == 1
+    assert progress.count("Found 80 files") == 1
 
 
 def test_a_result_is_a_table_and_names_its_report(session: tuple[dict[str, Any], str]) -> None:

@@ -19,7 +19,8 @@ from pipeline.shutdown import interrupt_on
     "--data",
     required=True,
     type=click.Path(path_type=Path),
-    help="Directory with one sub-directory per class, named like the model's classes.",
+    help="Directory with a sub-directory for each class, or for some, named like the model's "
+    "classes.",
 )
 @uri_option
 def command(run: str, data: Path, uri: str | None) -> None:

@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
-import bisect
 import contextlib
-import hashlib
-import itertools
+import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from pipeline.config import ClosedFraction, FilePath, Finding, Fraction, OpenFraction
-from pipeline.data.directory_layout import find_classes, find_images, find_split_directories
+from pipeline.config import Config, FilePath, Finding, NonEmptyString
+from pipeline.data.directory_layout import DirectoryLayout, LayoutName, find_layout
 from pipeline.data.download import DownloadConfig, download_archive
-from pipeline.data.image_loading import load_listing
-from pipeline.data.image_source import ImageSourceConfig
+from pipeline.data.file_source import FileSourceConfig
+from pipeline.data.file_walk import walk_files
+from pipeline.data.grouping import GroupByConfig, number_groups
 from pipeline.data.listing import SPLITS, Listing
-from pipeline.data.splits import Splits
 from pipeline.errors import DataError
 
+logger = logging.getLogger(__name__)
 
-class ImageFolderConfig(ImageSourceConfig):
+
+class SplitDirectoriesConfig(Config):
+    """The directory of each split, relative to data.path."""
+
+    train: NonEmptyString = Field(description="Directory of the training images.")
+    val: NonEmptyString | None = Field(None, description="Directory of the validation images.")
+    test: NonEmptyString | None = Field(None, description="Directory of the test images.")
+
+    def named(self) -> dict[str, str]:
+        """Return the directories that are given."""
+        return {name: path for name in SPLITS if (path := getattr(self, name)) is not None}
+
+
+class ImageFolderConfig(FileSourceConfig):
     """Image files; the name of their directory is their class."""
 
     source: Literal["image_folder"]
@@ -33,22 +47,17 @@ class ImageFolderConfig(ImageSourceConfig):
     download: DownloadConfig | None = Field(
         None, description="Archive to download if path does not exist."
     )
-    validation: OpenFraction = Field(
-        0.2,
-        description="Fraction of the images for the validation split if there is no val/.",
+    layout: Literal["auto"] | LayoutName = Field(
+        "auto",
+        description="What the directories below path are, from the top; `*` is any directory. "
+        "Default: by their names and contents.",
     )
-    test: Fraction = Field(
-        0.0,
-        description="Fraction of the images for the test split, if path has one subdirectory per "
-        "class.",
+    splits: SplitDirectoriesConfig | None = Field(
+        None, description="Directories of the splits. Default: by their names."
     )
-    max_bad: ClosedFraction | None = Field(
+    group_by: GroupByConfig | None = Field(
         None,
-        description="Largest fraction of unreadable files that is skipped; 0 allows none. Default: "
-        "0.01, or 5 files if that is more.",
-    )
-    leakage: Literal["warn", "error"] = Field(
-        "warn", description="Whether an image in more than one split is a warning or an error."
+        description="Files of one group, such as a patient, are drawn into the same split.",
     )
 
     @property
@@ -56,6 +65,7 @@ class ImageFolderConfig(ImageSourceConfig):
         return self.path
 
     def problems(self) -> Iterator[Finding]:
+        yield from super().problems()
         if not self._exists():
             if self.download is None:
                 yield (
@@ -64,96 +74,124 @@ class ImageFolderConfig(ImageSourceConfig):
                 )
             return
         try:
-            find_classes(self.path)
+            self._layout()
+            if self.group_by:
+                self.group_by.group_names(self._find().keys())
         except DataError as error:
-            yield ("path",), str(error).removeprefix("data.path: ")
+            yield self.finding(error)
         except OSError as error:
             yield ("path",), f"{error.filename} cannot be read: {error.strerror}."
 
     def warnings(self) -> Iterator[Finding]:
-        splits = find_split_directories(self.path) if self._exists() else {}
-        for key, is_unused in (("validation", "val" in splits), ("test", bool(splits))):
-            if is_unused and getattr(self, key) != type(self).model_fields[key].default:
-                yield (key,), f"has no effect: {self.path} has directories for its splits."
+        if self._exists():
+            yield from self.unused_fractions(self._layout().splits)
 
     def class_names(self) -> tuple[str, ...] | None:
         with contextlib.suppress(DataError, OSError):
-            return find_classes(self.path)
+            return self._layout().class_names
         return None
 
     def _exists(self) -> bool:
         return os.path.isdir(self.path)  # noqa: PTH112, it never raises
 
-    def load(self) -> Splits:
-        """Read every file once and return the images, without files that cannot be decoded.
+    def _layout(self) -> DirectoryLayout:
+        return find_layout(
+            self.path,
+            layout=None if self.layout == "auto" else self.layout,
+            splits=self.splits.named() if self.splits else None,
+        )
 
-        Raises:
-            DataError: if the directory does not exist, its splits have different classes, a class
-                has no image, more than `max_bad` of the files are unreadable, or an image is in
-                more than one split and `leakage` is `error`.
-        """
-        if not self.path.is_dir():
+    def list_files(self) -> Listing:
+        import numpy as np
+
+        if not self._exists():
             if self.download is None:
                 raise DataError(f"data.path: the directory {self.path} does not exist.")
             download_archive(self.download, self.path)
-        return load_listing(
-            _list_directory(self),
-            self.decoding,
-            max_bad=self.max_bad,
-            leakage=self.leakage,
+        found = self._find()
+        logger.info(self._describe(found))
+        layout, counts = found.layout, [len(names) for names in found.names]
+        label_of = {name: label for label, name in enumerate(layout.class_names)}
+        labels = [label_of[item.class_name] for item in layout.directories]
+        # Other splits may be drawn from train.
+        splits = [
+            SPLITS.index(item.split) if item.split in ("val", "test") else -1
+            for item in layout.directories
+        ]
+        keys = found.keys()
+        groups = self.group_by.group_names(keys) if self.group_by else None
+        return Listing(
+            root=self.path,
+            names=[
+                os.path.join(directory, name)  # noqa: PTH118, a million names stay strings
+                for directory, names in zip(self._relative(layout), found.names, strict=True)
+                for name in names
+            ],
+            class_names=layout.class_names,
+            labels=np.repeat(np.array(labels, np.int32), counts),
+            splits=np.repeat(np.array(splits, np.int8), counts),
+            # Of a group the name is hashed, so that it stays where it is when files are added.
+            keys=groups or keys,
+            groups=number_groups(groups) if groups else None,
         )
 
+    def describe_files(self) -> str | None:
+        return self._describe(self._find()) if self._exists() else None
 
-def _list_directory(config: ImageFolderConfig) -> Listing:
-    import numpy as np
+    def _describe(self, found: _FoundFiles) -> str:
+        layout = found.layout
+        counts: Counter[str] = Counter()
+        for item, names in zip(layout.directories, found.names, strict=True):
+            counts[item.split or "train"] += len(names)
+        return self.describe_counts(
+            f"{layout.root} (layout {layout.name})",
+            "files",
+            layout.class_names,
+            counts,
+            layout.splits,
+            [*layout.ignored, *found.hidden_files()],
+        )
 
-    class_names, files = _list_files(config)
-    members = [member for split in files.values() for member in split]
-    return Listing(
-        root=config.path,
-        names=[str(path.relative_to(config.path)) for path, _ in members],
-        class_names=class_names,
-        labels=np.array([label for _, label in members], np.int32),
-        splits=np.repeat(
-            np.array([SPLITS.index(split) for split in files], np.int8),
-            [len(split) for split in files.values()],
-        ),
-        keys=[path.name for path, _ in members],
-        groups=None,
-    )
+    def _relative(self, layout: DirectoryLayout) -> list[str]:
+        """Return the path of each directory, relative to `path` if it is inside."""
+        paths = (item.path for item in layout.directories)
+        return [
+            str(path.relative_to(self.path) if path.is_relative_to(self.path) else path)
+            for path in paths
+        ]
+
+    def _find(self) -> _FoundFiles:
+        layout, hidden = self._layout(), 0
+        names: list[list[str]] = []
+        for item in layout.directories:
+            names.append([])
+            for name, is_hidden in walk_files(item.path):
+                if is_hidden:
+                    hidden += 1
+                else:
+                    names[-1].append(name)
+        return _FoundFiles(layout, names, hidden)
 
 
-def _list_files(
-    config: ImageFolderConfig,
-) -> tuple[tuple[str, ...], dict[str, list[tuple[Path, int]]]]:
-    """Return the class names, and the files of each split with their labels."""
-    directories, names = find_split_directories(config.path), find_classes(config.path)
-    files: dict[str, list[tuple[Path, int]]] = {split: [] for split in directories or ("train",)}
-    for split, directory in (directories or {"train": config.path}).items():
-        for label, name in enumerate(names):
-            files[split].extend((path, label) for path in find_images(directory / name))
-    fractions = {} if "val" in files else {"val": config.validation}
-    if not directories and config.test:
-        fractions["test"] = config.test
-    if fractions:
-        files = _divide(files, fractions, names, config)
-    return names, {split: files[split] for split in ("train", "val", "test") if split in files}
+@dataclass(frozen=True)
+class _FoundFiles:
+    """The files of a layout.
 
-
-def _divide(
-    files: dict[str, list[tuple[Path, int]]],
-    fractions: Mapping[str, float],
-    names: Sequence[str],
-    config: ImageFolderConfig,
-) -> dict[str, list[tuple[Path, int]]]:
-    """Move fractions of the training files to other splits, chosen by a hash of the file name.
-
-    So no image changes its split when files are added.
+    Attributes:
+        layout: the directories.
+        names: the paths of the files in each directory of the layout, relative to it.
+        hidden: how many hidden files there are beside them.
     """
-    splits, bounds = [*fractions, "train"], list(itertools.accumulate(fractions.values()))
-    divided = {**files, **{split: [] for split in splits}}
-    for path, label in files["train"]:
-        name = f"{config.split_seed}/{names[label]}/{path.name}"
-        draw = int.from_bytes(hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:8])
-        divided[splits[bisect.bisect(bounds, draw / 2**64)]].append((path, label))
-    return divided
+
+    layout: DirectoryLayout
+    names: list[list[str]]
+    hidden: int
+
+    def keys(self) -> list[str]:
+        """Return the path of each file below the directory of its class."""
+        members = zip(self.layout.directories, self.names, strict=True)
+        return [f"{item.prefix}{name}" for item, names in members for name in names]
+
+    def hidden_files(self) -> list[str]:
+        """Return a phrase that counts the hidden files, if there are any."""
+        return [f"{self.hidden:,} hidden file{'s' if self.hidden > 1 else ''}"] * (self.hidden > 0)

@@ -42,21 +42,26 @@ def load_listing(
     listing: Listing,
     decoding: Decoding,
     *,
+    fractions: Mapping[str, float],
+    split_seed: int,
     max_bad: float | None,
     leakage: Literal["warn", "error"],
 ) -> Splits:
     """Return the images of a listing, after reading files that are new or changed.
 
     Args:
-        listing: the files; the split of each is given.
+        listing: the files.
         decoding: how they become pixels.
+        fractions: the share of each split that is drawn, as `assign_splits` takes it. Copies of a
+            picture are drawn into the same split.
+        split_seed: of the draw.
         max_bad: the largest fraction of unreadable files that is skipped; None for 1 %, or 5 files
             if that is more.
         leakage: whether an image in more than one split is a warning or an error.
 
     Raises:
-        DataError: if a class has no image in a split, more than `max_bad` of the files are
-            unreadable, or an image is in more than one split and `leakage` is `error`.
+        DataError: if a class has no image in train or in a given split, more than `max_bad` of the
+            files are unreadable, or an image is in more than one split and `leakage` is `error`.
         PipelineError: if the cache directory is not writable.
     """
     import numpy as np
@@ -65,6 +70,7 @@ def load_listing(
     from pipeline.data.image_files import PixelMemory
     from pipeline.data.image_index import index_files
     from pipeline.data.picture_copies import find_copies
+    from pipeline.data.split_assignment import assign_splits, merge_groups
 
     root, names = listing.root, listing.names
     fits = len(names) * math.prod(decoding.shape) <= MAX_BYTES_IN_MEMORY
@@ -76,15 +82,27 @@ def load_listing(
     numbers = np.flatnonzero(files.verdicts == Verdict.IMAGE)  # of the images among the files
     images = [names[number] for number in numbers.tolist()]
     copies = find_copies(root, images, files.digests[numbers], files.thumbnails)
-    given = listing.splits[numbers]
+    groups = copies.groups(len(numbers)) if len(copies.images) else None
+    if listing.groups is not None:
+        given = listing.groups[numbers]
+        groups = given if groups is None else merge_groups(given, groups)
+    drawn = assign_splits(
+        [listing.keys[number] for number in numbers.tolist()],
+        listing.labels[numbers],
+        listing.splits[numbers],
+        groups,
+        fractions=fractions,
+        seed=split_seed,
+        class_names=listing.class_names,
+    )
     splits = {
-        name: _make_split(listing, files, numbers[given == index], decoding, memory)
+        name: _make_split(listing, files, numbers[drawn == index], decoding, memory)
         for index, name in enumerate(SPLITS)
-        if name != "test" or (listing.splits == index).any()
+        if name != "test" or (drawn == index).any()
     }
     for name, split in splits.items():
-        _check_empty_classes(name, split, listing)
-    duplicates = _group_copies(copies, given, splits)
+        _check_empty_classes(name, split, listing, is_drawn=name in fractions)
+    duplicates = _group_copies(copies, drawn, splits)
     _report_duplicates(duplicates, leakage)
     return Splits(
         class_names=listing.class_names,
@@ -173,17 +191,20 @@ def _make_split(
     return Split(images, labels, names, digests, digest.hexdigest())
 
 
-def _check_empty_classes(name: str, split: Split, listing: Listing) -> None:
+def _check_empty_classes(name: str, split: Split, listing: Listing, *, is_drawn: bool) -> None:
     present = set(split.labels.tolist())
     empty = [
         class_name for label, class_name in enumerate(listing.class_names) if label not in present
     ]
-    if empty:
-        raise DataError(
-            f"data.path: the {name} split of {listing.root} has no images of {', '.join(empty)}. "
-            "Add images, or, if the split is random, increase data.validation and data.test or "
-            "change data.split_seed."
-        )
+    if not empty:
+        return
+    problem = f"the {name} split of {listing.root} has no images of {', '.join(empty)}"
+    if not is_drawn or not present:
+        raise DataError(f"data.path: {problem}. Add images.")
+    logger.warning(
+        f"{problem[0].upper()}{problem[1:]}: they have too few images, or too few groups of images "
+        "that belong together. Averages over classes leave them out."
+    )
 
 
 def _group_copies(

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.data.directory_layout import (
-    describe_class_differences,
-    find_images,
-    find_split_directories,
-    subdirectories,
-)
+from pipeline.data.file_walk import find_images, has_images_below, subdirectories
+from pipeline.data.split_names import find_splits
 from pipeline.errors import DataError
 
 
@@ -19,27 +15,35 @@ def find_labelled_files(
 ) -> tuple[list[Path], list[int]]:
     """Return the images below a directory, and the index of each one's class in `class_names`.
 
+    Classes without a subdirectory have no images.
+
     Raises:
-        DataError: if the directory does not exist, contains splits, or has no images, or if its
-            subdirectories are not the classes.
+        DataError: if the directory does not exist, contains splits, or has no images, or if one of
+            its subdirectories is not a class.
     """
     if not directory.is_dir():
         raise DataError(f"The directory {directory} does not exist.")
-    splits = find_split_directories(directory)
-    if splits:
-        choices = " or ".join(str(path) for path in splits.values())
+    names = subdirectories(directory)
+    unknown = [
+        name for name in names if name not in class_names and has_images_below(directory / name)
+    ]
+    splits = find_splits(unknown)
+    if "train" in splits.values() or len(splits) > 1:
+        choices = " or ".join(str(directory / name) for name in splits)
         raise DataError(f"{directory} contains several splits. Choose one of them: {choices}.")
-    differences = describe_class_differences(subdirectories(directory), class_names)
-    if differences:
+    if unknown:
         raise DataError(
-            f"The classes in {directory} differ from those of the model. {differences} "
-            f"Expected one subdirectory per class: {', '.join(class_names)}."
+            f"The model has no class {', '.join(unknown)}, whose directory is in {directory}. "
+            f"Expected directories of its classes: {', '.join(class_names)}."
         )
     files, labels = [], []
     for label, name in enumerate(class_names):
-        for path in find_images(directory / name):
+        for path in find_images(directory / name) if name in names else ():
             files.append(path)
             labels.append(label)
     if not files:
-        raise DataError(f"The class directories in {directory} contain no images.")
+        raise DataError(
+            f"{directory} has no images in directories of the model's classes: "
+            f"{', '.join(class_names)}."
+        )
     return files, labels

@@ -64,6 +64,14 @@ class SourceConfig(Config):
         """Yield values that have no effect or are probably wrong."""
         return iter(())
 
+    def describe_files(self) -> str | None:
+        """Return a sentence that says which files were found; None without files.
+
+        Raises:
+            DataError: if the data is invalid.
+        """
+        return None
+
     @property
     def image_root(self) -> Path | None:
         """The directory that the names of the images are relative to; None without files."""

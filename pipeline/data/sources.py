@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.data.digits import DigitsConfig
 from pipeline.data.image_folder import ImageFolderConfig
+from pipeline.data.image_table import TableConfig
 from pipeline.data.mnist import MnistConfig
 from pipeline.data.source_config import SourceConfig
 
@@ -11,4 +12,5 @@ SOURCES: dict[str, type[SourceConfig]] = {
     "digits": DigitsConfig,
     "image_folder": ImageFolderConfig,
     "mnist": MnistConfig,
+    "table": TableConfig,
 }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import re
-import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
@@ -54,15 +53,15 @@ def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray) ->
 def roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> float | None:
     """Return the area under the ROC curve, one class against the rest, averaged over classes.
 
-    It is None where a class has no image.
+    Classes without an image are left out. It is None if fewer than two have one.
     """
-    classes = probabilities.shape[1]
-    if len(np.unique(labels)) < classes:
+    present = np.unique(labels)
+    if len(present) < 2:
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        scores = probabilities[:, 1] if classes == 2 else probabilities
-        return float(metrics.roc_auc_score(labels, scores, multi_class="ovr"))
+    if probabilities.shape[1] == 2:
+        return float(metrics.roc_auc_score(labels, probabilities[:, 1]))
+    areas = [metrics.roc_auc_score(labels == label, probabilities[:, label]) for label in present]
+    return float(np.mean(areas))
 
 
 METRICS: Mapping[str, Metric] = {
@@ -90,12 +89,14 @@ def classification_metrics(
 
     Returns:
         The metrics of `METRICS`, except undefined ones; precision, recall and F1 of each class,
-        `{name}/{class}`, and their averages `{name}_macro` and `{name}_weighted`. A metric with a
-        95 % interval has its bounds in `{name}_low` and `{name}_high`.
+        `{name}/{class}`, and their averages `{name}_macro` and `{name}_weighted`, all of the
+        classes that have images. A metric with a 95 % interval has its bounds in `{name}_low` and
+        `{name}_high`.
     """
     table = dict(METRICS)
     if top_k:
         table[f"top_{top_k}_accuracy"] = functools.partial(top_k_accuracy, k=top_k)
+    present, keys = np.unique(labels), distinct_names(class_names)
     values: dict[str, float] = {}
     for name, metric in table.items():
         value = metric(labels, probabilities)
@@ -107,7 +108,7 @@ def classification_metrics(
         metrics.precision_recall_fscore_support(
             labels,
             probabilities.argmax(axis=1),
-            labels=range(len(class_names)),
+            labels=present,
             average=average,
             zero_division=0,
         )
@@ -116,8 +117,8 @@ def classification_metrics(
     for index, name in enumerate(("precision", "recall", "f1")):
         values[f"{name}_macro"] = float(macro[index])
         values[f"{name}_weighted"] = float(weighted[index])
-        for class_name, value in zip(distinct_names(class_names), of_classes[index], strict=True):
-            values[f"{name}/{class_name}"] = float(value)
+        for label, value in zip(present.tolist(), of_classes[index], strict=True):
+            values[f"{name}/{keys[label]}"] = float(value)
     return values
 
 

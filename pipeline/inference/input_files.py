@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.data.directory_layout import find_images
+from pipeline.data.file_walk import find_images
 from pipeline.errors import UsageError
 
 

@@ -57,7 +57,7 @@ def evaluate_and_log(
 
     Args:
         classifier: the model.
-        directory: has one sub-directory per class, named like the model's classes.
+        directory: has a sub-directory for each class, or for some, named like the model's classes.
         store: the tracking store.
         model: the model in the store.
 
@@ -89,13 +89,20 @@ def evaluate(classifier: Classifier, directory: Path) -> ExternalEvaluation:
 
     Args:
         classifier: the model.
-        directory: has one sub-directory per class, named like the model's classes.
+        directory: has a sub-directory for each class, or for some, named like the model's classes.
 
     Raises:
-        DataError: if the classes differ from the model's, or no file can be read.
+        DataError: if a sub-directory is not a class of the model, or no file can be read.
     """
     interface = classifier.interface
     files, labels = find_labelled_files(directory, interface.class_names)
+    present = set(labels)
+    absent = [name for label, name in enumerate(interface.class_names) if label not in present]
+    if absent:
+        logger.warning(
+            f"{directory} has no images of {', '.join(map(escape_unprintable, absent))}. Averages "
+            "over classes leave them out."
+        )
     digests: dict[Path, str] = {}
 
     def read(path: Path) -> np.ndarray:

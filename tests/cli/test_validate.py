@@ -58,7 +58,7 @@ def test_every_shipped_recipe_is_valid(capsys: pytest.CaptureFixture[str]) -> No
         (
             "source: digits",
             "source: digit",
-            "2:3: data.source: expected one of: digits, image_folder, mnist. "
+            "2:3: data.source: expected one of: digits, image_folder, mnist, table. "
             "Received 'digit'. Did you mean 'digits'?",
         ),
         (

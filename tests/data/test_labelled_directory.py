@@ -30,14 +30,24 @@ def test_labels_follow_the_class_names_and_not_the_order_of_the_directories(
     }
 
 
+def test_some_of_the_classes_are_enough(in_empty_folder: Path) -> None:
+    plant("data/ants/1.jpg", "data/notes/about.txt")
+    assert find_labelled_files(Path("data"), NAMES) == ([Path("data/ants/1.jpg")], [1])
+
+
+def test_a_class_may_be_called_like_a_split(in_empty_folder: Path) -> None:
+    plant("data/train/1.jpg")
+    assert find_labelled_files(Path("data"), ("plane", "train"))[1] == [1]
+
+
 @pytest.mark.parametrize(
     ("planted", "problem"),
     [
         ([], "The directory data does not exist."),
         (
-            ["data/ants/1.jpg", "data/wasps/2.jpg"],
-            "The classes in data differ from those of the model. Missing: bees. Unexpected: wasps. "
-            "Expected one subdirectory per class: bees, ants.",
+            ["data/ants/1.jpg", "data/wasps/2.jpg", "data/flies/3.jpg"],
+            "The model has no class flies, wasps, whose directory is in data. Expected directories "
+            "of its classes: bees, ants.",
         ),
         (
             ["data/train/ants/1.jpg", "data/val/ants/1.jpg"],
@@ -45,7 +55,7 @@ def test_labels_follow_the_class_names_and_not_the_order_of_the_directories(
         ),
         (
             ["data/ants/a.txt", "data/bees/b.txt"],
-            "The class directories in data contain no images.",
+            "data has no images in directories of the model's classes: bees, ants.",
         ),
     ],
     ids=["absent", "classes", "splits", "empty"],

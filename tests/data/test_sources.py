@@ -20,6 +20,11 @@ def config(request: pytest.FixtureRequest) -> SourceConfig:
         path = request.getfixturevalue("mnist_file")
     elif request.param == "image_folder":
         path = request.getfixturevalue("photographs")
+    elif request.param == "table":
+        path = request.getfixturevalue("tmp_path") / "labels.csv"
+        images = sorted((request.getfixturevalue("photographs") / "val").glob("*/*"))
+        rows = "\n".join(f"{image},{image.parent.name}" for image in images)
+        path.write_text(f"image,label\n{rows}", "utf-8")
     values = {"source": request.param, "image_size": (12, 12), "path": path}
     return SOURCES[request.param].model_validate({k: v for k, v in values.items() if v})
 

@@ -71,7 +71,16 @@ def test_roc_auc_of_two_classes_counts_the_pairs_in_order() -> None:
     assert values["roc_auc"] == pytest.approx(3 / 4)
 
 
-def test_there_is_no_roc_auc_where_a_class_has_no_image() -> None:
+def test_averages_leave_out_classes_without_an_image() -> None:
+    values = classification_metrics(np.array([0, 1, 0, 1]), PROBABILITIES[:4], class_names=NAMES)
+    assert not any(name.endswith("/wasp") for name in values)
+    for name in ("precision", "recall", "f1"):
+        mean = (values[f"{name}/ant"] + values[f"{name}/bee"]) / 2
+        assert values[f"{name}_macro"] == pytest.approx(mean)
+    assert values["roc_auc"] == pytest.approx(3 / 4)  # of both classes
+
+
+def test_there_is_no_roc_auc_where_one_class_only_has_images() -> None:
     assert "roc_auc" not in classification_metrics(
         np.zeros(6, int), PROBABILITIES, class_names=NAMES
     )

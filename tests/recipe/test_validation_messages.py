@@ -66,7 +66,7 @@ regularization: {dropuot: 0.5, dropout: 1}
             "data: {batch_size: 3}\nmodel: {hidden: [3]}\n",
             [
                 "recipe.yaml:1:1: data.source: required key is missing, "
-                "expected one of: digits, image_folder, mnist.",
+                "expected one of: digits, image_folder, mnist, table.",
                 "recipe.yaml:2:1: model.architecture: required key is missing, "
                 "expected one of: lenet, mlp, transfer.",
             ],
@@ -239,8 +239,8 @@ def test_a_wrong_augmentation_is_an_error(problems: Problems, entry: str, proble
     [
         (
             "data: {source: digit}\n" + MODEL,
-            "1:8: data.source: expected one of: digits, image_folder, mnist. Received 'digit'. "
-            "Did you mean 'digits'?",
+            "1:8: data.source: expected one of: digits, image_folder, mnist, table. "
+            "Received 'digit'. Did you mean 'digits'?",
         ),
         (
             DATA + "model: {architecture: [mlp]}\n",
@@ -312,7 +312,7 @@ def test_the_error_of_an_unknown_key_suggests_the_nearest(
     [
         (DATA + "model: {architecture: lenet, hidden: [3]}\n", "architecture mlp or transfer"),
         (DATA + "model: {architecture: mlp, pooling: max}\n", "architecture lenet"),
-        ("data: {source: digits, path: x}\n" + MODEL, "source image_folder or mnist"),
+        ("data: {source: digits, path: x}\n" + MODEL, "source image_folder or mnist or table"),
         (DATA + MODEL + "optimizer: {momentum: 0.9}\n", "name muon or rmsprop or sgd"),
     ],
 )

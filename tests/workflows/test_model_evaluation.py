@@ -94,6 +94,25 @@ def test_a_wrong_directory_starts_no_run(
     assert newest_run(store).info.run_id == before
 
 
+def test_a_folder_with_some_of_the_classes_is_evaluated(
+    digits_model: Path, folder: Path, tmp_path: Path, messages: list[str]
+) -> None:
+    for name in "37":
+        (tmp_path / name).symlink_to(folder / name)
+    evaluation = evaluate(classifiers.load_classifier(digits_model), tmp_path)
+    assert messages[0] == (
+        f"WARNING: {tmp_path} has no images of 0, 1, 2, 4, 5, 6, 8, 9. Averages over classes leave "
+        "them out."
+    )
+    metrics = evaluation.metrics
+    assert {name for name in metrics if "/" in name} == {
+        f"eval_{metric}/{label}" for metric in ("precision", "recall", "f1") for label in "37"
+    }
+    mean = (metrics["eval_recall/3"] + metrics["eval_recall/7"]) / 2
+    assert metrics["eval_recall_macro"] == pytest.approx(mean)
+    assert metrics["eval_accuracy"] > 0.8
+
+
 def test_a_folder_without_one_good_file_is_an_error(digits_model: Path, tmp_path: Path) -> None:
     for name in "0123456789":
         (tmp_path / name).mkdir()

@@ -1,0 +1,126 @@
+"""The base of the sources that list image files: what is drawn, and what is skipped."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.config import ClosedFraction, Finding, Fraction, OpenFraction
+from pipeline.data.image_loading import load_listing
+from pipeline.data.image_source import ImageSourceConfig
+from pipeline.data.listing import SPLITS, Listing
+from pipeline.data.splits import Splits
+from pipeline.errors import DataError, escape_unprintable
+
+_SHOWN_CLASSES = 5
+
+
+class FileSourceConfig(ImageSourceConfig):
+    """The keys that say which files are in which split, and which are skipped."""
+
+    validation: OpenFraction = Field(
+        0.2,
+        description="Fraction of the training images that becomes the validation split if the "
+        "data has none.",
+    )
+    test: Fraction = Field(
+        0.0,
+        description="Fraction of the training images that becomes the test split if the data has "
+        "none.",
+    )
+    max_bad: ClosedFraction | None = Field(
+        None,
+        description="Largest fraction of unreadable files that is skipped; 0 allows none. Default: "
+        "0.01, or 5 files if that is more.",
+    )
+    leakage: Literal["warn", "error"] = Field(
+        "warn", description="Whether an image in more than one split is a warning or an error."
+    )
+
+    @abstractmethod
+    def list_files(self) -> Listing:
+        """Return the files, and log what was found.
+
+        The split is -1 of those whose split is drawn.
+
+        Raises:
+            DataError: if the data is missing or invalid.
+        """
+
+    def problems(self) -> Iterator[Finding]:
+        if self.validation + self.test >= 1:
+            yield (
+                ("validation",),
+                "expected less than 1 for the sum of validation and test. "
+                f"Received {self.validation:g} + {self.test:g}.",
+            )
+
+    @staticmethod
+    def finding(error: DataError) -> Finding:
+        """Return the key that an error is about, and its message."""
+        key, _, message = str(error).partition(": ")
+        return tuple(key.removeprefix("data.").split(".")), message
+
+    def fractions(self, given: frozenset[str]) -> Mapping[str, float]:
+        """Return the share of each split that is drawn, where the data has the splits `given`."""
+        shares = {"val": self.validation, "test": self.test}
+        return {name: share for name, share in shares.items() if share and name not in given}
+
+    def unused_fractions(self, given: frozenset[str]) -> Iterator[Finding]:
+        """Yield a warning for each share that is set although the data has its split."""
+        for key, split in (("validation", "val"), ("test", "test")):
+            if split in given and getattr(self, key) != type(self).model_fields[key].default:
+                yield (key,), f"has no effect: the data has its own {split} split."
+
+    def describe_counts(
+        self,
+        where: str,
+        unit: str,
+        class_names: Sequence[str],
+        counts: Mapping[str, int],
+        given: frozenset[str],
+        ignored: Sequence[str],
+    ) -> str:
+        """Return a sentence that says what was found.
+
+        Args:
+            where: the directory or table.
+            unit: what is counted.
+            class_names: the classes.
+            counts: by split; what is drawn is counted as train.
+            given: the splits that the data has.
+            ignored: phrases.
+        """
+        total = sum(counts.values())
+        shown = ", ".join(class_names[:_SHOWN_CLASSES])
+        more = len(class_names) - _SHOWN_CLASSES
+        classes = f"{len(class_names)} classes ({shown}{f' and {more} more' if more > 0 else ''})"
+        parts = [f"{name} {counts[name]:,}" for name in SPLITS if counts.get(name)]
+        drawn = [f"{share:g} of train as {name}" for name, share in self.fractions(given).items()]
+        splits = ", ".join(parts) + (f"; drawn: {', '.join(drawn)}" if drawn else "")
+        sentence = f"Found {total:,} {unit} of {classes} in {where}: {splits}."
+        return escape_unprintable(
+            f"{sentence} Ignored: {', '.join(ignored)}." if ignored else sentence
+        )
+
+    def load(self) -> Splits:
+        """Return the images, without files that cannot be decoded.
+
+        Raises:
+            DataError: if the data is missing or invalid, a class has no image in a split, more
+                than `max_bad` of the files are unreadable, or an image is in more than one split
+                and `leakage` is `error`.
+        """
+        listing = self.list_files()
+        given = frozenset(SPLITS[split] for split in set(listing.splits.tolist()) if split >= 0)
+        return load_listing(
+            listing,
+            self.decoding,
+            fractions=self.fractions(given),
+            split_seed=self.split_seed,
+            max_bad=self.max_bad,
+            leakage=self.leakage,
+        )

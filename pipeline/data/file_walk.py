@@ -1,0 +1,133 @@
+"""Finds the files below a directory, in a reproducible order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+# What operating systems and tools leave beside images; so do names that begin with a dot.
+_SYSTEM_NAMES = {
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"),
+    *("__macosx", "__pycache__", "@eadir", "lost+found"),
+    *("$recycle.bin", "system volume information"),
+}
+# Of files that are no images. Whether any other file is one, its content decides.
+_OTHER_SUFFIXES = frozenset(
+    [
+        ".7z",
+        ".avi",
+        ".bin",
+        ".bz2",
+        ".caffemodel",
+        ".cfg",
+        ".ckpt",
+        ".csv",
+        ".db",
+        ".doc",
+        ".docx",
+        ".gz",
+        ".h5",
+        ".hdf5",
+        ".html",
+        ".ini",
+        ".ipynb",
+        ".js",
+        ".json",
+        ".jsonl",
+        ".keras",
+        ".log",
+        ".m",
+        ".mat",
+        ".md",
+        ".mov",
+        ".mp3",
+        ".mp4",
+        ".ndjson",
+        ".npy",
+        ".npz",
+        ".parquet",
+        ".part",
+        ".pdf",
+        ".pickle",
+        ".pkl",
+        ".py",
+        ".pt",
+        ".pth",
+        ".rar",
+        ".rst",
+        ".sh",
+        ".sqlite",
+        ".tar",
+        ".tex",
+        ".tfrecord",
+        ".tgz",
+        ".toml",
+        ".tsv",
+        ".txt",
+        ".wav",
+        ".xls",
+        ".xlsx",
+        ".xml",
+        ".xz",
+        ".yaml",
+        ".yml",
+        ".zip",
+    ]
+)
+
+
+def walk_files(directory: Path) -> Iterator[tuple[str, bool]]:
+    """Yield the path of each file below `directory`, relative to it, and whether it is hidden.
+
+    The paths are sorted. Links are followed, but nothing is visited twice.
+    """
+    # A link to a parent directory would add the images of the other classes.
+    visited = {str(parent) for parent in Path(os.path.realpath(directory)).parents}
+    prefix = len(os.path.join(directory, ""))  # noqa: PTH118, a million names stay strings
+    for root, subdirectories, names in os.walk(directory, followlinks=True):
+        real = os.path.realpath(root)
+        if real in visited:
+            subdirectories.clear()
+            continue
+        visited.add(real)
+        subdirectories[:] = sorted(name for name in subdirectories if not is_hidden(name))
+        for name in sorted(names):
+            yield os.path.join(root, name)[prefix:], is_hidden(name)  # noqa: PTH118
+
+
+def find_images(directory: Path) -> Iterator[Path]:
+    """Yield the files below `directory` that have the suffix of an image."""
+    from pipeline.data.image_formats import SUFFIXES
+
+    for name, is_hidden_file in walk_files(directory):
+        if not is_hidden_file and os.path.splitext(name)[1].lower() in SUFFIXES:  # noqa: PTH122
+            yield Path(directory, name)
+
+
+def subdirectories(path: Path) -> list[str]:
+    """Return the sorted names of the visible subdirectories."""
+    with os.scandir(path) as entries:
+        return sorted(e.name for e in entries if not is_hidden(e.name) and e.is_dir())
+
+
+def has_images(directory: Path) -> bool:
+    """Return whether a directory itself has a file that may be an image, by its name."""
+    with os.scandir(directory) as entries:
+        return any(may_be_image(entry.name) and entry.is_file() for entry in entries)
+
+
+def has_images_below(directory: Path) -> bool:
+    """Return whether a directory or one below it has a file that may be an image."""
+    files = walk_files(directory)
+    return any(not hidden and may_be_image(name) for name, hidden in files)
+
+
+def may_be_image(name: str) -> bool:
+    """Return whether a file is neither hidden nor has the suffix of something else."""
+    return not is_hidden(name) and os.path.splitext(name)[1].lower() not in _OTHER_SUFFIXES  # noqa: PTH122
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file or a directory is hidden, or belongs to an operating system."""
+    return name.startswith(".") or name.lower() in _SYSTEM_NAMES
