@@ -76,6 +76,11 @@ def class_folders(folder: Path, *names: str) -> None:
             "stay equal. Choose another initializer.",
         ),
         (
+            DATA + MODEL + "regularization: {initializer: zeros, dropout: 0.5}\n",
+            "3:18: regularization.initializer: the units of a hidden layer that starts with zeros "
+            "stay equal. Choose another initializer.",
+        ),
+        (
             DATA + MODEL + "optimizer: {name: ftrl, initial_accumulator_value: 0}\n",
             "3:25: optimizer.initial_accumulator_value: 0 is divided by 0 where a gradient is 0. "
             "Set a larger number, or optimizer.beta.",
