@@ -218,7 +218,8 @@ def test_a_missing_directory_that_can_be_downloaded_is_not_an_error(loaded: Load
 def test_weights_for_a_base_from_a_file_are_an_error(problems: Problems, tmp_path: Path) -> None:
     (tmp_path / "base.keras").touch()
     assert problems(VGG.replace("VGG16", "base.keras, weights: null")) == [
-        "recipe.yaml:2:51: model.weights: base.keras contains its own weights. Remove this key."
+        "recipe.yaml:2:51: model.weights: base.keras contains its own weights. Remove this key, as "
+        "with --set model.weights=."
     ]
 
 
