@@ -75,7 +75,8 @@ def objective_problem(objective: str, top_k: int | None, class_names: Sequence[s
 
 def objective_problem_of(recipe: Recipe, objective: str) -> str:
     """Return why the runs of a recipe do not have a metric, as far as it is known before a run."""
-    return objective_problem(objective, recipe.training.top_k, recipe.data.class_names())
+    names = recipe.data.class_names() if "/" in objective else None  # it may read a long table
+    return objective_problem(objective, recipe.training.top_k, names)
 
 
 def warnings_in(recipe: Recipe, varied: Collection[KeyPath] = ()) -> Iterator[Finding]:
