@@ -26,6 +26,7 @@ from pipeline.data.index_entry import (
     Readings,
     index_key,
     joined_rows,
+    names_as_text,
     read_index,
     write_index,
 )
@@ -104,7 +105,7 @@ def index_files(
         rows = _find_rows(known, names, states)
         unknown = np.flatnonzero(rows < 0)
         if not len(unknown):
-            return _indexed_files(known, rows, known.thumbnails, np.arange(len(known)))
+            return _indexed_files(known, rows, known, np.arange(len(known)))
         logger.info(f"Reading {len(unknown):,} new or changed files in {root}")
         rows[unknown] = len(known) + np.arange(len(unknown))
         states[np.abs(states[:, 1] - now) < _GRANULARITY, 1] = _NEVER
@@ -131,7 +132,7 @@ def index_files(
                     stored = write_index(root, known, new, chosen)
         positions = np.full(len(known) + len(new), -1)
         positions[chosen] = np.arange(len(chosen))
-        return _indexed_files(joined_rows(known, new), rows, stored.thumbnails, positions)
+        return _indexed_files(joined_rows(known, new), rows, stored, positions)
 
 
 def _file_states(root: Path, names: Sequence[str]) -> np.ndarray:
@@ -153,8 +154,12 @@ def _file_states(root: Path, names: Sequence[str]) -> np.ndarray:
 
 def _find_rows(known: IndexRows, names: Sequence[str], states: np.ndarray) -> np.ndarray:
     """Return the row of each file whose state is in the index, int64 (n,); -1 of the others."""
-    row_of = {name: row for row, name in enumerate(known.names)}
-    rows = np.array([row_of.get(name, -1) for name in names], np.int64)
+    text = names_as_text(names)
+    if known.text.startswith(text) and text.count("\0") == len(names):  # the usual second start
+        rows = np.arange(len(names))
+    else:
+        row_of = {name: row for row, name in enumerate(known.names())}
+        rows = np.array([row_of.get(name, -1) for name in names], np.int64)
     found = np.flatnonzero(rows >= 0)
     records = known.records[rows[found]]
     is_changed = (records["size"] != states[found, 0]) | (records["modified"] != states[found, 1])
@@ -189,30 +194,29 @@ def _rows_to_store(
 
     Files that are not listed keep their rows while they exist: another recipe may list them.
     """
-    changed = set(new.names)
+    names, changed = known.names(), set(new.names())
     unlisted = [
         row
         for row in np.setdiff1d(np.arange(len(known)), rows).tolist()
-        if known.names[row] not in changed and os.path.exists(root / known.names[row])  # noqa: PTH110
+        if names[row] not in changed and os.path.exists(root / names[row])  # noqa: PTH110
     ]
     is_stored = np.concatenate([np.ones(len(known), bool), is_lasting])
-    verdicts = np.concatenate([known.records["verdict"], new.records["verdict"]])
-    chosen = np.concatenate([rows[is_stored[rows]], np.array(unlisted, np.int64)])
-    return chosen[np.argsort(verdicts[chosen] != Verdict.IMAGE, kind="stable")]
+    return np.concatenate([rows[is_stored[rows]], np.array(unlisted, np.int64)])
 
 
 def _indexed_files(
-    index: IndexRows, rows: np.ndarray, thumbnails: np.ndarray, positions: np.ndarray
+    index: IndexRows, rows: np.ndarray, stored: IndexRows, positions: np.ndarray
 ) -> IndexedFiles:
     """Return what is known of listed files.
 
     Args:
         index: what is known.
         rows: int (n,), the row of each file in it.
-        thumbnails: uint8 (m, 16, 16, 3).
-        positions: int, the thumbnail of each row.
+        stored: the index that was stored, with thumbnails.
+        positions: int, the row of each row of `index` in `stored`.
     """
     records = index.records[rows]
     is_image = records["verdict"] == Verdict.IMAGE
     reasons = {number: index.reasons[rows[number]] for number in np.flatnonzero(~is_image).tolist()}
-    return IndexedFiles(records, reasons, thumbnails, positions[rows[is_image]])
+    numbers = stored.thumbnail_numbers()[positions[rows[is_image]]]
+    return IndexedFiles(records, reasons, stored.thumbnails, numbers)

@@ -6,9 +6,9 @@ import functools
 import hashlib
 import importlib.util
 import json
-import math
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -48,7 +48,6 @@ RECORD = np.dtype(
     ]
 )
 
-_FORMAT = 1
 _READERS = (  # what is known of a file depends on them
     decoding_limits,
     file_examination,
@@ -65,19 +64,31 @@ class IndexRows:
     """Rows of an index.
 
     Attributes:
-        names: of the files.
+        text: the names of the files, each with a NUL after it: a million strings take long to
+            make, and are seldom needed.
         records: (n,) of `RECORD`.
         reasons: why a file is unreadable, or no image, by its row.
-        thumbnails: uint8 (rows, 16, 16, 3) of the first rows, which include all images.
+        thumbnails: uint8 (images, 16, 16, 3) of the rows that are images.
     """
 
-    names: Sequence[str]
+    text: str
     records: np.ndarray
     reasons: Mapping[int, str]
     thumbnails: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.records)
+
+    def names(self) -> list[str]:
+        return self.text.split("\0")[:-1]
+
+    def thumbnail_numbers(self) -> np.ndarray:
+        """Return the index in `thumbnails` of each row that is an image, int64 (n,)."""
+        return np.cumsum(self.records["verdict"] == Verdict.IMAGE) - 1
+
+
+def names_as_text(names: Iterable[str]) -> str:
+    return "".join(f"{name}\0" for name in names)
 
 
 class Readings:
@@ -113,24 +124,25 @@ class Readings:
             if facts.lowest is not None and facts.highest is not None:
                 record["lowest"], record["highest"] = facts.lowest, facts.highest
         if examined.thumbnail is not None:
-            self._file.seek(row * math.prod(THUMBNAIL))
             self._file.write(np.ascontiguousarray(examined.thumbnail).data)
         self.is_lasting[row] = examined.is_lasting
         self._count += 1
 
     def rows(self) -> IndexRows:
         """Return all rows; files that were not added have the verdict `UNKNOWN`."""
-        self._file.truncate(len(self._names) * math.prod(THUMBNAIL))
-        shape = (len(self._names), *THUMBNAIL)
-        thumbnails = np.memmap(self._file, np.uint8, "r", shape=shape)
-        return IndexRows(self._names, self._records, self._reasons, thumbnails)
+        self._file.flush()
+        count = int(np.count_nonzero(self._records["verdict"] == Verdict.IMAGE))
+        thumbnails = np.zeros((0, *THUMBNAIL), np.uint8)
+        if count:  # an empty file cannot be mapped
+            thumbnails = np.memmap(self._file, np.uint8, "r", shape=(count, *THUMBNAIL))
+        return IndexRows(names_as_text(self._names), self._records, self._reasons, thumbnails)
 
 
 def joined_rows(known: IndexRows, new: IndexRows) -> IndexRows:
     """Return the rows of both, without thumbnails."""
     shifted = {len(known) + row: reason for row, reason in new.reasons.items()}
     return IndexRows(
-        [*known.names, *new.names],
+        known.text + new.text,
         np.concatenate([known.records, new.records]),
         {**known.reasons, **shifted},
         np.zeros((0, *THUMBNAIL), np.uint8),
@@ -138,7 +150,7 @@ def joined_rows(known: IndexRows, new: IndexRows) -> IndexRows:
 
 
 def no_rows() -> IndexRows:
-    return IndexRows([], np.zeros(0, RECORD), {}, np.zeros((0, *THUMBNAIL), np.uint8))
+    return IndexRows("", np.zeros(0, RECORD), {}, np.zeros((0, *THUMBNAIL), np.uint8))
 
 
 def index_key(root: Path) -> str:
@@ -155,7 +167,7 @@ def read_index(root: Path) -> IndexRows:
     if entry is None or entry.facts != _dependencies():
         return no_rows()
     return IndexRows(
-        _text(entry.arrays["names"]).split("\0"),
+        _text(entry.arrays["names"]),
         np.array(entry.arrays["records"]),
         {int(row): reason for row, reason in json.loads(_text(entry.arrays["reasons"]))},
         entry.arrays["thumbnails"],
@@ -169,23 +181,24 @@ def write_index(root: Path, known: IndexRows, new: IndexRows, chosen: np.ndarray
         root: the directory.
         known: rows.
         new: more rows.
-        chosen: int (n,), what to write: rows of `known`, or above them rows of `new`. Images come
-            first.
+        chosen: int (n,), what to write: rows of `known`, or above them rows of `new`.
 
     Returns:
         What was written.
     """
     joined = joined_rows(known, new)
-    names, records = [joined.names[row] for row in chosen.tolist()], joined.records[chosen]
+    names, records = joined.names(), joined.records[chosen]
+    text = names_as_text(names[row] for row in chosen.tolist())
     reasons = {
         position: joined.reasons[row]
         for position, row in enumerate(chosen.tolist())
         if row in joined.reasons
     }
-    images = chosen[: np.count_nonzero(records["verdict"] == Verdict.IMAGE)]
+    images = chosen[records["verdict"] == Verdict.IMAGE]
+    numbers = np.concatenate([known.thumbnail_numbers(), new.thumbnail_numbers()])
 
     def write(directory: Path) -> dict[str, Any]:
-        np.save(directory / "names.npy", _bytes("\0".join(names)))
+        np.save(directory / "names.npy", _bytes(text))
         np.save(directory / "records.npy", records)
         np.save(directory / "reasons.npy", _bytes(json.dumps(list(reasons.items()))))
         with npy_writer(directory / "thumbnails.npy", np.dtype(np.uint8), THUMBNAIL) as append:
@@ -193,15 +206,15 @@ def write_index(root: Path, known: IndexRows, new: IndexRows, chosen: np.ndarray
                 rows = images[start : start + _ROWS_AT_ONCE]
                 is_new = rows >= len(known)
                 thumbnails = np.empty((len(rows), *THUMBNAIL), np.uint8)
-                thumbnails[~is_new] = known.thumbnails[rows[~is_new]]
-                thumbnails[is_new] = new.thumbnails[rows[is_new] - len(known)]
+                thumbnails[~is_new] = known.thumbnails[numbers[rows[~is_new]]]
+                thumbnails[is_new] = new.thumbnails[numbers[rows[is_new]]]
                 append(thumbnails)
         return _dependencies()
 
     entry = array_cache.write_entry(
         index_key(root), write, kind=KIND, label=_label(root), limit=MAX_BYTES
     )
-    return IndexRows(names, records, reasons, entry.arrays["thumbnails"])
+    return IndexRows(text, records, reasons, entry.arrays["thumbnails"])
 
 
 def _label(root: Path) -> str:
@@ -212,10 +225,9 @@ def _label(root: Path) -> str:
 def _dependencies() -> dict[str, Any]:
     """Return what the facts of a file depend on, apart from the file."""
     return {
-        "format": _FORMAT,
         "Pillow": PIL.__version__,
         "HEIC": importlib.util.find_spec("pillow_heif") is not None,
-        "source": source_digest(*_READERS),
+        "source": source_digest(sys.modules[__name__], *_READERS),
     }
 
 

@@ -69,6 +69,7 @@ class Report:
         counts: the images per class, in the order of `class_names`, by split.
         class_names: in the order of the labels.
         quarantined: files that could not be read, with the reason.
+        ignored: the number of files that are no images, by suffix.
         duplicates: groups of duplicates; None where they were not searched for.
         label_errors: training images that are probably mislabeled; None where they were not
             searched for.
@@ -86,6 +87,7 @@ class Report:
     augmented: Sequence[CaptionedImage] = ()
     counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
     quarantined: Sequence[tuple[str, str]] = ()
+    ignored: Mapping[str, int] = field(default_factory=dict)
     duplicates: Sequence[DuplicateGroup] | None = None
     label_errors: Sequence[CaptionedImage] | None = None
     recipe: str = ""

@@ -206,8 +206,7 @@ def head_batches(
     seed: int,
 ) -> TrainingData:
     """Return batches of features, for a head to be trained and validated on."""
-    train, validation = inputs.train, inputs.validation
-    to_targets = targets_for(output, train.labels.classes)
+    train, validation, to_targets = inputs.train, inputs.validation, targets_for(output)
 
     def training(first_epoch: int, epochs: int) -> Any:
         indices = shuffled(

@@ -24,7 +24,6 @@ _SAME_IMAGES = (
     "augmentation",
     "resize",
     "channels",
-    "range",
     "max_bad",
     "leakage",
 )

@@ -58,7 +58,8 @@ def log_dataset(loaded: LoadedRecipe, splits: Splits, run_logger: RunLogger) -> 
     counts = {name: len(split) for name, split in splits.named().items()}
     source = str(data.location or data.source)
     run_logger.log_dataset(source, digest=splits.digest, counts=counts)
-    images = {**counts, "quarantined": len(splits.quarantined)}
+    ignored = sum(splits.ignored.values())
+    images = {**counts, "quarantined": len(splits.quarantined), "ignored": ignored}
     if splits.duplicates is not None:
         images["duplicates"] = len(splits.duplicates)
     run_logger.log_metrics({f"images/{name}": float(count) for name, count in images.items()})
@@ -67,6 +68,8 @@ def log_dataset(loaded: LoadedRecipe, splits: Splits, run_logger: RunLogger) -> 
         if splits.quarantined:
             reasons = {file.name: file.reason for file in splits.quarantined}
             _write_json(directory / "quarantined.json", reasons)
+        if splits.ignored:
+            _write_json(directory / "ignored.json", splits.ignored)
         if splits.duplicates:
             groups = [
                 [{"split": copy.split, "name": copy.name, "sha256": copy.digest} for copy in copies]

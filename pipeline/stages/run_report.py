@@ -7,7 +7,6 @@ from functools import partial
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from pipeline.data.augmentation import augmenter
 from pipeline.data.batches import shuffled
@@ -107,6 +106,7 @@ def build_report(
             None if label_errors is None else _label_error_images(splits.train, label_errors)
         ),
         quarantined=[(file.name, file.reason) for file in splits.quarantined],
+        ignored=splits.ignored,
         recipe=loaded.text.rstrip() + "".join(f"\n# --set {s}" for s in loaded.overrides),
         environment=environment,
         seconds=seconds,
@@ -221,16 +221,14 @@ def _augmented_images(recipe: Recipe, splits: Splits) -> list[CaptionedImage]:
     if size == "all":
         indices = indices[:_MAX_BATCH]
     images = split.images.read(indices)
-    labels = tf.one_hot(split.labels[indices], len(splits.class_names))
+    labels = np.eye(len(splits.class_names), dtype=np.float32)[split.labels[indices]]
     layers = augmentation_layers(recipe, splits)
     if layers:
         images, labels = augmenter(layers, seed=recipe.seed)(images, labels, 0)
-        images = np.asarray(images).round().astype(np.uint8)
+        images, labels = np.asarray(images).round().astype(np.uint8), np.asarray(labels)
     return [
         CaptionedImage(image, split.names[index], _mixed_classes(label, splits.class_names))
-        for index, image, label in zip(
-            indices[:_MAX_AUGMENTED], images, labels.numpy(), strict=False
-        )
+        for index, image, label in zip(indices[:_MAX_AUGMENTED], images, labels, strict=False)
     ]
 
 

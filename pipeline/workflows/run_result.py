@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from pipeline.data.splits import describe_ignored
 from pipeline.errors import escape_unprintable
 from pipeline.html_table import html_table
 from pipeline.stages.register_model import RegisteredModel
@@ -32,6 +33,7 @@ class RunResult:
         best_epoch: the epoch whose weights the model has, counted from 1.
         images: the number of images in each split.
         quarantined: the files that could not be used, with the reason.
+        ignored: the number of files that are no images, by suffix.
         features: precision, error and speed of the frozen base's features, None without a base.
         outbox: the directory with logs that could not be sent, None if all were.
         registered: the model's version in the registry, None if it was not registered.
@@ -49,6 +51,7 @@ class RunResult:
     best_epoch: int
     images: dict[str, int]
     quarantined: dict[str, str]
+    ignored: dict[str, int]
     features: dict[str, Any] | None
     outbox: str | None
     registered: RegisteredModel | None
@@ -81,6 +84,9 @@ class RunResult:
         if self.quarantined:
             names = escape_unprintable(", ".join(self.quarantined))
             lines.append(f"  {len(self.quarantined)} files left out: {names}")
+        if self.ignored:
+            described = escape_unprintable(describe_ignored(self.ignored))
+            lines.append(f"  files ignored, which are no images: {described}")
         spent = "  ".join(f"{stage} {seconds:.1f}" for stage, seconds in self.seconds.items())
         lines.append(f"  {sum(self.seconds.values()):.1f} seconds: {spent}")
         lines.append(f"  run {self.run_id} in {self.tracking_uri}")

@@ -125,6 +125,7 @@ def run(
         best_epoch=trained.history.best_epoch,
         images={name: len(split) for name, split in splits.named().items()},
         quarantined={file.name: file.reason for file in splits.quarantined},
+        ignored=dict(splits.ignored),
         features=trained.trainer.feature_facts() or None,
         outbox=str(run_logger.outbox) if run_logger.outbox else None,
         registered=registered,

@@ -341,6 +341,28 @@ def test_hidden_files_and_other_suffixes_are_ignored(
     assert (names_of(after), after.quarantined) == (names_of(before), ())
 
 
+def test_files_that_are_no_images_are_counted_by_suffix(
+    tmp_path: Path, plant: Plant, messages: list[str]
+) -> None:
+    plant(tmp_path, TWO_SPLITS)
+    for name in ("notes.txt", "more.TXT", "LICENSE"):
+        (tmp_path / "train" / "ants" / name).write_text("six legs")
+    assert load(tmp_path, max_bad=0).ignored == {".txt": 2, "": 1}
+    assert messages[-1] == "Ignored files that are no images: 2 .txt, 1 without a suffix"
+
+
+def test_images_of_any_suffix_are_read(tmp_path: Path, plant: Plant) -> None:
+    plant(tmp_path, TWO_SPLITS)
+    first, second, third = sorted((tmp_path / "train" / "ants").iterdir())[:3]
+    first.rename(first.with_suffix(""))
+    second.rename(second.with_suffix(".dat"))
+    with Image.open(third) as image:
+        image.save(third.with_suffix(".tiff"))
+    third.unlink()
+    splits = load(tmp_path)
+    assert (counts_of(splits)["train"], splits.ignored) == ([4, 3], {})
+
+
 def test_images_can_be_read_as_grayscale(tmp_path: Path, plant: Plant) -> None:
     train = load(plant(tmp_path, TWO_SPLITS), channels=1).train
     assert train.images.shape == (16, 16, 1)

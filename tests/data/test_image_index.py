@@ -203,7 +203,7 @@ def test_an_index_without_one_of_its_files_is_made_again(
     assert_same(index(folder), first)
 
 
-@pytest.mark.parametrize("dependency", ["format", "Pillow", "source"])
+@pytest.mark.parametrize("dependency", ["Pillow", "HEIC", "source"])
 def test_an_index_of_another_version_is_made_again(
     folder: Path, read: list[str], monkeypatch: pytest.MonkeyPatch, dependency: str
 ) -> None:

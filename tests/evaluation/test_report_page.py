@@ -55,6 +55,7 @@ def report() -> Report:
         augmented=[IMAGE],
         counts={"train": [3, 2, 1], "val": [10, 10, 10]},
         quarantined=[(HOSTILE, HOSTILE)],
+        ignored={HOSTILE: 40, "": 2},
         duplicates=[DuplicateGroup([IMAGE, IMAGE], is_leak=True)],
         label_errors=[IMAGE],
         recipe=f"name: {HOSTILE}",
