@@ -148,11 +148,7 @@ def validate(recipe: StrPath, overrides: Overrides = ()) -> tuple[RecipeProblem,
     """
     from pipeline.recipe.loader import load_recipe
 
-    loaded = load_recipe(Path(recipe), overrides)
-    found = loaded.recipe.data.describe_files()
-    if found:
-        logger.info(found)
-    return loaded.warnings
+    return load_recipe(Path(recipe), overrides).warnings
 
 
 def load(run: str, *, tracking_uri: str | None = None) -> Model:

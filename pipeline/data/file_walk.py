@@ -81,11 +81,14 @@ def walk_files(directory: Path) -> Iterator[tuple[str, bool]]:
     """Yield the path of each file below `directory`, relative to it, and whether it is hidden.
 
     The paths are sorted. Links are followed, but nothing is visited twice.
+
+    Raises:
+        OSError: if a directory cannot be read.
     """
     # A link to a parent directory would add the images of the other classes.
     visited = {str(parent) for parent in Path(os.path.realpath(directory)).parents}
     prefix = len(os.path.join(directory, ""))  # noqa: PTH118, a million names stay strings
-    for root, subdirectories, names in os.walk(directory, followlinks=True):
+    for root, subdirectories, names in os.walk(directory, onerror=_fail, followlinks=True):
         real = os.path.realpath(root)
         if real in visited:
             subdirectories.clear()
@@ -94,6 +97,10 @@ def walk_files(directory: Path) -> Iterator[tuple[str, bool]]:
         subdirectories[:] = sorted(name for name in subdirectories if not is_hidden(name))
         for name in sorted(names):
             yield os.path.join(root, name)[prefix:], is_hidden(name)  # noqa: PTH118
+
+
+def _fail(error: OSError) -> None:
+    raise error
 
 
 def find_images(directory: Path) -> Iterator[Path]:
@@ -117,8 +124,16 @@ def has_images(directory: Path) -> bool:
         return any(may_be_image(entry.name) and entry.is_file() for entry in entries)
 
 
+def count_files(directory: Path) -> int:
+    """Return the number of visible files in a directory itself."""
+    with os.scandir(directory) as entries:
+        return sum(not is_hidden(entry.name) and entry.is_file() for entry in entries)
+
+
 def has_images_below(directory: Path) -> bool:
     """Return whether a directory or one below it has a file that may be an image."""
+    if has_images(directory):  # which does not list the whole directory
+        return True
     files = walk_files(directory)
     return any(not hidden and may_be_image(name) for name, hidden in files)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, Field, Strict, model_validator
 
 from pipeline.config import Config, NonEmptyString, PositiveInt, invalid_value, key_names
+from pipeline.data.file_walk import may_be_image
 from pipeline.errors import DataError, escape_unprintable
 
 if TYPE_CHECKING:
@@ -45,13 +46,13 @@ class GroupByConfig(Config):
         return _one_of(self)
 
     def group_names(self, keys: Sequence[str]) -> list[str]:
-        """Return the group of each file.
+        """Return the group of each file; a file that is no image by its name is one of its own.
 
         Args:
             keys: the path of each file below the directory of its class.
 
         Raises:
-            DataError: if a file has no group.
+            DataError: if an image has no group.
         """
         if self.pattern:
             search = re.compile(self.pattern).search
@@ -63,14 +64,15 @@ class GroupByConfig(Config):
             parts = [key.split("/") for key in keys]
             names = [part[level - 1] if len(part) > level else "" for part in parts]
             problem = f"below the directory of their class, no directory at level {level} is above"
-        without = [key for key, name in zip(keys, names, strict=True) if not name]
+        pairs = [*zip(keys, names, strict=True)]
+        without = [key for key, name in pairs if not name and may_be_image(key)]
         if without:
             shown = ", ".join(map(escape_unprintable, without[:_EXAMPLES]))
             more = f" and {len(without) - _EXAMPLES:,} more" if len(without) > _EXAMPLES else ""
             raise DataError(
                 f"data.group_by: {problem} {len(without):,} of {len(keys):,} files: {shown}{more}."
             )
-        return names
+        return [name or key for key, name in pairs]
 
 
 class TableGroupByConfig(GroupByConfig):

@@ -17,7 +17,7 @@ from pipeline.config import Config, FilePath, Finding, NonEmptyString
 from pipeline.data.directory_layout import DirectoryLayout, LayoutName, find_layout
 from pipeline.data.download import DownloadConfig, download_archive
 from pipeline.data.file_source import FileSourceConfig
-from pipeline.data.file_walk import walk_files
+from pipeline.data.file_walk import count_files, walk_files
 from pipeline.data.grouping import GroupByConfig, number_groups
 from pipeline.data.listing import SPLITS, Listing
 from pipeline.errors import DataError
@@ -149,7 +149,7 @@ class ImageFolderConfig(FileSourceConfig):
             layout.class_names,
             counts,
             layout.splits,
-            [*layout.ignored, *found.hidden_files()],
+            [*layout.ignored, *found.ignored_files()],
         )
 
     def _relative(self, layout: DirectoryLayout) -> list[str]:
@@ -192,6 +192,16 @@ class _FoundFiles:
         members = zip(self.layout.directories, self.names, strict=True)
         return [f"{item.prefix}{name}" for item, names in members for name in names]
 
-    def hidden_files(self) -> list[str]:
-        """Return a phrase that counts the hidden files, if there are any."""
-        return [f"{self.hidden:,} hidden file{'s' if self.hidden > 1 else ''}"] * (self.hidden > 0)
+    def ignored_files(self) -> list[str]:
+        """Return phrases that count the files in no directory of a class, and the hidden ones."""
+        beside = {item.path.parent for item in self.layout.directories} | {self.layout.root}
+        classes = {item.path for item in self.layout.directories}
+        counts = {
+            "file{} beside the directories of the classes": sum(map(count_files, beside - classes)),
+            "hidden file{}": self.hidden,
+        }
+        return [
+            f"{count:,} {what.format('s' if count > 1 else '')}"
+            for what, count in counts.items()
+            if count
+        ]

@@ -32,6 +32,20 @@ def write(text: str, name: str = "recipe.yaml") -> str:
     return name
 
 
+def test_what_is_found_is_said(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("Training/ants/1.jpg", "Training/bees/2.jpg", "unlabelled/3.jpg"):
+        Path("data", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("data", name).touch()
+    recipe = write("data: {source: image_folder, path: data}\nmodel: {architecture: mlp}\n")
+    assert main(["validate", recipe]) == 0
+    assert capsys.readouterr() == (
+        "recipe.yaml: valid\n",
+        f"Found 2 files of 2 classes (ants, bees) in {in_empty_folder / 'data'} (layout "
+        "split/class): train 2; drawn: 0.2 of train as val. Ignored: unlabelled/ (images without "
+        "classes).\n",
+    )
+
+
 def test_a_valid_recipe_is_reported_as_valid(
     in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

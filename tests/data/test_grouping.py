@@ -70,5 +70,10 @@ def test_files_without_a_group_are_named(keys: dict[str, Any], message: str) -> 
     assert str(caught.value) == message
 
 
+def test_a_file_that_is_no_image_needs_no_group() -> None:
+    groups = GroupByConfig(level=1).group_names(["p1/1.png", "about.txt"])
+    assert groups == ["p1", "about.txt"]
+
+
 def test_equal_names_have_equal_numbers() -> None:
     assert number_groups(["b", "a", "b"]).tolist() == [0, 1, 0]

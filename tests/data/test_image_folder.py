@@ -198,10 +198,12 @@ def test_what_is_found_is_said_in_one_line(
     tmp_path: Path, plant: Plant, keys: dict[str, Any], drawn: str
 ) -> None:
     plant(tmp_path, {**TWO_SPLITS, "unlabelled": 1})
-    (tmp_path / "train" / "ants" / ".DS_Store").touch()
+    for name in ("train/ants/.DS_Store", "train/1.jpg", "README.txt", ".git"):
+        (tmp_path / name).touch()
     assert config_of(tmp_path, **keys).describe_files() == (
         f"Found 10 files of 2 classes (ants, bees) in {tmp_path} (layout split/class): train 7, "
-        f"val 3{drawn}. Ignored: unlabelled/ (images without classes), 1 hidden file."
+        f"val 3{drawn}. Ignored: unlabelled/ (images without classes), 2 files beside the "
+        "directories of the classes, 1 hidden file."
     )
 
 
