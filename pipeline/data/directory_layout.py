@@ -16,6 +16,7 @@ from pipeline.data.file_walk import (
 )
 from pipeline.data.listing import SPLITS
 from pipeline.data.split_names import find_splits, is_for_prediction, split_of
+from pipeline.data.table_reader import TABLE_SUFFIXES
 from pipeline.errors import DataError
 
 # How the directories below the path are named, from the top; `*` is any name.
@@ -128,8 +129,10 @@ def _reason_to_ignore(directory: Path) -> str:
     """Return why a directory beside those of the classes is none of them, empty if it is one."""
     if is_for_prediction(directory.name):
         return "images without classes"
+    if has_images_below(directory):
+        return ""
     is_empty = next(walk_files(directory), None) is None  # of a class whose images are missing
-    return "" if is_empty or has_images_below(directory) else "no images"
+    return "" if is_empty else "no images"
 
 
 def _read_splits(
@@ -206,9 +209,15 @@ def _layout(
         train = directories[0].path.parent if name == "split/class" and directories else root
         raise DataError(
             f"data.path: expected subdirectories for two or more classes in {train}. "
-            f"Received: {', '.join(class_names) or 'none'}."
+            f"Received: {', '.join(class_names) or 'none'}.{_table_hint(root)}"
         )
     return DirectoryLayout(root, name, class_names, tuple(directories), tuple(ignored))
+
+
+def _table_hint(root: Path) -> str:
+    """Return a hint at a table in a directory, empty without one."""
+    tables = sorted(path.name for path in root.iterdir() if path.suffix.lower() in TABLE_SUFFIXES)
+    return f" If {tables[0]} has the labels, use data.source: table." if tables else ""
 
 
 def _unwrap(path: Path) -> tuple[Path, list[str]]:

@@ -177,3 +177,5 @@ _READERS: dict[str, Callable[[Path], Table]] = {
     **dict.fromkeys((".jsonl", ".ndjson"), _read_json_lines),
     **dict.fromkeys(_PARQUET, _read_parquet),
 }
+
+TABLE_SUFFIXES = frozenset(_READERS)

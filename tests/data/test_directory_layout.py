@@ -331,6 +331,13 @@ def test_fewer_than_two_classes_are_an_error(tmp_path: Path, files: str, receive
     )
 
 
+def test_a_table_beside_images_without_classes_is_hinted_at(tmp_path: Path) -> None:
+    assert error_of(plant(tmp_path, "images/1.jpg labels.csv")) == (
+        f"data.path: expected subdirectories for two or more classes in {tmp_path}. "
+        "Received: images. If labels.csv has the labels, use data.source: table."
+    )
+
+
 def test_the_classes_of_a_split_must_be_those_of_train(tmp_path: Path) -> None:
     plant(tmp_path, "train/ants/1.jpg train/bees/1.jpg val/ants/1.jpg val/wasps/1.jpg")
     assert error_of(tmp_path) == (
