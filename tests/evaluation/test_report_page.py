@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.evaluation.captioned_images import CaptionedImage
 from pipeline.evaluation.figures import LearningCurves
-from pipeline.evaluation.metrics import classification_metrics
+from pipeline.evaluation.metrics import classification_metrics, distinct_names
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.report_page import DuplicateGroup, Report, SplitReport, render_report
 
@@ -129,7 +129,7 @@ def test_a_heatmap_is_shown_beside_its_image(report: Report) -> None:
 
 
 def test_the_table_of_classes_agrees_with_the_metrics(report: Report, page: Page) -> None:
-    for name in NAMES:
+    for name in distinct_names(NAMES):
         recall = report.splits[0].metrics[f"recall/{name}"]
         assert f"{recall:.3f}" in page.text
     accuracy = report.splits[0].metrics["accuracy"]
