@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -140,6 +141,19 @@ Factor = Annotated[float, Strict(), Field(ge=-1, le=1), Expected("a number from 
 FilePath = Annotated[Path, BeforeValidator(_absolute), Expected("a path")]
 ImageSize = Annotated[
     tuple[PositiveInt, PositiveInt], Expected("two integers, [height, width], in pixels")
+]
+
+
+def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] >= pair[1]:
+        raise ValueError("not ascending")
+    return pair
+
+
+RangeSetting = Annotated[
+    Literal["auto", "dtype"]
+    | Annotated[tuple[FiniteFloat, FiniteFloat], AfterValidator(_ascending)],
+    Expected("auto, dtype, or two ascending numbers, [lowest, highest]"),
 ]
 
 

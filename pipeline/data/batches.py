@@ -55,14 +55,16 @@ def training_batches(
     indices = shuffled(
         len(split), batch_size=batch_size, seed=seed, first_epoch=first_epoch, epochs=epochs
     )
-    batches = batches_at(indices.map(lambda _, batch: batch), split, classes)
+    batches = batches_at(indices.map(lambda _, batch: batch), split)
     if augmentation:
         augment = augmenter(augmentation, seed=seed)
         steps = steps_per_epoch(split, batch_size)
         draws = tf.data.Dataset.range(first_epoch * steps, epochs * steps)
         numbered = tf.data.Dataset.zip(batches, draws)
-        batches = numbered.map(lambda batch, draw: augment(batch[0], batch[1], draw))
-    return batches.map(targets_for(output)).prefetch(2)
+        batches = numbered.map(
+            lambda batch, draw: augment(batch[0], tf.one_hot(batch[1], classes), draw)
+        )
+    return batches.map(targets_for(output, classes)).prefetch(2)
 
 
 def shuffled(
@@ -99,18 +101,24 @@ def evaluation_batches(
 ) -> tf.data.Dataset:
     """Return the batches of one pass over `split`, in its order, as `training_batches` does."""
     indices = tf.data.Dataset.range(len(split)).batch(batch_size)
-    return batches_at(indices, split, classes).map(targets_for(output)).prefetch(2)
+    return batches_at(indices, split).map(targets_for(output, classes)).prefetch(2)
 
 
-def targets_for(output: OutputActivation) -> Callable[[Any, Any], tuple[Any, Any]]:
-    """Return the function (images, one-hot labels (n, classes)) → (images, targets)."""
-    if output == "softmax":
-        return lambda images, labels: (images, labels)
-    return lambda images, labels: (images, labels[:, 1:])
+def targets_for(output: OutputActivation, classes: int) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """Return the function (images, labels) → (images, targets) of an output layer.
+
+    The labels are int (n,) or, after augmentation, the weights of all classes (n, classes).
+    """
+
+    def targets(images: Any, labels: Any) -> tuple[Any, Any]:
+        dense = tf.one_hot(labels, classes) if labels.shape.rank == 1 else labels
+        return images, dense if output == "softmax" else dense[:, 1:]
+
+    return targets
 
 
-def batches_at(indices: tf.data.Dataset, split: Split, classes: int) -> tf.data.Dataset:
-    """Map batches of indices to batches of images and one-hot labels, decoding in parallel."""
+def batches_at(indices: tf.data.Dataset, split: Split) -> tf.data.Dataset:
+    """Map batches of indices to batches of images and labels (n,), decoding in parallel."""
     images: Images = split.images
     labels = tf.constant(split.labels)
 
@@ -120,6 +128,6 @@ def batches_at(indices: tf.data.Dataset, split: Split, classes: int) -> tf.data.
     def load(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         pixels = tf.numpy_function(read, [batch], tf.uint8, stateful=False)
         pixels.set_shape((None, *images.shape))
-        return pixels, tf.one_hot(tf.gather(labels, batch), classes)
+        return pixels, tf.gather(labels, batch)
 
     return indices.map(load, num_parallel_calls=os.cpu_count(), deterministic=True)

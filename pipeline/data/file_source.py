@@ -119,6 +119,7 @@ class FileSourceConfig(ImageSourceConfig):
         return load_listing(
             listing,
             self.decoding,
+            value_range=self.value_range,
             fractions=self.fractions(given),
             split_seed=self.split_seed,
             max_bad=self.max_bad,

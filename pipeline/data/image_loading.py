@@ -8,6 +8,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.data.listing import SPLITS, Listing
@@ -25,6 +26,7 @@ from pipeline.errors import DataError, escape_unprintable
 if TYPE_CHECKING:
     import numpy as np
 
+    from pipeline.config import RangeSetting
     from pipeline.data.image_decoding import Decoding
     from pipeline.data.image_files import PixelMemory
     from pipeline.data.image_index import IndexedFiles
@@ -42,6 +44,7 @@ def load_listing(
     listing: Listing,
     decoding: Decoding,
     *,
+    value_range: RangeSetting,
     fractions: Mapping[str, float],
     split_seed: int,
     max_bad: float | None,
@@ -51,7 +54,9 @@ def load_listing(
 
     Args:
         listing: the files.
-        decoding: how they become pixels.
+        decoding: how they become pixels, but for its range.
+        value_range: the range of samples that becomes 0..255; `auto` depends on the training
+            images.
         fractions: the share of each split that is drawn, as `assign_splits` takes it. Copies of a
             picture are drawn into the same split.
         split_seed: of the draw.
@@ -95,6 +100,7 @@ def load_listing(
         seed=split_seed,
         class_names=listing.class_names,
     )
+    decoding = _with_range(decoding, value_range, files.records[numbers], drawn == 0)
     splits = {
         name: _make_split(listing, files, numbers[drawn == index], decoding, memory)
         for index, name in enumerate(SPLITS)
@@ -112,7 +118,28 @@ def load_listing(
         quarantined=quarantined,
         ignored=ignored,
         duplicates=duplicates,
+        value_range=decoding.value_range,
     )
+
+
+def _with_range(
+    decoding: Decoding, setting: RangeSetting, records: np.ndarray, is_training: np.ndarray
+) -> Decoding:
+    """Return a decoding with the range that a setting means, and warn of what it clips.
+
+    Args:
+        decoding: without a range.
+        setting: `data.range` of the recipe.
+        records: (n,) of the images.
+        is_training: bool (n,).
+    """
+    from pipeline.data.value_range import describe_clipping, resolve_range
+
+    lowest, highest = records["lowest"], records["highest"]
+    value_range = resolve_range(setting, lowest[is_training], highest[is_training])
+    if clipping := describe_clipping(value_range, lowest, highest):
+        logger.warning(clipping)
+    return replace(decoding, value_range=value_range)
 
 
 def _quarantine(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from pipeline.config import ImageSize
+from pipeline.config import ImageSize, RangeSetting
 from pipeline.data.source_config import SourceConfig
 
 if TYPE_CHECKING:
@@ -24,13 +24,21 @@ class ImageSourceConfig(SourceConfig):
         3, description="3 reads every image as RGB, 1 every image as grayscale."
     )
 
+    value_range: RangeSetting = Field(
+        "auto",
+        alias="range",
+        description="The samples that become 0 and 255, in images with more than 8 bits a sample: "
+        "two numbers; dtype, the range of the image's type; or auto, the usual range that the "
+        "training images fit.",
+    )
+
     @property
     def resize_mode(self) -> Resize:
         return self.resize
 
     @property
     def decoding(self) -> Decoding:
-        """How the files become pixels."""
+        """How the files become pixels, but for the range, which the files decide."""
         from pipeline.data.image_decoding import Decoding
 
         return Decoding(self.image_size, self.resize, self.channels)

@@ -77,7 +77,7 @@ def scale_to_8_bits(image: Image.Image, value_range: tuple[float, float] | None)
     scaled = np.empty((image.height, image.width), np.uint8)
     top = 0
     for samples in _strips(image):
-        values = (samples.astype(np.float64) - low) * (255 / (high - low))
+        values = (samples.astype(np.float64) - low) * (255 / (high - low or 1))
         values = np.nan_to_num(values.clip(0, 255), copy=False)
         np.rint(values, out=scaled[top : top + len(values)], casting="unsafe")
         top += len(values)

@@ -28,10 +28,12 @@ def accuracy(labels: np.ndarray, probabilities: np.ndarray) -> ConfidenceInterva
 
 
 def top_k_accuracy(labels: np.ndarray, probabilities: np.ndarray, *, k: int) -> ConfidenceInterval:
-    """Return the share of images whose class is among the k most probable ones."""
-    own = probabilities[np.arange(len(labels)), labels, np.newaxis]
-    ranks = (probabilities > own).sum(axis=1)
-    return proportion_interval(int(np.sum(ranks < k)), len(labels))
+    """Return the share of images whose class is among the k most probable ones.
+
+    Of equally probable classes the last ones count, as in scikit-learn.
+    """
+    top = np.argsort(probabilities, axis=1, kind="stable")[:, -k:]
+    return proportion_interval(int((top == labels[:, np.newaxis]).sum()), len(labels))
 
 
 def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> ConfidenceInterval:

@@ -206,7 +206,8 @@ def head_batches(
     seed: int,
 ) -> TrainingData:
     """Return batches of features, for a head to be trained and validated on."""
-    train, validation, to_targets = inputs.train, inputs.validation, targets_for(output)
+    train, validation = inputs.train, inputs.validation
+    to_targets = targets_for(output, train.labels.classes)
 
     def training(first_epoch: int, epochs: int) -> Any:
         indices = shuffled(

@@ -23,12 +23,14 @@ from pipeline.data.splits import Split
 from pipeline.errors import PipelineError
 from pipeline.features.precision_guard import CACHE_DTYPES, FrozenNetwork
 from pipeline.features.splitting import ModelSplit
+from pipeline.features.view_labels import LabelBatch, ViewLabels, join_batches, to_sparse
 from pipeline.npy_writer import npy_writer
 
 BATCH_SIZE = 32
 # More bytes of features are read from their files: TensorFlow makes several copies of a tensor.
 _MAX_BYTES_IN_MEMORY = 32 * 2**20
-_FORMAT = 3  # of cached features; with another number, all are computed again
+_BYTES_OF_VIEW = 24  # of its row and of the two classes in a mixed label, with their weights
+_FORMAT = 4  # of cached features; with another number, all are computed again
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Features:
     Attributes:
         activations: an array (rows, …) for each output of the frozen network, memory-mapped.
         rows: int64 (images, views), the row of each view; views with equal pixels share a row.
-        labels: float32 (images, views, classes).
+        labels: the label of each view.
         precision: of the network that computed them, as in `FrozenNetwork`.
         relative_error: their relative error on sample images.
         images_per_second: how fast they were computed; 0 if they come from the cache.
@@ -66,21 +68,21 @@ class Features:
 
     activations: list[np.ndarray]
     rows: np.ndarray
-    labels: np.ndarray
+    labels: ViewLabels
     precision: str
     relative_error: float
     images_per_second: float
 
     @property
     def views(self) -> int:
-        return int(self.labels.shape[1])
+        return int(self.rows.shape[1])
 
     @property
     def fits_in_memory(self) -> bool:
         return sum(array.nbytes for array in self.activations) <= _MAX_BYTES_IN_MEMORY
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.rows)
 
     def batch(self, indices: np.ndarray, view: int) -> list[np.ndarray]:
         """Return the features of one view of the images at `indices`, float32 (n, …) each."""
@@ -119,7 +121,7 @@ class FeatureExtractor:
     def max_bytes(self, images: int, views: int) -> int:
         """Return the size of the features of so many images if all their views differ."""
         activations = sum(int(np.prod(shape)) for shape in self._shapes) * self._dtype.itemsize
-        return images * views * (activations + self.classes * 4)
+        return images * views * (activations + _BYTES_OF_VIEW)
 
     def is_cached(self, split: Split, views: AugmentedViews) -> bool:
         return array_cache.contains(self._key(split, views))
@@ -150,7 +152,11 @@ class FeatureExtractor:
         return Features(
             activations=activations,
             rows=np.asarray(cached.arrays["rows"]),
-            labels=np.asarray(cached.arrays["labels"]),
+            labels=ViewLabels(
+                np.asarray(cached.arrays["labels"]),
+                np.asarray(cached.arrays["weights"]),
+                self.classes,
+            ),
             precision=cached.facts["precision"],
             relative_error=cached.facts["relative_error"],
             images_per_second=0.0 if cached.was_cached else len(activations[0]) / seconds,
@@ -197,7 +203,7 @@ class FeatureExtractor:
 
     def _compute(self, split: Split, views: AugmentedViews, directory: Path) -> dict[str, Any]:
         rows = np.zeros((len(split), views.count), np.int64)
-        labels = np.zeros((*rows.shape, self.classes), np.float32)
+        batches: list[LabelBatch] = []
         # MixUp and the like mix neighbours, which must not all be of one class.
         order = np.arange(len(split))
         if views.layers:
@@ -209,11 +215,13 @@ class FeatureExtractor:
                 )
                 for i, shape in enumerate(self._shapes)
             ]
-            for images in _prefetch(self._distinct_views(split, views, order, rows, labels)):
+            for images in _prefetch(self._distinct_views(split, views, order, rows, batches)):
                 for write, activations in zip(writers, self._activations(images), strict=True):
                     write(activations.numpy())
         np.save(directory / "rows.npy", rows)
+        labels, weights = join_batches(batches, *rows.shape)
         np.save(directory / "labels.npy", labels)
+        np.save(directory / "weights.npy", weights)
         return {"precision": self.network.precision, "relative_error": self.network.error}
 
     def _distinct_views(
@@ -222,7 +230,7 @@ class FeatureExtractor:
         views: AugmentedViews,
         order: np.ndarray,
         rows: np.ndarray,
-        labels: np.ndarray,
+        labels: list[LabelBatch],
     ) -> Iterator[np.ndarray]:
         """Yield batches of the views that differ, float32 (n, height, width, channels).
 
@@ -231,7 +239,7 @@ class FeatureExtractor:
             views: how they are augmented.
             order: of the images.
             rows: is filled with the row of each view of each image among those that differ.
-            labels: is filled with the labels of each view of each image.
+            labels: is filled with the labels of each batch, for `join_batches`.
         """
         new: list[np.ndarray] = []
         row_of: dict[bytes, int] = {}  # by the digest of a view, in all views of one batch
@@ -239,7 +247,7 @@ class FeatureExtractor:
         for number, images, targets in self._view_batches(split, views, order):
             batch, view = divmod(int(number), views.count)
             indices = order[batch * BATCH_SIZE : (batch + 1) * BATCH_SIZE]
-            labels[indices, view] = targets
+            labels.append((indices, view, *to_sparse(targets.numpy())))
             if view == 0:
                 row_of.clear()
             for index, image in zip(indices, images.numpy(), strict=True):
@@ -260,7 +268,7 @@ class FeatureExtractor:
     ) -> tf.data.Dataset:
         """Return (number, images, labels): all views of the first batch, then of the next."""
         indices = tf.data.Dataset.from_tensor_slices(order).batch(BATCH_SIZE)
-        batches = batches_at(indices, split, self.classes)
+        batches = batches_at(indices, split)
         count = views.count
         numbered = batches.enumerate().flat_map(
             lambda i, batch: tf.data.Dataset.range(i * count, (i + 1) * count).map(
@@ -268,8 +276,10 @@ class FeatureExtractor:
             )
         )
         if views.layers:
-            augment = augmenter(views.layers, seed=views.seed)
-            numbered = numbered.map(lambda number, x, y: (number, *augment(x, y, number)))
+            augment, classes = augmenter(views.layers, seed=views.seed), self.classes
+            numbered = numbered.map(
+                lambda number, x, y: (number, *augment(x, tf.one_hot(y, classes), number))
+            )
         options = tf.data.Options()
         options.autotune.enabled = False  # it delays the end of the iteration by seconds
         return numbered.prefetch(2).with_options(options)
@@ -311,38 +321,37 @@ def feature_batches(
         to_targets: makes labels into the targets of an output layer, as `targets_for` returns it.
     """
     read = _memory_reader(features) if features.fits_in_memory else _file_reader(features)
+    labels_at = features.labels.reader()
 
     def batch(epoch: Any, of_images: Any) -> Any:
-        *activations, labels = read(epoch, of_images)
+        view = epoch % features.views
+        activations = read(view, of_images)
         for tensor, array in zip(activations, features.activations, strict=True):
             tensor.set_shape((None, *array.shape[1:]))
-        labels.set_shape((None, features.labels.shape[-1]))
-        return to_targets(activations[0] if len(activations) == 1 else tuple(activations), labels)
+        inputs = activations[0] if len(activations) == 1 else tuple(activations)
+        return to_targets(inputs, labels_at(view, of_images))
 
     return indices.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
 
 
 def _memory_reader(features: Features) -> Callable[[Any, Any], list[Any]]:
-    """Return a function that reads activations and labels from tensors, within TensorFlow."""
+    """Return a function that reads activations from tensors, within TensorFlow."""
     with tf.device("CPU:0"):
         arrays = [tf.constant(array) for array in features.activations]
-        rows, labels = tf.constant(features.rows), tf.constant(features.labels)
+        rows = tf.constant(features.rows)
 
-    def read(epoch: Any, indices: Any) -> list[Any]:
-        view = epoch % features.views
+    def read(view: Any, indices: Any) -> list[Any]:
         batch_rows = tf.gather(tf.gather(rows, view, axis=1), indices)
-        activations = [tf.cast(tf.gather(array, batch_rows), tf.float32) for array in arrays]
-        return [*activations, tf.gather(tf.gather(labels, view, axis=1), indices)]
+        return [tf.cast(tf.gather(array, batch_rows), tf.float32) for array in arrays]
 
     return read
 
 
 def _file_reader(features: Features) -> Callable[[Any, Any], list[Any]]:
-    """Return a function that reads activations from their files, and labels."""
+    """Return a function that reads activations from their files."""
 
-    def read(epoch: int, indices: np.ndarray) -> list[np.ndarray]:
-        view = int(epoch) % features.views
-        return [*features.batch(indices, view), features.labels[indices, view]]
+    def read(view: int, indices: np.ndarray) -> list[np.ndarray]:
+        return features.batch(indices, int(view))
 
-    types = [tf.float32] * (len(features.activations) + 1)
-    return lambda epoch, indices: tf.numpy_function(read, [epoch, indices], types, stateful=False)
+    types = [tf.float32] * len(features.activations)
+    return lambda view, indices: tf.numpy_function(read, [view, indices], types, stateful=False)

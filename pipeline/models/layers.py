@@ -62,5 +62,5 @@ def output_layer(
         activation=output,
         dtype="float32",
         name="output",
-        **regularization.kernel_arguments(output),
+        **regularization.kernel_arguments(output, is_output=True),
     )(x)

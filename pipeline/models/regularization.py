@@ -34,18 +34,22 @@ class RegularizationConfig(Config):
     batch_norm: Bool = Field(False, description="Batch normalization before each activation.")
     label_smoothing: Fraction = Field(0.0, description="Fraction of a label for all classes.")
     initializer: Initializer = Field(
-        "auto", description="Initial weights. auto: He for rectifiers such as relu, else Glorot."
+        "auto",
+        description="Initial weights. auto: He for rectifiers such as relu, else Glorot. zeros: of "
+        "the output layer alone, the others as with auto.",
     )
 
-    def kernel_arguments(self, activation: str) -> dict[str, Any]:
+    def kernel_arguments(self, activation: str, *, is_output: bool = False) -> dict[str, Any]:
         """Return the kernel arguments of a Dense or Conv2D layer with this activation.
+
+        Hidden layers of zeros would never learn: their gradients are 0.
 
         He: He et al., 2015. Glorot: Glorot and Bengio, 2010.
         """
         import keras
 
         initializer = self.initializer
-        if initializer == "auto":
+        if initializer == "auto" or (initializer == "zeros" and not is_output):
             initializer = "he_normal" if activation in _RECTIFIERS else "glorot_uniform"
         penalty = keras.regularizers.L1L2(self.l1, self.l2) if self.l1 or self.l2 else None
         return {"kernel_initializer": initializer, "kernel_regularizer": penalty}

@@ -95,7 +95,8 @@ class TransferConfig(ArchitectureConfig):
             if isinstance(value, Path) and not os.path.isfile(value):  # noqa: PTH113, never raises
                 yield (key,), f"the file {value} does not exist."
         if not self.application and "weights" in self.model_fields_set:
-            yield ("weights",), f"{self.base} contains its own weights. Remove this key."
+            remedy = "Remove this key, as with --set model.weights=."
+            yield ("weights",), f"{self.base} contains its own weights. {remedy}"
 
     def image_size_problem(self, height: int, width: int) -> str:
         side = APPLICATIONS[self.application].min_side if self.application else 1

@@ -17,12 +17,9 @@ _MAX_ROTATION = 0.2  # of a full turn, for images whose orientation matters
 _IMAGE_SIZE: KeyPath = ("data", "image_size")
 _EPOCHS: KeyPath = ("training", "epochs")
 _TOP_K: KeyPath = ("training", "top_k")
-_HIDDEN: KeyPath = ("model", "hidden")
 # The keys whose default may cause the error of another key.
-ASSUMED_VALID = (_IMAGE_SIZE, _EPOCHS, _TOP_K, _HIDDEN)
-# The activations that are not 0 at 0, so that dropout can make units of equal weights differ.
+ASSUMED_VALID = (_IMAGE_SIZE, _EPOCHS, _TOP_K)
 _MIN_FLOAT32 = 1e-37  # smaller numbers are 0
-_NONZERO_AT_0 = ("sigmoid", "softplus")
 
 
 def errors_in(recipe: Recipe, in_doubt: Collection[KeyPath] = ()) -> Iterator[Finding]:
@@ -43,8 +40,6 @@ def errors_in(recipe: Recipe, in_doubt: Collection[KeyPath] = ()) -> Iterator[Fi
         yield from _warmup(recipe)
     yield from _clipping(recipe)
     yield from _accumulator(recipe)
-    if _HIDDEN not in in_doubt:
-        yield from _initializer(recipe)
     if recipe.tuning and _TOP_K not in in_doubt:
         problem = objective_problem_of(recipe, recipe.tuning.objective)
         if problem:
@@ -75,7 +70,8 @@ def objective_problem(objective: str, top_k: int | None, class_names: Sequence[s
 
 def objective_problem_of(recipe: Recipe, objective: str) -> str:
     """Return why the runs of a recipe do not have a metric, as far as it is known before a run."""
-    return objective_problem(objective, recipe.training.top_k, recipe.data.class_names())
+    names = recipe.data.class_names() if "/" in objective else None  # it may read a long table
+    return objective_problem(objective, recipe.training.top_k, names)
 
 
 def warnings_in(recipe: Recipe, varied: Collection[KeyPath] = ()) -> Iterator[Finding]:
@@ -155,16 +151,6 @@ def _accumulator(recipe: Recipe) -> Iterator[Finding]:
     if is_zero and not ftrl.beta and not ftrl.l2_regularization_strength:
         message = "0 is divided by 0 where a gradient is 0. Set a larger number, or optimizer.beta."
         yield ("optimizer", "initial_accumulator_value"), message
-
-
-def _initializer(recipe: Recipe) -> Iterator[Finding]:
-    regularization = recipe.regularization
-    if regularization.initializer != "zeros" or not recipe.model.has_hidden_layers:
-        return
-    activation = getattr(recipe.model, "activation", "linear")
-    if activation not in _NONZERO_AT_0 or not regularization.dropout:
-        message = "the units of a hidden layer that starts with zeros stay equal. Choose another"
-        yield ("regularization", "initializer"), f"{message} initializer."
 
 
 def _orientation(recipe: Recipe) -> Iterator[Finding]:

@@ -24,6 +24,7 @@ _SAME_IMAGES = (
     "augmentation",
     "resize",
     "channels",
+    "range",
     "max_bad",
     "leakage",
 )

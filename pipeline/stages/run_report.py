@@ -7,6 +7,7 @@ from functools import partial
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from pipeline.data.augmentation import augmenter
 from pipeline.data.batches import shuffled
@@ -221,14 +222,16 @@ def _augmented_images(recipe: Recipe, splits: Splits) -> list[CaptionedImage]:
     if size == "all":
         indices = indices[:_MAX_BATCH]
     images = split.images.read(indices)
-    labels = np.eye(len(splits.class_names), dtype=np.float32)[split.labels[indices]]
+    labels = tf.one_hot(split.labels[indices], len(splits.class_names))
     layers = augmentation_layers(recipe, splits)
     if layers:
         images, labels = augmenter(layers, seed=recipe.seed)(images, labels, 0)
-        images, labels = np.asarray(images).round().astype(np.uint8), np.asarray(labels)
+        images = np.asarray(images).round().astype(np.uint8)
     return [
         CaptionedImage(image, split.names[index], _mixed_classes(label, splits.class_names))
-        for index, image, label in zip(indices[:_MAX_AUGMENTED], images, labels, strict=False)
+        for index, image, label in zip(
+            indices[:_MAX_AUGMENTED], images, labels.numpy(), strict=False
+        )
     ]
 
 

@@ -33,6 +33,7 @@ def read(data: bytes, value_range: Range = None, *, width: int) -> list[int]:
         ("i4", "TIFF", [-(2**31), 0, 2**31 - 1], None, [0, 128, 255]),
         ("f4", "TIFF", [-1, 0, 0.5, 1, np.nan, np.inf], None, [0, 0, 128, 255, 0, 255]),
         ("f4", "TIFF", [0, 10, 20], (10, 20), [0, 0, 255]),
+        ("<u2", "PNG", [7, 7], (7, 7), [0, 0]),
     ],
 )
 def test_samples_are_scaled_from_their_range(

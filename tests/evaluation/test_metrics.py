@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.metrics import top_k_accuracy_score
 
 from pipeline.evaluation import metrics
 from pipeline.evaluation.metrics import (
     classification_metrics,
     distinct_names,
     expected_calibration_error,
+    top_k_accuracy,
 )
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
@@ -126,3 +128,12 @@ def test_each_class_has_a_name_that_mlflow_allows(
     class_names: tuple[str, ...], expected: list[str]
 ) -> None:
     assert distinct_names(class_names) == expected
+
+
+def test_ties_in_top_k_are_counted_as_scikit_learn_counts_them() -> None:
+    generator = np.random.default_rng(0)
+    probabilities = generator.integers(0, 3, (200, 5)) / 4
+    labels = generator.integers(0, 5, 200)
+    for k in (1, 2, 4):
+        expected = top_k_accuracy_score(labels, probabilities, k=k, labels=range(5))
+        assert top_k_accuracy(labels, probabilities, k=k).value == expected

@@ -20,6 +20,7 @@ from pipeline.features.extraction import (
     BATCH_SIZE,
     AugmentedViews,
     FeatureExtractor,
+    Features,
     feature_batches,
 )
 from pipeline.features.precision_guard import FrozenNetwork, traced_outputs
@@ -62,6 +63,7 @@ def extractor(
     model: keras.Model,
     *,
     precision: Any = "float32",
+    classes: int = 2,
     first: int | None = None,
     sample: str | None = None,
 ) -> FeatureExtractor:
@@ -72,8 +74,12 @@ def extractor(
         model_split.frozen.network, traced_outputs(model_split.frozen.network), precision, 0.25
     )
     return FeatureExtractor(
-        model_split, 2, 2**30, choose_network=lambda: network, wanted=precision, sample=sample
+        model_split, classes, 2**30, choose_network=lambda: network, wanted=precision, sample=sample
     )
+
+
+def dense_labels(features: Features, view: int) -> np.ndarray:
+    return np.asarray(features.labels.reader()(view, np.arange(len(features))))
 
 
 def flipped(count: int, seed: int = 0) -> AugmentedViews:
@@ -101,7 +107,7 @@ def test_activations_are_those_of_the_model(model: keras.Model, split: Split) ->
     (activations,) = features.activations
     assert activations.shape == (COUNT, 16)
     np.testing.assert_allclose(activations, expected, rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(features.labels[:, 0].argmax(axis=1), split.labels)
+    np.testing.assert_array_equal(dense_labels(features, 0).argmax(axis=1), split.labels)
 
 
 def test_views_differ_and_are_reproducible(model: keras.Model, split: Split) -> None:
@@ -184,7 +190,7 @@ def test_each_epoch_reads_the_next_view(model: keras.Model, split: Split) -> Non
     ((activations, labels),) = feature_batches(features, batch, lambda x, y: (x, y))
     (expected,) = features.batch(indices, 4 % 3)
     np.testing.assert_array_equal(activations, expected)
-    np.testing.assert_array_equal(labels, features.labels[indices, 4 % 3])
+    np.testing.assert_array_equal(labels, np.eye(2)[split.labels[indices]])
 
 
 def test_features_that_do_not_fit_on_disk_are_an_error(
@@ -200,13 +206,41 @@ def test_features_that_do_not_fit_on_disk_are_an_error(
     )
 
 
+@pytest.mark.parametrize("layer", [keras.layers.RandomFlip, keras.layers.MixUp])
+def test_the_bytes_kept_do_not_depend_on_the_number_of_classes(
+    model: keras.Model, split: Split, layer: Any
+) -> None:
+    views = AugmentedViews(3, [layer()], [layer.__name__], 0)
+    few, many = extractor(model), extractor(model, classes=1000)
+    few.extract(split, views, name="train")
+    (entry,) = array_cache.list_entries()
+    array_cache.clear()
+    features = many.extract(split, views, name="train")
+    assert dense_labels(features, 2).shape == (COUNT, 1000)
+    (again,) = array_cache.list_entries()
+    assert again.size == entry.size
+    assert many.max_bytes(COUNT, 3) == few.max_bytes(COUNT, 3) >= entry.size - 4 * 128
+
+
+def test_mixed_labels_are_those_of_the_augmentation(model: keras.Model, split: Split) -> None:
+    layers = [keras.layers.MixUp(alpha=1.0), keras.layers.CutMix()]
+    views = AugmentedViews(2, layers, [{"mix_up": {}}, {"cut_mix": {}}], 0)
+    features = extractor(model).extract(split, views, name="train")
+    first = np.random.default_rng(0).permutation(COUNT)[:BATCH_SIZE]
+    augment = augmenter(layers, seed=0)
+    for view in range(2):
+        _, labels = augment(split.images.read(first), tf.one_hot(split.labels[first], 2), view)
+        np.testing.assert_array_equal(dense_labels(features, view)[first], labels)
+
+
 def test_images_sorted_by_class_are_mixed_across_classes(model: keras.Model, split: Split) -> None:
     by_class = dataclasses.replace(split, labels=np.sort(split.labels), digest="sorted")
     views = AugmentedViews(2, [keras.layers.MixUp(alpha=1.0)], [{"mix_up": {"alpha": 1.0}}], 0)
-    labels = extractor(model).extract(by_class, views, name="train").labels
+    features = extractor(model).extract(by_class, views, name="train")
+    labels = np.stack([dense_labels(features, view) for view in range(2)])
     mixed = (labels[..., 0] > 0.05) & (labels[..., 0] < 0.95)
     assert mixed.mean() > 0.25
-    likelier = labels.argmax(axis=2) == by_class.labels[:, None]
+    likelier = labels.argmax(axis=2) == by_class.labels
     assert likelier.mean() > 0.6  # rows still belong to their images
 
 

@@ -70,3 +70,10 @@ def test_the_initializer_depends_on_the_activation(
 ) -> None:
     held = RegularizationConfig(initializer=initializer)
     assert held.kernel_arguments(activation)["kernel_initializer"] == expected
+
+
+def test_zeros_initialize_the_output_layer_alone() -> None:
+    kernels = [
+        layer.kernel for layer in built((32, 16), initializer="zeros").layers if layer.weights
+    ]
+    assert [bool(np.any(kernel)) for kernel in kernels] == [True, True, False]

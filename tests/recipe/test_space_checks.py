@@ -49,11 +49,6 @@ def problems(tmp_path: Path, space: str, head: str = BASE) -> list[str]:
             "Received [64, 64].",
         ),
         (
-            "    regularization.initializer: {choice: [auto, zeros]}",
-            "recipe.yaml:5:49: tuning.space.regularization.initializer: the units of a hidden "
-            "layer that starts with zeros stay equal. Choose another initializer.",
-        ),
-        (
             "    optimizer.learning_rate: {log: [0, 1e-1]}",
             "recipe.yaml:5:31: tuning.space.optimizer.learning_rate.log: expected two numbers "
             "above 0, [low, high]. Received [0, 0.1].",

@@ -175,8 +175,8 @@ def test_there_is_one_view_without_augmentation(
 def test_mixed_labels_are_cached_with_the_features(splits: Splits) -> None:
     changes = ("data.augmentation=[{mix_up: {alpha: 1.0}}]", "training.views=1")
     trained = trained_with(splits, *changes)
-    labels = features_of(trained).labels
-    assert ((labels > 0.1) & (labels < 0.9)).mean() > 0.2
+    weights = features_of(trained).labels.weights
+    assert ((weights > 0.1) & (weights < 0.9)).mean() > 0.2
     assert metrics_of(trained, splits, *changes)["val_accuracy"] > 0.6
 
 

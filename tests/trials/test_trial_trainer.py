@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import pytest
 
+from pipeline.errors import DataError
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import load_recipe
 from pipeline.trials.trial_trainer import TrialTrainer
@@ -59,6 +60,11 @@ def test_earlier_trials_do_not_change_later_ones(in_empty_folder: Path) -> None:
     assert again == metrics(TrialTrainer(), recipe(DIGITS))
     assert again["val_accuracy"] > 0.3
     assert not any(name.startswith("test_") for name in again)
+
+
+def test_a_trial_whose_weights_would_never_change_fails(in_empty_folder: Path) -> None:
+    with pytest.raises(DataError, match="the weights would never change: an update takes 11 steps"):
+        metrics(TrialTrainer(), recipe(DIGITS, "optimizer.gradient_accumulation_steps=11"))
 
 
 def test_each_epoch_is_reported(in_empty_folder: Path) -> None:

@@ -197,6 +197,23 @@ def test_changed_images_are_noticed(in_empty_folder: Path, monkeypatch: pytest.M
         searched()
 
 
+def test_a_recipe_that_cannot_train_is_an_error_before_the_first_trial(
+    in_empty_folder: Path,
+) -> None:
+    with pytest.raises(DataError) as caught:
+        searched("optimizer.gradient_accumulation_steps=11")
+    assert str(caught.value) == (
+        "optimizer.gradient_accumulation_steps: the weights would never change: an update takes "
+        "11 steps, and training.epochs: 2 has 10. Lower it or data.batch_size, or train for more "
+        "epochs."
+    )
+    (experiment,) = MlflowClient(open_store(None).uri).search_experiments(
+        filter_string="name = 'few_digits'"
+    )
+    (search,) = open_store(None).client.search_runs([experiment.experiment_id])
+    assert search.info.status == "FAILED"
+
+
 def test_a_recipe_without_a_space_says_what_is_missing(
     in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

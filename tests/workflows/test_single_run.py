@@ -14,12 +14,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
 from pipeline.cli import main
 from pipeline.data import image_loading
-from pipeline.errors import DataError, PipelineError
+from pipeline.errors import DataError, ModelError, PipelineError, UsageError
 from pipeline.recipe.loader import load_recipe
 from pipeline.stages.train_model import train_model
 from pipeline.tracking.store import newest_run, open_store
@@ -328,6 +329,43 @@ def test_classes_that_come_with_a_download_are_checked_once_they_are_there(
         )
     assert str(failed.value) == (
         "training.loss: binary_cross_entropy needs two classes. The data has 3."
+    )
+
+
+def test_a_misspelt_layer_fails_before_training_and_its_correction_is_another_run(
+    photographs: Path, in_empty_folder: Path, messages: list[str]
+) -> None:
+    plant(photographs, {"train": 3, "val": 2})
+    pixels = keras.Input((32, 32, 3))
+    features = keras.layers.Conv2D(4, 3, name="convolution")(pixels)
+    keras.Model(pixels, features, name="base").save("base.keras")
+    text = (
+        "data: {source: image_folder, path: photographs, image_size: [32, 32]}\n"
+        "model: {architecture: transfer, base: base.keras}\n"
+        "optimizer: {gradient_accumulation_steps: 2}\n"
+        "training: {epochs: 2, fine_tune: {from: convoluton, epochs: 2}}\n"
+    )
+    with pytest.raises(ModelError) as failed:
+        run_of(text)
+    assert str(failed.value).startswith(
+        "training.fine_tune.from: base has no layer or stage 'convoluton'. "
+        "Did you mean 'convolution'?"
+    )
+    assert (
+        "WARNING: optimizer.gradient_accumulation_steps: the weights change every 2 steps, but an "
+        "epoch has 1, so some epochs change nothing."
+    ) in messages
+    tracked = newest_run(open_store(None))
+    assert tracked.info.status == "FAILED"
+    assert not [name for name in tracked.data.metrics if name.startswith(("epoch/", "features/"))]
+    assert not any("Resume with" in message for message in messages)
+    corrected = load_recipe(written(text.replace("convoluton", "convolution")))
+    with pytest.raises(UsageError) as refused:
+        run(corrected, resume="latest")
+    assert str(refused.value) == (
+        f"The recipe has changed since run {tracked.info.run_id} was started:\n"
+        "  training.fine_tune.from: was convoluton, is convolution\n"
+        "Undo the changes, or start a new run without --resume."
     )
 
 
