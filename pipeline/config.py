@@ -166,19 +166,24 @@ class TaggedUnion:
         key: the key with the name; None if the name is the only key of the value, as in
             `random_flip: {mode: horizontal}`.
         default: the name if the key is missing.
+        names: strings that are valid values too, without a section.
     """
 
     classes: Mapping[str, type[Config]]
     key: str | None
     default: str | None = None
+    names: tuple[str, ...] = ()
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         # The union under the function is only used for the JSON Schema.
-        union = functools.reduce(operator.or_, self.classes.values())
+        union: Any = functools.reduce(operator.or_, self.classes.values())
+        if self.names:
+            union = Literal[self.names] | union
         return core_schema.no_info_wrap_validator_function(self._choose, handler(union))
 
     def _choose(self, value: Any, _: Any) -> Any:
-        if isinstance(value, tuple(self.classes.values())):
+        is_name = isinstance(value, str) and value in self.names
+        if is_name or isinstance(value, tuple(self.classes.values())):
             return value
         if not self.key:
             name = next(iter(value)) if isinstance(value, dict) and len(value) == 1 else None
@@ -187,15 +192,22 @@ class TaggedUnion:
         else:
             raise invalid_value("a section with keys and values")
         if not isinstance(name, str) or name not in self.classes:
-            context = {"key": self.key or "", "choices": list(self.classes)}
+            choices = [*dict.fromkeys((*self.names, *self.classes))]
+            context = {"key": self.key or "", "choices": choices, "names": [*self.names]}
             raise PydanticCustomError("choice", "unknown choice", context)
         return self.classes[name].model_validate(value)
 
 
-def single_key_union(classes: Mapping[str, type[Config]]) -> TaggedUnion:
+def single_key_union(
+    classes: Mapping[str, type[Config]], *, names: tuple[str, ...] = ()
+) -> TaggedUnion:
     """Return the union of mappings with one key, the name of the section that is its value.
 
     The validated value is a section with that key as its only field; see `unwrap_single_key`.
+
+    Args:
+        classes: section class by name.
+        names: strings that are valid values too, without a section.
     """
     entries = {
         name: create_model(
@@ -205,7 +217,7 @@ def single_key_union(classes: Mapping[str, type[Config]]) -> TaggedUnion:
         )
         for name, section in classes.items()
     }
-    return TaggedUnion(entries, key=None)
+    return TaggedUnion(entries, key=None, names=names)
 
 
 def unwrap_single_key(entry: Config) -> tuple[str, Any]:

@@ -9,6 +9,7 @@ Direction = Literal["max", "min"]
 # Of each metric of a split. Those of a class and top-k accuracies are maximized.
 DIRECTIONS: dict[str, Direction] = {
     "accuracy": "max",
+    "balanced_accuracy": "max",
     "loss": "min",
     "log_loss": "min",
     "ece": "min",

@@ -37,9 +37,12 @@ def command(run: str, data: Path, uri: str | None) -> None:
         model.classifier, data, store=model.store, model=model.stored
     )
     values = {name.removeprefix(f"{PREFIX}_"): value for name, value in evaluation.metrics.items()}
+    accuracies = "  ".join(
+        f"{name} {values[name]:.4f} ({values[f'{name}_low']:.3f} to {values[f'{name}_high']:.3f})"
+        for name in ("accuracy", "balanced_accuracy")[: 2 if evaluation.is_imbalanced else 1]
+    )
     click.echo(
-        f"{model.name} on {data}: accuracy {values['accuracy']:.4f} "
-        f"({values['accuracy_low']:.3f} to {values['accuracy_high']:.3f})  "
+        f"{model.name} on {data}: {accuracies}  "
         f"f1_macro {values['f1_macro']:.4f}  log_loss {values['log_loss']:.4f}  "
         f"on {len(evaluation.predictions):,} images"
     )

@@ -12,6 +12,8 @@ import tensorflow as tf
 
 from pipeline.config import OutputActivation
 from pipeline.data.augmentation import augmenter
+from pipeline.data.sampling import balanced_draws
+from pipeline.data.source_config import Sampling
 from pipeline.data.splits import Images, Split
 
 
@@ -30,12 +32,14 @@ def training_batches(
     seed: int,
     epochs: int,
     first_epoch: int = 0,
+    sampling: Sampling = "natural",
+    class_weights: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Return the batches of several epochs, one epoch after another, shuffled and augmented.
 
     The order of the images and their augmentation are functions of the seed and the epoch, so that
-    any epoch can be reproduced. An epoch has every image exactly once, in `steps_per_epoch`
-    batches.
+    any epoch can be reproduced. An epoch has every image exactly once or, if sampling is balanced,
+    as many images with each class equally often, in `steps_per_epoch` batches.
 
     Args:
         split: the images.
@@ -46,14 +50,21 @@ def training_batches(
         seed: of the order and the augmentation.
         epochs: the epoch to end before.
         first_epoch: the epoch to start with, counted from 0.
+        sampling: how often the images of each class are drawn.
+        class_weights: the weight of each class in the loss, float32 (classes,).
 
     Returns:
         Batches of images (n, height, width, channels) in 0..255, uint8 or, if augmented, float32,
         and of float32 targets: one-hot (n, classes) for softmax; for sigmoid (n, 1), the
-        probability of the second class.
+        probability of the second class. With class weights, also of the weights of the images (n,).
     """
     indices = shuffled(
-        len(split), batch_size=batch_size, seed=seed, first_epoch=first_epoch, epochs=epochs
+        split.labels,
+        batch_size=batch_size,
+        seed=seed,
+        first_epoch=first_epoch,
+        epochs=epochs,
+        sampling=sampling,
     )
     batches = batches_at(indices.map(lambda _, batch: batch), split)
     if augmentation:
@@ -64,34 +75,48 @@ def training_batches(
         batches = numbered.map(
             lambda batch, draw: augment(batch[0], tf.one_hot(batch[1], classes), draw)
         )
-    return batches.map(targets_for(output, classes)).prefetch(2)
+    return batches.map(targets_for(output, classes, class_weights)).prefetch(2)
 
 
 def shuffled(
-    count: int,
+    labels: np.ndarray,
     *,
     batch_size: int | Literal["all"],
     seed: int,
     epochs: int,
     first_epoch: int = 0,
+    sampling: Sampling = "natural",
 ) -> tf.data.Dataset:
-    """Return (epoch, batch of indices) for several epochs, each in a different order.
+    """Return the indices of several epochs in batches, each epoch in a different order.
 
     Args:
-        count: the indices are 0 to `count` - 1.
+        labels: int (n,), the class of each image.
         batch_size: indices per batch; `all` for one batch per epoch.
         seed: of the order, together with the epoch.
         epochs: the epoch to end before.
         first_epoch: the epoch to start with, counted from 0.
+        sampling: how often the images of each class are drawn.
+
+    Returns:
+        Batches of two int64 tensors (n,): how often each image was drawn before, which is the epoch
+        unless sampling is balanced, and its index.
     """
+    count = len(labels)
     size = count if batch_size == "all" else batch_size
+
+    def draw(epoch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return balanced_draws(labels, seed=seed, epoch=int(epoch))
 
     def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(
             tf.range(count), seed=tf.stack([tf.cast(seed, tf.int32), tf.cast(epoch, tf.int32)])
         )
-        batches = tf.data.Dataset.from_tensor_slices(order).batch(size)
-        return batches.map(lambda batch: (epoch, batch))
+        if sampling == "natural":
+            drawn = tf.fill([count], epoch), tf.cast(order, tf.int64)
+        else:
+            drawn = tf.numpy_function(draw, [epoch], [tf.int64, tf.int64], stateful=False)
+            drawn = tuple(tf.gather(tf.ensure_shape(each, [count]), order) for each in drawn)
+        return tf.data.Dataset.from_tensor_slices(drawn).batch(size)
 
     return tf.data.Dataset.range(first_epoch, epochs).flat_map(of_epoch)
 
@@ -104,15 +129,22 @@ def evaluation_batches(
     return batches_at(indices, split).map(targets_for(output, classes)).prefetch(2)
 
 
-def targets_for(output: OutputActivation, classes: int) -> Callable[[Any, Any], tuple[Any, Any]]:
+def targets_for(
+    output: OutputActivation, classes: int, class_weights: np.ndarray | None = None
+) -> Callable[[Any, Any], tuple[Any, ...]]:
     """Return the function (images, labels) → (images, targets) of an output layer.
 
-    The labels are int (n,) or, after augmentation, the weights of all classes (n, classes).
+    The labels are int (n,) or, after augmentation, the weights of all classes (n, classes). With
+    weights of the classes in the loss, float32 (classes,), the function returns the weights of the
+    images too. That of a label that augmentation mixed is the mix of the weights.
     """
 
-    def targets(images: Any, labels: Any) -> tuple[Any, Any]:
+    def targets(images: Any, labels: Any) -> tuple[Any, ...]:
         dense = tf.one_hot(labels, classes) if labels.shape.rank == 1 else labels
-        return images, dense if output == "softmax" else dense[:, 1:]
+        of_output = dense if output == "softmax" else dense[:, 1:]
+        if class_weights is None:
+            return images, of_output
+        return images, of_output, tf.linalg.matvec(dense, class_weights)
 
     return targets
 

@@ -16,6 +16,7 @@ from pipeline.data.splits import Splits
 if TYPE_CHECKING:
     from pipeline.data.image_decoding import Resize
 
+Sampling = Literal["natural", "balanced"]
 BatchSize = Annotated[
     PositiveInt | Literal["all"],
     Expected("an integer, 1 or more, or all (batch gradient descent)"),
@@ -39,6 +40,11 @@ class SourceConfig(Config):
     )
     augmentation: Augmentation = Field(
         (), description="Random transformations of the training images, applied in this order."
+    )
+    sampling: Sampling = Field(
+        "natural",
+        description="natural: every training image once per epoch. balanced: as many images per "
+        "epoch, from each class equally often, so that images of rare classes are repeated.",
     )
     split_seed: Seed = Field(
         0, description="Seed of the split into train, val and test; independent of `seed`."

@@ -8,6 +8,9 @@ The bootstrap never draws an error that it has not seen, so it would call a mode
 certain. Where fewer than 10 images are correct, or incorrect, or differ between two models, other
 intervals replace it: Wilson's (1927) for a proportion, Agresti and Min's (2005) for the difference
 of two proportions of the same images.
+
+The mean of several proportions has the interval of Price and Bonett (2004), which also covers the
+truth where the proportions are of few images.
 """
 
 from __future__ import annotations
@@ -63,6 +66,20 @@ def proportion_interval(count: int, total: int) -> ConfidenceInterval:
         return ConfidenceInterval(share, float(wilson.low), float(wilson.high))
     low, high = stats.binom.ppf(_BOUNDS, total, share) / total
     return ConfidenceInterval(share, float(low), float(high))
+
+
+def mean_proportion_interval(counts: np.ndarray, totals: np.ndarray) -> ConfidenceInterval:
+    """Return the mean of several proportions, such as the recalls of classes, with its interval.
+
+    Args:
+        counts: int (k,), of each proportion.
+        totals: int (k,), 1 or more.
+    """
+    number, value = len(counts), float(np.mean(counts / totals))
+    shares, sizes = (counts + 2 / number) / (totals + 4 / number), totals + 4 / number
+    error = float(np.sqrt(np.sum(shares * (1 - shares) / sizes))) / number
+    center, margin = float(shares.mean()), float(stats.norm.ppf(_BOUNDS[1])) * error
+    return ConfidenceInterval(value, max(center - margin, 0.0), min(center + margin, 1.0))
 
 
 def mean_interval(values: np.ndarray) -> ConfidenceInterval:

@@ -14,7 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from sklearn import metrics
 
-from pipeline.evaluation.intervals import ConfidenceInterval, mean_interval, proportion_interval
+from pipeline.evaluation.intervals import (
+    ConfidenceInterval,
+    mean_interval,
+    mean_proportion_interval,
+    proportion_interval,
+)
 
 CALIBRATION_BINS = 15
 _MAX_NAME_LENGTH = 200  # MLflow allows 250 characters, with the name of the metric
@@ -25,6 +30,14 @@ Metric = Callable[[np.ndarray, np.ndarray], float | ConfidenceInterval | None]
 
 def accuracy(labels: np.ndarray, probabilities: np.ndarray) -> ConfidenceInterval:
     return proportion_interval(int(np.sum(probabilities.argmax(axis=1) == labels)), len(labels))
+
+
+def balanced_accuracy(labels: np.ndarray, probabilities: np.ndarray) -> ConfidenceInterval:
+    """Return the mean recall of the classes that have images."""
+    images = np.bincount(labels, minlength=probabilities.shape[1])
+    is_correct = probabilities.argmax(axis=1) == labels
+    correct = np.bincount(labels[is_correct], minlength=len(images))
+    return mean_proportion_interval(correct[images > 0], images[images > 0])
 
 
 def top_k_accuracy(labels: np.ndarray, probabilities: np.ndarray, *, k: int) -> ConfidenceInterval:
@@ -68,6 +81,7 @@ def roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> float | None:
 
 METRICS: Mapping[str, Metric] = {
     "accuracy": accuracy,
+    "balanced_accuracy": balanced_accuracy,
     "log_loss": log_loss,
     "ece": expected_calibration_error,
     "roc_auc": roc_auc,

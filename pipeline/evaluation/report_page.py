@@ -68,6 +68,7 @@ class Report:
         augmented: augmented training images.
         counts: the images per class, in the order of `class_names`, by split.
         class_names: in the order of the labels.
+        is_imbalanced: whether to show balanced accuracy beside accuracy.
         quarantined: files that could not be read, with the reason.
         ignored: the number of files that are no images, by suffix.
         duplicates: groups of duplicates; None where they were not searched for.
@@ -86,6 +87,7 @@ class Report:
     curves: LearningCurves | None = None
     augmented: Sequence[CaptionedImage] = ()
     counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    is_imbalanced: bool = False
     quarantined: Sequence[tuple[str, str]] = ()
     ignored: Mapping[str, int] = field(default_factory=dict)
     duplicates: Sequence[DuplicateGroup] | None = None

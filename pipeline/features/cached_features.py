@@ -16,6 +16,7 @@ import tensorflow as tf
 from pipeline import array_cache
 from pipeline.config import OutputActivation
 from pipeline.data.batches import shuffled, steps_per_epoch, targets_for
+from pipeline.data.source_config import Sampling
 from pipeline.data.splits import ArrayImages, Split, Splits
 from pipeline.features.extraction import (
     UNAUGMENTED,
@@ -200,24 +201,38 @@ class CachedFeatures:
 
 def head_batches(
     inputs: HeadInputs,
+    labels: np.ndarray,
     *,
     output: OutputActivation,
     batch_size: int | Literal["all"],
     seed: int,
+    sampling: Sampling,
+    class_weights: np.ndarray | None,
 ) -> TrainingData:
-    """Return batches of features, for a head to be trained and validated on."""
+    """Return batches of features, for a head to be trained and validated on.
+
+    Args:
+        inputs: the features.
+        labels: int (n,), of the training images before augmentation.
+        output: as in `training_batches`, and so are the other arguments.
+    """
     train, validation = inputs.train, inputs.validation
-    to_targets = targets_for(output, train.labels.classes)
+    classes = train.labels.classes
 
     def training(first_epoch: int, epochs: int) -> Any:
         indices = shuffled(
-            len(train), batch_size=batch_size, seed=seed, first_epoch=first_epoch, epochs=epochs
+            labels,
+            batch_size=batch_size,
+            seed=seed,
+            first_epoch=first_epoch,
+            epochs=epochs,
+            sampling=sampling,
         )
-        return feature_batches(train, indices, to_targets)
+        return feature_batches(train, indices, targets_for(output, classes, class_weights))
 
     in_order = tf.data.Dataset.range(len(validation)).batch(256)
-    in_order = in_order.map(lambda indices: (tf.constant(0, tf.int64), indices))
-    validating = feature_batches(validation, in_order, to_targets)
+    in_order = in_order.map(lambda indices: (tf.zeros_like(indices), indices))
+    validating = feature_batches(validation, in_order, targets_for(output, classes))
     if validation.fits_in_memory:  # starting to read again takes longer than the head itself
         validating = validating.cache()
     return TrainingData(

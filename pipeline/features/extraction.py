@@ -84,8 +84,11 @@ class Features:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def batch(self, indices: np.ndarray, view: int) -> list[np.ndarray]:
-        """Return the features of one view of the images at `indices`, float32 (n, …) each."""
+    def batch(self, indices: np.ndarray, view: int | np.ndarray) -> list[np.ndarray]:
+        """Return the features of one view of the images at `indices`, float32 (n, …) each.
+
+        `view` is the number of the view of all images or, int (n,), of each.
+        """
         rows = self.rows[indices, view]
         return [array[rows].astype(np.float32) for array in self.activations]
 
@@ -317,19 +320,20 @@ def feature_batches(
 
     Args:
         features: the features.
-        indices: (epoch, indices of images); an epoch uses one view of every image.
+        indices: batches of int64 (n,) each: how often the image was drawn before, which chooses
+            one of its views, and its index.
         to_targets: makes labels into the targets of an output layer, as `targets_for` returns it.
     """
     read = _memory_reader(features) if features.fits_in_memory else _file_reader(features)
     labels_at = features.labels.reader()
 
-    def batch(epoch: Any, of_images: Any) -> Any:
-        view = epoch % features.views
-        activations = read(view, of_images)
+    def batch(passes: Any, of_images: Any) -> Any:
+        views = passes % features.views
+        activations = read(views, of_images)
         for tensor, array in zip(activations, features.activations, strict=True):
             tensor.set_shape((None, *array.shape[1:]))
         inputs = activations[0] if len(activations) == 1 else tuple(activations)
-        return to_targets(inputs, labels_at(view, of_images))
+        return to_targets(inputs, labels_at(views, of_images))
 
     return indices.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
 
@@ -340,8 +344,8 @@ def _memory_reader(features: Features) -> Callable[[Any, Any], list[Any]]:
         arrays = [tf.constant(array) for array in features.activations]
         rows = tf.constant(features.rows)
 
-    def read(view: Any, indices: Any) -> list[Any]:
-        batch_rows = tf.gather(tf.gather(rows, view, axis=1), indices)
+    def read(views: Any, indices: Any) -> list[Any]:
+        batch_rows = tf.gather_nd(rows, tf.stack([indices, views], axis=1))
         return [tf.cast(tf.gather(array, batch_rows), tf.float32) for array in arrays]
 
     return read
@@ -350,8 +354,8 @@ def _memory_reader(features: Features) -> Callable[[Any, Any], list[Any]]:
 def _file_reader(features: Features) -> Callable[[Any, Any], list[Any]]:
     """Return a function that reads activations from their files."""
 
-    def read(view: int, indices: np.ndarray) -> list[np.ndarray]:
-        return features.batch(indices, int(view))
+    def read(views: np.ndarray, indices: np.ndarray) -> list[np.ndarray]:
+        return features.batch(indices, views)
 
     types = [tf.float32] * len(features.activations)
-    return lambda view, indices: tf.numpy_function(read, [view, indices], types, stateful=False)
+    return lambda views, indices: tf.numpy_function(read, [views, indices], types, stateful=False)

@@ -33,14 +33,17 @@ class ViewLabels:
     classes: int
 
     def reader(self) -> Callable[[Any, Any], Any]:
-        """Return a TensorFlow function of a view and indices (n,) to float32 (n, classes)."""
+        """Return a TensorFlow function of views and indices to float32 (n, classes).
+
+        The indices are int64 (n,); the view is that of all images or, (n,), of each.
+        """
         with tf.device("CPU:0"):
             labels, weights = tf.constant(self.labels), tf.constant(self.weights)
 
-        def read(view: Any, indices: Any) -> Any:
-            column = view % self.labels.shape[1]
-            of_batch = tf.gather(tf.gather(labels, column, axis=1), indices)
-            shares = tf.gather(tf.gather(weights, column, axis=1), indices)
+        def read(views: Any, indices: Any) -> Any:
+            columns = tf.broadcast_to(views % self.labels.shape[1], tf.shape(indices))
+            chosen = tf.stack([indices, tf.cast(columns, tf.int64)], axis=1)
+            of_batch, shares = tf.gather_nd(labels, chosen), tf.gather_nd(weights, chosen)
             one_hot = tf.one_hot(of_batch, self.classes)
             return tf.reduce_sum(one_hot * shares[..., tf.newaxis], axis=1)
 

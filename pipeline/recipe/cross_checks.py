@@ -11,6 +11,8 @@ from pipeline.data import augmentation
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.unused_values import needs_frozen_base, unused_values
 from pipeline.suggestions import did_you_mean
+from pipeline.training.class_weights import unknown_class
+from pipeline.training.loss_config import loss_name
 from pipeline.training.optimizers import schedule_of
 
 _MAX_ROTATION = 0.2  # of a full turn, for images whose orientation matters
@@ -31,7 +33,7 @@ def errors_in(recipe: Recipe, in_doubt: Collection[KeyPath] = ()) -> Iterator[Fi
     """
     yield from _in_section("data", recipe.data.problems())
     yield from _in_section("model", recipe.model.problems())
-    yield from _loss_and_top_k(recipe)
+    yield from _classes(recipe)
     if _IMAGE_SIZE not in in_doubt:
         yield from _image_size(recipe)
     if recipe.training.fine_tune and not recipe.model.has_frozen_base:
@@ -96,16 +98,21 @@ def _in_section(name: str, findings: Iterator[Finding]) -> Iterator[Finding]:
     return (((name, *path), message) for path, message in findings)
 
 
-def _loss_and_top_k(recipe: Recipe) -> Iterator[Finding]:
+def _classes(recipe: Recipe) -> Iterator[Finding]:
     training, names = recipe.training, recipe.data.class_names()
     if names and training.top_k and training.top_k >= len(names):
         message = f"expected less than the number of classes, {len(names)}"
         yield ("training", "top_k"), f"{message}. Received {training.top_k}."
     if names and recipe.output == "sigmoid" and len(names) != 2:
-        message = f"binary_cross_entropy needs two classes. The data has {len(names)}."
+        message = f"{loss_name(training.loss)} needs two classes. The data has {len(names)}."
         yield ("training", "loss"), message
     if recipe.output == "sigmoid" and training.top_k:
-        yield ("training", "top_k"), "cannot be used with binary_cross_entropy. Remove this key."
+        message = f"cannot be used with {loss_name(training.loss)}. Remove this key."
+        yield ("training", "top_k"), message
+    unknown = unknown_class(training.class_weight, names) if names else None
+    if unknown:
+        name, message = unknown
+        yield ("training", "class_weight", name), message
 
 
 def _image_size(recipe: Recipe) -> Iterator[Finding]:

@@ -80,7 +80,7 @@ class Recipe(Config):
     @property
     def output(self) -> OutputActivation:
         """The activation of the output layer that the loss needs."""
-        return "sigmoid" if self.training.loss == "binary_cross_entropy" else "softmax"
+        return self.training.output
 
 
 # The key of each section with alternatives that names one of them, such as `optimizer.name`.

@@ -100,7 +100,8 @@ def _value(annotation: Any, metadata: Any = ()) -> str:
         if isinstance(item, Expected):
             return item.wording
         if isinstance(item, TaggedUnion):
-            return f"a section: {', '.join(f'`{name}`' for name in item.classes)}"
+            section = f"a section: {', '.join(f'`{name}`' for name in item.classes)}"
+            return ", ".join([*(f"`{name}`" for name in item.names), section])
     if origin is typing.Annotated:
         return _value(annotation.__origin__, annotation.__metadata__)
     if origin is Literal:

@@ -21,6 +21,7 @@ _FIXED = ("name", "description", "tracking", "tuning")  # not hyperparameters
 _SAME_IMAGES = (
     "image_size",
     "batch_size",
+    "sampling",
     "augmentation",
     "resize",
     "channels",

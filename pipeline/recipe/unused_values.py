@@ -78,6 +78,9 @@ def _of_hidden_layers(recipe: Recipe) -> Iterator[_Unused]:
 def _of_training(recipe: Recipe) -> Iterator[_Unused]:
     training, stopping = recipe.training, recipe.training.early_stopping
     base = f": it {needs_frozen_base(recipe)}"
+    if training.class_weight == "balanced" and recipe.data.sampling == "balanced":
+        reason = " with data.sampling: balanced. Remove one of them."
+        yield _Unused(("training", "class_weight"), reason, ("data", "sampling"))
     if not _is_default(training, "views"):
         path = ("training", "views")
         if not recipe.model.has_frozen_base:

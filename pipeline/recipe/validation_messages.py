@@ -40,7 +40,7 @@ def _describe(detail: Any, tree: Any, grammar: type[Config]) -> tuple[KeyPath, s
         hint = _hint_for_unknown_key(path, context["keys"], grammar)
         return path, f"unknown key. Expected one of: {', '.join(context['keys'])}.{hint}"
     if kind == "choice":
-        return _unknown_choice(path, received, context["key"], context["choices"])
+        return _unknown_choice(path, received, context)
     if kind == "literal_error":
         names = context["expected"].replace("' or '", "', '").replace("'", "").split(", ")
         wording, hint = f"one of: {', '.join(names)}", _suggestion(received, names)
@@ -63,17 +63,17 @@ def _without_type_names(path: KeyPath, tree: Any) -> KeyPath:
     return path
 
 
-def _unknown_choice(
-    path: KeyPath, received: Any, key: str, choices: list[str]
-) -> tuple[KeyPath, str]:
+def _unknown_choice(path: KeyPath, received: Any, context: dict[str, Any]) -> tuple[KeyPath, str]:
+    key, choices, without_section = context["key"], context["choices"], context["names"]
     expected = f"expected one of: {', '.join(choices)}"
     if not key:
         is_named = isinstance(received, dict) and len(received) == 1
         name = next(iter(received)) if is_named else received
         hint = _suggestion(name, choices)
-        if name in choices and not is_named:
-            hint = f" Write {name}: {{}}."
-        return path, f"{expected}, as in {choices[0]}: {{…}}. Received {format_value(name)}.{hint}"
+        if name in choices:
+            hint = f" Write {name}." if is_named else f" Write {name}: {{}}."
+        example = "" if without_section else f", as in {choices[0]}: {{…}}"
+        return path, f"{expected}{example}. Received {format_value(name)}.{hint}"
     if key not in received:
         return (*path, key), f"required key is missing, {expected}."
     hint = _suggestion(received[key], choices)

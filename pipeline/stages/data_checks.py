@@ -9,9 +9,11 @@ import numpy as np
 
 from pipeline.data.batches import steps_per_epoch
 from pipeline.data.splits import Splits
-from pipeline.errors import DataError
+from pipeline.errors import DataError, escape_unprintable
 from pipeline.recipe.cross_checks import objective_problem
 from pipeline.recipe.grammar import Recipe
+from pipeline.training.class_weights import unknown_class
+from pipeline.training.loss_config import loss_name
 
 logger = logging.getLogger(__name__)
 
@@ -24,14 +26,17 @@ def check_recipe_with_data(recipe: Recipe, splits: Splits) -> None:
     """
     count, training = len(splits.class_names), recipe.training
     if recipe.output == "sigmoid" and count != 2:
-        raise DataError(
-            f"training.loss: binary_cross_entropy needs two classes. The data has {count}."
-        )
+        name = loss_name(training.loss)
+        raise DataError(f"training.loss: {name} needs two classes. The data has {count}.")
     if training.top_k and training.top_k >= count:
         raise DataError(
             f"training.top_k: expected less than the {count} classes of the data. "
             f"Received {training.top_k}."
         )
+    unknown = unknown_class(training.class_weight, splits.class_names)
+    if unknown:
+        name, problem = unknown
+        raise DataError(f"training.class_weight.{escape_unprintable(name)}: {problem}")
     accumulated = recipe.optimizer.gradient_accumulation_steps or 1
     for key, epochs, steps in _phases(recipe, splits):
         if accumulated > steps * epochs:

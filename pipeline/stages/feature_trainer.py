@@ -23,6 +23,7 @@ from pipeline.features.precision_guard import processor_has_bfloat16
 from pipeline.features.splitting import ModelSplit, split_before_head, split_before_layer
 from pipeline.models import transfer
 from pipeline.recipe.grammar import Recipe
+from pipeline.stages.class_balance import training_class_weights
 from pipeline.stages.trainer import PixelTrainer, Trainer
 from pipeline.training.devices import Devices
 from pipeline.training.phases import Phase, TrainingData, fine_tuning_optimizer
@@ -69,7 +70,7 @@ class FeatureTrainer(PixelTrainer):
         """Yield the phase of the head and, if the recipe asks for it, the one of fine-tuning."""
         training = self._recipe.training
         self._inputs = self.head_inputs()
-        batches = _batches(self._inputs, self._recipe)
+        batches = _batches(self._inputs, self._recipe, self._splits)
         yield Phase(self._split.head, batches, training.epochs, self._recipe.optimizer)
         if training.fine_tune:
             yield self._fine_tuning(training.fine_tune)
@@ -134,7 +135,7 @@ class FeatureTrainer(PixelTrainer):
             )
             return Phase(self.model, self._pixels(), config.epochs, optimizer)
         self._features = features
-        batches = _batches(features.compute(), self._recipe)
+        batches = _batches(features.compute(), self._recipe, self._splits)
         return Phase(model_split.head, batches, config.epochs, optimizer)
 
     def _features_at(self, model_split: ModelSplit) -> CachedFeatures:
@@ -168,7 +169,7 @@ class HeadTrainer(Trainer):
             splits: the images.
             inputs: what `compute_head_inputs` returned for such a recipe.
         """
-        self._recipe, self._inputs = recipe, inputs
+        self._recipe, self._splits, self._inputs = recipe, splits, inputs
         keras.utils.set_random_seed(recipe.seed)
         self.model = recipe.model.build_head(  # type: ignore[attr-defined]
             features=inputs.train.activations[0].shape[-1],
@@ -179,7 +180,7 @@ class HeadTrainer(Trainer):
 
     def phases(self) -> Iterator[Phase]:
         recipe = self._recipe
-        batches = _batches(self._inputs, recipe)
+        batches = _batches(self._inputs, recipe, self._splits)
         yield Phase(self.model, batches, recipe.training.epochs, recipe.optimizer)
 
     def predict(self, split: Split, name: str) -> np.ndarray:
@@ -187,9 +188,15 @@ class HeadTrainer(Trainer):
         return to_probabilities(head_outputs(self.model, self._inputs.validation))
 
 
-def _batches(inputs: HeadInputs, recipe: Recipe) -> TrainingData:
+def _batches(inputs: HeadInputs, recipe: Recipe, splits: Splits) -> TrainingData:
     return head_batches(
-        inputs, output=recipe.output, batch_size=recipe.data.batch_size, seed=recipe.seed
+        inputs,
+        splits.train.labels,
+        output=recipe.output,
+        batch_size=recipe.data.batch_size,
+        seed=recipe.seed,
+        sampling=recipe.data.sampling,
+        class_weights=training_class_weights(recipe, splits),
     )
 
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 from pipeline.data.augmentation import augmenter
 from pipeline.data.batches import shuffled
 from pipeline.data.duplicates import is_leak
+from pipeline.data.sampling import is_imbalanced
 from pipeline.data.splits import Duplicates, Images, Split, Splits
 from pipeline.evaluation import grad_cam
 from pipeline.evaluation.captioned_images import CaptionedImage
@@ -102,6 +103,7 @@ def build_report(
             name: np.bincount(split.labels, minlength=classes).tolist()
             for name, split in splits.named().items()
         },
+        is_imbalanced=is_imbalanced(splits.train.labels),
         duplicates=_duplicate_groups(splits),
         label_errors=(
             None if label_errors is None else _label_error_images(splits.train, label_errors)
@@ -217,7 +219,13 @@ def _label_error_images(
 def _augmented_images(recipe: Recipe, splits: Splits) -> list[CaptionedImage]:
     """Return images of the first training batch after augmentation."""
     split, size = splits.train, recipe.data.batch_size
-    batches = shuffled(len(split), batch_size=size, seed=recipe.seed, epochs=1)
+    batches = shuffled(
+        split.labels,
+        batch_size=size,
+        seed=recipe.seed,
+        epochs=1,
+        sampling=recipe.data.sampling,
+    )
     indices = next(iter(batches))[1].numpy()
     if size == "all":
         indices = indices[:_MAX_BATCH]

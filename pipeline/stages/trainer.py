@@ -14,6 +14,7 @@ from pipeline.data.splits import Split, Splits
 from pipeline.evaluation.probabilities import to_probabilities
 from pipeline.models.standardization import standardization
 from pipeline.recipe.grammar import Recipe
+from pipeline.stages.class_balance import training_class_weights
 from pipeline.training.phases import Phase, TrainingData
 
 _EVALUATION_BATCH_SIZE = 64
@@ -98,6 +99,7 @@ class PixelTrainer(Trainer):
 
     def _pixels(self) -> TrainingData:
         recipe, train = self._recipe, self._splits.train
+        class_weights = training_class_weights(recipe, self._splits)
 
         def training(first_epoch: int, epochs: int) -> tf.data.Dataset:
             return training_batches(
@@ -109,6 +111,8 @@ class PixelTrainer(Trainer):
                 seed=recipe.seed,
                 first_epoch=first_epoch,
                 epochs=epochs,
+                sampling=recipe.data.sampling,
+                class_weights=class_weights,
             )
 
         return TrainingData(

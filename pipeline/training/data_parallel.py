@@ -82,11 +82,11 @@ class DataParallel(keras.Model):
         predictions = tf.concat(parts, axis=0)[:size]
         return activation(predictions) if activation else predictions
 
-    def train_step(self, data: tuple[Any, Any]) -> dict[str, Any]:
+    def train_step(self, data: tuple[Any, ...]) -> dict[str, Any]:
         """Update the weights once, and return the metrics so far."""
-        x, y = data
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         predictions = self(x, training=True)
-        loss = self.compute_loss(x=x, y=y, y_pred=predictions)
+        loss = self.compute_loss(x=x, y=y, y_pred=predictions, sample_weight=sample_weight)
         variables = self.trainable_variables
         # Unlike those of a tape, these gradients are computed on the devices of the forward pass.
         gradients = tf.gradients(

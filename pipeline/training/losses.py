@@ -6,21 +6,35 @@ from typing import Any
 
 import keras
 
-from pipeline.training.training_config import Loss
+from pipeline.config import OutputActivation
+from pipeline.training.loss_config import Loss, focal_section, loss_name
 
 
 def loss_function(loss: Loss, *, label_smoothing: float) -> Any:
     """Return the Keras loss over probabilities."""
-    if loss == "binary_cross_entropy":
+    is_binary = loss_name(loss).startswith("binary_")
+    focal = focal_section(loss)
+    if focal and is_binary:
+        return keras.losses.BinaryFocalCrossentropy(
+            gamma=focal.gamma, label_smoothing=label_smoothing
+        )
+    if focal:  # an alpha other than 1 would only scale the loss: it is the same for all classes
+        return keras.losses.CategoricalFocalCrossentropy(
+            alpha=1.0, gamma=focal.gamma, label_smoothing=label_smoothing
+        )
+    if is_binary:
         return keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing)
     return keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
 
 
-def running_metrics(loss: Loss, *, top_k: int | None) -> list[Any]:
-    """Return new Keras metrics: `accuracy` and, if asked for, `top_k_accuracy`."""
-    if loss == "binary_cross_entropy":
-        return [keras.metrics.MeanMetricWrapper(_binary_accuracy, name="accuracy")]
-    metrics: list[Any] = [keras.metrics.CategoricalAccuracy(name="accuracy")]
+def running_metrics(output: OutputActivation, *, classes: int, top_k: int | None) -> list[Any]:
+    """Return new Keras metrics: `accuracy`, `balanced_accuracy` and perhaps `top_k_accuracy`."""
+    metrics: list[Any] = [
+        keras.metrics.CategoricalAccuracy(name="accuracy")
+        if output == "softmax"
+        else keras.metrics.MeanMetricWrapper(_binary_accuracy, name="accuracy"),
+        BalancedAccuracy(classes),
+    ]
     if top_k:
         name = f"top_{top_k}_accuracy"
         metrics.append(keras.metrics.TopKCategoricalAccuracy(top_k, name=name))
@@ -31,3 +45,40 @@ def _binary_accuracy(labels: Any, probabilities: Any) -> Any:
     """Return whether the more probable class is that of the label, or of most of a mixed label."""
     majority = keras.ops.cast(labels > 0.5, probabilities.dtype)
     return keras.metrics.binary_accuracy(majority, probabilities)
+
+
+class BalancedAccuracy(keras.metrics.Metric):
+    """The mean recall of the classes that have images.
+
+    The class of an image with mixed labels is the one with the largest share.
+
+    Args:
+        classes: their number; with two, predictions may also be (n, 1), the probability of the
+            second one.
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__(name="balanced_accuracy")
+        self._classes = classes
+        self._images = self.add_variable((classes,), "zeros", name="images")
+        self._correct = self.add_variable((classes,), "zeros", name="correct")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Count a batch; `sample_weight` is ignored."""
+        labels, predicted = _classes_of(y_true), _classes_of(y_pred)
+        one_hot = keras.ops.one_hot(labels, self._classes, dtype=self.dtype)
+        is_correct = keras.ops.cast(labels == predicted, self.dtype)
+        self._images.assign_add(keras.ops.sum(one_hot, axis=0))
+        self._correct.assign_add(keras.ops.sum(one_hot * is_correct[:, None], axis=0))
+
+    def result(self) -> Any:
+        recalls = self._correct / keras.ops.maximum(self._images, 1)
+        present = keras.ops.sum(keras.ops.cast(self._images > 0, self.dtype))
+        return keras.ops.sum(recalls) / keras.ops.maximum(present, 1)
+
+
+def _classes_of(shares: Any) -> Any:
+    """Return the class of each row, int32 (n,)."""
+    if shares.shape[-1] == 1:
+        return keras.ops.cast(shares[:, 0] > 0.5, "int32")
+    return keras.ops.cast(keras.ops.argmax(shares, axis=-1), "int32")

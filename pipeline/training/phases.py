@@ -137,6 +137,10 @@ def fit_phases(
             callbacks = _keras_callbacks(phase.optimizer, training)
             with _translate_unsupported_precision(devices):
                 _fit(model, phase, log, callbacks, resumed, show_progress=show_progress)
+            # A file of the model names its metrics, and only Keras's own can be read everywhere.
+            model.compile(
+                model.optimizer, model.loss, metrics=["accuracy"], jit_compile=model.jit_compile
+            )
         best.restore_weights()
     return History(tuple(log.rows), best.epoch, tuple(log.starts))
 
@@ -230,7 +234,9 @@ def _compiled_model(
             phase.optimizer, steps_per_epoch=steps, epochs=phase.epochs
         ),
         loss=loss_function(training.loss, label_smoothing=label_smoothing),
-        metrics=running_metrics(training.loss, top_k=training.top_k),
+        metrics=running_metrics(
+            training.output, classes=max(phase.model.output_shape[-1], 2), top_k=training.top_k
+        ),
         steps_per_execution=steps_per_execution(steps),
         # XLA compiles for one device, and on CPUs it makes training two to twelve times slower.
         jit_compile="auto" if devices.on_gpu and not devices.strategy else False,

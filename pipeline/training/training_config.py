@@ -11,13 +11,15 @@ from pipeline.config import (
     Expected,
     NonEmptyString,
     NonNegativeFloat,
+    OutputActivation,
     PositiveFloat32,
     PositiveInt,
     SeveralInt,
 )
+from pipeline.training.class_weights import ClassWeight
+from pipeline.training.loss_config import Loss, loss_name
 
-Loss = Literal["cross_entropy", "binary_cross_entropy"]
-Monitor = Literal["val_loss", "val_accuracy"]
+Monitor = Literal["val_loss", "val_accuracy", "val_balanced_accuracy"]
 DtypePolicy = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 DeviceName = Annotated[
     str, Field(pattern=r"^(cpu|gpu):\d{1,3}$"), Expected("a device such as gpu:0 or cpu:1")
@@ -53,7 +55,14 @@ class TrainingConfig(Config):
     epochs: PositiveInt = Field(10, description="Maximum number of epochs.")
     loss: Loss = Field(
         "cross_entropy",
-        description="cross_entropy with softmax, or binary_cross_entropy with one sigmoid unit.",
+        description="cross_entropy and focal_cross_entropy with softmax, or the binary ones with "
+        "one sigmoid unit.",
+    )
+    class_weight: ClassWeight = Field(
+        "none",
+        description="Weights of the classes in the training loss. balanced: inverse to the number "
+        "of training images; a mapping: relative to 1, the weight of the classes not in it. Their "
+        "mean over the training images is scaled to 1.",
     )
     top_k: SeveralInt | None = Field(None, description="Also report top-k accuracy, for this k.")
     views: PositiveInt = Field(
@@ -65,6 +74,11 @@ class TrainingConfig(Config):
     fine_tune: FineTuneConfig | None = Field(
         None, description="Second phase of training, for models with a frozen base."
     )
+
+    @property
+    def output(self) -> OutputActivation:
+        """The activation of the output layer that the loss needs."""
+        return "sigmoid" if loss_name(self.loss).startswith("binary_") else "softmax"
 
     @property
     def monitor(self) -> Monitor:

@@ -18,7 +18,7 @@ from pipeline.tuning.tuning_config import TuningConfig
 TrialState = Literal["FINISHED", "FAILED", "KILLED"]
 
 # Objectives that are known after each epoch, so that a trial can be stopped early.
-BY_EPOCH = ("val_accuracy", "val_loss")
+BY_EPOCH = ("val_accuracy", "val_balanced_accuracy", "val_loss")
 
 
 @dataclass(frozen=True)

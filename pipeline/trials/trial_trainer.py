@@ -33,7 +33,9 @@ class TrialTrainer:
         Raises:
             DataError: if they are not as the recipe describes them.
         """
-        key = _key(recipe.data.model_dump(mode="json", exclude={"batch_size", "augmentation"}))
+        key = _key(
+            recipe.data.model_dump(mode="json", exclude={"batch_size", "sampling", "augmentation"})
+        )
         return _shared(self._splits, key, recipe.data.load)
 
     def validation_metrics(self, recipe: Recipe, *, on_epoch: OnEpoch) -> dict[str, float]:

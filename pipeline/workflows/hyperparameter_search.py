@@ -13,6 +13,7 @@ from pipeline.errors import TrainingError, UsageError
 from pipeline.html_table import html_table
 from pipeline.recipe.loader import LoadedRecipe, load_recipe
 from pipeline.secrets import mask_values
+from pipeline.stages.class_balance import warn_of_imbalance
 from pipeline.stages.data_checks import check_recipe_with_data
 from pipeline.stages.log_run import log_dataset
 from pipeline.tracking.trial_runs import logged_trials
@@ -138,6 +139,7 @@ def tune(
         check_recipe_with_data(loaded.recipe, splits)
         check_same_images(journal, splits.digest)
         log_dataset(loaded, splits, run_logger)
+        warn_of_imbalance(loaded.recipe, splits)
 
         logged = logged_trials(opened.store, run_logger.run_id)
         with contextlib.closing(SearchDisplay(search)) as display:

@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.data.image_decoding import read_image_file
 from pipeline.data.image_files import ImageFiles
 from pipeline.data.labelled_directory import find_labelled_files
+from pipeline.data.sampling import is_imbalanced
 from pipeline.errors import DataError, escape_unprintable
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.predictions import Predictions
@@ -48,6 +49,11 @@ class ExternalEvaluation:
     predictions: Predictions
     images: ImageFiles
     left_out: dict[str, str]
+
+    @property
+    def is_imbalanced(self) -> bool:
+        """Whether a class has at least ten times as many of the images as another."""
+        return is_imbalanced(self.predictions.labels)
 
 
 def evaluate_and_log(
@@ -166,6 +172,7 @@ def _log(
         class_names=predictions.class_names,
         splits=[split],
         counts={PREFIX: by_class.tolist()},
+        is_imbalanced=evaluation.is_imbalanced,
         quarantined=list(left_out.items()),
     )
     log_report(render_report(report), run_logger)

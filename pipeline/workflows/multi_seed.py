@@ -14,7 +14,7 @@ from pipeline.html_table import html_table
 from pipeline.recipe.loader import LoadedRecipe, load_recipe, run_parameters
 from pipeline.stages.tracked_run import tracked_run
 from pipeline.tracking.store import open_store
-from pipeline.workflows.run_result import MAIN_METRICS, RunResult
+from pipeline.workflows.run_result import RunResult
 from pipeline.workflows.single_run import run
 
 logger = logging.getLogger(__name__)
@@ -41,13 +41,15 @@ class SeedsResult:
 
     def __str__(self) -> str:
         lines = [f"{self.name}: {len(self.runs)} seeds"]
-        for name in MAIN_METRICS:
+        width = max(len(name) for name in self.runs[0].main_metrics) + len("test_")
+        for name in self.runs[0].main_metrics:
             for split in ("val", "test"):
                 spread = self.metrics.get(f"{split}_{name}")
                 if spread:
                     lines.append(
-                        f"  {f'{split}_{name}':<13} mean {spread.mean:.4f} ({spread.low:.3f} to "
-                        f"{spread.high:.3f}), standard deviation {spread.std:.4f}"
+                        f"  {f'{split}_{name}':<{width}} mean {spread.mean:.4f} "
+                        f"({spread.low:.3f} to {spread.high:.3f}), standard deviation "
+                        f"{spread.std:.4f}"
                     )
         for single in self.runs:
             accuracy = single.metrics["val_accuracy"]

@@ -12,7 +12,8 @@ from pipeline.errors import escape_unprintable
 from pipeline.html_table import html_table
 from pipeline.stages.register_model import RegisteredModel
 
-MAIN_METRICS = ("accuracy", "f1_macro", "log_loss")
+_METRICS = ("accuracy", "f1_macro", "log_loss")
+_IMBALANCED_METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "log_loss")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class RunResult:
         artifact_uri: where the files of the run are, such as `report.html`.
         epochs: the number of epochs trained.
         best_epoch: the epoch whose weights the model has, counted from 1.
+        is_imbalanced: whether a class has at least ten times as many training images as another.
         images: the number of images in each split.
         quarantined: the files that could not be used, with the reason.
         ignored: the number of files that are no images, by suffix.
@@ -49,12 +51,18 @@ class RunResult:
     artifact_uri: str
     epochs: int
     best_epoch: int
+    is_imbalanced: bool
     images: dict[str, int]
     quarantined: dict[str, str]
     ignored: dict[str, int]
     features: dict[str, Any] | None
     outbox: str | None
     registered: RegisteredModel | None
+
+    @property
+    def main_metrics(self) -> tuple[str, ...]:
+        """The metrics that are shown: with balanced accuracy where accuracy would mislead."""
+        return _IMBALANCED_METRICS if self.is_imbalanced else _METRICS
 
     @property
     def report(self) -> Path | None:
@@ -77,7 +85,7 @@ class RunResult:
         lines = [f"{self.name}: best epoch {self.best_epoch} of {self.epochs}"]
         for split, images in self._evaluated().items():
             metrics = "  ".join(
-                f"{name} {self.format_metric(f'{split}_{name}')}" for name in MAIN_METRICS
+                f"{name} {self.format_metric(f'{split}_{name}')}" for name in self.main_metrics
             )
             role = "chose the epoch" if split == "val" else "evaluated once, at the end"
             lines.append(f"  {split:<5} {metrics}  on {images:,} images  ({role})")
@@ -99,13 +107,13 @@ class RunResult:
             (
                 split,
                 f"{images:,}",
-                *(self.format_metric(f"{split}_{name}") for name in MAIN_METRICS),
+                *(self.format_metric(f"{split}_{name}") for name in self.main_metrics),
             )
             for split, images in self._evaluated().items()
         ]
         notes = (f"run {self.run_id} in {self.tracking_uri}", f"model {self.model_uri}")
         title = f"{self.name}: best epoch {self.best_epoch} of {self.epochs}"
-        return html_table(title, ("split", "images", *MAIN_METRICS), rows, notes=notes)
+        return html_table(title, ("split", "images", *self.main_metrics), rows, notes=notes)
 
     def _evaluated(self) -> dict[str, int]:
         """Return the number of images in each split that has metrics."""

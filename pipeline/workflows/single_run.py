@@ -6,9 +6,11 @@ import logging
 import shutil
 from functools import partial
 
+from pipeline.data.sampling import is_imbalanced
 from pipeline.errors import DivergedError
 from pipeline.recipe.loader import LoadedRecipe
 from pipeline.stages import log_run, resume_checks
+from pipeline.stages.class_balance import warn_of_imbalance
 from pipeline.stages.data_checks import check_recipe_with_data, warn_of_rare_updates
 from pipeline.stages.evaluate_splits import evaluate_splits
 from pipeline.stages.find_label_errors import find_label_errors
@@ -73,6 +75,7 @@ def run(
                 splits = recipe.data.load()
             check_recipe_with_data(recipe, splits)
             warn_of_rare_updates(recipe, splits)
+            warn_of_imbalance(recipe, splits)
             resume_checks.check_same_images(directory, splits.digest)
             log_run.log_dataset(loaded, splits, run_logger)
             on_epoch = partial(_log_epoch, run_logger)
@@ -123,6 +126,7 @@ def run(
         artifact_uri=run_logger.artifact_uri,
         epochs=len(trained.history.rows),
         best_epoch=trained.history.best_epoch,
+        is_imbalanced=is_imbalanced(splits.train.labels),
         images={name: len(split) for name, split in splits.named().items()},
         quarantined={file.name: file.reason for file in splits.quarantined},
         ignored=dict(splits.ignored),

@@ -261,3 +261,62 @@ def test_photographs_read_from_files_make_the_same_batches_as_those_in_memory(
         strict=True,
     ):
         assert_same(one, again)
+
+
+def test_with_balanced_sampling_each_class_is_in_an_epoch_equally_often(split: Split) -> None:
+    natural = np.bincount(split.labels, minlength=10)
+    assert np.ptp(natural) > 1
+    for epoch in train(split, epochs=2, sampling="balanced"):
+        assert [len(images) for images, _ in epoch] == [16, 16, 16, 2]
+        images, labels = concatenate(epoch)
+        assert np.bincount(labels.argmax(axis=1), minlength=10).tolist() == [5] * 10
+        known = count_pairs(split.images.read(np.arange(COUNT)), split.labels)
+        assert count_pairs(images, labels.argmax(axis=1)).keys() <= known.keys()
+
+
+def test_balanced_epochs_are_mixed_and_can_be_repeated(split: Split) -> None:
+    whole = train(split, epochs=3, sampling="balanced", augmented=True)
+    again = train(split, epochs=3, first_epoch=1, sampling="balanced", augmented=True)
+    for one, other in zip(whole[1:], again, strict=True):
+        assert_same(one, other)
+    plain, later = train(split, epochs=2, sampling="balanced")
+    labels = concatenate(plain)[1].argmax(axis=1)
+    assert np.count_nonzero(np.diff(labels)) > COUNT / 2
+    assert not np.array_equal(labels, concatenate(later)[1].argmax(axis=1))
+
+
+@pytest.mark.parametrize("output", ["softmax", "sigmoid"])
+def test_an_image_has_the_weight_of_its_class(zeros_and_ones: Split, output: str) -> None:
+    weights = np.array([1.0, 3.0], np.float32)
+    batches = training_batches(
+        zeros_and_ones,
+        classes=2,
+        output=output,  # type: ignore[arg-type]
+        batch_size=16,
+        augmentation=[],
+        seed=1,
+        epochs=1,
+        class_weights=weights,
+    )
+    for _, targets, image_weights in batches.as_numpy_iterator():
+        labels = targets.argmax(axis=1) if output == "softmax" else targets[:, 0].astype(int)
+        np.testing.assert_array_equal(image_weights, weights[labels])
+
+
+def test_the_weight_of_a_mixed_label_is_the_mix_of_the_weights(split: Split) -> None:
+    weights = np.arange(1, 11, dtype=np.float32)
+    batches = training_batches(
+        split,
+        classes=10,
+        output="softmax",
+        batch_size=16,
+        augmentation=layers(),
+        seed=1,
+        epochs=1,
+        class_weights=weights,
+    )
+    mixed = 0
+    for _, labels, image_weights in batches.as_numpy_iterator():
+        mixed += int(np.sum(np.count_nonzero(labels > 0.01, axis=1) == 2))
+        np.testing.assert_allclose(image_weights, labels @ weights, rtol=1e-5)
+    assert mixed > 5

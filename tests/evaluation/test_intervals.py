@@ -38,6 +38,27 @@ def test_the_interval_covers_the_truth_in_about_95_of_100_samples() -> None:
         assert 0.92 < held < 0.98
 
 
+def test_the_interval_of_a_mean_of_proportions_covers_the_truth_too() -> None:
+    for truths, totals in (
+        ([0.95, 0.9, 0.6], [64, 21, 6]),
+        ([0.98] * 3, [20] * 3),
+        ([0.97] * 10, [30] * 10),
+    ):
+        counts = np.random.default_rng(0).binomial(totals, truths, (1000, len(totals)))
+        held = []
+        for count in counts:
+            interval = intervals.mean_proportion_interval(count, np.array(totals))
+            assert interval.value == pytest.approx(np.mean(count / np.array(totals)))
+            held.append(interval.low <= np.mean(truths) <= interval.high)
+        assert 0.92 < np.mean(held) < 0.98
+
+
+def test_a_mean_of_perfect_proportions_has_an_interval_below_1() -> None:
+    interval = intervals.mean_proportion_interval(np.array([9, 200]), np.array([9, 200]))
+    assert (interval.value, interval.high) == (1.0, 1.0)
+    assert interval.low < 0.97
+
+
 def test_the_interval_of_a_mean_is_normal_for_many_images() -> None:
     values = np.random.default_rng(2).exponential(size=5000)
     interval = intervals.mean_interval(values)

@@ -37,6 +37,7 @@ def values() -> dict[str, float]:
     ("name", "expected"),
     [
         ("accuracy", 4 / 6),
+        ("balanced_accuracy", 2 / 3),
         ("top_2_accuracy", 5 / 6),
         ("precision/ant", 1 / 2),
         ("recall/ant", 1 / 2),
@@ -60,9 +61,15 @@ def test_each_metric_is_what_its_definition_gives(
     assert values[name] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", ["accuracy", "top_2_accuracy", "log_loss"])
+@pytest.mark.parametrize("name", ["accuracy", "balanced_accuracy", "top_2_accuracy", "log_loss"])
 def test_a_metric_lies_within_its_interval(values: dict[str, float], name: str) -> None:
     assert values[f"{name}_low"] < values[name] < values[f"{name}_high"]
+
+
+def test_balanced_accuracy_is_the_mean_recall_of_the_classes_that_have_images() -> None:
+    labels = np.array([0, 0, 0, 0, 1])
+    values = classification_metrics(labels, PROBABILITIES[:5], class_names=NAMES)
+    assert values["balanced_accuracy"] == pytest.approx((1 / 4 + 0) / 2)
 
 
 def test_roc_auc_of_two_classes_counts_the_pairs_in_order() -> None:

@@ -161,3 +161,12 @@ def test_the_figures_of_the_page_are_files_too(report: Report) -> None:
         "val_worst_errors",
     ]
     assert all(png.startswith(b"\x89PNG") for png in images.values())
+
+
+def test_the_head_shows_balanced_accuracy_where_classes_are_imbalanced(report: Report) -> None:
+    head = "Validation balanced accuracy"
+    assert head not in Page(render_report(report).html).text
+    text = Page(render_report(replace(report, is_imbalanced=True)).html).text
+    metrics = report.splits[0].metrics
+    assert f"{head}{metrics['balanced_accuracy']:.4f}" in text
+    assert text.index("Validation accuracy") < text.index(head) < text.index("Intervals on")

@@ -183,13 +183,15 @@ def test_the_seed_is_irrelevant_without_augmentation(model: keras.Model, split: 
     assert extractor(model).extract(split, other, name="val").images_per_second == 0
 
 
-def test_each_epoch_reads_the_next_view(model: keras.Model, split: Split) -> None:
+def test_each_pass_over_an_image_reads_its_next_view(model: keras.Model, split: Split) -> None:
     features = extractor(model).extract(split, flipped(3), name="train")
     indices = np.array([5, 1, 7])
-    batch = tf.data.Dataset.from_tensors((tf.constant(4, tf.int64), tf.constant(indices)))
+    passes = np.array([4, 3, 2])
+    batch = tf.data.Dataset.from_tensors((tf.constant(passes), tf.constant(indices)))
     ((activations, labels),) = feature_batches(features, batch, lambda x, y: (x, y))
-    (expected,) = features.batch(indices, 4 % 3)
-    np.testing.assert_array_equal(activations, expected)
+    for position, view in enumerate((1, 0, 2)):
+        (expected,) = features.batch(indices[[position]], view)
+        np.testing.assert_array_equal(activations[position : position + 1], expected)
     np.testing.assert_array_equal(labels, np.eye(2)[split.labels[indices]])
 
 

@@ -92,6 +92,15 @@ def class_folders(folder: Path, *names: str) -> None:
             "Available: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9. Did you mean '1'?",
         ),
         (
+            DATA + MODEL + "training: {loss: {binary_focal_cross_entropy: {}}}\n",
+            "3:12: training.loss: binary_focal_cross_entropy needs two classes. The data has 10.",
+        ),
+        (
+            DATA + MODEL + "training: {class_weight: {7: 2, seven: 3}}\n",
+            "3:33: training.class_weight.seven: the data has no such class. Available: "
+            "0, 1, 2, 3, 4, 5, 6, 7, 8, 9.",
+        ),
+        (
             DATA + MODEL + "tracking: {promote: better}\n",
             "3:12: tracking.promote: needs tracking.register, the name of the model.",
         ),
@@ -360,6 +369,30 @@ def test_random_weights_of_a_frozen_base_are_a_warning(loaded: Loaded, tmp_path:
         f"{tmp_path}/recipe.yaml:2:46: model.weights: the base is frozen with random weights: the "
         "head learns from random features. Set imagenet, or the path of a .weights.h5 file."
     ]
+
+
+def test_the_classes_of_weights_are_those_of_the_directory(
+    problems: Problems, tmp_path: Path
+) -> None:
+    class_folders(tmp_path / "photographs", "ants", "bees")
+    data = "data: {source: image_folder, path: photographs}\n"
+    assert problems(data + MODEL + "training: {class_weight: {ant: 2}}\n") == [
+        "recipe.yaml:3:27: training.class_weight.ant: the data has no such class. Available: "
+        "ants, bees. Did you mean 'ants'?"
+    ]
+
+
+def test_balanced_weights_with_balanced_sampling_are_a_warning(
+    loaded: Loaded, tmp_path: Path
+) -> None:
+    text = "data: {source: digits, sampling: balanced}\n" + MODEL
+    assert [
+        str(warning) for warning in loaded(text + "training: {class_weight: balanced}\n").warnings
+    ] == [
+        f"{tmp_path}/recipe.yaml:3:12: training.class_weight: has no effect with "
+        "data.sampling: balanced. Remove one of them."
+    ]
+    assert loaded(text + "training: {class_weight: {3: 2}}\n").warnings == ()
 
 
 def test_splits_with_different_classes_are_an_error_without_loading(tmp_path: Path) -> None:

@@ -37,8 +37,9 @@ regularization: {dropuot: 0.5, dropout: 1}
         "model, regularization, optimizer, training, tuning, tracking, runtime. Did you mean "
         "'training'?",
         "recipe.yaml:2:12: training.epochs: expected an integer, 1 or more. Received 0.",
-        "recipe.yaml:2:23: training.loss: expected one of: cross_entropy, binary_cross_entropy. "
-        "Received 'crossentropy'. Did you mean 'cross_entropy'?",
+        "recipe.yaml:2:23: training.loss: expected one of: cross_entropy, binary_cross_entropy, "
+        "focal_cross_entropy, binary_focal_cross_entropy. Received 'crossentropy'. Did you mean "
+        "'cross_entropy'?",
         "recipe.yaml:5:3: model.base: unknown key. Expected one of: architecture, activation, "
         "pooling. 'base' belongs to architecture transfer.",
         "recipe.yaml:8:3: data.batch_size: expected an integer, 1 or more, or all "
@@ -172,13 +173,39 @@ def test_a_section_is_a_mapping(problems: Problems, section: str, text: str, rec
         ),
         (
             "training: {early_stopping: {monitor: loss}}",
-            "3:29: training.early_stopping.monitor: expected one of: val_loss, val_accuracy. "
-            "Received 'loss'. Did you mean 'val_loss'?",
+            "3:29: training.early_stopping.monitor: expected one of: val_loss, val_accuracy, "
+            "val_balanced_accuracy. Received 'loss'. Did you mean 'val_loss'?",
+        ),
+        (
+            "training: {loss: {focal_cross_entropy: {gama: 1}}}",
+            "3:41: training.loss.focal_cross_entropy.gama: unknown key. Expected one of: gamma. "
+            "Did you mean 'gamma'?",
+        ),
+        (
+            "training: {loss: {focal: {gamma: 1}}}",
+            "3:12: training.loss: expected one of: cross_entropy, binary_cross_entropy, "
+            "focal_cross_entropy, binary_focal_cross_entropy. Received 'focal'.",
+        ),
+        (
+            "training: {loss: {cross_entropy: {}}}",
+            "3:12: training.loss: expected one of: cross_entropy, binary_cross_entropy, "
+            "focal_cross_entropy, binary_focal_cross_entropy. Received 'cross_entropy'. Write "
+            "cross_entropy.",
+        ),
+        (
+            "training: {class_weight: balance}",
+            "3:12: training.class_weight: expected none, balanced, or weights above 0 by class, "
+            "such as {cats: 1, dogs: 3}. Received 'balance'.",
+        ),
+        (
+            "training: {class_weight: {3: 0}}",
+            "3:12: training.class_weight: expected none, balanced, or weights above 0 by class, "
+            "such as {cats: 1, dogs: 3}. Received {3: 0}.",
         ),
         (
             'training: {loss: "a\\nb\\e[2J"}',
-            "3:12: training.loss: expected one of: cross_entropy, binary_cross_entropy. "
-            "Received 'a\\nb\\x1b[2J'.",
+            "3:12: training.loss: expected one of: cross_entropy, binary_cross_entropy, "
+            "focal_cross_entropy, binary_focal_cross_entropy. Received 'a\\nb\\x1b[2J'.",
         ),
     ],
 )

@@ -187,6 +187,25 @@ def test_one_sigmoid_unit_learns_on_features_too(splits: Splits) -> None:
     assert metrics["features/disagreements"] <= 2
 
 
+@pytest.mark.parametrize(
+    "fine_tune", ["null", "{from: 6, epochs: 1, learning_rate: 1e-4}"], ids=["head", "fine-tuned"]
+)
+def test_class_weights_hold_on_features_too(
+    baseline: TrainedModel, splits: Splits, fine_tune: str
+) -> None:
+    weighted = trained_with(
+        splits,
+        "training.class_weight={ants: 50}",
+        "training.early_stopping={monitor: val_balanced_accuracy}",
+        f"training.fine_tune={fine_tune}",
+    )
+    predicted = [
+        trained.trainer.predict(splits.validation, "val").argmax(axis=1)
+        for trained in (baseline, weighted)
+    ]
+    assert np.mean(predicted[1] == 0) > np.mean(predicted[0] == 0)
+
+
 def test_fine_tuning_on_cached_activations_has_the_metrics_of_the_logged_model(
     directory: Path, messages: list[str]
 ) -> None:

@@ -48,6 +48,8 @@ class Case:
     optimizer: dict[str, Any]
     output: Literal["softmax", "sigmoid"] = "softmax"
     augmentation: Sequence[Any] = ()
+    sampling: Literal["natural", "balanced"] = "natural"
+    class_weights: tuple[float, ...] | None = None
     policy: Policy = "float64"
     tolerance: float = 1e-8  # relative
 
@@ -65,13 +67,15 @@ CASES = (
         (3,),
         {"name": "sgd", "global_clipnorm": 0.1, "gradient_accumulation_steps": 3},
     ),
-    Case(17, "all", (4,), {"name": "adamw"}, output="sigmoid"),
+    Case(17, "all", (4,), {"name": "adamw"}, output="sigmoid", class_weights=(0.4, 3.0)),
     Case(
         23,
         9,
         (3,),
         {"use_ema": True, "ema_momentum": 0.7},
         augmentation=({"mix_up": {}},),
+        sampling="balanced",
+        class_weights=tuple(0.2 * i for i in range(1, 11)),
         policy="float32",
         tolerance=1e-3,
     ),
@@ -134,6 +138,10 @@ def fit(case: Case, model: keras.Model, device_count: int, **changes: Any) -> Hi
             seed=7,
             first_epoch=first_epoch,
             epochs=epochs,
+            sampling=case.sampling,
+            class_weights=(
+                None if case.class_weights is None else np.array(case.class_weights, np.float32)
+            ),
         )
 
     batches = TrainingData(

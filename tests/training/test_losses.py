@@ -1,16 +1,97 @@
-"""The metrics of each epoch."""
+"""Losses and metrics, against values calculated by hand and by scikit-learn."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import keras
 import numpy as np
 import pytest
+from sklearn.metrics import balanced_accuracy_score
 
-from pipeline.training.losses import running_metrics
-from pipeline.training.training_config import Loss
+from pipeline.training.losses import BalancedAccuracy, loss_function, running_metrics
+from pipeline.training.training_config import TrainingConfig
+
+LABELS = np.array([0, 1, 2, 0])
+ONE_HOT = np.eye(3, dtype=np.float32)[LABELS]
+PROBABILITIES = np.array(
+    [[0.7, 0.2, 0.1], [0.3, 0.6, 0.1], [0.5, 0.3, 0.2], [0.2, 0.5, 0.3]], np.float32
+)
+SECOND = np.array([[0.9], [0.2], [0.6]], np.float32)
+IS_SECOND = np.array([[1.0], [0.0], [0.0]], np.float32)
+
+
+def loss(value: Any, *, label_smoothing: float = 0.0) -> Any:
+    return loss_function(TrainingConfig(loss=value).loss, label_smoothing=label_smoothing)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_focal_cross_entropy_is_what_its_definition_gives(smoothing: float) -> None:
+    targets = ONE_HOT * (1 - smoothing) + smoothing / 3
+    expected = np.sum(-targets * (1 - PROBABILITIES) ** 1.5 * np.log(PROBABILITIES), axis=1).mean()
+    focal = loss({"focal_cross_entropy": {"gamma": 1.5}}, label_smoothing=smoothing)
+    assert float(focal(ONE_HOT, PROBABILITIES)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_binary_focal_cross_entropy_is_what_its_definition_gives(smoothing: float) -> None:
+    targets = IS_SECOND * (1 - smoothing) + smoothing / 2
+    of_truth = targets * SECOND + (1 - targets) * (1 - SECOND)
+    entropy = -targets * np.log(SECOND) - (1 - targets) * np.log(1 - SECOND)
+    expected = ((1 - of_truth) ** 2 * entropy).mean()
+    focal = loss("binary_focal_cross_entropy", label_smoothing=smoothing)
+    assert float(focal(IS_SECOND, SECOND)) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("loss", "labels", "probabilities"),
+    ("name", "targets", "predictions"),
+    [("cross_entropy", ONE_HOT, PROBABILITIES), ("binary_cross_entropy", IS_SECOND, SECOND)],
+)
+def test_without_focusing_it_is_cross_entropy(
+    name: str, targets: np.ndarray, predictions: np.ndarray
+) -> None:
+    focal = {name.replace("cross_entropy", "focal_cross_entropy"): {"gamma": 0}}
+    values = [float(loss(one, label_smoothing=0.1)(targets, predictions)) for one in (name, focal)]
+    assert values[0] == pytest.approx(values[1], rel=1e-5)
+
+
+def test_the_name_alone_means_a_gamma_of_2() -> None:
+    focal, with_gamma = loss("focal_cross_entropy"), loss({"focal_cross_entropy": {"gamma": 2.0}})
+    assert float(focal(ONE_HOT, PROBABILITIES)) == float(with_gamma(ONE_HOT, PROBABILITIES))
+
+
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [
+        ("cross_entropy", "softmax"),
+        ("binary_cross_entropy", "sigmoid"),
+        ("focal_cross_entropy", "softmax"),
+        ({"binary_focal_cross_entropy": {}}, "sigmoid"),
+    ],
+)
+def test_a_loss_has_the_output_that_it_needs(name: Any, output: str) -> None:
+    assert TrainingConfig(loss=name).output == output
+
+
+def test_balanced_accuracy_over_batches_is_that_of_scikit_learn() -> None:
+    metric = BalancedAccuracy(4)  # the last class has no image
+    probabilities = np.pad(PROBABILITIES, ((0, 0), (0, 1)))
+    for part in (slice(0, 3), slice(3, 4)):
+        metric.update_state(np.eye(4, dtype=np.float32)[LABELS[part]], probabilities[part])
+    expected = balanced_accuracy_score(LABELS, PROBABILITIES.argmax(axis=1))
+    assert float(metric.result()) == pytest.approx(expected)
+    metric.reset_state()
+    assert float(metric.result()) == 0
+
+
+def test_balanced_accuracy_of_one_sigmoid_unit() -> None:
+    metric = BalancedAccuracy(2)
+    metric.update_state(keras.ops.array(IS_SECOND), keras.ops.array(SECOND))
+    assert float(metric.result()) == pytest.approx((1 + 1 / 2) / 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "probabilities"),
     [
         ("binary_cross_entropy", [[0.8], [0.3], [1.0], [0.0]], [[0.9], [0.9], [0.6], [0.2]]),
         (
@@ -21,8 +102,9 @@ from pipeline.training.training_config import Loss
     ],
 )
 def test_the_accuracy_of_a_mixed_label_is_that_of_its_larger_part(
-    loss: Loss, labels: list[list[float]], probabilities: list[list[float]]
+    name: str, labels: list[list[float]], probabilities: list[list[float]]
 ) -> None:
-    (accuracy,) = running_metrics(loss, top_k=None)
+    output = TrainingConfig(loss=name).output
+    accuracy, _ = running_metrics(output, classes=2, top_k=None)
     accuracy.update_state(np.array(labels, np.float32), np.array(probabilities, np.float32))
     assert float(accuracy.result()) == 0.75

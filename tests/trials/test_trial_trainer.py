@@ -85,7 +85,9 @@ def test_heads_on_the_same_base_share_its_features(
     keras.Sequential([keras.Input((32, 32, 3)), convolution]).save("base.keras")
     text, trainer = PHOTOGRAPHS.format(photographs=photographs), TrialTrainer()
     first, second = recipe(text), recipe(text, "model.hidden=[4]", "optimizer.learning_rate=0.1")
-    metrics(trainer, first)
+    weighted = recipe(text, "training.class_weight={ants: 30}", "data.sampling=balanced")
+    plain = metrics(trainer, first)
     Path("base.keras").unlink()  # so that features cannot be computed again
     monkeypatch.setenv("PIPELINE_CACHE", str(in_empty_folder / "another"))
     assert metrics(trainer, second)["val_accuracy"] > 0.4
+    assert metrics(trainer, weighted)["val_recall/ants"] > plain["val_recall/ants"]

@@ -369,6 +369,62 @@ def test_a_misspelt_layer_fails_before_training_and_its_correction_is_another_ru
     )
 
 
+def test_classes_of_weights_that_come_with_a_download_are_checked_too(
+    photographs: Path, in_empty_folder: Path
+) -> None:
+    plant(photographs, {"train": 3, "val": 2})
+    archive = shutil.make_archive("photographs", "zip", "photographs")
+    shutil.rmtree("photographs")
+    digest = hashlib.sha256(Path(archive).read_bytes()).hexdigest()
+    with pytest.raises(DataError) as failed:
+        run_of(
+            "data: {source: image_folder, path: fetched, image_size: [32, 32], download: "
+            f"{{url: 'file://{archive}', sha256: '{digest}'}}}}\n"
+            "model: {architecture: mlp}\ntraining: {class_weight: {bee: 2}}\n"
+        )
+    assert str(failed.value) == (
+        "training.class_weight.bee: the data has no such class. Available: ants, bees. Did "
+        "you mean 'bees'?"
+    )
+
+
+def test_a_run_on_imbalanced_classes_shows_balanced_accuracy_and_what_helps(
+    digit_files: Path,
+    in_empty_folder: Path,
+    messages: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for split, counts in {"train": {"0": 5, "1": 1}, "val": {"0": 3, "1": 3}}.items():
+        for label, count in counts.items():
+            folder = Path("digits", split, label)
+            folder.mkdir(parents=True)
+            files = sorted(digit_files.glob(f"*_{label}.png"))
+            for file in files[:count] if split == "train" else files[-count:]:
+                shutil.copy(file, folder)
+                if split == "train" and label == "0":  # ten images
+                    shutil.copy(file, folder / f"copy_{file.name}")
+    text = (
+        "data: {source: image_folder, path: digits, image_size: [8, 8]}\n"
+        "model: {architecture: mlp}\ntraining: {epochs: 1}\n"
+    )
+    result = run_of(text)
+    warnings = [line for line in messages if "The classes are imbalanced" in line]
+    assert warnings == [
+        "WARNING: The classes are imbalanced. Training images: 0 10, 1 1. The model may miss rare "
+        "classes, which accuracy hardly shows: see balanced_accuracy. To give rare classes more "
+        "weight, set training.class_weight: balanced or data.sampling: balanced."
+    ]
+    metrics = result.metrics
+    assert f"  balanced_accuracy {metrics['val_balanced_accuracy']:.4f} (" in str(result)
+    assert "<th>balanced_accuracy</th>" in result._repr_html_()
+    assert result.report is not None
+    assert "Validation balanced accuracy" in result.report.read_text()
+    messages.clear()
+    remedied = run_of(text, "training.class_weight=balanced")
+    assert not [line for line in messages if "The classes are imbalanced" in line]
+    assert "balanced_accuracy" in str(remedied)
+
+
 def test_a_run_that_fails_is_failed_with_its_reason(in_empty_folder: Path) -> None:
     with pytest.raises(PipelineError, match="The loss became"):
         run_of(DIGITS, "optimizer={name: sgd, learning_rate: 1e30}")
