@@ -80,7 +80,10 @@ def load_listing(
     root, names = listing.root, listing.names
     fits = len(names) * math.prod(decoding.shape) <= MAX_BYTES_IN_MEMORY
     memory = PixelMemory(len(names), decoding.shape) if fits else None
-    files = index_files(root, names, decoding=decoding, on_pixels=memory.keep if memory else None)
+    if memory:
+        files = index_files(root, names, decoding=decoding, on_pixels=memory.keep)
+    else:  # less is decoded
+        files = index_files(root, names)
     quarantined = _quarantine(listing, files, max_bad)
     ignored = _ignore(listing, files)
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.data import image_folder, image_loading
+from pipeline.data import image_folder, image_index, image_loading
+from pipeline.data.file_examination import ExaminedFile
 from pipeline.data.image_decoding import Decoding, decode_image
 from pipeline.data.image_files import ImageFiles, MemoizedImages
 from pipeline.data.splits import Splits, UnreadableFile
@@ -670,6 +671,22 @@ def test_many_images_are_read_from_files_with_the_same_pixels(
         np.testing.assert_array_equal(
             from_files.named()[name].images.read(numbers), split.images.read(numbers)
         )
+
+
+def test_many_images_are_not_decoded_to_pixels_before_they_are_needed(
+    tmp_path: Path, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_loading, "MAX_BYTES_IN_MEMORY", 0)
+    decodings: list[object] = []
+    examine = image_index.examine_file
+
+    def record(path: str, decoding: Decoding | None) -> ExaminedFile:
+        decodings.append(decoding)
+        return examine(path, decoding)
+
+    monkeypatch.setattr(image_index, "examine_file", record)
+    load(plant(tmp_path, TWO_SPLITS))
+    assert decodings == [None] * 10
 
 
 def test_a_file_that_vanishes_during_the_run_is_an_error(
