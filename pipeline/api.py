@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from pipeline.recipe.overrides import Overrides
     from pipeline.tracking.lookup import StoredModel
     from pipeline.tracking.store import Store
+    from pipeline.workflows.data_inspection import Inspection
     from pipeline.workflows.hyperparameter_search import TuneResult
     from pipeline.workflows.multi_seed import SeedsResult
+    from pipeline.workflows.recipe_init import CreatedRecipe
     from pipeline.workflows.run_result import RunResult
 
 StrPath = str | os.PathLike[str]
@@ -149,6 +151,69 @@ def validate(recipe: StrPath, overrides: Overrides = ()) -> tuple[RecipeProblem,
     from pipeline.recipe.loader import load_recipe
 
     return load_recipe(Path(recipe), overrides).warnings
+
+
+def inspect(path: StrPath, overrides: Overrides = (), *, page: StrPath | None = None) -> Inspection:
+    """Inspect a directory of images, or the data of a recipe.
+
+    >>> inspection = pipeline.inspect("photographs", page="photographs.html")
+    >>> inspection.statistics.class_counts, inspection.findings
+
+    Args:
+        path: the directory or the recipe's file.
+        overrides: of the recipe, as `run` takes them.
+        page: the file of an HTML page to write, with pictures. It needs Keras, the rest does not.
+
+    Raises:
+        UsageError: if there is nothing at the path, or the page cannot be written.
+        RecipeError: if the recipe has errors; it names all of them.
+        DataError: if the data of the recipe cannot be read.
+    """
+    from pipeline.workflows import data_inspection
+
+    with _messages_shown():
+        inspection = data_inspection.inspect(Path(path), overrides)
+        if page is not None:
+            with quiet_imports():
+                from pipeline.workflows.inspection_page import write_page
+            write_page(inspection, Path(page))
+    return inspection
+
+
+def init(
+    folder: StrPath,
+    output: StrPath = "recipe.yaml",
+    *,
+    base: str | None = None,
+    weights: StrPath | None = None,
+    force: bool = False,
+) -> CreatedRecipe:
+    """Write a recipe that fits a directory of images, with the reason for each value.
+
+    >>> pipeline.run(pipeline.init("photographs", "flowers.yaml").path)
+
+    Args:
+        folder: the directory.
+        output: the file of the recipe.
+        base: the pretrained network, a name in keras.applications or the path of a .keras file.
+            By default, it is chosen by the data.
+        weights: the file of its weights. By default, Keras downloads those of ImageNet.
+        force: replace the file if it exists.
+
+    Raises:
+        UsageError: if the file exists, or an argument is invalid.
+        DataError: if the directory is no data set, or a class has too few images.
+    """
+    from pipeline.workflows import recipe_init
+
+    with _messages_shown():
+        return recipe_init.init(
+            Path(folder),
+            Path(output),
+            base=base,
+            weights=None if weights is None else Path(weights),
+            force=force,
+        )
 
 
 def load(run: str, *, tracking_uri: str | None = None) -> Model:

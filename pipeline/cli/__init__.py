@@ -19,6 +19,8 @@ from pipeline.cli import (
     error_reporting,
     evaluate,
     export,
+    init,
+    inspect,
     predict,
     run,
     schema,
@@ -33,6 +35,8 @@ from pipeline.cli import list as list_
 from pipeline.console import ConsoleHandler, console_logging, set_level
 
 COMMANDS: tuple[click.Command, ...] = (
+    inspect.command,
+    init.command,
     run.command,
     tune.command,
     validate.command,

@@ -115,12 +115,11 @@ class FileSourceConfig(ImageSourceConfig):
                 and `leakage` is `error`.
         """
         listing = self.list_files()
-        given = frozenset(SPLITS[split] for split in set(listing.splits.tolist()) if split >= 0)
         return load_listing(
             listing,
             self.decoding,
             value_range=self.value_range,
-            fractions=self.fractions(given),
+            fractions=self.fractions(listing.given_splits),
             split_seed=self.split_seed,
             max_bad=self.max_bad,
             leakage=self.leakage,

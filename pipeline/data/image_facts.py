@@ -17,6 +17,7 @@ class ImageFacts:
 
     Attributes:
         format: the name of its `ImageFormat`.
+        mode: of its pixels, as Pillow names it.
         width: in pixels, upright.
         height: in pixels, upright.
         bits: of a sample; 8 also for what has fewer, and for colours, of which 8 bits are read.
@@ -25,6 +26,7 @@ class ImageFacts:
     """
 
     format: str
+    mode: str
     width: int
     height: int
     bits: int
@@ -55,6 +57,7 @@ def facts_of(image: Image.Image, file_format: ImageFormat) -> ImageFacts:
         width, height = height, width
     return ImageFacts(
         format=file_format.name,
+        mode=image.mode,
         width=width,
         height=height,
         bits=sample_values.sample_bits(image),

@@ -75,7 +75,6 @@ def load_listing(
     from pipeline.data.image_files import PixelMemory
     from pipeline.data.image_index import index_files
     from pipeline.data.picture_copies import find_copies
-    from pipeline.data.split_assignment import assign_splits, merge_groups
 
     root, names = listing.root, listing.names
     fits = len(names) * math.prod(decoding.shape) <= MAX_BYTES_IN_MEMORY
@@ -90,19 +89,7 @@ def load_listing(
     numbers = np.flatnonzero(files.verdicts == Verdict.IMAGE)  # of the images among the files
     images = [names[number] for number in numbers.tolist()]
     copies = find_copies(root, images, files.digests[numbers], files.thumbnails)
-    groups = copies.groups(len(numbers)) if len(copies.images) else None
-    if listing.groups is not None:
-        given = listing.groups[numbers]
-        groups = given if groups is None else merge_groups(given, groups)
-    drawn = assign_splits(
-        [listing.keys[number] for number in numbers.tolist()],
-        listing.labels[numbers],
-        listing.splits[numbers],
-        groups,
-        fractions=fractions,
-        seed=split_seed,
-        class_names=listing.class_names,
-    )
+    drawn = draw_splits(listing, numbers, copies, fractions=fractions, seed=split_seed)
     decoding = _with_range(decoding, value_range, files.records[numbers], drawn == 0)
     splits = {
         name: _make_split(listing, files, numbers[drawn == index], decoding, memory)
@@ -122,6 +109,40 @@ def load_listing(
         ignored=ignored,
         duplicates=duplicates,
         value_range=decoding.value_range,
+    )
+
+
+def draw_splits(
+    listing: Listing,
+    numbers: np.ndarray,
+    copies: PictureCopies,
+    *,
+    fractions: Mapping[str, float],
+    seed: int,
+) -> np.ndarray:
+    """Return the split of each image, int8 (n,), index in `SPLITS`.
+
+    Args:
+        listing: the files.
+        numbers: int (n,), the images among them.
+        copies: of the images.
+        fractions: as `load_listing` takes them.
+        seed: of the draw.
+    """
+    from pipeline.data.split_assignment import assign_splits, merge_groups
+
+    groups = copies.groups(len(numbers)) if len(copies.images) else None
+    if listing.groups is not None:
+        given = listing.groups[numbers]
+        groups = given if groups is None else merge_groups(given, groups)
+    return assign_splits(
+        [listing.keys[number] for number in numbers.tolist()],
+        listing.labels[numbers],
+        listing.splits[numbers],
+        groups,
+        fractions=fractions,
+        seed=seed,
+        class_names=listing.class_names,
     )
 
 
@@ -162,7 +183,7 @@ def _quarantine(
         for number in np.flatnonzero(files.verdicts == Verdict.UNREADABLE).tolist()
     )
     total = int(np.count_nonzero(files.verdicts != Verdict.NO_IMAGE))
-    allowed = _allowed(max_bad, total)
+    allowed = allowed_unreadable(max_bad, total)
     if len(unreadable) > allowed:
         lines = [f"  {escape_unprintable(file.name)}: {file.reason}" for file in unreadable[:50]]
         if len(unreadable) > 50:
@@ -177,7 +198,13 @@ def _quarantine(
     return unreadable
 
 
-def _allowed(max_bad: float | None, total: int) -> int:
+def allowed_unreadable(max_bad: float | None, total: int) -> int:
+    """Return how many of the image files may be unreadable.
+
+    Args:
+        max_bad: as `load_listing` takes it.
+        total: the image files, with the unreadable ones.
+    """
     if max_bad is None:
         return max(int(_DEFAULT_MAX_BAD * total), _DEFAULT_MIN_BAD)
     return math.floor(max_bad * total + 1e-9)  # 0.29 of 100 are 29, not 28

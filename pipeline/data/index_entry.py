@@ -40,7 +40,9 @@ RECORD = np.dtype(
         ("modified", np.int64),  # nanoseconds since 1970
         ("digest", np.uint8, 32),
         ("verdict", np.uint8),
-        ("height", np.int32),  # of images, upright
+        ("format", "S10"),  # of images, the name of an `ImageFormat`
+        ("mode", "S6"),  # of their pixels, as Pillow names it
+        ("height", np.int32),  # upright
         ("width", np.int32),
         ("bits", np.uint8),  # of a sample
         ("lowest", np.float64),  # sample of more than 8 bits; NaN of other images
@@ -119,6 +121,7 @@ class Readings:
         if examined.reason:
             self._reasons[row] = examined.reason
         if facts := examined.facts:
+            record["format"], record["mode"] = facts.format.encode(), facts.mode.encode()
             record["height"], record["width"] = facts.height, facts.width
             record["bits"] = facts.bits
             if facts.lowest is not None and facts.highest is not None:

@@ -37,3 +37,8 @@ class Listing:
     splits: np.ndarray
     keys: Sequence[str]
     groups: np.ndarray | None
+
+    @property
+    def given_splits(self) -> frozenset[str]:
+        """The splits that are not drawn."""
+        return frozenset(SPLITS[split] for split in set(self.splits.tolist()) if split >= 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -189,6 +190,20 @@ def dump_recipe(recipe: Recipe, secrets: Mapping[str, str]) -> str:
         allow_unicode=True,
         width=100,
     )
+
+
+def dump_value(value: Any) -> str:
+    """Return the YAML of one value of a recipe, on one line."""
+    escaped = _map_strings([value], _escaped)
+    dumped = yaml.dump(
+        escaped,
+        Dumper=_Dumper,
+        default_flow_style=True,
+        sort_keys=False,
+        allow_unicode=True,
+        width=math.inf,
+    )
+    return dumped.strip()[1:-1]
 
 
 def _escaped(text: str) -> str:

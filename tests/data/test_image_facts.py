@@ -15,7 +15,7 @@ Encode = Callable[..., bytes]
 
 
 def test_a_photograph_has_8_bits_and_no_range(photo: Image.Image, encode: Encode) -> None:
-    assert inspect_image(encode(photo, "WEBP")) == ImageFacts("WebP", 96, 64, 8, None, None)
+    assert inspect_image(encode(photo, "WEBP")) == ImageFacts("WebP", "RGB", 96, 64, 8, None, None)
 
 
 def test_a_photograph_that_lies_on_its_side_is_measured_upright(
@@ -28,27 +28,27 @@ def test_a_photograph_that_lies_on_its_side_is_measured_upright(
 
 
 @pytest.mark.parametrize(
-    ("dtype", "file_format", "bits"),
+    ("dtype", "file_format", "mode", "bits"),
     [
-        ("<u2", "PNG", 16),
-        ("<u2", "TIFF", 16),
-        (">u2", "TIFF", 16),
-        ("int32", "TIFF", 32),
-        ("float32", "TIFF", 32),
+        ("<u2", "PNG", "I;16", 16),
+        ("<u2", "TIFF", "I;16", 16),
+        (">u2", "TIFF", "I;16", 16),
+        ("int32", "TIFF", "I", 32),
+        ("float32", "TIFF", "F", 32),
     ],
 )
 def test_the_samples_of_a_wide_image_are_measured(
-    photo: Image.Image, encode: Encode, dtype: str, file_format: str, bits: int
+    photo: Image.Image, encode: Encode, dtype: str, file_format: str, mode: str, bits: int
 ) -> None:
     samples = np.asarray(photo.convert("L")).astype(dtype) * 16
     data = encode(Image.fromarray(samples), file_format)
     lowest, highest = float(samples.min()), float(samples.max())
-    assert inspect_image(data) == ImageFacts(file_format, 96, 64, bits, lowest, highest)
+    assert inspect_image(data) == ImageFacts(file_format, mode, 96, 64, bits, lowest, highest)
 
 
 def test_a_file_that_states_its_own_range_needs_no_other() -> None:
     data = b"P5 2 1 4095\n" + np.array([0, 4095], ">u2").tobytes()
-    assert inspect_image(data) == ImageFacts("PPM", 2, 1, 16, None, None)
+    assert inspect_image(data) == ImageFacts("PPM", "I", 2, 1, 16, None, None)
 
 
 def test_infinite_and_missing_samples_are_ignored(encode: Encode) -> None:

@@ -138,8 +138,8 @@ def test_the_first_command_of_the_readme_runs_the_default_recipe() -> None:
     assert run == ".venv/bin/pipeline run recipes/digits_lenet.yaml"
 
 
-def test_the_second_command_of_the_readme_is_what_continuous_integration_runs() -> None:
-    *install, run = blocks(README, "bash")[1].strip().split(" && ")
+def test_the_last_command_of_the_readme_is_what_continuous_integration_runs() -> None:
+    *install, run = blocks(README, "bash")[2].strip().split(" && ")
     script = (ROOT / ".ci" / "run").read_text("utf-8")
     assert run == script.splitlines()[-1] == ".venv/bin/pytest"
     assert install[1].removeprefix(".venv/bin/pip install ") in script
