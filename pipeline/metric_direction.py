@@ -10,7 +10,6 @@ Direction = Literal["max", "min"]
 DIRECTIONS: dict[str, Direction] = {
     "accuracy": "max",
     "balanced_accuracy": "max",
-    "loss": "min",
     "log_loss": "min",
     "ece": "min",
     "roc_auc": "max",

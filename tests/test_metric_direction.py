@@ -11,8 +11,6 @@ from pipeline.metric_direction import DIRECTIONS, Direction, is_better, metric_d
 @pytest.mark.parametrize(
     ("metric", "direction"),
     [
-        ("loss", "min"),
-        ("val_loss", "min"),
         ("val_log_loss", "min"),
         ("val_ece", "min"),
         ("val_accuracy", "max"),
@@ -25,7 +23,7 @@ def test_losses_and_calibration_errors_are_minimized(metric: str, direction: Dir
 
 
 def test_every_metric_has_a_direction() -> None:
-    assert METRICS.keys() | {"loss"} == DIRECTIONS.keys()
+    assert METRICS.keys() == DIRECTIONS.keys()
 
 
 def test_an_equal_value_is_no_improvement() -> None:

@@ -29,6 +29,8 @@ _STATE_ATTRIBUTES = (
 class BestEpoch(keras.callbacks.Callback):
     """Keep the weights of the epoch with the best value of a monitored metric.
 
+    Of epochs with equal values, the one with the lowest log loss is the best.
+
     One instance serves the phases of a training, whose models share weights: call `track` before
     each phase, and it keeps the best epoch of all of them.
     """
@@ -37,6 +39,7 @@ class BestEpoch(keras.callbacks.Callback):
         super().__init__()
         self.monitor = monitor
         self.value = math.nan
+        self.log_loss = math.nan
         self.epoch = 0
         self.weights: Sequence[np.ndarray] = ()
         self._direction = metric_direction(monitor)
@@ -47,19 +50,22 @@ class BestEpoch(keras.callbacks.Callback):
         self._variables = model_state.weights(model)
         self.weights = model_state.values(self._variables)
 
-    def load(self, epoch: int, value: float, weights: Sequence[np.ndarray]) -> None:
-        """Set the best epoch to the one of a checkpoint."""
-        self.epoch, self.value, self.weights = epoch, value, weights
+    def load(self, epoch: int, metrics: EpochMetrics, weights: Sequence[np.ndarray]) -> None:
+        """Set the best epoch, counted from 1, to the one of a checkpoint."""
+        self.epoch, self.weights = epoch, weights
+        self.value, self.log_loss = metrics[self.monitor], metrics["val_log_loss"]
 
     def on_epoch_end(self, epoch: int, logs: EpochMetrics | None = None) -> None:
-        value = (logs or {})[self.monitor]
+        metrics = logs or {}
+        value, log_loss = float(metrics[self.monitor]), float(metrics["val_log_loss"])
         if not math.isfinite(value):
             raise DivergedError(
                 f"{self.monitor} became {value} in epoch {epoch + 1}, although the training loss "
                 "did not. Lower optimizer.learning_rate, or set optimizer.global_clipnorm: 1.0."
             )
-        if not self.epoch or is_better(value, self.value, self._direction):
-            self.value, self.epoch = float(value), epoch + 1
+        is_tie = value == self.value and log_loss < self.log_loss
+        if not self.epoch or is_tie or is_better(value, self.value, self._direction):
+            self.value, self.log_loss, self.epoch = value, log_loss, epoch + 1
             self.weights = model_state.values(self._variables)
 
     def restore_weights(self) -> None:

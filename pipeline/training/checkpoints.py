@@ -37,7 +37,6 @@ class Checkpoint:
         phases: the number of epochs before each phase so far.
         is_phase_over: whether this epoch was the last of its phase.
         best_epoch: the best epoch so far, counted from 1.
-        best_value: the monitored metric of that epoch.
         callbacks: the state of Keras's callbacks, in their order.
         model: the values of the variables that training changes in the model of the phase.
         optimizer: the values of the optimizer's variables.
@@ -49,7 +48,6 @@ class Checkpoint:
     phases: Sequence[int]
     is_phase_over: bool
     best_epoch: int
-    best_value: float
     callbacks: Sequence[dict[str, Any]]
     model: Sequence[np.ndarray]
     optimizer: Sequence[np.ndarray]

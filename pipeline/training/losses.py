@@ -28,11 +28,19 @@ def loss_function(loss: Loss, *, label_smoothing: float) -> Any:
 
 
 def running_metrics(output: OutputActivation, *, classes: int, top_k: int | None) -> list[Any]:
-    """Return new Keras metrics: `accuracy`, `balanced_accuracy` and perhaps `top_k_accuracy`."""
+    """Return new Keras metrics: `accuracy`, `log_loss` and so on.
+
+    `log_loss` is that of the predictions alone. Unlike `loss`, it has no penalty of the weights, no
+    label smoothing and no class weights, so that epochs and trials are comparable by it.
+    """
+    mean = keras.metrics.MeanMetricWrapper
     metrics: list[Any] = [
         keras.metrics.CategoricalAccuracy(name="accuracy")
         if output == "softmax"
-        else keras.metrics.MeanMetricWrapper(_binary_accuracy, name="accuracy"),
+        else mean(_binary_accuracy, name="accuracy"),
+        mean(keras.losses.categorical_crossentropy, name="log_loss")
+        if output == "softmax"
+        else mean(keras.losses.binary_crossentropy, name="log_loss"),
         BalancedAccuracy(classes),
     ]
     if top_k:

@@ -129,7 +129,7 @@ def fit_phases(
         best.track(phase.model)
         if resumed:
             model_state.assign(model_state.variables(phase.model), resumed.model)
-            best.load(resumed.best_epoch, resumed.best_value, resumed.best)
+            best.load(resumed.best_epoch, resumed.rows[resumed.best_epoch - 1], resumed.best)
         else:
             log.starts.append(len(log.rows))
         if not (resumed and resumed.is_phase_over):
@@ -206,7 +206,6 @@ class _EpochLog(keras.callbacks.Callback):
                 phases=tuple(self.starts),
                 is_phase_over=is_over,
                 best_epoch=self.best.epoch,
-                best_value=self.best.value,
                 callbacks=[callback_state(callback) for callback in self._callbacks],
                 model=model_state.values(model_state.variables(self._phase.model)),
                 optimizer=model_state.values(self.model.optimizer.variables),

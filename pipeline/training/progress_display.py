@@ -50,7 +50,7 @@ class ProgressDisplay(keras.callbacks.Callback):
         completed = epoch + 1 - self._first
         left = (time.monotonic() - self._started) / completed * (self._last - epoch - 1)
         values = logs or {}
-        names = ("loss", "accuracy", "val_loss", "val_accuracy")
+        names = ("loss", "accuracy", "val_log_loss", "val_accuracy")
         metrics = "  ".join(f"{name} {values[name]:.4f}" for name in names if name in values)
         number = f"Epoch {epoch + 1}/{self._last}"
         logger.info(f"{number}  {metrics}  {self._best_epoch()}  {format_duration(left)} left")

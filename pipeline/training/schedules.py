@@ -56,7 +56,7 @@ class PiecewiseSchedule(_WarmupSchedule):
 
 
 class PlateauSchedule(Config):
-    """Reduce the learning rate when val_loss has stopped improving."""
+    """Reduce the learning rate when val_log_loss has stopped improving."""
 
     factor: OpenFraction = Field(0.1, description="Factor of each reduction.")
     patience: PositiveInt = Field(3, description="Epochs without improvement before a reduction.")
@@ -113,7 +113,7 @@ def callbacks(schedule: Config | None) -> list[Any]:
 
     if not isinstance(schedule, PlateauSchedule):
         return []
-    return [keras.callbacks.ReduceLROnPlateau(monitor="val_loss", **schedule.model_dump())]
+    return [keras.callbacks.ReduceLROnPlateau(monitor="val_log_loss", **schedule.model_dump())]
 
 
 def _with_warmup(rate: Any, peak: float, steps: int) -> Any:

@@ -19,7 +19,7 @@ from pipeline.config import (
 from pipeline.training.class_weights import ClassWeight
 from pipeline.training.loss_config import Loss, loss_name
 
-Monitor = Literal["val_loss", "val_accuracy", "val_balanced_accuracy"]
+Monitor = Literal["val_log_loss", "val_accuracy", "val_balanced_accuracy"]
 DtypePolicy = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 DeviceName = Annotated[
     str, Field(pattern=r"^(cpu|gpu):\d{1,3}$"), Expected("a device such as gpu:0 or cpu:1")
@@ -29,7 +29,10 @@ DeviceName = Annotated[
 class EarlyStoppingConfig(Config):
     """Early stopping, and the choice of the best epoch."""
 
-    monitor: Monitor = Field("val_loss", description="Metric that the best epoch is chosen by.")
+    monitor: Monitor = Field(
+        "val_log_loss",
+        description="Metric that the best epoch is chosen by; of equal ones, by val_log_loss.",
+    )
     patience: PositiveInt | None = Field(
         5, description="Epochs without improvement before training stops; null: never."
     )
@@ -69,7 +72,7 @@ class TrainingConfig(Config):
         10, description="Augmented versions of each training image that are cached for transfer."
     )
     early_stopping: EarlyStoppingConfig | None = Field(
-        None, description="Default: train all epochs and keep the one with the best val_loss."
+        None, description="Default: train all epochs and keep the one with the best val_log_loss."
     )
     fine_tune: FineTuneConfig | None = Field(
         None, description="Second phase of training, for models with a frozen base."
@@ -83,7 +86,7 @@ class TrainingConfig(Config):
     @property
     def monitor(self) -> Monitor:
         """The metric that the best epoch is chosen by."""
-        return self.early_stopping.monitor if self.early_stopping else "val_loss"
+        return self.early_stopping.monitor if self.early_stopping else "val_log_loss"
 
 
 class RuntimeConfig(Config):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -19,6 +21,7 @@ from pipeline.tuning.search_space import Numbers, SearchSpace, Values
 from pipeline.tuning.tuning_config import TuningConfig
 
 _MAX_SAME_FAILURES = 3  # in a row, after which a search stops
+_OUTCOMES_OF_VALUES = ("diverged", "contradiction")  # which say nothing about other values
 _MAX_DRAWS = 20  # duplicate proposals in a row, after which the space counts as exhausted
 
 
@@ -129,15 +132,26 @@ class Search:
 
     @property
     def best(self) -> FinishedTrial | None:
-        """The best trial, the first of equals; None where all failed."""
-        sign = 1 if self.tuning.direction == "min" else -1
-        complete = [done for done in self.scored if done.outcome.pruned_at is None] or self.scored
-        return min(complete, key=lambda done: sign * (done.outcome.score or 0.0), default=None)
+        """The best trial; of equals, the one with the lowest log loss. None where all failed.
+
+        A trial that was stopped early is the best only where all were.
+        """
+        return self._best_of(self.scored)
 
     def best_until(self, number: int) -> float | None:
         """Return the best score of the trials up to one, None where all failed."""
-        scores = [done.outcome.score or 0.0 for done in self.scored if done.number <= number]
-        return (min if self.tuning.direction == "min" else max)(scores, default=None)
+        best = self._best_of([done for done in self.scored if done.number <= number])
+        return best.outcome.score if best else None
+
+    def _best_of(self, scored: Sequence[FinishedTrial]) -> FinishedTrial | None:
+        sign = 1 if self.tuning.direction == "min" else -1
+
+        def rank(done: FinishedTrial) -> tuple[bool, float, float]:
+            outcome = done.outcome
+            log_loss = outcome.metrics.get("val_log_loss", math.inf)
+            return outcome.pruned_at is not None, sign * (outcome.score or 0.0), log_loss
+
+        return min(scored, key=rank, default=None)
 
     @property
     def seconds(self) -> float:
@@ -260,7 +274,8 @@ class Search:
     def _reason_to_end(self) -> str:
         tuning, done = self.tuning, list(self._done.values())
         kinds = [one.outcome.kind for one in done[-_MAX_SAME_FAILURES:]]
-        if len(kinds) == _MAX_SAME_FAILURES and kinds[0] and len(set(kinds)) == 1:
+        is_repeated = len(kinds) == _MAX_SAME_FAILURES and len(set(kinds)) == 1
+        if is_repeated and kinds[0] not in ("", *_OUTCOMES_OF_VALUES):
             reason = done[-1].outcome.reason
             return f"{_MAX_SAME_FAILURES} trials in a row failed in the same way: {reason}"
         if len(self._tasks) >= tuning.trials:

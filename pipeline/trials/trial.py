@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pipeline.errors import DivergedError, PipelineError, first_line
+from pipeline.metric_direction import metric_direction
 from pipeline.recipe.grammar import Recipe
 from pipeline.trials.pruning import EpochMetrics
 from pipeline.trials.trial_trainer import TrialTrainer
@@ -18,7 +19,7 @@ from pipeline.tuning.tuning_config import TuningConfig
 TrialState = Literal["FINISHED", "FAILED", "KILLED"]
 
 # Objectives that are known after each epoch, so that a trial can be stopped early.
-BY_EPOCH = ("val_accuracy", "val_balanced_accuracy", "val_loss")
+BY_EPOCH = ("val_accuracy", "val_balanced_accuracy", "val_log_loss")
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,9 @@ def run_trial(
             scores.append(_score(tuning.objective, evaluated))
         outcome = TrialOutcome("FINISHED", statistics.fmean(scores), tuple(scores), metrics)
     except _PrunedError:
-        best = min if tuning.direction == "min" else max
-        score = float(best(row[tuning.objective] for row in rows))
+        # That of the epoch which a run of so many epochs would have chosen.
+        best = min if metric_direction(recipe.training.monitor) == "min" else max
+        score = best(rows, key=lambda row: row[recipe.training.monitor])[tuning.objective]
         outcome = TrialOutcome("FINISHED", score, (score,), pruned_at=len(rows))
     except Exception as error:  # a failed trial does not end the search
         kind, reason = _describe(error)

@@ -41,7 +41,7 @@ class TrialTrainer:
     def validation_metrics(self, recipe: Recipe, *, on_epoch: OnEpoch) -> dict[str, float]:
         """Train a recipe, and return the metrics of the validation images that a run would have.
 
-        `val_loss` is that of the best epoch. The test images are not evaluated.
+        The test images are not evaluated.
 
         Raises:
             PipelineError: if the model cannot be built or trained.
@@ -54,7 +54,6 @@ class TrialTrainer:
                 recipe, splits, on_epoch=on_epoch, show_progress=False, head_inputs=inputs
             )
             probabilities = trained.trainer.predict(splits.validation, "val")
-        history = trained.history
         metrics = classification_metrics(
             splits.validation.labels,
             probabilities,
@@ -62,8 +61,7 @@ class TrialTrainer:
             top_k=recipe.training.top_k,
         )
         return {
-            "best_epoch": float(history.best_epoch),
-            "val_loss": float(history.rows[history.best_epoch - 1]["val_loss"]),
+            "best_epoch": float(trained.history.best_epoch),
             **{f"val_{name}": value for name, value in metrics.items()},
         }
 

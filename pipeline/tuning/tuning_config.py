@@ -30,7 +30,7 @@ LogEnds = Annotated[
 Objective = Annotated[
     str,
     Field(pattern=_OBJECTIVE),
-    Expected("a metric of the validation split, such as val_accuracy, val_log_loss or val_loss"),
+    Expected("a metric of the validation split, such as val_accuracy or val_log_loss"),
 ]
 Duration = Annotated[
     str,

@@ -156,7 +156,7 @@ def test_all_errors_of_a_search_space_are_reported_at_once(tmp_path: Path) -> No
         (
             "  objective: test_accuracy\n",
             "recipe.yaml:4:3: tuning.objective: expected a metric of the validation split, such "
-            "as val_accuracy, val_log_loss or val_loss. Received 'test_accuracy'.",
+            "as val_accuracy or val_log_loss. Received 'test_accuracy'.",
         ),
     ],
 )
@@ -200,7 +200,6 @@ def test_a_budget_is_converted_to_seconds(tmp_path: Path, budget: str, seconds: 
     ("objective", "direction"),
     [
         ("val_accuracy", "max"),
-        ("val_loss", "min"),
         ("val_log_loss", "min"),
         ("val_ece", "min"),
         ("val_f1_macro", "max"),

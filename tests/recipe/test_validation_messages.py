@@ -172,9 +172,9 @@ def test_a_section_is_a_mapping(problems: Problems, section: str, text: str, rec
             "[gpu:0, gpu:1]. Received ['gpu'].",
         ),
         (
-            "training: {early_stopping: {monitor: loss}}",
-            "3:29: training.early_stopping.monitor: expected one of: val_loss, val_accuracy, "
-            "val_balanced_accuracy. Received 'loss'. Did you mean 'val_loss'?",
+            "training: {early_stopping: {monitor: val_loss}}",
+            "3:29: training.early_stopping.monitor: expected one of: val_log_loss, val_accuracy, "
+            "val_balanced_accuracy. Received 'val_loss'. Did you mean 'val_log_loss'?",
         ),
         (
             "training: {loss: {focal_cross_entropy: {gama: 1}}}",

@@ -137,7 +137,7 @@ def test_validation_by_epoch_is_that_of_the_full_precision_model(
 ) -> None:
     best = baseline.history.rows[baseline.history.best_epoch - 1]
     log_loss = metrics_of(baseline, splits)["val_log_loss"]
-    assert log_loss == pytest.approx(best["val_loss"], abs=1e-6)
+    assert log_loss == pytest.approx(best["val_log_loss"], abs=1e-6)
     images = splits.validation.images.read(np.arange(len(splits.validation)))
     np.testing.assert_allclose(
         baseline.trainer.predict(splits.validation, "val"),
@@ -245,7 +245,7 @@ def test_fine_tuning_uses_pixels_if_activations_do_not_fit_in_the_cache(
     assert trained.history.phases == (0, 4)
     best = trained.history.rows[trained.history.best_epoch - 1]
     metrics = metrics_of(trained, splits, *changes)
-    assert metrics["val_log_loss"] == pytest.approx(best["val_loss"], abs=1e-4)
+    assert metrics["val_log_loss"] == pytest.approx(best["val_log_loss"], abs=1e-4)
     assert "features/disagreements" not in metrics
 
 

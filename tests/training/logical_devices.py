@@ -217,7 +217,7 @@ def a_resumed_training_is_bit_identical() -> None:
             if epoch == until:
                 raise KeyboardInterrupt
 
-        stopping = EarlyStoppingConfig(monitor="val_loss", patience=2)
+        stopping = EarlyStoppingConfig(monitor="val_log_loss", patience=2)
         try:
             fit(
                 case,

@@ -20,7 +20,7 @@ def after_epochs(monitor: str, values: list[float]) -> tuple[BestEpoch, keras.Mo
     best.track(model)
     for epoch, value in enumerate(values):
         model.set_weights([np.array([[float(epoch + 1)]])])
-        best.on_epoch_end(epoch, {monitor: value})
+        best.on_epoch_end(epoch, {"val_log_loss": 1.0, monitor: value})
     best.restore_weights()
     return best, model
 
@@ -28,7 +28,7 @@ def after_epochs(monitor: str, values: list[float]) -> tuple[BestEpoch, keras.Mo
 @pytest.mark.parametrize(
     ("monitor", "values", "epoch"),
     [
-        ("val_loss", [3.0, 1.0, 2.0], 2),
+        ("val_log_loss", [3.0, 1.0, 2.0], 2),
         ("val_accuracy", [0.3, 0.1, 0.4], 3),
         ("val_accuracy", [0.4, 0.4, 0.4], 1),
     ],
@@ -40,6 +40,17 @@ def test_the_model_gets_the_weights_of_the_best_epoch(
     assert best.epoch == epoch
     assert best.value == values[epoch - 1]
     assert model.get_weights()[0][0, 0] == epoch
+
+
+def test_of_equal_epochs_the_one_with_the_lowest_log_loss_is_the_best() -> None:
+    best = BestEpoch("val_accuracy")
+    best.track(one_weight())
+    for epoch, log_loss in enumerate([0.5, 0.3, 0.4]):
+        best.on_epoch_end(epoch, {"val_accuracy": 0.9, "val_log_loss": log_loss})
+    assert best.epoch == 2
+    best.load(2, {"val_accuracy": 0.9, "val_log_loss": 0.3}, best.weights)
+    best.on_epoch_end(3, {"val_accuracy": 0.9, "val_log_loss": 0.2})
+    assert best.epoch == 4
 
 
 def test_a_nan_loss_ends_the_training_with_the_usual_causes() -> None:
@@ -56,20 +67,20 @@ def test_a_nan_loss_ends_the_training_with_the_usual_causes() -> None:
 
 
 def test_the_best_of_several_models_is_kept() -> None:
-    best, first = after_epochs("val_loss", [1.0])
+    best, first = after_epochs("val_log_loss", [1.0])
     second = one_weight()
     second.set_weights(first.get_weights())
     best.track(second)
     second.set_weights([np.array([[9.0]])])
-    best.on_epoch_end(1, {"val_loss": 2.0})
+    best.on_epoch_end(1, {"val_log_loss": 2.0})
     best.restore_weights()
     assert (best.epoch, second.get_weights()[0][0, 0]) == (1, 1.0)
 
 
 def test_an_infinite_validation_loss_ends_the_training() -> None:
     with pytest.raises(DivergedError) as ended:
-        after_epochs("val_loss", [1.0, float("inf")])
+        after_epochs("val_log_loss", [1.0, float("inf")])
     assert str(ended.value) == (
-        "val_loss became inf in epoch 2, although the training loss did not. Lower "
+        "val_log_loss became inf in epoch 2, although the training loss did not. Lower "
         "optimizer.learning_rate, or set optimizer.global_clipnorm: 1.0."
     )

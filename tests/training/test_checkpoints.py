@@ -18,7 +18,6 @@ def after(epochs: int) -> Checkpoint:
         phases=[0],
         is_phase_over=False,
         best_epoch=1,
-        best_value=0.1,
         callbacks=[{"wait": 2, "best": None}],
         model=[np.array([epochs, 2], np.uint32), np.full((11, 2), 1 / 3, np.float32)],
         optimizer=[np.array(epochs, np.int64)],

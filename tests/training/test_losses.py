@@ -105,6 +105,6 @@ def test_the_accuracy_of_a_mixed_label_is_that_of_its_larger_part(
     name: str, labels: list[list[float]], probabilities: list[list[float]]
 ) -> None:
     output = TrainingConfig(loss=name).output
-    accuracy, _ = running_metrics(output, classes=2, top_k=None)
+    accuracy, *_ = running_metrics(output, classes=2, top_k=None)
     accuracy.update_state(np.array(labels, np.float32), np.array(probabilities, np.float32))
     assert float(accuracy.result()) == 0.75

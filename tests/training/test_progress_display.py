@@ -13,17 +13,17 @@ def test_each_epoch_is_one_line_without_a_terminal(
 ) -> None:
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
-    best = BestEpoch("val_loss")
-    best.load(3, 0.25, [])
+    best = BestEpoch("val_log_loss")
+    best.load(3, {"val_log_loss": 0.25}, [])
     display = ProgressDisplay(best, first_epoch=2, last_epoch=1000)
     display.on_train_begin()
     display.on_epoch_begin(2)
     display.on_train_batch_end(0, {"loss": 1.0})
     now = 110.0  # 10 s for the first of the epochs from 3 to 1000
-    logs = {"accuracy": 0.5, "loss": 1.0, "val_accuracy": 0.75, "val_loss": 0.25}
+    logs = {"accuracy": 0.5, "loss": 1.0, "val_accuracy": 0.75, "val_log_loss": 0.25}
     display.on_epoch_end(2, logs)
     display.close()
     assert messages == [
-        "Epoch 3/1000  loss 1.0000  accuracy 0.5000  val_loss 0.2500  val_accuracy 0.7500  "
-        "best val_loss 0.2500 (epoch 3)  2:46:10 left"
+        "Epoch 3/1000  loss 1.0000  accuracy 0.5000  val_log_loss 0.2500  val_accuracy 0.7500  "
+        "best val_log_loss 0.2500 (epoch 3)  2:46:10 left"
     ]

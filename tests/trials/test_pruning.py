@@ -8,7 +8,7 @@ from pipeline.trials.pruning import StoppingRule
 
 OTHERS = tuple(
     tuple(
-        {"val_accuracy": peak * epoch / 4, "val_loss": 1 - peak * epoch / 4}
+        {"val_accuracy": peak * epoch / 4, "val_log_loss": 1 - peak * epoch / 4}
         for epoch in range(1, 5)
     )
     for peak in (0.5, 0.6, 0.7, 0.8, 0.9)
@@ -16,10 +16,10 @@ OTHERS = tuple(
 
 
 def rows(*values: float) -> list[dict[str, float]]:
-    return [{"val_accuracy": value, "val_loss": 1 - value} for value in values]
+    return [{"val_accuracy": value, "val_log_loss": 1 - value} for value in values]
 
 
-@pytest.mark.parametrize("metric", ["val_accuracy", "val_loss"])
+@pytest.mark.parametrize("metric", ["val_accuracy", "val_log_loss"])
 def test_a_trial_behind_the_median_at_its_epoch_ends(metric: str) -> None:
     rule = StoppingRule(OTHERS, metric, "max" if metric == "val_accuracy" else "min")
     assert rule(rows(0.1, 0.2, 0.5))  # the others' median is 0.525 by then

@@ -133,6 +133,18 @@ def test_bayesian_search_improves_on_the_recipe(folder: Path) -> None:
     assert first < 0.86
 
 
+def test_of_equal_trials_the_one_with_the_lowest_log_loss_is_the_best(folder: Path) -> None:
+    search = Search(recipe("random"), Journal(folder))
+    for log_loss, pruned_at in ((0.5, None), (0.3, None), (0.4, None), (0.1, 2)):
+        task = search.next()
+        assert isinstance(task, PendingTrial)
+        score = 0.9 if pruned_at is None else 0.95
+        metrics = {"val_log_loss": log_loss}
+        search.finish(task, TrialOutcome("FINISHED", score, metrics=metrics, pruned_at=pruned_at))
+    assert search.best is not None
+    assert (search.best.number, search.best_until(4)) == (2, 0.9)
+
+
 def failed(kind: str) -> TrialOutcome:
     return TrialOutcome("FAILED", kind=kind, reason=f"It is {kind}.")
 
@@ -145,6 +157,16 @@ def test_three_failures_of_the_same_kind_in_a_row_end_a_search(folder: Path) -> 
         search.finish(task, failed(kind))
     assert search.next() is None
     assert search.ended == "3 trials in a row failed in the same way: It is memory."
+
+
+@pytest.mark.parametrize("kind", ["diverged", "contradiction"])
+def test_values_that_cannot_be_trained_do_not_end_a_search(kind: str, folder: Path) -> None:
+    search = Search(recipe("random"), Journal(folder))
+    for _ in range(5):
+        task = search.next()
+        assert isinstance(task, PendingTrial)
+        search.finish(task, failed(kind))
+    assert isinstance(search.next(), PendingTrial)
 
 
 def test_a_failure_does_not_end_a_search(folder: Path) -> None:
