@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,13 +104,26 @@ def _fail(error: OSError) -> None:
     raise error
 
 
-def find_images(directory: Path) -> Iterator[Path]:
-    """Yield the files below `directory` that have the suffix of an image."""
+def find_images(directory: Path) -> tuple[list[Path], Counter[str]]:
+    """Return the visible files below `directory` that are images, and how many are not by suffix.
+
+    A file is an image by its suffix or by its content.
+    """
+    from pipeline.data.image_decoding import has_image_content
     from pipeline.data.image_formats import SUFFIXES
 
+    images: list[Path] = []
+    ignored: Counter[str] = Counter()
     for name, is_hidden_file in walk_files(directory):
-        if not is_hidden_file and os.path.splitext(name)[1].lower() in SUFFIXES:  # noqa: PTH122
-            yield Path(directory, name)
+        if is_hidden_file:
+            continue
+        path = Path(directory, name)
+        suffix = path.suffix.lower()
+        if suffix in SUFFIXES or has_image_content(path):
+            images.append(path)
+        else:
+            ignored[suffix] += 1
+    return images, ignored
 
 
 def subdirectories(path: Path) -> list[str]:

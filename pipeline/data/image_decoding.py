@@ -14,7 +14,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from pipeline.data import decoding_limits, sample_values
-from pipeline.data.image_formats import ImageFormat, image_format
+from pipeline.data.image_formats import SIGNATURE_BYTES, ImageFormat, image_format
 
 Resize = Literal["crop", "pad", "squash"]
 
@@ -152,6 +152,16 @@ def read_image_file(path: str | os.PathLike[str]) -> bytes:
             return file.read()
     except OSError as error:
         raise BadImageError(error.strerror or str(error)) from None
+
+
+def has_image_content(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file begins as an image does; False for one that cannot be read."""
+    try:
+        with open(path, "rb", opener=_open_nonblocking) as file:
+            is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            return is_regular and image_format(file.read(SIGNATURE_BYTES)) is not None
+    except OSError:
+        return False
 
 
 def _open_nonblocking(path: str, flags: int) -> int:

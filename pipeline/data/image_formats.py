@@ -72,7 +72,7 @@ def _format(
 # The brands of ISO base media files: the major brand, a version, the compatible brands.
 _BRANDS = rb"....ftyp(?:....){0,16}?"
 
-_SIGNATURE_BYTES = 1024  # a PPM may begin with comments
+SIGNATURE_BYTES = 1024  # a PPM may begin with comments
 
 FORMATS = (
     # Cameras' MPO files are JPEG files with more images behind the first one.
@@ -131,7 +131,7 @@ def image_format(data: bytes) -> ImageFormat | None:
 
     A damaged image still has a format, unless its first bytes are damaged.
     """
-    head = data[:_SIGNATURE_BYTES]
+    head = data[:SIGNATURE_BYTES]
     for candidate in FORMATS:
         if candidate.signature.match(head) and data.endswith(candidate.trailer):
             return candidate

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.data.file_walk import find_images, has_images_below, subdirectories
 from pipeline.data.split_names import find_splits
+from pipeline.data.splits import describe_ignored
 from pipeline.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 
 def find_labelled_files(
@@ -36,11 +41,17 @@ def find_labelled_files(
             f"The model has no class {', '.join(unknown)}, whose directory is in {directory}. "
             f"Expected directories of its classes: {', '.join(class_names)}."
         )
-    files, labels = [], []
+    files: list[Path] = []
+    labels: list[int] = []
+    ignored: Counter[str] = Counter()
     for label, name in enumerate(class_names):
-        for path in find_images(directory / name) if name in names else ():
-            files.append(path)
-            labels.append(label)
+        if name in names:
+            images, others = find_images(directory / name)
+            files += images
+            labels += [label] * len(images)
+            ignored += others
+    if ignored:
+        logger.info(f"Ignored files that are no images: {describe_ignored(ignored)}")
     if not files:
         raise DataError(
             f"{directory} has no images in directories of the model's classes: "

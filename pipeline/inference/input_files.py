@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.data.file_walk import find_images
+from pipeline.data.splits import describe_ignored
 from pipeline.errors import UsageError
+
+logger = logging.getLogger(__name__)
 
 
 def expand_paths(arguments: Sequence[str]) -> list[Path]:
     """Return the files that arguments match, each once.
 
-    A directory matches the images below it, sorted by name. A file matches whatever its extension.
+    A directory matches the images below it, by their suffix or their content, sorted by name; what
+    else it contains is logged. A file matches whatever its extension.
 
     Args:
         arguments: paths of files and directories, and patterns such as `photographs/**/*.jpg`.
@@ -36,7 +41,10 @@ def expand_paths(arguments: Sequence[str]) -> list[Path]:
 def _matching_files(argument: str) -> list[Path]:
     path = Path(argument)
     if path.is_dir():
-        return list(find_images(path))
+        images, ignored = find_images(path)
+        if ignored:
+            logger.info(f"Ignored files in {path} that are no images: {describe_ignored(ignored)}")
+        return images
     if os.path.lexists(path):
         return [path]
     matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207, also takes absolute patterns

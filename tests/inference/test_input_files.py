@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from pipeline.errors import UsageError
 from pipeline.inference.input_files import expand_paths
@@ -27,6 +29,18 @@ def test_a_directory_matches_the_images_below_it() -> None:
 
 def test_a_file_matches_whatever_its_extension() -> None:
     assert names("b.data", "a/2.jpg") == ["b.data", "a/2.jpg"]
+
+
+def test_images_in_a_directory_are_found_by_content_and_the_rest_is_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "pipeline")
+    for name in ("a/scan", "a/scan.data"):
+        Image.new("L", (4, 4)).save(name, "TIFF")
+    Path("a/README").write_text("Photographs.")
+    os.mkfifo("a/pipe")
+    assert names("a") == ["a/1.PNG", "a/2.jpg", "a/scan", "a/scan.data", "a/deep/3.webp"]
+    assert caplog.messages == ["Ignored files in a that are no images: 2 without a suffix, 1 .txt"]
 
 
 def test_a_pattern_is_expanded() -> None:
