@@ -6,8 +6,8 @@ A logged model names this module, and MLflow imports it. No pickle and no code f
 from __future__ import annotations
 
 import base64
-import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class PyfuncClassifier:
 
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
-        self._decoding = threading.Lock()
+        self._decoder = ThreadPoolExecutor(1, thread_name_prefix="decode")
 
     def predict(
         self, data: pd.DataFrame | np.ndarray | Sequence[Any], params: dict[str, Any] | None = None
@@ -48,7 +48,7 @@ class PyfuncClassifier:
             `error`, which says why an image could not be read and is empty otherwise.
         """
         interface = self._classifier.interface
-        limit = RequestLimit(interface, self._decoding)
+        limit = RequestLimit(interface, self._decoder)
 
         def read(image: Any) -> np.ndarray:
             return _pixels(image, interface, limit)

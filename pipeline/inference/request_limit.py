@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import Executor
 
 import numpy as np
 
@@ -16,14 +16,15 @@ MAX_PIXELS = 2**31
 class RequestLimit:
     """Decodes the images of one request, one at a time, up to a number of pixels."""
 
-    def __init__(self, interface: ModelInterface, decoding: threading.Lock) -> None:
+    def __init__(self, interface: ModelInterface, decoder: Executor) -> None:
         """Begin a request.
 
         Args:
             interface: of the model.
-            decoding: held while an image is decoded, by all requests.
+            decoder: its one thread decodes the images of all requests. Several threads that took
+                turns would each keep the memory of their largest image.
         """
-        self._interface, self._decoding = interface, decoding
+        self._interface, self._decoder = interface, decoder
         self._pixels = 0
 
     def decode(self, data: bytes) -> np.ndarray:
@@ -32,11 +33,13 @@ class RequestLimit:
         Raises:
             BadImageError: if it cannot be decoded, or the request has had too many pixels.
         """
-        with self._decoding:
-            self._pixels += declared_pixels(data)
-            if self._pixels > MAX_PIXELS:
-                raise BadImageError(
-                    f"the images of the request have more than {MAX_PIXELS:,} pixels together; "
-                    "send fewer"
-                )
-            return self._interface.decode(data)
+        return self._decoder.submit(self._decode, data).result()
+
+    def _decode(self, data: bytes) -> np.ndarray:
+        self._pixels += declared_pixels(data)
+        if self._pixels > MAX_PIXELS:
+            raise BadImageError(
+                f"the images of the request have more than {MAX_PIXELS:,} pixels together; send "
+                "fewer"
+            )
+        return self._interface.decode(data)

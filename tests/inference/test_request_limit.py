@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -20,6 +20,12 @@ RGB = ModelInterface(("no", "yes"), (8, 8), 3, "squash")
 
 
 @pytest.fixture
+def decoder() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
+
+
+@pytest.fixture
 def image() -> bytes:
     """An image of a thousand pixels."""
     file = io.BytesIO()
@@ -27,16 +33,18 @@ def image() -> bytes:
     return file.getvalue()
 
 
-def test_an_image_is_decoded_as_the_interface_decodes_it(image: bytes) -> None:
-    decoded = RequestLimit(RGB, threading.Lock()).decode(image)
+def test_an_image_is_decoded_as_the_interface_decodes_it(
+    image: bytes, decoder: ThreadPoolExecutor
+) -> None:
+    decoded = RequestLimit(RGB, decoder).decode(image)
     np.testing.assert_array_equal(decoded, RGB.decode(image))
 
 
 def test_a_request_of_too_many_pixels_is_rejected_from_the_first_that_is_too_much(
-    image: bytes, monkeypatch: pytest.MonkeyPatch
+    image: bytes, decoder: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request_limit, "MAX_PIXELS", 2999)
-    limit = RequestLimit(RGB, threading.Lock())
+    limit = RequestLimit(RGB, decoder)
     limit.decode(image)
     limit.decode(image)
     with pytest.raises(BadImageError) as caught:
@@ -44,11 +52,11 @@ def test_a_request_of_too_many_pixels_is_rejected_from_the_first_that_is_too_muc
     assert str(caught.value) == (
         "the images of the request have more than 2,999 pixels together; send fewer"
     )
-    RequestLimit(RGB, threading.Lock()).decode(image)  # the next request
+    RequestLimit(RGB, decoder).decode(image)  # the next request
 
 
 def test_one_image_is_decoded_at_a_time_by_all_requests(
-    image: bytes, monkeypatch: pytest.MonkeyPatch
+    image: bytes, decoder: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoding, most, decode = 0, 0, ModelInterface.decode
 
@@ -61,8 +69,7 @@ def test_one_image_is_decoded_at_a_time_by_all_requests(
         return decode(self, data)
 
     monkeypatch.setattr(ModelInterface, "decode", slowly)
-    lock = threading.Lock()
-    requests = [RequestLimit(RGB, lock), RequestLimit(RGB, lock)]
+    requests = [RequestLimit(RGB, decoder), RequestLimit(RGB, decoder)]
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda number: requests[number % 2].decode(image), range(16)))
     assert most == 1
