@@ -128,7 +128,7 @@ def _lenet_choices(statistics: DatasetStatistics, sizes: ImageSizes) -> Iterator
     yield Choice("training.epochs", epochs, f"About {epochs * steps:,} steps in all.")
     yield Choice(
         "training.early_stopping",
-        {"monitor": "val_loss", "patience": max(epochs // 3, 5)},
+        {"monitor": "val_log_loss", "patience": max(epochs // 3, 5)},
         "Stops when the validation images no longer get better.",
     )
     yield from top_k(statistics)
