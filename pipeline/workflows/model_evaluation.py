@@ -52,7 +52,7 @@ class ExternalEvaluation:
 
     @property
     def is_imbalanced(self) -> bool:
-        """Whether a class has at least ten times as many of the images as another."""
+        """Whether a class has about ten times as many of the images as another."""
         return is_imbalanced(self.predictions.labels)
 
 

@@ -32,7 +32,7 @@ class RunResult:
         artifact_uri: where the files of the run are, such as `report.html`.
         epochs: the number of epochs trained.
         best_epoch: the epoch whose weights the model has, counted from 1.
-        is_imbalanced: whether a class has at least ten times as many training images as another.
+        is_imbalanced: whether a class has about ten times as many training images as another.
         images: the number of images in each split.
         quarantined: the files that could not be used, with the reason.
         ignored: the number of files that are no images, by suffix.
