@@ -18,11 +18,15 @@ def describe_findings(statistics: DatasetStatistics) -> list[str]:
     """Return what is worth a look, each as a sentence with what to do about it."""
     return [
         *statistics.problems,
-        *_unreadable(statistics),
-        *_copies(statistics),
-        *_rare_classes(statistics),
+        *describe_file_findings(statistics),
+        *_imbalance(statistics),
         *_groups(statistics),
     ]
+
+
+def describe_file_findings(statistics: DatasetStatistics) -> list[str]:
+    """Return what is worth a look in the files, which no value of a recipe changes."""
+    return [*_unreadable(statistics), *_copies(statistics), *_small_classes(statistics)]
 
 
 def _unreadable(statistics: DatasetStatistics) -> Iterator[str]:
@@ -70,16 +74,20 @@ def _copies(statistics: DatasetStatistics) -> Iterator[str]:
         )
 
 
-def _rare_classes(statistics: DatasetStatistics) -> Iterator[str]:
-    counts, names = statistics.class_counts, statistics.class_names
+def _imbalance(statistics: DatasetStatistics) -> Iterator[str]:
+    names = statistics.class_names
     ratio = statistics.imbalance
     if ratio and ratio >= NOTABLE_IMBALANCE:
         training = statistics.training_counts
         rarest, most = (names[training.index(select(training))] for select in (min, max))
         yield (
-            f"{most} has {ratio:.1f} times as many training images as {rarest}. Judge the model by "
-            "the metrics of each class."
+            f"{most} has {ratio:.1f} times as many training images as {rarest}. Set "
+            "training.class_weight: balanced, and judge the model by its balanced accuracy."
         )
+
+
+def _small_classes(statistics: DatasetStatistics) -> Iterator[str]:
+    counts, names = statistics.class_counts, statistics.class_names
     few = [
         f"{name} ({count})"
         for name, count in zip(names, counts, strict=True)

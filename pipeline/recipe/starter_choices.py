@@ -3,52 +3,34 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pipeline.data.dataset_statistics import DatasetStatistics, ImageSizes
-from pipeline.data.image_loading import allowed_unreadable
+from pipeline.data.dataset_statistics import NOTABLE_IMBALANCE, DatasetStatistics, ImageSizes
 from pipeline.errors import DataError, UsageError
 from pipeline.models.applications import APPLICATIONS
+from pipeline.recipe.data_choices import (
+    MAX_FEATURES,
+    Choice,
+    augmentation,
+    bad_files,
+    channels,
+    describe_pixels,
+    grouping,
+    lenet_size,
+    resize,
+    split_shares,
+    training_images,
+    transfer_size,
+)
 from pipeline.suggestions import did_you_mean
 
 DEFAULT_BASE = "MobileNetV2"
 
-_LENET_SIDE = 32  # pixels
 _MAX_TINY_SIDE = 40
-_TRAINED_SIDE = 224  # of most networks of keras.applications
-_KEPT_BY_CROP = 0.6
-_SAME_SHAPE = 1.15  # the widest aspect ratio by the narrowest
-_MIN_FOR_TEST, _MIN_OF_CLASS_FOR_TEST = 200, 15
-_MAX_FEATURES = 20_000  # augmented images whose features are computed before training
 _MAX_VIEWS = 10
 _LENET_STEPS = 4_000
-_GRAY = 0.99
 _MANY_CLASSES = 20
-
-_ORIENTED = re.compile(
-    r"(?:^|[\W_])(?:left|right|up|down|north|south|east|west|arrow|digits?|letters?|characters?"
-    r"|clockwise|lefthand|righthand|[0-9]|[a-zA-Z])(?:$|[\W_])",
-    re.IGNORECASE,
-)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A value of a recipe.
-
-    Attributes:
-        key: its dotted path.
-        value: as in a recipe; a path is not relative to the recipe yet.
-        reason: in one line; empty if there is nothing to say.
-    """
-
-    key: str
-    value: Any
-    reason: str = ""
 
 
 def choose_values(
@@ -96,7 +78,7 @@ def check_network(base: str | None, weights: Path | None) -> str | Path | None:
 
 
 def _lenet_choices(statistics: DatasetStatistics, sizes: ImageSizes) -> Iterator[Choice]:
-    training = sum(statistics.training_counts)
+    training = training_images(statistics)
     batch = 32 if training < 2_000 else 64 if training < 10_000 else 128
     yield from lenet_size(sizes)
     yield from channels(statistics)
@@ -104,17 +86,27 @@ def _lenet_choices(statistics: DatasetStatistics, sizes: ImageSizes) -> Iterator
     yield from grouping(statistics)
     yield from bad_files(statistics)
     steps = math.ceil(training / batch)
-    yield Choice("data.batch_size", batch, f"{training:,} training images are {steps:,} steps.")
+    yield Choice(
+        "data.batch_size", batch, f"About {training:,} training images are {steps:,} steps."
+    )
     yield Choice(
         "data.augmentation",
-        [{"random_translation": {"height_factor": 0.08, "width_factor": 0.08}}],
+        [
+            {
+                "random_translation": {
+                    "height_factor": 0.08,
+                    "width_factor": 0.08,
+                    "fill_mode": "nearest",
+                }
+            }
+        ],
         "Small shifts only: a mirrored or turned character is another one.",
     )
     yield Choice(
         "model.architecture",
         "lenet",
-        f"The images are tiny ({_pixels(sizes.longer_side.median)} on the longer side), so a small "
-        "network is enough and nothing is downloaded.",
+        f"The images are tiny ({describe_pixels(sizes.longer_side.median)} on the longer side), so "
+        "a small network is enough and nothing is downloaded.",
     )
     yield Choice("model.activation", "relu")
     yield Choice("model.pooling", "max")
@@ -131,13 +123,14 @@ def _lenet_choices(statistics: DatasetStatistics, sizes: ImageSizes) -> Iterator
         {"monitor": "val_log_loss", "patience": max(epochs // 3, 5)},
         "Stops when the validation images no longer get better.",
     )
+    yield from class_weight(statistics)
     yield from top_k(statistics)
 
 
 def _transfer_choices(
     statistics: DatasetStatistics, sizes: ImageSizes, base: str | Path, weights: Path | None
 ) -> Iterator[Choice]:
-    training = sum(statistics.training_counts)
+    training = training_images(statistics)
     yield transfer_size(sizes, base)
     yield resize(sizes)
     yield from split_shares(statistics)
@@ -145,13 +138,15 @@ def _transfer_choices(
     yield from bad_files(statistics)
     batch = 16 if training < 150 else 32
     steps = math.ceil(training / batch)
-    yield Choice("data.batch_size", batch, f"{training:,} training images are {steps:,} steps.")
+    yield Choice(
+        "data.batch_size", batch, f"About {training:,} training images are {steps:,} steps."
+    )
     augmented = augmentation(statistics)
     yield augmented
     yield Choice(
         "model.architecture",
         "transfer",
-        f"A pretrained network: {training:,} images are too few to train one from scratch."
+        f"A pretrained network: about {training:,} images are too few to train one from scratch."
         if training < 50_000
         else "A pretrained network learns faster than one from scratch.",
     )
@@ -169,145 +164,16 @@ def _transfer_choices(
     yield Choice("training.epochs", 30, "An epoch on cached features takes little time.")
     yield Choice(
         "training.early_stopping",
-        {"monitor": "val_accuracy", "patience": 15},
+        {
+            "monitor": "val_balanced_accuracy" if is_imbalanced(statistics) else "val_accuracy",
+            "patience": 15,
+        },
         "The epoch that is best on the validation images is kept.",
     )
     if augmented.value:
         yield from views(training)
+    yield from class_weight(statistics)
     yield from top_k(statistics)
-
-
-def lenet_size(sizes: ImageSizes) -> Iterator[Choice]:
-    """Choose the image size of LeNet and how images are fitted into it."""
-    width, height = sizes.most_common
-    is_uniform = sizes.width.lowest == sizes.width.highest and (
-        sizes.height.lowest == sizes.height.highest
-    )
-    if is_uniform and max(width, height) <= _LENET_SIDE:
-        reason = f"All images are {width}×{height} pixels; nothing is resized."
-        yield Choice("data.image_size", [height, width], reason)
-        return
-    reason = f"LeNet takes up to {_LENET_SIDE}×{_LENET_SIDE} pixels; {_sides(sizes)}"
-    yield Choice("data.image_size", [_LENET_SIDE, _LENET_SIDE], reason)
-    if sizes.aspect.highest > _SAME_SHAPE * sizes.aspect.lowest:
-        reason = f"The images are {_ratio(sizes)} times as wide as high; borders keep their shape."
-        yield Choice("data.resize", "pad", reason)
-    else:
-        yield Choice("data.resize", "squash", "All images have about the same shape.")
-
-
-def transfer_size(sizes: ImageSizes, base: str | Path) -> Choice:
-    """Choose the image size of a pretrained network."""
-    shorter = sizes.shorter_side.median
-    side = _TRAINED_SIDE if shorter >= 112 else 160 if shorter >= 64 else 128
-    name = Path(base).name
-    if isinstance(base, str) and base in APPLICATIONS:
-        side = max(side, APPLICATIONS[base].min_side)
-    if side == _TRAINED_SIDE:
-        reason = f"The size that networks such as {name} are trained at; {_sides(sizes)}"
-    else:
-        reason = f"Larger would show no more: {_sides(sizes)}"
-    return Choice("data.image_size", [side, side], reason)
-
-
-def resize(sizes: ImageSizes) -> Choice:
-    """Choose how photographs of another shape are fitted into the image size.
-
-    On magnetic tiles, of very different shapes, squashing was better than padding by 3 points of
-    accuracy, and better than cropping by 10.
-    """
-    kept = f"{sizes.kept_by_crop:.0%}"
-    if sizes.kept_by_crop >= _KEPT_BY_CROP:
-        return Choice(
-            "data.resize", "crop", f"A central square shows {kept} or more of nine in ten images."
-        )
-    return Choice(
-        "data.resize",
-        "squash",
-        f"A central square would show only {kept} of some images, which are "
-        f"{_ratio(sizes)} times as wide as high.",
-    )
-
-
-def channels(statistics: DatasetStatistics) -> Iterator[Choice]:
-    """Choose grayscale where no image has colors."""
-    if statistics.gray >= _GRAY:
-        yield Choice("data.channels", 1, "The images have no colors.")
-
-
-def split_shares(statistics: DatasetStatistics) -> Iterator[Choice]:
-    """Choose the shares of the splits that the data does not have."""
-    images, smallest = statistics.images, min(statistics.class_counts)
-    share = 0.2 if images < 5_000 else 0.15 if images < 20_000 else 0.1
-    if "val" not in statistics.given:
-        yield Choice(
-            "data.validation",
-            share,
-            f"About {share * images:,.0f} images, which choose the best epoch.",
-        )
-    if {"val", "test"} & set(statistics.given):
-        return
-    if images >= _MIN_FOR_TEST and smallest >= _MIN_OF_CLASS_FOR_TEST:
-        reason = f"About {share * images:,.0f} images that are evaluated once, at the end."
-        yield Choice("data.test", share, reason)
-    else:
-        yield Choice(
-            "data.test",
-            0.0,
-            f"With {images:,} images, {smallest:,} of the smallest class, a test split would say "
-            "little; val_accuracy is slightly optimistic.",
-        )
-
-
-def grouping(statistics: DatasetStatistics) -> Iterator[Choice]:
-    """Choose the groups of images that are drawn into the same split."""
-    guess = statistics.groups
-    if guess and guess.is_certain and "val" not in statistics.given:
-        yield Choice(
-            "data.group_by",
-            {guess.key: guess.value},
-            f"{guess.groups:,} groups such as {guess.example}: images of one group would make the "
-            "metrics too good if they were in two splits.",
-        )
-
-
-def bad_files(statistics: DatasetStatistics) -> Iterator[Choice]:
-    """Allow as many unreadable files as there are, if they are more than by default."""
-    bad = len(statistics.unreadable)
-    total = bad + statistics.images
-    if bad > allowed_unreadable(None, total):
-        yield Choice(
-            "data.max_bad",
-            math.ceil(bad / total * 100) / 100,
-            f"{bad:,} of {total:,} files cannot be decoded; `pipeline inspect` lists them.",
-        )
-
-
-def augmentation(statistics: DatasetStatistics) -> Choice:
-    """Choose transformations that keep the class of a photograph."""
-    training = sum(statistics.training_counts)
-    key = "data.augmentation"
-    if training > _MAX_FEATURES // 2:
-        return Choice(
-            key, [], f"None: {training:,} training images vary enough, and it would take long."
-        )
-    small = [{"random_translation": {"height_factor": 0.05, "width_factor": 0.05}}]
-    oriented = [name for name in statistics.class_names if _ORIENTED.search(name)]
-    if oriented:
-        reason = f"Not mirrored: the mirror image of {oriented[0]!r} may be of another class."
-        return Choice(key, small, reason)
-    if statistics.gray >= _GRAY:
-        return Choice(
-            key,
-            small,
-            "Not mirrored: gray images may be scans, such as X-rays, whose sides differ. Add "
-            "random_flip if yours may be mirrored.",
-        )
-    return Choice(
-        key,
-        [{"random_flip": {"mode": "horizontal"}}],
-        "Photographs in color show the same class when mirrored; upside down, they may not.",
-    )
 
 
 def base_and_weights(base: str | Path, weights: Path | None) -> Iterator[Choice]:
@@ -329,12 +195,30 @@ def base_and_weights(base: str | Path, weights: Path | None) -> Iterator[Choice]
 
 def views(training: int) -> Iterator[Choice]:
     """Choose how many augmented versions of each image features are computed of."""
-    count = min(max(_MAX_FEATURES // max(training, 1), 1), _MAX_VIEWS)
+    count = min(max(MAX_FEATURES // max(training, 1), 1), _MAX_VIEWS)
     if count < _MAX_VIEWS:
         yield Choice(
             "training.views",
             count,
-            f"{count} augmented versions of each of the {training:,} training images.",
+            f"{count} augmented versions of each of about {training:,} training images.",
+        )
+
+
+def is_imbalanced(statistics: DatasetStatistics) -> bool:
+    """Return whether classes are weighted."""
+    return (statistics.imbalance or 1.0) >= NOTABLE_IMBALANCE
+
+
+def class_weight(statistics: DatasetStatistics) -> Iterator[Choice]:
+    """Choose class weights where some classes are much rarer than others."""
+    if is_imbalanced(statistics):
+        counts, names = statistics.training_counts, statistics.class_names
+        rarest, most = (names[counts.index(select(counts))] for select in (min, max))
+        yield Choice(
+            "training.class_weight",
+            "balanced",
+            f"{most} has {statistics.imbalance:.1f} times as many training images as {rarest}, so "
+            "images of rare classes weigh more.",
         )
 
 
@@ -345,21 +229,3 @@ def top_k(statistics: DatasetStatistics) -> Iterator[Choice]:
         yield Choice(
             "training.top_k", 5, f"Of {classes} classes, is the true one among the best five?"
         )
-
-
-def _ratio(sizes: ImageSizes) -> str:
-    return f"{sizes.aspect.lowest:.2f} to {sizes.aspect.highest:.2f}"
-
-
-def _sides(sizes: ImageSizes) -> str:
-    shorter = sizes.shorter_side
-    if shorter.lowest == shorter.highest:
-        return f"the shorter side of all images is {_pixels(shorter.lowest)}."
-    return (
-        f"the shorter side of the images is {shorter.lowest:,.0f} to {_pixels(shorter.highest)}, "
-        f"median {shorter.median:,.0f}."
-    )
-
-
-def _pixels(count: float) -> str:
-    return f"{count:,.0f} pixels"

@@ -10,9 +10,9 @@ from typing import Any
 
 from pipeline.atomic_files import atomic_write
 from pipeline.errors import UsageError, escape_unprintable
+from pipeline.recipe.data_choices import Choice
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import check_document, dump_value
-from pipeline.recipe.starter_choices import Choice
 from pipeline.recipe.yaml_reader import parse
 
 _WIDTH = 96

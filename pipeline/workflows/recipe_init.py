@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.data.dataset_findings import describe_findings
+from pipeline.data.dataset_findings import describe_file_findings
 from pipeline.data.dataset_statistics import DatasetStatistics
 from pipeline.data.image_folder import ImageFolderConfig
 from pipeline.errors import DataError, UsageError, escape_unprintable
 from pipeline.html_table import html_table
-from pipeline.recipe.starter_choices import Choice, check_network, choose_values
+from pipeline.recipe.data_choices import Choice
+from pipeline.recipe.starter_choices import check_network, choose_values
 from pipeline.recipe.starter_recipe import render_recipe, write_recipe
 from pipeline.workflows.data_inspection import inspect_source
 
@@ -26,7 +27,7 @@ class CreatedRecipe:
     Attributes:
         path: of its file.
         choices: its values, each with the reason.
-        findings: what is worth a look in the data, in sentences.
+        findings: what is worth a look in the files, in sentences.
     """
 
     path: Path
@@ -81,7 +82,7 @@ def init(
     title = _title(statistics, folder, output)
     text = render_recipe(choices, title=title, directory=output.absolute().parent)
     write_recipe(text, output)
-    return CreatedRecipe(output, choices, tuple(describe_findings(statistics)))
+    return CreatedRecipe(output, choices, tuple(describe_file_findings(statistics)))
 
 
 def starter_choices(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.data.dataset_findings import describe_findings
+from pipeline.data.dataset_findings import describe_file_findings, describe_findings
 from pipeline.data.dataset_statistics import Copies, DatasetStatistics, GroupGuess
 from pipeline.data.splits import UnreadableFile
 
@@ -46,13 +46,20 @@ def test_copies_are_facts_or_guesses() -> None:
     ]
 
 
-def test_rare_and_small_classes_are_named() -> None:
+def test_small_and_rare_classes_are_named() -> None:
     assert describe_findings(DatasetStatistics(NAMES, {"train": (70, 7)})) == [
-        "ants has 10.0 times as many training images as bees. Judge the model by the metrics of "
-        "each class.",
         "1 of 2 classes have fewer than 10 images: bees (7). Add images, or expect uncertain "
         "metrics.",
+        "ants has 10.0 times as many training images as bees. Set training.class_weight: "
+        "balanced, and judge the model by its balanced accuracy.",
     ]
+
+
+def test_the_files_are_worth_a_look_whatever_the_recipe_says() -> None:
+    guess = GroupGuess("level", 1, 30, "patient01", is_certain=True)
+    statistics = DatasetStatistics(NAMES, {"train": (70, 20)}, groups=guess)
+    assert len(describe_findings(statistics)) == 2
+    assert describe_file_findings(statistics) == []
 
 
 def test_groups_matter_where_the_split_is_drawn() -> None:

@@ -16,8 +16,9 @@ from pipeline.data.dataset_statistics import (
 )
 from pipeline.data.splits import UnreadableFile
 from pipeline.errors import DataError
-from pipeline.recipe import starter_choices
-from pipeline.recipe.starter_choices import Choice, choose_values
+from pipeline.recipe import data_choices, starter_choices
+from pipeline.recipe.data_choices import Choice
+from pipeline.recipe.starter_choices import choose_values
 
 PHOTOGRAPHS = [(640, 480)] * 6 + [(480, 640)] * 4
 
@@ -88,17 +89,17 @@ def test_no_image_is_an_error() -> None:
     ("side", "chosen"), [(60, 128), (64, 160), (111, 160), (112, 224), (2000, 224)]
 )
 def test_the_image_size_follows_the_shorter_side(side: int, chosen: int) -> None:
-    size = starter_choices.transfer_size(sizes_of([(2 * side, side)]), "MobileNetV2")
+    size = data_choices.transfer_size(sizes_of([(2 * side, side)]), "MobileNetV2")
     assert size.value == [chosen, chosen]
 
 
 def test_the_image_size_is_one_that_the_base_accepts() -> None:
     inputs = sizes_of([(50, 50)])
-    assert starter_choices.transfer_size(inputs, "InceptionV3").value == [128, 128]
+    assert data_choices.transfer_size(inputs, "InceptionV3").value == [128, 128]
 
 
 def test_the_reason_for_the_image_size_has_numbers() -> None:
-    size = starter_choices.transfer_size(sizes_of([(640, 480), (640, 481), (1280, 960)]), "VGG16")
+    size = data_choices.transfer_size(sizes_of([(640, 480), (640, 481), (1280, 960)]), "VGG16")
     assert size.reason == (
         "The size that networks such as VGG16 are trained at; the shorter side of the images is "
         "480 to 960 pixels, median 481."
@@ -106,13 +107,13 @@ def test_the_reason_for_the_image_size_has_numbers() -> None:
 
 
 def test_usual_photographs_are_cropped() -> None:
-    choice = starter_choices.resize(sizes_of(PHOTOGRAPHS))
+    choice = data_choices.resize(sizes_of(PHOTOGRAPHS))
     assert choice.value == "crop"
     assert choice.reason == "A central square shows 75% or more of nine in ten images."
 
 
 def test_long_images_are_squashed() -> None:
-    choice = starter_choices.resize(sizes_of([(300, 100), (100, 250)] * 5))
+    choice = data_choices.resize(sizes_of([(300, 100), (100, 250)] * 5))
     assert choice.value == "squash"
     assert choice.reason == (
         "A central square would show only 33% of some images, which are 0.40 to 3.00 times as "
@@ -132,11 +133,11 @@ def test_long_images_are_squashed() -> None:
 def test_lenet_gets_the_images_as_they_are_if_it_can(
     sizes: list[tuple[int, int]], values: dict[str, Any]
 ) -> None:
-    assert values_of(starter_choices.lenet_size(sizes_of(sizes))) == values
+    assert values_of(data_choices.lenet_size(sizes_of(sizes))) == values
 
 
 def test_colors_are_kept() -> None:
-    assert list(starter_choices.channels(dataset(gray=0.9))) == []
+    assert list(data_choices.channels(dataset(gray=0.9))) == []
 
 
 @pytest.mark.parametrize(
@@ -155,12 +156,18 @@ def test_colors_are_kept() -> None:
 def test_splits_are_drawn_where_the_data_has_none(
     counts: tuple[int, ...], given: tuple[str, ...], values: dict[str, Any]
 ) -> None:
-    assert values_of(starter_choices.split_shares(dataset(counts, given=given))) == values
+    assert values_of(data_choices.split_shares(dataset(counts, given=given))) == values
+
+
+def test_the_test_split_is_not_trained_on() -> None:
+    assert data_choices.training_images(dataset((80, 80), given=("val",))) == 160
+    counts = {"train": (80, 80), "val": (20, 20)}
+    assert data_choices.training_images(DatasetStatistics(("a1", "b1"), counts)) == 120
 
 
 def test_groups_are_kept_together_if_names_tell_them() -> None:
     guess = GroupGuess("level", 1, 40, "patient01", is_certain=True)
-    choice = only(starter_choices.grouping(dataset(groups=guess)))
+    choice = only(data_choices.grouping(dataset(groups=guess)))
     assert (choice.key, choice.value) == ("data.group_by", {"level": 1})
     assert choice.reason == (
         "40 groups such as patient01: images of one group would make the metrics too good if they "
@@ -173,13 +180,13 @@ def test_groups_are_left_alone_if_numbers_may_mean_anything_or_the_split_is_give
     is_certain: bool, given: tuple[str, ...]
 ) -> None:
     guess = GroupGuess("pattern", r"(\d+)_", 40, "0001", is_certain=is_certain)
-    assert list(starter_choices.grouping(dataset(groups=guess, given=given))) == []
+    assert list(data_choices.grouping(dataset(groups=guess, given=given))) == []
 
 
 @pytest.mark.parametrize(("bad", "allowed"), [(5, None), (6, 0.03), (50, 0.2)])
 def test_damaged_files_do_not_stop_the_run(bad: int, allowed: float | None) -> None:
     files = tuple(UnreadableFile(f"{number}.jpg", "truncated") for number in range(bad))
-    values = values_of(starter_choices.bad_files(dataset(unreadable=files)))
+    values = values_of(data_choices.bad_files(dataset(unreadable=files)))
     assert values.get("data.max_bad") == allowed
 
 
@@ -199,18 +206,34 @@ def test_damaged_files_do_not_stop_the_run(bad: int, allowed: float | None) -> N
 def test_images_are_mirrored_only_if_that_keeps_their_class(
     names: tuple[str, ...], gray: float, operation: str
 ) -> None:
-    choice = starter_choices.augmentation(dataset(names=names, gray=gray))
+    choice = data_choices.augmentation(dataset(names=names, gray=gray))
     assert [*choice.value[0]] == [operation]
     assert choice.reason
 
 
 def test_many_images_are_not_augmented() -> None:
-    assert starter_choices.augmentation(dataset((6_000, 6_000))).value == []
+    assert data_choices.augmentation(dataset((6_000, 6_000))).value == []
 
 
 @pytest.mark.parametrize(("training", "views"), [(200, None), (4_000, 5), (10_000, 2)])
 def test_many_images_have_few_views(training: int, views: int | None) -> None:
     assert values_of(starter_choices.views(training)).get("training.views") == views
+
+
+def test_rare_classes_weigh_more() -> None:
+    choice = only(starter_choices.class_weight(dataset((90, 30))))
+    assert (choice.key, choice.value) == ("training.class_weight", "balanced")
+    assert choice.reason == (
+        "ants has 3.0 times as many training images as bees, so images of rare classes weigh more."
+    )
+    values = values_of(choose_values(dataset((90, 30))))
+    assert values["training.early_stopping"]["monitor"] == "val_balanced_accuracy"
+
+
+def test_classes_of_about_one_size_weigh_the_same() -> None:
+    assert list(starter_choices.class_weight(dataset((89, 30)))) == []
+    values = values_of(choose_values(dataset((89, 30))))
+    assert values["training.early_stopping"]["monitor"] == "val_accuracy"
 
 
 def test_many_classes_are_judged_by_their_best_five_too() -> None:

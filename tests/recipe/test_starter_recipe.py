@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import RecipeError, UsageError
+from pipeline.recipe.data_choices import Choice
 from pipeline.recipe.loader import load_recipe
-from pipeline.recipe.starter_choices import Choice
 from pipeline.recipe.starter_recipe import render_recipe, write_recipe
 
 CHOICES = (

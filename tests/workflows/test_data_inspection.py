@@ -57,8 +57,8 @@ def test_a_directory_is_described_in_a_terminal(digit_folder: Path) -> None:
         "Repair or remove it.",
         "- 1 picture is repeated in a class: zero/00.png = zero/copy.png. One copy of each is "
         "enough.",
-        "- zero has 4.1 times as many training images as one. Judge the model by the metrics of "
-        "each class.",
+        "- zero has 4.1 times as many training images as one. Set training.class_weight: "
+        "balanced, and judge the model by its balanced accuracy.",
     ]
 
 
