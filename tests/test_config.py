@@ -154,7 +154,7 @@ def test_a_validated_section_is_accepted() -> None:
 def test_an_unknown_name_is_rejected(kind: Any) -> None:
     (detail,) = details(Owner, {"pet": {"kind": kind}})
     assert (detail["type"], detail["loc"]) == ("choice", ("pet",))
-    assert detail["ctx"] == {"key": "kind", "choices": ["cat", "dog"]}
+    assert detail["ctx"] == {"key": "kind", "choices": ["cat", "dog"], "names": []}
 
 
 def test_a_single_key_selects_the_section() -> None:
@@ -169,7 +169,7 @@ def test_a_single_key_selects_the_section() -> None:
 def test_anything_but_one_known_key_is_rejected(toy: Any) -> None:
     (detail,) = details(Owner, {"pet": {}, "toys": [toy]})
     assert (detail["type"], detail["loc"]) == ("choice", ("toys", 0))
-    assert detail["ctx"] == {"key": "", "choices": ["cat", "dog"]}
+    assert detail["ctx"] == {"key": "", "choices": ["cat", "dog"], "names": []}
 
 
 def test_a_tagged_union_is_a_union_in_the_json_schema() -> None:

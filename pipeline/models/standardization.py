@@ -30,11 +30,10 @@ def standardization(read_images: Callable[[], np.ndarray]) -> Standardize:
         mean, variance = (
             statistic(images, (0, 1, 2), dtype=np.float64) for statistic in (np.mean, np.var)
         )
-        layer = keras.layers.Normalization(
-            mean=mean.tolist(),
-            variance=variance.clip(min=1).tolist(),
-            dtype="float32",
-            name="standardization",
+        scale = 1 / np.sqrt(variance.clip(min=1))
+        # Not Normalization: converted to ONNX, its mean would be an input of the model.
+        layer = keras.layers.Rescaling(
+            scale.tolist(), (-mean * scale).tolist(), dtype="float32", name="standardization"
         )
         return layer(pixels)
 

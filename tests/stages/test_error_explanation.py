@@ -35,7 +35,7 @@ def test_a_full_disk_is_named_with_what_it_has_left(
     free = {tmp_path: 9 * 2**20, Path(tempfile.gettempdir()): 5 * 2**30}
     usage = lambda place: SimpleNamespace(free=free.get(place, 7 * 2**30))  # noqa: E731
     monkeypatch.setattr(shutil, "disk_usage", usage)
-    cache.mkdir()
+    cache.mkdir(exist_ok=True)
     assert explained(raised_by(lambda: Path("/dev/full").write_text("x"))) == (
         f"No space left on device. Free disk space: {tmp_path} has 9 MiB left "
         "(`pipeline cache --clear` deletes cached features)."
