@@ -40,7 +40,8 @@ logger = logging.getLogger(__name__)
     "--images",
     multiple=True,
     metavar="PATH",
-    help="Images to verify the export on. Default: the run's validation images. Repeatable.",
+    help="Images to verify the export on. Default: the run's validation images, else its test or "
+    "training images. Repeatable.",
 )
 @uri_option
 def command(
@@ -69,7 +70,7 @@ def command(
             pixels = verification_images.images_from_files(files, model.classifier.interface)
         else:
             with recipe_of(model.store, model.stored) as recipe:
-                pixels = verification_images.validation_images(load_recipe(recipe).recipe.data)
+                pixels = verification_images.images_from_source(load_recipe(recipe).recipe.data)
         results = []
         for name in formats:
             logger.info(f"Exporting to {name}")

@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from pipeline.config import Fraction, ImageSize, OpenFraction
-from pipeline.data.source_config import SourceConfig
+from pipeline.config import Fraction, ImageSize
+from pipeline.data.source_config import SourceConfig, SplitName
 from pipeline.data.splits import Splits, splits_from_arrays, stratified_split
 
 
@@ -18,10 +18,15 @@ class DigitsConfig(SourceConfig):
 
     source: Literal["digits"]
     image_size: ImageSize = Field((8, 8), description="Height and width after resizing.")
-    validation: OpenFraction = Field(
-        0.15, description="Fraction of the images for the validation split."
+    validation: Fraction = Field(
+        0.15,
+        description="Fraction of the images for the validation split; 0: none, and the last epoch "
+        "is kept.",
     )
     test: Fraction = Field(0.15, description="Fraction of the images for the test split.")
+
+    def has_split(self, name: SplitName) -> bool:
+        return {"val": self.validation, "test": self.test}[name] > 0
 
     def class_names(self) -> tuple[str, ...]:
         return tuple("0123456789")

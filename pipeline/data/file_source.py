@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field
 
-from pipeline.config import ClosedFraction, Finding, Fraction, OpenFraction
+from pipeline.config import ClosedFraction, Finding, Fraction
 from pipeline.data.image_loading import load_listing
 from pipeline.data.image_source import ImageSourceConfig
 from pipeline.data.listing import SPLITS, Listing
+from pipeline.data.source_config import SplitName
 from pipeline.data.splits import Splits
 from pipeline.errors import DataError, escape_unprintable
 
@@ -21,10 +23,10 @@ _SHOWN_CLASSES = 5
 class FileSourceConfig(ImageSourceConfig):
     """The keys that say which files are in which split, and which are skipped."""
 
-    validation: OpenFraction = Field(
+    validation: Fraction = Field(
         0.2,
         description="Fraction of the training images that becomes the validation split if the "
-        "data has none.",
+        "data has none; 0: none, and the last epoch is kept.",
     )
     test: Fraction = Field(
         0.0,
@@ -50,6 +52,23 @@ class FileSourceConfig(ImageSourceConfig):
             DataError: if the data is missing or invalid.
         """
 
+    @abstractmethod
+    def given_splits(self) -> frozenset[str] | None:
+        """Return the splits that the data has; None if it is not there yet.
+
+        Raises:
+            DataError: if the data is invalid.
+            OSError: if a directory cannot be read.
+        """
+
+    def has_split(self, name: SplitName) -> bool | None:
+        if {"val": self.validation, "test": self.test}[name] > 0:
+            return True
+        with contextlib.suppress(DataError, OSError):  # `problems` yields it
+            given = self.given_splits()
+            return None if given is None else name in given
+        return None
+
     def problems(self) -> Iterator[Finding]:
         if self.validation + self.test >= 1:
             yield (
@@ -69,8 +88,9 @@ class FileSourceConfig(ImageSourceConfig):
         shares = {"val": self.validation, "test": self.test}
         return {name: share for name, share in shares.items() if share and name not in given}
 
-    def unused_fractions(self, given: frozenset[str]) -> Iterator[Finding]:
+    def warnings(self) -> Iterator[Finding]:
         """Yield a warning for each share that is set although the data has its split."""
+        given = self.given_splits() or ()
         for key, split in (("validation", "val"), ("test", "test")):
             if split in given and getattr(self, key) != type(self).model_fields[key].default:
                 yield (key,), f"has no effect: the data has its own {split} split."

@@ -82,9 +82,8 @@ class ImageFolderConfig(FileSourceConfig):
         except OSError as error:
             yield ("path",), f"{error.filename} cannot be read: {error.strerror}."
 
-    def warnings(self) -> Iterator[Finding]:
-        if self._exists():
-            yield from self.unused_fractions(self._layout().splits)
+    def given_splits(self) -> frozenset[str] | None:
+        return self._layout().splits if self._exists() else None
 
     def class_names(self) -> tuple[str, ...] | None:
         with contextlib.suppress(DataError, OSError):

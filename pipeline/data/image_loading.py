@@ -91,10 +91,13 @@ def load_listing(
     copies = find_copies(root, images, files.digests[numbers], files.thumbnails)
     drawn = draw_splits(listing, numbers, copies, fractions=fractions, seed=split_seed)
     decoding = _with_range(decoding, value_range, files.records[numbers], drawn == 0)
+    # A validation split that loses its last image is an error, instead of training without one.
+    has_validation = "val" in fractions or (listing.splits == SPLITS.index("val")).any()
+    required = ("train", "val") if has_validation else ("train",)
     splits = {
         name: _make_split(listing, files, numbers[drawn == index], decoding, memory)
         for index, name in enumerate(SPLITS)
-        if name != "test" or (drawn == index).any()
+        if name in required or (drawn == index).any()
     }
     for name, split in splits.items():
         _check_empty_classes(name, split, listing, is_drawn=name in fractions)
@@ -103,7 +106,7 @@ def load_listing(
     return Splits(
         class_names=listing.class_names,
         train=splits["train"],
-        validation=splits["val"],
+        validation=splits.get("val"),
         test=splits.get("test"),
         quarantined=quarantined,
         ignored=ignored,

@@ -84,8 +84,8 @@ class TableConfig(FileSourceConfig):
         except DataError as error:
             yield self.finding(error)
 
-    def warnings(self) -> Iterator[Finding]:
-        yield from self.unused_fractions(self._read().given)
+    def given_splits(self) -> frozenset[str]:
+        return self._read().given
 
     def class_names(self) -> tuple[str, ...] | None:
         with contextlib.suppress(DataError):

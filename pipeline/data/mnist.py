@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from pipeline.config import FilePath, Finding, ImageSize, OpenFraction
-from pipeline.data.source_config import SourceConfig
+from pipeline.config import FilePath, Finding, Fraction, ImageSize
+from pipeline.data.source_config import SourceConfig, SplitName
 from pipeline.data.splits import Splits, splits_from_arrays, stratified_split
 from pipeline.errors import DataError
 
@@ -31,8 +31,10 @@ class MnistConfig(SourceConfig):
         description="An .npz file as keras.datasets.mnist has it. Default: Keras downloads it.",
     )
     image_size: ImageSize = Field((28, 28), description="Height and width after resizing.")
-    validation: OpenFraction = Field(
-        0.1, description="Fraction of the training images for the validation split."
+    validation: Fraction = Field(
+        0.1,
+        description="Fraction of the training images for the validation split; 0: none, and the "
+        "last epoch is kept.",
     )
 
     @property
@@ -42,6 +44,9 @@ class MnistConfig(SourceConfig):
     def problems(self) -> Iterator[Finding]:
         if self.path and not os.path.isfile(self.path):  # noqa: PTH113, it never raises
             yield ("path",), f"the file {self.path} does not exist."
+
+    def has_split(self, name: SplitName) -> bool:
+        return name == "test" or self.validation > 0
 
     def class_names(self) -> tuple[str, ...]:
         return tuple("0123456789")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipeline.data.image_decoding import Resize
 
 Sampling = Literal["natural", "balanced"]
+SplitName = Literal["val", "test"]
 BatchSize = Annotated[
     PositiveInt | Literal["all"],
     Expected("an integer, 1 or more, or all (batch gradient descent)"),
@@ -61,6 +62,10 @@ class SourceConfig(Config):
     @abstractmethod
     def class_names(self) -> tuple[str, ...] | None:
         """Return the classes if they are known without reading an image, else None."""
+
+    @abstractmethod
+    def has_split(self, name: SplitName) -> bool | None:
+        """Return whether the data has a split, or one is drawn; None if unknown before loading."""
 
     def problems(self) -> Iterator[Finding]:
         """Yield errors that a look at the disk reveals, such as missing files."""

@@ -66,6 +66,20 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def subset(self, indices: np.ndarray) -> Split:
+        """Return some of the images, in memory.
+
+        Args:
+            indices: int (n,), which of them.
+        """
+        return Split(
+            ArrayImages(self.images.read(indices)),
+            labels=self.labels[indices],
+            names=[self.names[index] for index in indices],
+            image_digests=self.image_digests[indices],
+            digest=hashlib.sha256(f"{self.digest} {indices.tolist()}".encode()).hexdigest(),
+        )
+
     def hex_digests(self) -> list[str]:
         """Return the digest of each image as hexadecimal digits."""
         return [digest.tobytes().hex() for digest in self.image_digests]
@@ -112,7 +126,8 @@ class Splits:
     Attributes:
         class_names: in the order of the labels.
         train: the images that the weights are trained on.
-        validation: the images that the best epoch and the hyperparameters are chosen on.
+        validation: the images that the best epoch and the hyperparameters are chosen on; None if
+            there are none.
         test: the images that are evaluated once, at the end; None if there are none.
         quarantined: files that could not be decoded; they are in no split.
         duplicates: the pictures of more than one image; None if they were not searched for.
@@ -123,7 +138,7 @@ class Splits:
 
     class_names: tuple[str, ...]
     train: Split
-    validation: Split
+    validation: Split | None
     test: Split | None
     quarantined: tuple[UnreadableFile, ...]
     duplicates: tuple[Duplicates, ...] | None = None
@@ -145,8 +160,18 @@ class Splits:
 
     def named(self) -> dict[str, Split]:
         """Return the splits that exist, by the prefix of their metrics."""
-        splits = {"train": self.train, "val": self.validation}
-        return {**splits, "test": self.test} if self.test else splits
+        splits = {"train": self.train, "val": self.validation, "test": self.test}
+        return {name: split for name, split in splits.items() if split is not None}
+
+    @property
+    def verification(self) -> tuple[str, Split]:
+        """The name and the images of the split that saved models are verified on.
+
+        It is the first that exists of `val`, `test` and `train`.
+        """
+        splits = self.named()
+        name = next(name for name in ("val", "test", "train") if name in splits)
+        return name, splits[name]
 
     def leaked_indices(self, name: str) -> list[int]:
         """Return the indices of the images of a split that have a duplicate in an earlier split."""
@@ -244,7 +269,7 @@ def splits_from_arrays(
     return Splits(
         class_names=class_names,
         train=train,
-        validation=validation,
+        validation=validation if len(validation) else None,
         test=tested if len(tested) else None,
         quarantined=(),
     )

@@ -48,18 +48,20 @@ class LearningCurves:
     """The metrics of each epoch.
 
     Attributes:
-        epochs: `loss`, `accuracy`, `val_loss` and `val_accuracy` of each epoch.
-        best_epoch: the epoch whose weights the model has, counted from 1.
+        epochs: `loss`, `accuracy` and, with validation images, `val_loss` and `val_accuracy` of
+            each epoch.
+        best_epoch: the epoch whose weights the model has, counted from 1; None without validation
+            images: it has those of the last epoch.
         frozen_epochs: epochs before fine-tuning; None without fine-tuning.
     """
 
     epochs: Sequence[Mapping[str, float]]
-    best_epoch: int
+    best_epoch: int | None
     frozen_epochs: int | None
 
 
 def plot_learning_curves(curves: LearningCurves) -> Figure:
-    """Plot loss and accuracy by epoch, with the best epoch marked."""
+    """Plot loss and accuracy by epoch, with the best epoch, if there is one, marked."""
     with _style():
         figure, panels = _panels(2)
         for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
@@ -148,10 +150,12 @@ def _draw_epochs(axes: Axes, curves: LearningCurves, name: str) -> None:
     epochs = range(1, len(curves.epochs) + 1)
     marker = "o" if len(epochs) < 3 else ""
     for prefix, color, label in (("", _TRAINING, "training"), ("val_", _VALIDATION, "validation")):
-        values = [epoch[prefix + name] for epoch in curves.epochs]
-        axes.plot(epochs, values, color=color, label=label, marker=marker)
-    label = f"best epoch: {curves.best_epoch}"
-    axes.axvline(curves.best_epoch, color=_GRAY, linestyle=":", label=label)
+        if prefix + name in curves.epochs[0]:
+            values = [epoch[prefix + name] for epoch in curves.epochs]
+            axes.plot(epochs, values, color=color, label=label, marker=marker)
+    if curves.best_epoch is not None:
+        label = f"best epoch: {curves.best_epoch}"
+        axes.axvline(curves.best_epoch, color=_GRAY, linestyle=":", label=label)
     if curves.frozen_epochs is not None:
         start, end = curves.frozen_epochs + 0.5, len(epochs) + 0.5
         axes.axvspan(start, end, color=_GRAY, alpha=0.15, label="fine-tuning")

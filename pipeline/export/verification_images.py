@@ -15,18 +15,18 @@ from pipeline.inference.model_interface import ModelInterface
 MAX_IMAGES = 256
 
 
-def validation_images(config: SourceConfig) -> np.ndarray:
-    """Return validation images of a source, uint8 (n, height, width, channels).
+def images_from_source(config: SourceConfig) -> np.ndarray:
+    """Return images of a source, uint8 (n, height, width, channels).
 
     Raises:
         UsageError: if the data is no longer available.
     """
     try:
-        split = config.load().validation
+        _, split = config.load().verification
     except PipelineError as error:
         raise UsageError(
-            f"The validation images of the run are not available: {error} Verify the export on "
-            "other images with --images."
+            f"The images of the run are not available: {error} Verify the export on other images "
+            "with --images."
         ) from None
     return split.images.read(np.array(_evenly_spaced(len(split))))
 

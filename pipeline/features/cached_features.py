@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import logging
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,7 +16,7 @@ from pipeline import array_cache
 from pipeline.config import OutputActivation
 from pipeline.data.batches import shuffled, steps_per_epoch, targets_for
 from pipeline.data.source_config import Sampling
-from pipeline.data.splits import ArrayImages, Split, Splits
+from pipeline.data.splits import Split, Splits
 from pipeline.features.extraction import (
     UNAUGMENTED,
     AugmentedViews,
@@ -43,11 +42,12 @@ class HeadInputs:
 
     Attributes:
         train: of all views of the training images.
-        validation: of the validation images, computed by the original network in float32.
+        validation: of the validation images, computed by the original network in float32; None
+            without them.
     """
 
     train: Features
-    validation: Features
+    validation: Features | None
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,11 @@ class CachedFeatures:
         splits, views = self.splits, self.views
         if self._folded.is_cached(splits.train, views):
             return 0
+        validated = 0 if splits.validation is None else len(splits.validation)
         return (
             self._folded.max_bytes(len(splits.train), views.count)
-            + self._folded.max_bytes(len(splits.validation), 1)
-            + self._original.max_bytes(len(splits.validation), 1)
+            + self._folded.max_bytes(validated, 1)
+            + self._original.max_bytes(validated, 1)
         )
 
     def bytes_available(self) -> int:
@@ -93,8 +94,7 @@ class CachedFeatures:
             PipelineError: if they do not fit on the disk.
         """
         train, _ = self._folded_features
-        validation = self._extract(self._original, self.splits.validation, UNAUGMENTED, "val")
-        return HeadInputs(train, validation)
+        return HeadInputs(train, self._validation_features(self._original))
 
     def facts(self) -> dict[str, Any]:
         """Return the precision of the training features, their error, and images per second."""
@@ -117,6 +117,7 @@ class CachedFeatures:
             labels: int (n,), the predictions of the original model.
         """
         _, validation = self._folded_features
+        assert validation is not None
         outputs = head_outputs(self.model_split.head, validation)
         folded = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0.5
         return int(np.sum(folded != labels))
@@ -135,13 +136,7 @@ class CachedFeatures:
         """
         # A copy also has a digest of its own, of the weights that fine-tuning may have changed.
         unpooled = dataclasses.replace(self.model_split, pool=False, index=_UNPOOLED)
-        some = Split(
-            ArrayImages(split.images.read(indices)),
-            labels=split.labels[indices],
-            names=[split.names[index] for index in indices],
-            image_digests=split.image_digests[indices],
-            digest=hashlib.sha256(f"{split.digest} {indices.tolist()}".encode()).hexdigest(),
-        )
+        some = split.subset(indices)
         name = f"{unpooled.frozen.network.name} feature maps"
         extractor = dataclasses.replace(self._original, model_split=unpooled)
         features = extractor.extract(some, UNAUGMENTED, name=name)
@@ -161,13 +156,14 @@ class CachedFeatures:
         return FeatureExtractor(self.model_split, len(self.splits.class_names), self.limit)
 
     @functools.cached_property
-    def _folded_features(self) -> tuple[Features, Features]:
+    def _folded_features(self) -> tuple[Features, Features | None]:
         """Features of the training and validation images by the folded network."""
-        train, validation = self.splits.train, self.splits.validation
-        return (
-            self._extract(self._folded, train, self.views, "train"),
-            self._extract(self._folded, validation, UNAUGMENTED, "val"),
-        )
+        train = self._extract(self._folded, self.splits.train, self.views, "train")
+        return train, self._validation_features(self._folded)
+
+    def _validation_features(self, extractor: FeatureExtractor) -> Features | None:
+        split = self.splits.validation
+        return None if split is None else self._extract(extractor, split, UNAUGMENTED, "val")
 
     def _choose_network(self) -> FrozenNetwork:
         model_split, train = self.model_split, self.splits.train
@@ -230,11 +226,13 @@ def head_batches(
         )
         return feature_batches(train, indices, targets_for(output, classes, class_weights))
 
-    in_order = tf.data.Dataset.range(len(validation)).batch(256)
-    in_order = in_order.map(lambda indices: (tf.zeros_like(indices), indices))
-    validating = feature_batches(validation, in_order, targets_for(output, classes))
-    if validation.fits_in_memory:  # starting to read again takes longer than the head itself
-        validating = validating.cache()
+    validating = None
+    if validation is not None:
+        in_order = tf.data.Dataset.range(len(validation)).batch(256)
+        in_order = in_order.map(lambda indices: (tf.zeros_like(indices), indices))
+        validating = feature_batches(validation, in_order, targets_for(output, classes))
+        if validation.fits_in_memory:  # starting to read again takes longer than the head itself
+            validating = validating.cache()
     return TrainingData(
         training=training,
         validation=validating,

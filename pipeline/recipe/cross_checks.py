@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from pipeline.config import Finding, KeyPath, unwrap_single_key
 from pipeline.data import augmentation
+from pipeline.data.source_config import SplitName
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.unused_values import needs_frozen_base, unused_values
 from pipeline.suggestions import did_you_mean
 from pipeline.training.class_weights import unknown_class
 from pipeline.training.loss_config import loss_name
 from pipeline.training.optimizers import schedule_of
+from pipeline.training.schedules import PlateauSchedule
 
 _MAX_ROTATION = 0.2  # of a full turn, for images whose orientation matters
 _IMAGE_SIZE: KeyPath = ("data", "image_size")
@@ -21,6 +23,7 @@ _EPOCHS: KeyPath = ("training", "epochs")
 _TOP_K: KeyPath = ("training", "top_k")
 # The keys whose default may cause the error of another key.
 ASSUMED_VALID = (_IMAGE_SIZE, _EPOCHS, _TOP_K)
+_NO_VALIDATION = "needs validation images, and data.validation: 0 leaves none"
 _MIN_FLOAT32 = 1e-37  # smaller numbers are 0
 
 
@@ -48,16 +51,52 @@ def errors_in(recipe: Recipe, in_doubt: Collection[KeyPath] = ()) -> Iterator[Fi
             yield ("tuning", "objective"), problem
     if recipe.tracking.promote and not recipe.tracking.register_as:
         yield ("tracking", "promote"), "needs tracking.register, the name of the model."
+    yield from missing_splits(recipe, lambda name: recipe.data.has_split(name) is False)
 
 
-def objective_problem(objective: str, top_k: int | None, class_names: Sequence[str] | None) -> str:
+def missing_splits(recipe: Recipe, is_missing: Callable[[SplitName], bool]) -> Iterator[Finding]:
+    """Yield the keys that need images which the data does not have.
+
+    Args:
+        recipe: the recipe.
+        is_missing: whether the data has no such split, and none is drawn.
+    """
+    if not is_missing("val"):
+        return
+    remedy = "or set data.validation above 0."
+    if recipe.training.early_stopping:
+        yield (
+            ("training", "early_stopping"),
+            f"{_NO_VALIDATION}. Remove this section, {remedy}",
+        )
+    if isinstance(schedule_of(recipe.optimizer), PlateauSchedule):
+        message = f"plateau {_NO_VALIDATION}. Choose another schedule, {remedy}"
+        yield ("optimizer", "schedule"), message
+    if recipe.tracking.promote and is_missing("test"):
+        yield (
+            ("tracking", "promote"),
+            "needs test or validation images to compare the model with the champion, and the data "
+            "has neither. Remove this key, or set data.test or data.validation above 0.",
+        )
+
+
+def objective_problem(
+    objective: str,
+    top_k: int | None,
+    class_names: Sequence[str] | None,
+    *,
+    has_validation: bool | None,
+) -> str:
     """Return why a run does not have the metric that a search optimizes, or an empty string.
 
     Args:
         objective: the name of the metric.
         top_k: `training.top_k`.
         class_names: the classes, if they are known.
+        has_validation: whether there are validation images, if that is known.
     """
+    if has_validation is False:
+        return f"{objective} {_NO_VALIDATION}. Set data.validation above 0."
     of_top_k = re.fullmatch(r"val_top_(\d+)_accuracy", objective)
     if of_top_k and objective != f"val_top_{top_k}_accuracy":
         needed = f"{objective} needs training.top_k: {int(of_top_k[1])}"
@@ -72,8 +111,10 @@ def objective_problem(objective: str, top_k: int | None, class_names: Sequence[s
 
 def objective_problem_of(recipe: Recipe, objective: str) -> str:
     """Return why the runs of a recipe do not have a metric, as far as it is known before a run."""
+    has_validation = recipe.data.has_split("val")
     names = recipe.data.class_names() if "/" in objective else None  # it may read a long table
-    return objective_problem(objective, recipe.training.top_k, names)
+    top_k = recipe.training.top_k
+    return objective_problem(objective, top_k, names, has_validation=has_validation)
 
 
 def warnings_in(recipe: Recipe, varied: Collection[KeyPath] = ()) -> Iterator[Finding]:

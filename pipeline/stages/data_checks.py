@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.data.batches import steps_per_epoch
 from pipeline.data.splits import Splits
 from pipeline.errors import DataError, escape_unprintable
-from pipeline.recipe.cross_checks import objective_problem
+from pipeline.recipe.cross_checks import missing_splits, objective_problem
 from pipeline.recipe.grammar import Recipe
 from pipeline.training.class_weights import unknown_class
 from pipeline.training.loss_config import loss_name
@@ -37,6 +37,8 @@ def check_recipe_with_data(recipe: Recipe, splits: Splits) -> None:
     if unknown:
         name, problem = unknown
         raise DataError(f"training.class_weight.{escape_unprintable(name)}: {problem}")
+    for path, problem in missing_splits(recipe, lambda name: name not in splits.named()):
+        raise DataError(f"{'.'.join(map(str, path))}: {problem}")
     accumulated = recipe.optimizer.gradient_accumulation_steps or 1
     for key, epochs, steps in _phases(recipe, splits):
         if accumulated > steps * epochs:
@@ -69,10 +71,16 @@ def _phases(recipe: Recipe, splits: Splits) -> Iterator[tuple[str, int, int]]:
 
 
 def _check_objective(recipe: Recipe, splits: Splits, objective: str) -> None:
-    problem = objective_problem(objective, recipe.training.top_k, splits.class_names)
-    present = set(np.unique(splits.validation.labels).tolist())
+    validation = splits.validation
+    problem = objective_problem(
+        objective,
+        recipe.training.top_k,
+        splits.class_names,
+        has_validation=validation is not None,
+    )
+    present = set() if validation is None else set(np.unique(validation.labels).tolist())
     absent = [name for i, name in enumerate(splits.class_names) if i not in present]
-    if objective == "val_roc_auc" and absent:
+    if objective == "val_roc_auc" and absent and not problem:
         problem = f"val_roc_auc is undefined without validation images of {', '.join(absent)}."
     if problem:
         raise DataError(f"tuning.objective: {problem}")

@@ -17,7 +17,7 @@ class Evaluation:
     """Metrics and predictions of a model.
 
     Attributes:
-        metrics: by name, `val_*` and `test_*`.
+        metrics: by name, `val_*` and `test_*` of the splits that exist.
         predictions: by the split's prefix in the names of metrics.
     """
 
@@ -27,10 +27,11 @@ class Evaluation:
 
 def evaluate_splits(recipe: Recipe, splits: Splits, trained: TrainedModel) -> Evaluation:
     """Evaluate a model on the validation split and, for the only time, on the test split."""
-    metrics: dict[str, float] = {"best_epoch": float(trained.history.best_epoch)}
+    best_epoch = trained.history.best_epoch
+    metrics = {} if best_epoch is None else {"best_epoch": float(best_epoch)}
     predictions: dict[str, Predictions] = {}
-    for prefix, split in (("val", splits.validation), ("test", splits.test)):
-        if split is None:
+    for prefix, split in splits.named().items():
+        if prefix == "train":
             continue
         probabilities = trained.trainer.predict(split, prefix)
         predicted = probabilities.argmax(axis=1)
@@ -42,6 +43,6 @@ def evaluate_splits(recipe: Recipe, splits: Splits, trained: TrainedModel) -> Ev
             splits.class_names, split.names, split.hex_digests(), split.labels, probabilities
         )
         metrics |= measure_leakage_effect(splits, prefix, predicted == split.labels)
-        if prefix == "val":
-            metrics |= trained.trainer.feature_metrics(predicted)
+    validated = predictions.get("val")
+    metrics |= trained.trainer.feature_metrics(validated.predicted if validated else None)
     return Evaluation(metrics, predictions)

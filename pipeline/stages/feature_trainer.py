@@ -99,13 +99,13 @@ class FeatureTrainer(PixelTrainer):
     def feature_facts(self) -> dict[str, Any]:
         return self._base_features.facts()
 
-    def feature_metrics(self, predicted: np.ndarray) -> dict[str, float]:
+    def feature_metrics(self, predicted: np.ndarray | None) -> dict[str, float]:
         facts = self.feature_facts()
         metrics = {
             f"features/{name}": float(facts[name])
             for name in ("relative_error", "images_per_second")
         }
-        if self._features is None:
+        if self._features is None or predicted is None:
             return metrics
         disagreements = self._features.disagreements(predicted)
         if disagreements > max(1, len(predicted) // _IMAGES_PER_DISAGREEMENT):
@@ -185,6 +185,7 @@ class HeadTrainer(Trainer):
 
     def predict(self, split: Split, name: str) -> np.ndarray:
         """Return the probabilities of the validation images, the only ones with features."""
+        assert self._inputs.validation is not None
         return to_probabilities(head_outputs(self.model, self._inputs.validation))
 
 

@@ -97,8 +97,8 @@ def _compare(
     *,
     store: Store,
 ) -> dict[str, float]:
-    prefix = "test" if splits.test else "val"
-    split = splits.test or splits.validation
+    prefix = "test" if splits.test else "val"  # `check_recipe_with_data` has made sure of one
+    split = splits.named()[prefix]
     before = _champion_predictions(champion, recipe, split, predicted[prefix], store)
     gain = paired_difference(before, predicted[prefix]).accuracy
     logger.info(

@@ -35,6 +35,11 @@ _MAX_ERRORS, _MAX_UNCERTAIN, _MAX_AUGMENTED, _MAX_LABEL_ERRORS = 12, 8, 12, 24
 _MAX_DUPLICATES, _MAX_COPIES = 20, 4  # groups; copies of each in a split
 _MAX_BATCH = 64  # images augmented for the report where the batch is the whole split
 
+_TITLES = {  # of each split, and how it was used
+    "val": ("validation", "Used to choose the epoch, so slightly optimistic."),
+    "test": ("test", "Evaluated once, at the end."),
+}
+
 # (indices (n,), classes (n,)) → heatmaps (n, height, width); None where the model has none.
 HeatmapFunction = Callable[[np.ndarray, np.ndarray], "np.ndarray | None"]
 
@@ -52,8 +57,8 @@ def build_report(
 ) -> RenderedReport:
     """Render the report on a run.
 
-    It shows validation images only: tuning a recipe by its errors on test images would overfit it
-    to the test split.
+    It shows test images only if there are no validation images: tuning a recipe by its errors on
+    test images would overfit it to the test split.
 
     Args:
         loaded: the recipe.
@@ -66,27 +71,27 @@ def build_report(
         seconds: the duration of each stage so far.
     """
     history, classes = trained.history, len(splits.class_names)
-    validation = splits.validation
-    reports = [
-        build_split_report(
-            validation.images,
-            evaluation.predictions["val"],
-            evaluation.metrics,
-            prefix="val",
-            title="validation",
-            note="Used to choose the epoch, so slightly optimistic.",
-            heatmap_function=heatmap_function(
-                trained.model,
-                validation.images,
-                partial(trained.trainer.feature_maps, validation),
-            ),
+    reports: list[SplitReport] = []
+    for prefix, predictions in evaluation.predictions.items():
+        title, note = _TITLES[prefix]
+        if reports:
+            metrics = metrics_of_split(evaluation.metrics, prefix)
+            reports.append(SplitReport(prefix, title, note, predictions, metrics))
+            continue
+        split = splits.named()[prefix]
+        reports.append(
+            build_split_report(
+                split.images,
+                predictions,
+                evaluation.metrics,
+                prefix=prefix,
+                title=title,
+                note=note,
+                heatmap_function=heatmap_function(
+                    trained.model, split.images, partial(trained.trainer.feature_maps, split)
+                ),
+            )
         )
-    ]
-    if splits.test:
-        predictions = evaluation.predictions["test"]
-        metrics = metrics_of_split(evaluation.metrics, "test")
-        note = "Evaluated once, at the end."
-        reports.append(SplitReport("test", "test", note, predictions, metrics))
     report = Report(
         title=loaded.recipe.name,
         description=loaded.recipe.description,

@@ -1,4 +1,4 @@
-"""Train the model of a recipe, with the weights of its best epoch in the end."""
+"""Train the model of a recipe, with the weights of its best epoch in the end, or of the last."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model with the weights of its best epoch, its history and what it was trained on."""
+    """A model, with its history and what it was trained on.
+
+    It has the weights of its best epoch, or of the last one without validation images.
+    """
 
     trainer: Trainer
     history: History
@@ -65,10 +68,14 @@ def train_model(
     logger.info(
         f"Built {model.name}: {model.count_params():,} parameters, input {splits.image_shape}"
     )
+    is_validated = splits.validation is not None
+    if not is_validated:
+        logger.info("Training without validation images: the last epoch is kept")
     with devices.scope():
         history = fit_phases(
             trainer.phases(),
             training=recipe.training,
+            monitor=recipe.training.monitor if is_validated else None,
             label_smoothing=recipe.regularization.label_smoothing,
             devices=devices,
             on_epoch=on_epoch,

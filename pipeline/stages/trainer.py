@@ -56,11 +56,11 @@ class Trainer(Protocol):
         """Return the precision of the base's features, their error, and images per second."""
         return {}
 
-    def feature_metrics(self, predicted: np.ndarray) -> dict[str, float]:
+    def feature_metrics(self, predicted: np.ndarray | None) -> dict[str, float]:
         """Return `features/*` metrics, and warn if the features were not precise enough.
 
         Args:
-            predicted: int (n,), the labels predicted for the validation images.
+            predicted: int (n,), the labels predicted for the validation images; None without them.
         """
         return {}
 
@@ -115,9 +115,10 @@ class PixelTrainer(Trainer):
                 class_weights=class_weights,
             )
 
+        validation = self._splits.validation
         return TrainingData(
             training=training,
-            validation=self._evaluation_batches(self._splits.validation),
+            validation=None if validation is None else self._evaluation_batches(validation),
             steps_per_epoch=steps_per_epoch(train, recipe.data.batch_size),
         )
 

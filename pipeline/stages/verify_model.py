@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,13 @@ from pipeline.evaluation.predictions import Predictions
 from pipeline.inference.fresh_process import FreshProcess
 from pipeline.inference.model_interface import ModelInterface
 from pipeline.recipe.grammar import Recipe
+from pipeline.stages.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
 
-IMAGES = 8  # validation images that the saved model predicts
+IMAGES = 8  # images that the saved model predicts
+_KINDS = {"val": "validation", "test": "test", "train": "training"}
 _MAX_DIFFERENCE = 0.01  # of two probabilities, which rounding can explain
 
 
@@ -56,14 +58,21 @@ class ModelVerification:
         self._scratch = scratch
 
     def ask(self, recipe: Recipe, splits: Splits, directory: Path) -> None:
-        """Let the model in a directory predict validation images from their files."""
+        """Let the model in a directory predict images of a split from their files."""
         if self._process:
-            indices = _spread(len(splits.validation))
-            files = _files(recipe, splits.validation, indices, self._scratch)
+            _, split = splits.verification
+            files = _files(recipe, split, _spread(len(split)), self._scratch)
             self._process.request(directory, files)
 
-    def metrics(self, expected: Predictions) -> dict[str, float]:
+    def metrics(
+        self, splits: Splits, predictions: Mapping[str, Predictions], trainer: Trainer
+    ) -> dict[str, float]:
         """Compare the saved model's predictions with the trained model's; warn if they differ.
+
+        Args:
+            splits: the images.
+            predictions: the trained model's, by split.
+            trainer: has the trained model, to predict the images of a split that is not evaluated.
 
         Returns:
             `verification/max_difference` of two probabilities, `verification/label_changes` and
@@ -71,7 +80,12 @@ class ModelVerification:
         """
         if not self._process:
             return {}
-        before = expected.probabilities[_spread(len(expected))]
+        name, split = splits.verification
+        indices = np.array(_spread(len(split)))
+        if name in predictions:
+            before = predictions[name].probabilities[indices]
+        else:
+            before = trainer.predict(split.subset(indices), name)
         try:
             after = self._process.result()
         except ModelError as error:
@@ -82,7 +96,7 @@ class ModelVerification:
         if label_changes or difference > _MAX_DIFFERENCE:
             logger.warning(
                 "The saved model, loaded in a fresh process, predicts another label than the "
-                f"trained model for {label_changes} of {len(after)} validation images. Their "
+                f"trained model for {label_changes} of {len(after)} {_KINDS[name]} images. Their "
                 f"probabilities differ by up to {difference:.2g}."
             )
         return {

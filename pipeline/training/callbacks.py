@@ -29,20 +29,20 @@ _STATE_ATTRIBUTES = (
 class BestEpoch(keras.callbacks.Callback):
     """Keep the weights of the epoch with the best value of a monitored metric.
 
-    Of epochs with equal values, the one with the lowest log loss is the best.
+    Of epochs with equal values, the one with the lowest log loss is the best. Without a metric to
+    monitor, each epoch is better than the one before, so that the weights are the last ones.
 
     One instance serves the phases of a training, whose models share weights: call `track` before
     each phase, and it keeps the best epoch of all of them.
     """
 
-    def __init__(self, monitor: str) -> None:
+    def __init__(self, monitor: str | None) -> None:
         super().__init__()
         self.monitor = monitor
         self.value = math.nan
         self.log_loss = math.nan
         self.epoch = 0
         self.weights: Sequence[np.ndarray] = ()
-        self._direction = metric_direction(monitor)
         self._variables: Sequence[Any] = ()
 
     def track(self, model: keras.Model) -> None:
@@ -53,10 +53,14 @@ class BestEpoch(keras.callbacks.Callback):
     def load(self, epoch: int, metrics: EpochMetrics, weights: Sequence[np.ndarray]) -> None:
         """Set the best epoch, counted from 1, to the one of a checkpoint."""
         self.epoch, self.weights = epoch, weights
-        self.value, self.log_loss = metrics[self.monitor], metrics["val_log_loss"]
+        if self.monitor:
+            self.value, self.log_loss = metrics[self.monitor], metrics["val_log_loss"]
 
     def on_epoch_end(self, epoch: int, logs: EpochMetrics | None = None) -> None:
         metrics = logs or {}
+        if self.monitor is None:
+            self._keep(epoch)
+            return
         value, log_loss = float(metrics[self.monitor]), float(metrics["val_log_loss"])
         if not math.isfinite(value):
             raise DivergedError(
@@ -64,9 +68,14 @@ class BestEpoch(keras.callbacks.Callback):
                 "did not. Lower optimizer.learning_rate, or set optimizer.global_clipnorm: 1.0."
             )
         is_tie = value == self.value and log_loss < self.log_loss
-        if not self.epoch or is_tie or is_better(value, self.value, self._direction):
-            self.value, self.log_loss, self.epoch = value, log_loss, epoch + 1
-            self.weights = model_state.values(self._variables)
+        direction = metric_direction(self.monitor)
+        if not self.epoch or is_tie or is_better(value, self.value, direction):
+            self.value, self.log_loss = value, log_loss
+            self._keep(epoch)
+
+    def _keep(self, epoch: int) -> None:
+        self.epoch = epoch + 1
+        self.weights = model_state.values(self._variables)
 
     def restore_weights(self) -> None:
         """Set the weights of the model to those of the best epoch."""

@@ -36,7 +36,7 @@ class Checkpoint:
         seconds: the duration of each epoch so far.
         phases: the number of epochs before each phase so far.
         is_phase_over: whether this epoch was the last of its phase.
-        best_epoch: the best epoch so far, counted from 1.
+        best_epoch: the best epoch so far, or the last one without validation, counted from 1.
         callbacks: the state of Keras's callbacks, in their order.
         model: the values of the variables that training changes in the model of the phase.
         optimizer: the values of the optimizer's variables.

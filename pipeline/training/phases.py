@@ -42,12 +42,12 @@ class TrainingData:
     Attributes:
         training: a function of (first epoch, end epoch) that returns the batches of these epochs,
             one epoch after another, as `pipeline.data.batches.training_batches` does.
-        validation: the batches of one pass over the validation images.
+        validation: the batches of one pass over the validation images; None without them.
         steps_per_epoch: the number of training batches in an epoch.
     """
 
     training: Callable[[int, int], tf.data.Dataset]
-    validation: tf.data.Dataset
+    validation: tf.data.Dataset | None
     steps_per_epoch: int
 
 
@@ -75,12 +75,13 @@ class History:
     Attributes:
         rows: `loss`, `accuracy`, `val_loss`, `val_accuracy` and so on of each epoch, and the
             `learning_rate` that it started with.
-        best_epoch: the epoch, counted from 1, whose weights the model has at the end.
+        best_epoch: the epoch, counted from 1, whose weights the model has at the end; None without
+            validation images: it has those of the last epoch.
         phases: the number of epochs before each phase.
     """
 
     rows: tuple[EpochMetrics, ...]
-    best_epoch: int
+    best_epoch: int | None
     phases: tuple[int, ...]
 
 
@@ -88,6 +89,7 @@ def fit_phases(
     phases: Iterable[Phase],
     *,
     training: TrainingConfig,
+    monitor: str | None,
     label_smoothing: float,
     devices: Devices,
     on_epoch: Callable[[int, EpochMetrics, float], None],
@@ -105,6 +107,8 @@ def fit_phases(
             and its best weights are restored, or, if it ended before the checkpoint, when its
             weights are about to be replaced by those of a later phase.
         training: the `training` section of the recipe.
+        monitor: the metric that the best epoch is chosen by; None without validation images: the
+            model ends with the weights of the last epoch.
         label_smoothing: the fraction of a label that is spread over all classes.
         devices: the devices to train on.
         on_epoch: called with the number of each epoch, from 1, its metrics and its seconds, once
@@ -117,7 +121,7 @@ def fit_phases(
         TrainingError: if the devices cannot compute in their precision.
     """
     checkpoint = checkpoints.latest() if checkpoints else None
-    best = BestEpoch(training.monitor)
+    best = BestEpoch(monitor)
     log = _EpochLog(best, checkpoints, on_epoch)
     if checkpoint:
         log.load(checkpoint)
@@ -142,7 +146,8 @@ def fit_phases(
                 model.optimizer, model.loss, metrics=["accuracy"], jit_compile=model.jit_compile
             )
         best.restore_weights()
-    return History(tuple(log.rows), best.epoch, tuple(log.starts))
+    best_epoch = best.epoch if monitor else None
+    return History(tuple(log.rows), best_epoch, tuple(log.starts))
 
 
 def fine_tuning_optimizer(optimizer: OptimizerConfig, fine_tune: FineTuneConfig) -> OptimizerConfig:

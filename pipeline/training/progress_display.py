@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class ProgressDisplay(keras.callbacks.Callback):
-    """Show the epoch, its metrics, the best epoch so far and the time left."""
+    """Show the epoch, its metrics, the best epoch so far, if one is chosen, and the time left."""
 
     def __init__(self, best: BestEpoch, *, first_epoch: int, last_epoch: int) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class ProgressDisplay(keras.callbacks.Callback):
         if self._bar:
             values = logs or {}
             note = f"loss {values.get('loss', 0):.4f}  accuracy {values.get('accuracy', 0):.4f}"
-            self._bar.update(self._task, completed=batch + 1, note=f"{note}  {self._best_epoch()}")
+            self._bar.update(self._task, completed=batch + 1, note=f"{note}{self._best_epoch()}")
 
     def on_epoch_end(self, epoch: int, logs: EpochMetrics | None = None) -> None:
         completed = epoch + 1 - self._first
@@ -53,7 +53,7 @@ class ProgressDisplay(keras.callbacks.Callback):
         names = ("loss", "accuracy", "val_log_loss", "val_accuracy")
         metrics = "  ".join(f"{name} {values[name]:.4f}" for name in names if name in values)
         number = f"Epoch {epoch + 1}/{self._last}"
-        logger.info(f"{number}  {metrics}  {self._best_epoch()}  {format_duration(left)} left")
+        logger.info(f"{number}  {metrics}{self._best_epoch()}  {format_duration(left)} left")
 
     def close(self) -> None:
         """Remove the progress bar."""
@@ -63,4 +63,6 @@ class ProgressDisplay(keras.callbacks.Callback):
 
     def _best_epoch(self) -> str:
         best = self._best
-        return f"best {best.monitor} {best.value:.4f} (epoch {best.epoch})" if best.epoch else ""
+        if not (best.monitor and best.epoch):
+            return ""
+        return f"  best {best.monitor} {best.value:.4f} (epoch {best.epoch})"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pipeline.data.splits import Splits
+from pipeline.errors import DataError
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.features.cached_features import HeadInputs
 from pipeline.recipe.grammar import Recipe
@@ -48,6 +49,8 @@ class TrialTrainer:
         """
         splits = self.splits(recipe)
         check_recipe_with_data(recipe, splits)
+        if splits.validation is None:
+            raise DataError("data.validation: a search needs validation images. Set it above 0.")
         inputs = self._inputs_of(recipe, splits) if trains_head_alone(recipe) else None
         with _only_warnings():
             trained = train_model(
@@ -60,6 +63,7 @@ class TrialTrainer:
             class_names=splits.class_names,
             top_k=recipe.training.top_k,
         )
+        assert trained.history.best_epoch is not None
         return {
             "best_epoch": float(trained.history.best_epoch),
             **{f"val_{name}": value for name, value in metrics.items()},

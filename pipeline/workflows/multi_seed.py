@@ -52,8 +52,12 @@ class SeedsResult:
                         f"{spread.std:.4f}"
                     )
         for single in self.runs:
-            accuracy = single.metrics["val_accuracy"]
-            lines.append(f"  run {single.run_id}  val_accuracy {accuracy:.4f}")
+            accuracies = [
+                f"  {name} {single.metrics[name]:.4f}"
+                for name in ("val_accuracy", "test_accuracy")
+                if name in single.metrics
+            ]
+            lines.append(f"  run {single.run_id}{''.join(accuracies[:1])}")
         lines.append(f"  under {self.parent_run_id} in {self.tracking_uri}")
         lines.append("View them with: pipeline ui")
         return "\n".join(lines)

@@ -25,13 +25,15 @@ class RunResult:
         name: the recipe's name.
         status: FINISHED; a run that does not finish raises an error instead.
         metrics: the final metrics by name. `val_*` are of the validation images, which chose the
-            epoch; `test_*` are of the test images, which are evaluated once, at the end.
+            epoch; `test_*` are of the test images, which are evaluated once, at the end. Without
+            such images there are no such metrics.
         seconds: the time of each stage.
         model_uri: the URI of the model, as MLflow's loaders take it.
         tracking_uri: the tracking store of the run, without secrets.
         artifact_uri: where the files of the run are, such as `report.html`.
         epochs: the number of epochs trained.
-        best_epoch: the epoch whose weights the model has, counted from 1.
+        best_epoch: the epoch whose weights the model has, counted from 1; None without validation
+            images: it has those of the last epoch.
         is_imbalanced: whether a class has about ten times as many training images as another.
         images: the number of images in each split.
         quarantined: the files that could not be used, with the reason.
@@ -50,7 +52,7 @@ class RunResult:
     tracking_uri: str
     artifact_uri: str
     epochs: int
-    best_epoch: int
+    best_epoch: int | None
     is_imbalanced: bool
     images: dict[str, int]
     quarantined: dict[str, str]
@@ -82,7 +84,7 @@ class RunResult:
         return text
 
     def __str__(self) -> str:
-        lines = [f"{self.name}: best epoch {self.best_epoch} of {self.epochs}"]
+        lines = [f"{self.name}: {self._kept_epoch()}"]
         for split, images in self._evaluated().items():
             metrics = "  ".join(
                 f"{name} {self.format_metric(f'{split}_{name}')}" for name in self.main_metrics
@@ -112,8 +114,14 @@ class RunResult:
             for split, images in self._evaluated().items()
         ]
         notes = (f"run {self.run_id} in {self.tracking_uri}", f"model {self.model_uri}")
-        title = f"{self.name}: best epoch {self.best_epoch} of {self.epochs}"
+        title = f"{self.name}: {self._kept_epoch()}"
         return html_table(title, ("split", "images", *self.main_metrics), rows, notes=notes)
+
+    def _kept_epoch(self) -> str:
+        """Return which epoch's weights the model has."""
+        if self.best_epoch is None:
+            return f"last epoch of {self.epochs}, without validation"
+        return f"best epoch {self.best_epoch} of {self.epochs}"
 
     def _evaluated(self) -> dict[str, int]:
         """Return the number of images in each split that has metrics."""

@@ -102,7 +102,7 @@ def run(
                 )
                 log_run.log_report(report, run_logger)
             with watch.stage("verify"):
-                verified = verification.metrics(evaluation.predictions["val"])
+                verified = verification.metrics(splits, evaluation.predictions, trained.trainer)
                 run_logger.log_metrics(verified)
             with watch.stage("log"):
                 spent = {f"seconds/{stage}": value for stage, value in watch.seconds.items()}

@@ -256,8 +256,8 @@ def test_photographs_read_from_files_make_the_same_batches_as_those_in_memory(
     monkeypatch.setattr(image_loading, "MAX_BYTES_IN_MEMORY", 0)
     from_files = keys.load()
     for one, again in zip(
-        train(in_memory.validation, classes=2, batch_size=64),
-        train(from_files.validation, classes=2, batch_size=64),
+        train(in_memory.named()["val"], classes=2, batch_size=64),
+        train(from_files.named()["val"], classes=2, batch_size=64),
         strict=True,
     ):
         assert_same(one, again)

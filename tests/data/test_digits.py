@@ -39,8 +39,8 @@ def test_every_split_has_its_fraction_of_every_class() -> None:
 
 def test_the_split_seed_determines_the_splits() -> None:
     first, again, other = (load(split_seed=seed) for seed in (0, 0, 1))
-    assert first.validation.names == again.validation.names
-    assert first.validation.names != other.validation.names
+    assert first.named()["val"].names == again.named()["val"].names
+    assert first.named()["val"].names != other.named()["val"].names
     assert first.digest == again.digest
     assert first.digest != other.digest
 
@@ -63,7 +63,7 @@ def test_digits_keep_their_pixels_and_labels() -> None:
 def test_digits_are_resized_to_the_image_size(size: tuple[int, int]) -> None:
     splits = load(image_size=size)
     assert splits.image_shape == (*size, 1)
-    assert splits.validation.images.read(np.arange(3)).shape == (3, *size, 1)
+    assert splits.named()["val"].images.read(np.arange(3)).shape == (3, *size, 1)
 
 
 def test_the_test_split_is_optional() -> None:

@@ -90,7 +90,7 @@ def test_directories_of_splits_can_be_named(tmp_path: Path, plant: Plant) -> Non
     splits = load(tmp_path / "data", splits={"train": "fold1", "val": str(tmp_path / "other")})
     assert counts_of(splits) == {"train": [4, 3], "val": [2, 1]}
     assert splits.train.names[0].startswith("fold1/ants/")
-    assert splits.validation.names[0].startswith(f"{tmp_path}/other/ants/")
+    assert splits.named()["val"].names[0].startswith(f"{tmp_path}/other/ants/")
 
 
 def test_the_photographs_of_ants_and_bees_are_read(photographs: Path) -> None:
@@ -156,7 +156,8 @@ def test_files_of_a_group_are_in_one_split(
     splits = load(tmp_path, validation=0.25, group_by=group_by)
     assert counts_of(splits) == {"train": [18, 18], "val": [6, 6]}
     train, val = (
-        {name.split("/")[1] for name in split.names} for split in (splits.train, splits.validation)
+        {name.split("/")[1] for name in split.names}
+        for split in (splits.train, splits.named()["val"])
     )
     assert not train & val
 
@@ -169,7 +170,7 @@ def test_copies_of_a_picture_are_drawn_into_one_split(tmp_path: Path, plant: Pla
             image.resize((80, 80)).save(path.with_name(f"copy of {path.name}"), quality=95)
     splits = load(tmp_path, validation=0.25, leakage="error")
     assert counts_of(splits) == {"train": [30, 30], "val": [10, 10]}
-    val = {Path(name).name for name in splits.validation.names}
+    val = {Path(name).name for name in splits.named()["val"].names}
     assert {name.removeprefix("copy of ") for name in val} == {
         name for name in val if not name.startswith("copy of ")
     }
@@ -231,6 +232,38 @@ def test_shares_that_leave_nothing_to_train_on_are_a_problem(tmp_path: Path, pla
             "expected less than 1 for the sum of validation and test. Received 0.5 + 0.5.",
         )
     ]
+
+
+def test_shares_of_zero_leave_every_image_to_training(tmp_path: Path, plant: Plant) -> None:
+    plant(tmp_path, {"ants": 6, "bees": 4})
+    splits = load(tmp_path, validation=0.0)
+    assert splits.validation is splits.test is None
+    assert counts_of(splits) == {"train": [6, 4]}
+    assert splits.verification == ("train", splits.train)
+
+
+def test_a_given_validation_split_is_used_although_none_is_drawn(
+    tmp_path: Path, plant: Plant
+) -> None:
+    plant(tmp_path, TWO_SPLITS)
+    config = config_of(tmp_path, validation=0.0)
+    assert counts_of(config.load())["val"] == [2, 1]
+    assert list(config.warnings()) == [
+        (("validation",), "has no effect: the data has its own val split.")
+    ]
+
+
+def test_a_given_validation_split_without_a_readable_image_is_an_error(
+    tmp_path: Path, plant: Plant
+) -> None:
+    plant(tmp_path, TWO_SPLITS)
+    for file in (tmp_path / "val").glob("*/*"):
+        file.write_bytes(b"\xff\xd8\xff damaged")
+    with pytest.raises(DataError) as caught:
+        load(tmp_path, validation=0.0)
+    assert str(caught.value) == (
+        f"data.path: the val split of {tmp_path} has no images of ants, bees. Add images."
+    )
 
 
 def test_a_share_without_effect_is_a_warning(tmp_path: Path, plant: Plant) -> None:
@@ -562,7 +595,7 @@ def test_a_photograph_in_two_splits_is_a_warning_that_names_both(
     ((one, other),) = splits.duplicates
     assert (one.split, one.name) == ("train", f"train/bees/{original.name}")
     assert one.digest == hashlib.sha256(original.read_bytes()).hexdigest()
-    assert (other.split, other.index) == ("val", splits.validation.names.index(other.name))
+    assert (other.split, other.index) == ("val", splits.named()["val"].names.index(other.name))
     assert other.digest == hashlib.sha256(copy.read_bytes()).hexdigest()
     assert splits.leaked_indices("val") == [other.index]
     assert splits.leaked_indices("train") == []

@@ -38,7 +38,7 @@ def test_images_are_28_by_28_grayscale(splits: Splits) -> None:
 
 
 def test_training_and_validation_share_no_image(splits: Splits) -> None:
-    assert not set(splits.train.names) & set(splits.validation.names)
+    assert not set(splits.train.names) & set(splits.named()["val"].names)
 
 
 def test_images_keep_their_labels(splits: Splits, mnist_file: Path) -> None:
@@ -46,10 +46,10 @@ def test_images_keep_their_labels(splits: Splits, mnist_file: Path) -> None:
         x, y, x_test, y_test = (
             archive[part] for part in ("x_train", "y_train", "x_test", "y_test")
         )
-    numbers = np.array(splits.validation.names, int)
-    held = splits.validation.images.read(np.arange(len(numbers)))[..., 0]
+    numbers = np.array(splits.named()["val"].names, int)
+    held = splits.named()["val"].images.read(np.arange(len(numbers)))[..., 0]
     np.testing.assert_array_equal(held, x[numbers])
-    np.testing.assert_array_equal(splits.validation.labels, y[numbers])
+    np.testing.assert_array_equal(splits.named()["val"].labels, y[numbers])
     assert splits.test is not None
     np.testing.assert_array_equal(splits.test.images.read(np.arange(10_000))[..., 0], x_test)
     np.testing.assert_array_equal(splits.test.labels, y_test)

@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from pipeline.data.source_config import SourceConfig
+from pipeline.data.source_config import SourceConfig, SplitName
 from pipeline.data.sources import SOURCES
 
 
@@ -47,10 +47,22 @@ def test_splits_have_images_of_the_configured_size(config: SourceConfig) -> None
         assert set(split.labels) == set(range(len(splits.class_names)))
 
 
+def test_the_splits_are_known_before_loading(config: SourceConfig) -> None:
+    shares = {"validation": 0.0, "test": 0.0}
+    fields = type(config).model_fields
+    trained_on = config.model_copy(update={k: v for k, v in shares.items() if k in fields})
+    names: tuple[SplitName, SplitName] = ("val", "test")
+    for one in (config, trained_on):
+        loaded = one.load().named()
+        assert {name: one.has_split(name) for name in names} == {
+            name: name in loaded for name in names
+        }
+
+
 def test_names_are_files_below_the_image_root(config: SourceConfig) -> None:
     if config.image_root is None:
         pytest.skip("the images of this source are not files")
-    assert all((config.image_root / name).is_file() for name in config.load().validation.names)
+    assert all((config.image_root / name).is_file() for name in config.load().named()["val"].names)
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -83,7 +83,7 @@ def splits_of(images: np.ndarray, labels: np.ndarray, **changes: Any) -> Any:
 def test_a_split_has_the_images_and_labels_of_its_part(
     images: np.ndarray, labels: np.ndarray
 ) -> None:
-    split = splits_of(images, labels).validation
+    split = splits_of(images, labels).named()["val"]
     np.testing.assert_array_equal(split.images.read(np.arange(50)), images[100:150])
     np.testing.assert_array_equal(split.labels, labels[100:150])
     assert (len(split), split.labels.dtype, split.names[0]) == (50, np.int64, "100")

@@ -46,6 +46,14 @@ def test_learning_curves_show_every_epoch_and_mark_the_best_one() -> None:
         assert legend(axes) == ["training", "validation", "best epoch: 2"]
 
 
+def test_learning_curves_without_validation_are_those_of_training() -> None:
+    epochs = [{"loss": epoch["loss"], "accuracy": epoch["accuracy"]} for epoch in EPOCHS]
+    curves = LearningCurves(epochs, best_epoch=None, frozen_epochs=None)
+    for axes in panels(figures.plot_learning_curves(curves)):
+        assert len(axes.lines) == 1
+        assert legend(axes) == ["training"]
+
+
 def test_learning_curves_shade_the_epochs_of_fine_tuning() -> None:
     for axes in panels(figures.plot_learning_curves(CURVES)):
         (shaded,) = axes.patches

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.data.digits import DigitsConfig
@@ -16,17 +17,28 @@ GRAY = ModelInterface(tuple("0123456789"), (8, 8), 1, "squash")
 
 
 def test_they_are_spread_over_the_validation_split() -> None:
-    images = verification_images.validation_images(DigitsConfig(source="digits"))
+    images = verification_images.images_from_source(DigitsConfig(source="digits"))
     assert images.shape == (verification_images.MAX_IMAGES, 8, 8, 1)  # of 269
+
+
+@pytest.mark.parametrize(("test", "split"), [(0.1, "test"), (0.0, "train")])
+def test_without_validation_images_they_are_test_or_training_images(
+    test: float, split: str
+) -> None:
+    config = DigitsConfig(source="digits", validation=0.0, test=test)
+    expected = config.load().named()[split]
+    images = verification_images.images_from_source(config)
+    spread = verification_images._evenly_spaced(len(expected))
+    np.testing.assert_array_equal(images, expected.images.read(np.array(spread)))
 
 
 def test_missing_data_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     config = ImageFolderConfig(source="image_folder", path=tmp_path / "gone")
     with pytest.raises(UsageError) as caught:
-        verification_images.validation_images(config)
+        verification_images.images_from_source(config)
     assert str(caught.value) == (
-        "The validation images of the run are not available: data.path: the directory "
-        f"{tmp_path}/gone does not exist. Verify the export on other images with --images."
+        f"The images of the run are not available: data.path: the directory {tmp_path}/gone does "
+        "not exist. Verify the export on other images with --images."
     )
 
 

@@ -60,6 +60,7 @@ def epochs(train: Split, **changes: Any) -> list[list[np.ndarray]]:
     batches = head_batches(
         inputs, train.labels, output="softmax", batch_size="all", seed=1, **arguments
     )
+    assert batches.validation is not None
     for batch in batches.validation:
         assert len(batch) == 2  # unweighted
     return [list(batch) for batch in batches.training(0, 2).as_numpy_iterator()]

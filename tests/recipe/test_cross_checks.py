@@ -13,6 +13,7 @@ Loaded = Callable[..., Any]  # tests know the classes of the sections
 Problems = Callable[..., list[str]]
 
 DATA = "data: {source: digits}\n"
+ALL_TRAINED = "data: {source: digits, validation: 0}\n"
 MODEL = "model: {architecture: mlp}\n"
 VGG = "data: {source: digits, image_size: [32, 32]}\nmodel: {architecture: transfer, base: VGG16}\n"
 
@@ -101,6 +102,29 @@ def class_folders(folder: Path, *names: str) -> None:
             "0, 1, 2, 3, 4, 5, 6, 7, 8, 9.",
         ),
         (
+            ALL_TRAINED + MODEL + "training: {early_stopping: {patience: null}}\n",
+            "3:12: training.early_stopping: needs validation images, and data.validation: 0 leaves "
+            "none. Remove this section, or set data.validation above 0.",
+        ),
+        (
+            ALL_TRAINED + MODEL + "optimizer: {schedule: {plateau: {}}}\n",
+            "3:13: optimizer.schedule: plateau needs validation images, and data.validation: 0 "
+            "leaves none. Choose another schedule, or set data.validation above 0.",
+        ),
+        (
+            ALL_TRAINED + MODEL + "tuning:\n  space: {model.hidden: {choice: [[], [8]]}}\n",
+            "3:1: tuning.objective: val_accuracy needs validation images, and data.validation: 0 "
+            "leaves none. Set data.validation above 0.",
+        ),
+        (
+            ALL_TRAINED.replace("}", ", test: 0}")
+            + MODEL
+            + "tracking: {register: digits, promote: better}\n",
+            "3:30: tracking.promote: needs test or validation images to compare the model with the "
+            "champion, and the data has neither. Remove this key, or set data.test or "
+            "data.validation above 0.",
+        ),
+        (
             DATA + MODEL + "tracking: {promote: better}\n",
             "3:12: tracking.promote: needs tracking.register, the name of the model.",
         ),
@@ -127,6 +151,9 @@ def test_values_that_do_not_fit_together_are_an_error(
         DATA + MODEL + "training: {top_k: 3}\n"
         "tuning: {objective: val_top_3_accuracy, space: {seed: {choice: [1]}}}\n",
         DATA + MODEL + "tuning: {objective: val_f1/9, space: {seed: {choice: [1]}}}\n",
+        ALL_TRAINED
+        + MODEL
+        + "tracking: {register: digits, promote: better}\n",  # by the test images
         DATA + "model: {architecture: lenet}\n"
         "regularization: {batch_norm: true, dropout: 0.5, l2: 0.1}\n",
         VGG + "regularization: {dropout: 0.5}\n",
@@ -348,6 +375,19 @@ def test_flipping_photographs_is_not_a_warning(loaded: Loaded, tmp_path: Path) -
     class_folders(tmp_path / "photographs", "ant", "bee")
     text = "data: {source: image_folder, path: photographs, augmentation: [random_flip: {}]}\n"
     assert loaded(text + MODEL).warnings == ()
+
+
+def test_a_given_validation_split_is_enough_for_early_stopping(tmp_path: Path) -> None:
+    class_folders(tmp_path / "images", "train/ants", "train/bees", "val/ants", "val/bees")
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "data: {source: image_folder, path: images, validation: 0}\n"
+        + MODEL
+        + "training: {early_stopping: {}}\n"
+    )
+    assert [str(warning) for warning in load_recipe(path, environment={}).warnings] == [
+        f"{path}:1:44: data.validation: has no effect: the data has its own val split."
+    ]
 
 
 def test_a_fraction_without_effect_beside_a_split_directory_is_a_warning(tmp_path: Path) -> None:

@@ -37,6 +37,11 @@ def problems(tmp_path: Path, space: str, head: str = BASE) -> list[str]:
             "less than 1. Received 1.6.",
         ),
         (
+            "    data.validation: {choice: [0, 0.2]}",
+            "recipe.yaml:5:32: tuning.space.data.validation: tuning.objective: val_accuracy needs "
+            "validation images, and data.validation: 0 leaves none. Set data.validation above 0.",
+        ),
+        (
             "    optimizer: {choice: [{name: adam}, {name: sdg, momentum: 0.9}]}",
             "recipe.yaml:5:41: tuning.space.optimizer: optimizer.name: expected one of: adadelta, "
             "adafactor, adagrad, adam, adamax, adamw, ftrl, lamb, lion, muon, nadam, rmsprop, "

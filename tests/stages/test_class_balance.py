@@ -53,8 +53,8 @@ def recipe(*overrides: str) -> Recipe:
 def recall_and_loss(splits: Splits, *overrides: str) -> tuple[float, float]:
     """Return the recall of the rare class and the training loss of the last epoch."""
     trained = train_model(recipe(*overrides), splits, on_epoch=lambda *_: None, show_progress=False)
-    probabilities = trained.trainer.predict(splits.validation, "val")
-    is_rare = splits.validation.labels == RARE
+    probabilities = trained.trainer.predict(splits.named()["val"], "val")
+    is_rare = splits.named()["val"].labels == RARE
     recall = float(np.mean(probabilities[is_rare].argmax(axis=1) == RARE))
     return recall, trained.history.rows[-1]["loss"]
 

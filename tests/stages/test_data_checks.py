@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -109,3 +110,23 @@ def test_an_objective_that_no_run_will_have_is_an_error(
     with pytest.raises(DataError) as caught:
         check_recipe_with_data(recipe.model_copy(update={"tuning": changed}), splits)
     assert str(caught.value) == f"tuning.objective: {problem}"
+
+
+def test_images_that_turn_out_to_have_no_validation_split_are_an_error(
+    text: Path, digits: Splits
+) -> None:
+    trained_on = dataclasses.replace(digits, validation=None)
+    with pytest.raises(DataError) as caught:
+        check_recipe_with_data(recipe_of(text, "training.early_stopping={}"), trained_on)
+    assert str(caught.value) == (
+        "training.early_stopping: needs validation images, and data.validation: 0 leaves none. "
+        "Remove this section, or set data.validation above 0."
+    )
+    with pytest.raises(DataError) as caught:
+        check_recipe_with_data(
+            recipe_of(text, "tuning={space: {model.hidden: {choice: [[], [8]]}}}"), trained_on
+        )
+    assert str(caught.value) == (
+        "tuning.objective: val_accuracy needs validation images, and data.validation: 0 leaves "
+        "none. Set data.validation above 0."
+    )

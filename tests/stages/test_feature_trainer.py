@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -135,12 +136,12 @@ def test_a_second_run_uses_the_features_of_the_first(
 def test_validation_by_epoch_is_that_of_the_full_precision_model(
     baseline: TrainedModel, splits: Splits
 ) -> None:
-    best = baseline.history.rows[baseline.history.best_epoch - 1]
+    best = baseline.history.rows[(baseline.history.best_epoch or 0) - 1]
     log_loss = metrics_of(baseline, splits)["val_log_loss"]
     assert log_loss == pytest.approx(best["val_log_loss"], abs=1e-6)
-    images = splits.validation.images.read(np.arange(len(splits.validation)))
+    images = splits.named()["val"].images.read(np.arange(len(splits.named()["val"])))
     np.testing.assert_allclose(
-        baseline.trainer.predict(splits.validation, "val"),
+        baseline.trainer.predict(splits.named()["val"], "val"),
         baseline.model(images, training=False),
         atol=1e-4,
     )
@@ -200,7 +201,7 @@ def test_class_weights_hold_on_features_too(
         f"training.fine_tune={fine_tune}",
     )
     predicted = [
-        trained.trainer.predict(splits.validation, "val").argmax(axis=1)
+        trained.trainer.predict(splits.named()["val"], "val").argmax(axis=1)
         for trained in (baseline, weighted)
     ]
     assert np.mean(predicted[1] == 0) > np.mean(predicted[0] == 0)
@@ -243,7 +244,7 @@ def test_fine_tuning_uses_pixels_if_activations_do_not_fit_in_the_cache(
         "free disk space."
     ) in messages
     assert trained.history.phases == (0, 4)
-    best = trained.history.rows[trained.history.best_epoch - 1]
+    best = trained.history.rows[(trained.history.best_epoch or 0) - 1]
     metrics = metrics_of(trained, splits, *changes)
     assert metrics["val_log_loss"] == pytest.approx(best["val_log_loss"], abs=1e-4)
     assert "features/disagreements" not in metrics
@@ -283,7 +284,33 @@ def test_feature_maps_are_those_of_the_full_precision_base(
     parts = grad_cam.split_for_grad_cam(unaugmented.model)
     assert parts is not None
     indices = np.array([3, 1])
-    maps = unaugmented.trainer.feature_maps(splits.validation, indices)
+    maps = unaugmented.trainer.feature_maps(splits.named()["val"], indices)
     assert maps is not None
-    images = splits.validation.images.read(indices)
+    images = splits.named()["val"].images.read(indices)
     np.testing.assert_allclose(maps, parts.features(images), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "fine_tune", ["null", "{from: 6, epochs: 1, learning_rate: 1e-4}"], ids=["head", "fine-tuned"]
+)
+def test_without_validation_only_training_images_have_features(
+    baseline: TrainedModel, splits: Splits, messages: list[str], fine_tune: str
+) -> None:
+    trained_on = dataclasses.replace(splits, validation=None, test=None)
+    changes = (f"training.fine_tune={fine_tune}", "data.validation=0")
+    trained = trained_with(trained_on, *changes)
+    assert any(line.startswith("Using cached features of 60 train ") for line in messages)
+    assert not any(" val images" in line for line in messages)
+    assert trained.history.best_epoch is None
+    assert len(trained.history.rows) == (8 if fine_tune == "null" else 9)
+    assert trained.history.rows[-1]["accuracy"] > 0.7
+    assert set(metrics_of(trained, trained_on, *changes)) == {
+        "features/relative_error",
+        "features/images_per_second",
+    }
+    some = splits.train.subset(np.arange(0, 60, 10))
+    np.testing.assert_allclose(
+        trained.trainer.predict(some, "train"),
+        trained.model(some.images.read(np.arange(6)), training=False),
+        atol=1e-4,
+    )

@@ -74,15 +74,15 @@ def test_duplicates_across_splits_come_first(splits: Splits) -> None:
         run_report._duplicate_groups(dataclasses.replace(splits, duplicates=groups)) or []
     )
     assert (across.is_leak, inside.is_leak) == (True, False)
-    label = splits.validation.labels[4]
+    label = splits.named()["val"].labels[4]
     assert across.images[1].caption == f"{label} · val"
-    image = splits.validation.images.read(np.array([4]))[0]
+    image = splits.named()["val"].images.read(np.array([4]))[0]
     np.testing.assert_array_equal(across.images[1].image, image)
 
 
 def test_of_many_copies_the_first_of_each_split_are_shown(splits: Splits) -> None:
     copies = [DuplicateImage("train", i, splits.train.names[i], 0, "", 0) for i in range(30)]
-    copies.append(DuplicateImage("val", 4, splits.validation.names[4], 0, "", 0))
+    copies.append(DuplicateImage("val", 4, splits.named()["val"].names[4], 0, "", 0))
     groups = (
         run_report._duplicate_groups(dataclasses.replace(splits, duplicates=(tuple(copies),))) or []
     )
@@ -95,7 +95,7 @@ def test_duplicates_that_were_not_searched_for_have_no_section(splits: Splits) -
 
 
 def test_the_errors_and_the_uncertain_images_match_their_predictions(splits: Splits) -> None:
-    split = splits.validation
+    split = splits.named()["val"]
     probabilities = np.full((len(split), 10), 0.01)
     probabilities[np.arange(len(split)), split.labels] = 0.91
     wrong, uncertain = 5, 7

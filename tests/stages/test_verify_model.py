@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline.data.digits import DigitsConfig
-from pipeline.data.splits import Splits
+from pipeline.data.splits import Split, Splits
 from pipeline.errors import ModelError
 from pipeline.evaluation.predictions import Predictions
 from pipeline.inference import classifier as classifiers
@@ -39,6 +41,9 @@ class InThisProcess:
 RECIPE = Recipe.model_validate({"data": {"source": "digits"}, "model": {"architecture": "mlp"}})
 
 
+NO_TRAINER: Any = None  # which is not asked where a split is evaluated
+
+
 @pytest.fixture(scope="module")
 def splits() -> Splits:
     return DigitsConfig(source="digits").load()
@@ -46,7 +51,7 @@ def splits() -> Splits:
 
 @pytest.fixture(scope="module")
 def expected(splits: Splits, digits_model: Path) -> Predictions:
-    split = splits.validation
+    split = splits.named()["val"]
     pixels = split.images.read(np.arange(len(split)))
     probabilities = classifiers.load_classifier(digits_model).probabilities(pixels)
     names, digests = split.names, split.hex_digests()
@@ -60,7 +65,7 @@ def verified(
     process.spoil = spoil
     verification = ModelVerification(process, tmp_path)
     verification.ask(RECIPE, splits, folder)
-    return verification.metrics(expected)
+    return verification.metrics(splits, {"val": expected}, NO_TRAINER)
 
 
 def test_digits_are_predicted_from_files_with_the_same_result(
@@ -91,6 +96,33 @@ def test_a_saved_model_that_predicts_otherwise_is_a_warning(
         "WARNING: The saved model, loaded in a fresh process, predicts another label than the "
         "trained model for 8 of 8 validation images. Their probabilities differ by up to "
         f"{difference:.2g}."
+    ]
+
+
+def test_training_images_are_predicted_where_no_split_is_evaluated(
+    splits: Splits, digits_model: Path, tmp_path: Path, messages: list[str]
+) -> None:
+    trained_on = dataclasses.replace(splits, validation=None, test=None)
+    model = classifiers.load_classifier(digits_model)
+    asked: list[tuple[str, list[str]]] = []
+
+    def predict(split: Split, name: str) -> np.ndarray:
+        asked.append((name, list(split.names)))
+        return np.roll(model.probabilities(split.images.read(np.arange(len(split)))), 1, axis=1)
+
+    process: Any = InThisProcess()
+    trainer: Any = SimpleNamespace(predict=predict)
+    verification = ModelVerification(process, tmp_path)
+    verification.ask(RECIPE, trained_on, digits_model)
+    metrics = verification.metrics(trained_on, {}, trainer)
+    ((name, names),) = asked
+    assert name == "train"
+    assert names == [splits.train.names[index * len(splits.train) // 8] for index in range(8)]
+    assert metrics["verification/images"] == metrics["verification/label_changes"] == IMAGES
+    assert messages == [
+        "WARNING: The saved model, loaded in a fresh process, predicts another label than the "
+        "trained model for 8 of 8 training images. Their probabilities differ by up to "
+        f"{metrics['verification/max_difference']:.2g}."
     ]
 
 
@@ -125,5 +157,5 @@ def test_without_verification_there_are_no_metrics(
 ) -> None:
     verification = ModelVerification(None, tmp_path)
     verification.ask(RECIPE, splits, tmp_path)
-    assert verification.metrics(expected) == {}
+    assert verification.metrics(splits, {"val": expected}, NO_TRAINER) == {}
     assert messages == []

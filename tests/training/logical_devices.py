@@ -157,6 +157,7 @@ def fit(case: Case, model: keras.Model, device_count: int, **changes: Any) -> Hi
             loss="cross_entropy" if case.output == "softmax" else "binary_cross_entropy",
             top_k=None if case.policy == "float64" else 3,
         ),
+        "monitor": "val_log_loss",
         "on_epoch": lambda epoch, row, seconds: None,
     }
     return fit_phases(

@@ -42,6 +42,17 @@ def test_the_model_gets_the_weights_of_the_best_epoch(
     assert model.get_weights()[0][0, 0] == epoch
 
 
+def test_without_a_monitor_the_model_gets_the_weights_of_the_last_epoch() -> None:
+    model, best = one_weight(), BestEpoch(None)
+    best.track(model)
+    for epoch, loss in enumerate([2.0, 1.0, 3.0]):
+        model.set_weights([np.array([[float(epoch + 1)]])])
+        best.on_epoch_end(epoch, {"loss": loss})
+    model.set_weights([np.array([[0.0]])])
+    best.restore_weights()
+    assert (best.epoch, model.get_weights()[0][0, 0]) == (3, 3)
+
+
 def test_of_equal_epochs_the_one_with_the_lowest_log_loss_is_the_best() -> None:
     best = BestEpoch("val_accuracy")
     best.track(one_weight())

@@ -27,3 +27,12 @@ def test_each_epoch_is_one_line_without_a_terminal(
         "Epoch 3/1000  loss 1.0000  accuracy 0.5000  val_log_loss 0.2500  val_accuracy 0.7500  "
         "best val_log_loss 0.2500 (epoch 3)  2:46:10 left"
     ]
+
+
+def test_without_validation_there_is_no_best_epoch(messages: list[str]) -> None:
+    best = BestEpoch(None)
+    best.load(1, {"loss": 1.0}, [])
+    display = ProgressDisplay(best, first_epoch=0, last_epoch=1)
+    display.on_train_begin()
+    display.on_epoch_end(0, {"loss": 1.0, "accuracy": 0.5})
+    assert messages == ["Epoch 1/1  loss 1.0000  accuracy 0.5000  0:00 left"]

@@ -67,6 +67,14 @@ def test_a_trial_whose_weights_would_never_change_fails(in_empty_folder: Path) -
         metrics(TrialTrainer(), recipe(DIGITS, "optimizer.gradient_accumulation_steps=11"))
 
 
+def test_a_trial_without_validation_images_fails(in_empty_folder: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        metrics(TrialTrainer(), recipe(DIGITS, "data.validation=0"))
+    assert str(caught.value) == (
+        "data.validation: a search needs validation images. Set it above 0."
+    )
+
+
 def test_each_epoch_is_reported(in_empty_folder: Path) -> None:
     epochs: list[Any] = []
     found = TrialTrainer().validation_metrics(

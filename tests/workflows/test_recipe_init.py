@@ -71,7 +71,7 @@ def test_the_classes_of_patients_are_drawn_by_patient(tmp_path: Path) -> None:
     folders = {f"{name}/patient{i}": 3 for name in ("ill", "well") for i in range(12)}
     created = init(noise(tmp_path / "images", folders), tmp_path / "recipe.yaml")
     assert "  group_by: {level: 1}\n" in created.path.read_text()
-    validation = load_recipe(created.path).recipe.data.load().validation
+    validation = load_recipe(created.path).recipe.data.load().named()["val"]
     patients = [name.rpartition("/")[0] for name in validation.names]
     assert {patients.count(patient) for patient in patients} == {3}
 

@@ -166,9 +166,9 @@ def test_the_logged_model_takes_raw_pixels_and_answers_as_the_one_in_memory_did(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", result.tracking_uri)
     model = mlflow.pyfunc.load_model(result.model_uri)
     splits = DigitsConfig(source="digits").load()
-    pixels = splits.validation.images.read(np.arange(len(splits.validation)))
+    pixels = splits.named()["val"].images.read(np.arange(len(splits.named()["val"])))
     answers = model.predict(pd.DataFrame({"image": list(pixels)}))
-    accuracy = np.mean(answers["class"].astype(int) == splits.validation.labels)
+    accuracy = np.mean(answers["class"].astype(int) == splits.named()["val"].labels)
     assert accuracy == pytest.approx(result.metrics["val_accuracy"], abs=1e-9)
     assert model.metadata.metadata["class_names"] == list("0123456789")
     assert model.metadata.metadata["image_size"] == [8, 8]
