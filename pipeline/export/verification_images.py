@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.data.image_decoding import BadImageError
 from pipeline.data.source_config import SourceConfig
+from pipeline.data.splits import evenly_spaced
 from pipeline.errors import PipelineError, UsageError
 from pipeline.inference.model_interface import ModelInterface
 
@@ -28,7 +29,7 @@ def images_from_source(config: SourceConfig) -> np.ndarray:
             f"The images of the run are not available: {error} Verify the export on other images "
             "with --images."
         ) from None
-    return split.images.read(np.array(_evenly_spaced(len(split))))
+    return split.images.read(np.array(evenly_spaced(len(split), at_most=MAX_IMAGES)))
 
 
 def images_from_files(files: Sequence[Path], interface: ModelInterface) -> np.ndarray:
@@ -38,15 +39,9 @@ def images_from_files(files: Sequence[Path], interface: ModelInterface) -> np.nd
         UsageError: if one cannot be read.
     """
     images = []
-    for index in _evenly_spaced(len(files)):
+    for index in evenly_spaced(len(files), at_most=MAX_IMAGES):
         try:
             images.append(interface.read(files[index]))
         except BadImageError as error:
             raise UsageError(f"{files[index]} cannot be read: {error}.") from None
     return np.stack(images)
-
-
-def _evenly_spaced(count: int) -> list[int]:
-    """Return up to `MAX_IMAGES` evenly spaced indices below `count`."""
-    size = min(count, MAX_IMAGES)
-    return [number * count // size for number in range(size)]

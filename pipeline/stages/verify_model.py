@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.data.image_decoding import BadImageError
-from pipeline.data.splits import Split, Splits
+from pipeline.data.splits import Split, Splits, evenly_spaced
 from pipeline.errors import ModelError
 from pipeline.evaluation.predictions import Predictions
 from pipeline.inference.fresh_process import FreshProcess
@@ -61,7 +61,7 @@ class ModelVerification:
         """Let the model in a directory predict images of a split from their files."""
         if self._process:
             _, split = splits.verification
-            files = _files(recipe, split, _spread(len(split)), self._scratch)
+            files = _files(recipe, split, evenly_spaced(len(split), at_most=IMAGES), self._scratch)
             self._process.request(directory, files)
 
     def metrics(
@@ -81,7 +81,7 @@ class ModelVerification:
         if not self._process:
             return {}
         name, split = splits.verification
-        indices = np.array(_spread(len(split)))
+        indices = np.array(evenly_spaced(len(split), at_most=IMAGES))
         if name in predictions:
             before = predictions[name].probabilities[indices]
         else:
@@ -104,12 +104,6 @@ class ModelVerification:
             "verification/label_changes": float(label_changes),
             "verification/images": float(len(after)),
         }
-
-
-def _spread(count: int) -> list[int]:
-    """Return indices of up to IMAGES of so many images, evenly spaced."""
-    chosen = min(count, IMAGES)
-    return [number * count // chosen for number in range(chosen)]
 
 
 def _files(recipe: Recipe, split: Split, indices: list[int], scratch: Path) -> list[Path]:

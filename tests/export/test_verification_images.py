@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.data.digits import DigitsConfig
 from pipeline.data.image_folder import ImageFolderConfig
+from pipeline.data.splits import evenly_spaced
 from pipeline.errors import UsageError
 from pipeline.export import verification_images
 from pipeline.inference.model_interface import ModelInterface
@@ -28,7 +29,7 @@ def test_without_validation_images_they_are_test_or_training_images(
     config = DigitsConfig(source="digits", validation=0.0, test=test)
     expected = config.load().named()[split]
     images = verification_images.images_from_source(config)
-    spread = verification_images._evenly_spaced(len(expected))
+    spread = evenly_spaced(len(expected), at_most=verification_images.MAX_IMAGES)
     np.testing.assert_array_equal(images, expected.images.read(np.array(spread)))
 
 
