@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pipeline
+from pipeline.data.image_digests import image_digests, write_image_digests
 from pipeline.data.splits import Splits
 from pipeline.evaluation import predictions
 from pipeline.evaluation.report_page import RenderedReport
@@ -65,6 +66,7 @@ def log_dataset(loaded: LoadedRecipe, splits: Splits, run_logger: RunLogger) -> 
     run_logger.log_metrics({f"images/{name}": float(count) for name, count in images.items()})
     with run_logger.log_artifacts() as directory:
         _write_json(directory / "class_names.json", splits.class_names)
+        write_image_digests(image_digests(splits), directory)
         if splits.quarantined:
             reasons = {file.name: file.reason for file in splits.quarantined}
             _write_json(directory / "quarantined.json", reasons)
@@ -98,6 +100,7 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
             column=pyfunc_model.COLUMN,
         )
         interface.save(directory / DATA)
+        write_image_digests(image_digests(splits), directory / DATA)
     tags = {"devices": ", ".join(trained.devices.names), "precision": trained.devices.precision}
     if facts := trained.trainer.feature_facts():
         tags["features.precision"] = facts["precision"]
