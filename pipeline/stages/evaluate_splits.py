@@ -27,8 +27,7 @@ class Evaluation:
 
 def evaluate_splits(recipe: Recipe, splits: Splits, trained: TrainedModel) -> Evaluation:
     """Evaluate a model on the validation split and, for the only time, on the test split."""
-    best_epoch = trained.history.best_epoch
-    metrics = {} if best_epoch is None else {"best_epoch": float(best_epoch)}
+    metrics = trained.history.metrics
     predictions: dict[str, Predictions] = {}
     for prefix, split in splits.named().items():
         if prefix == "train":

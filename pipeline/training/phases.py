@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pipeline.errors import TrainingError
+from pipeline.errors import DivergedError, TrainingError
 from pipeline.metric_direction import metric_direction
 from pipeline.shutdown import deferred_signals
 from pipeline.training import model_state, optimizers, schedules
@@ -78,11 +78,21 @@ class History:
         best_epoch: the epoch, counted from 1, whose weights the model has at the end; None without
             validation images: it has those of the last epoch.
         phases: the number of epochs before each phase.
+        divergence: how the training diverged after the best epoch, empty if it did not.
     """
 
     rows: tuple[EpochMetrics, ...]
     best_epoch: int | None
     phases: tuple[int, ...]
+    divergence: str = ""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The epochs that a run tells beside its metrics, counted from 1."""
+        epochs = {"best_epoch": self.best_epoch} if self.best_epoch else {}
+        if self.divergence:
+            epochs["diverged_epoch"] = len(self.rows) + 1
+        return {name: float(epoch) for name, epoch in epochs.items()}
 
 
 def fit_phases(
@@ -102,6 +112,9 @@ def fit_phases(
     its result is then bit-identical to that of an uninterrupted one: everything random is a
     function of the seed and the epoch, or has its state in the model.
 
+    A training that diverges after an epoch with a finite monitored metric ends there, without the
+    phases that would follow, and the model has the weights of the best epoch.
+
     Args:
         phases: models that share weights. Each phase is requested when the one before has ended
             and its best weights are restored, or, if it ended before the checkpoint, when its
@@ -117,7 +130,8 @@ def fit_phases(
         show_progress: whether to show each epoch on standard error.
 
     Raises:
-        DivergedError: if the loss becomes NaN or infinite.
+        DivergedError: if the loss becomes NaN or infinite before the first epoch has ended, or
+            without validation images.
         TrainingError: if the devices cannot compute in their precision.
     """
     checkpoint = checkpoints.latest() if checkpoints else None
@@ -126,6 +140,7 @@ def fit_phases(
     if checkpoint:
         log.load(checkpoint)
     last_saved = len(log.starts) - 1  # the number of the phase to resume
+    divergence = ""
     for number, phase in enumerate(phases):
         if number < last_saved:
             continue
@@ -139,15 +154,23 @@ def fit_phases(
         if not (resumed and resumed.is_phase_over):
             model = _compiled_model(phase, training, label_smoothing, devices)
             callbacks = _keras_callbacks(phase.optimizer, training)
-            with _translate_unsupported_precision(devices):
-                _fit(model, phase, log, callbacks, resumed, show_progress=show_progress)
+            try:
+                with _translate_unsupported_precision(devices):
+                    _fit(model, phase, log, callbacks, resumed, show_progress=show_progress)
+            except DivergedError as error:
+                if not (monitor and best.epoch):
+                    raise
+                divergence = str(error)
             # A file of the model names its metrics, and only Keras's own can be read everywhere.
+            optimizer = _optimizer(phase) if divergence else model.optimizer  # its state is NaN
             model.compile(
-                model.optimizer, model.loss, metrics=["accuracy"], jit_compile=model.jit_compile
+                optimizer, model.loss, metrics=["accuracy"], jit_compile=model.jit_compile
             )
         best.restore_weights()
+        if divergence:
+            break
     best_epoch = best.epoch if monitor else None
-    return History(tuple(log.rows), best_epoch, tuple(log.starts))
+    return History(tuple(log.rows), best_epoch, tuple(log.starts), divergence)
 
 
 def fine_tuning_optimizer(optimizer: OptimizerConfig, fine_tune: FineTuneConfig) -> OptimizerConfig:
@@ -234,9 +257,7 @@ def _compiled_model(
     steps = phase.batches.steps_per_epoch
     model = DataParallel(phase.model, devices.strategy) if devices.strategy else phase.model
     model.compile(
-        optimizer=optimizers.build_optimizer(
-            phase.optimizer, steps_per_epoch=steps, epochs=phase.epochs
-        ),
+        optimizer=_optimizer(phase),
         loss=loss_function(training.loss, label_smoothing=label_smoothing),
         metrics=running_metrics(
             training.output, classes=max(phase.model.output_shape[-1], 2), top_k=training.top_k
@@ -246,6 +267,12 @@ def _compiled_model(
         jit_compile="auto" if devices.on_gpu and not devices.strategy else False,
     )
     return model
+
+
+def _optimizer(phase: Phase) -> keras.Optimizer:
+    return optimizers.build_optimizer(
+        phase.optimizer, steps_per_epoch=phase.batches.steps_per_epoch, epochs=phase.epochs
+    )
 
 
 @contextlib.contextmanager

@@ -35,7 +35,10 @@ class SearchDisplay:
         else:
             spread = f" ±{outcome.spread:.4f}" if outcome.spread is not None else ""
             early = f", stopped early after epoch {outcome.pruned_at}" if outcome.pruned_at else ""
-            result = f"{objective} {outcome.score:.4f}{spread} in {outcome.seconds:.1f} s{early}"
+            diverged = outcome.metrics.get("diverged_epoch")
+            kept = f", diverged in epoch {diverged:.0f} after its best one" if diverged else ""
+            score = f"{objective} {outcome.score:.4f}{spread}"
+            result = f"{score} in {outcome.seconds:.1f} s{early}{kept}"
         best = self._search.best
         shown = f"best {best.outcome.score:.4f} (trial {best.number})  " if best else ""
         note = f"{shown}{format_duration(self._seconds_left())} left"

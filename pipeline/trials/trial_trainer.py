@@ -63,9 +63,8 @@ class TrialTrainer:
             class_names=splits.class_names,
             top_k=recipe.training.top_k,
         )
-        assert trained.history.best_epoch is not None
         return {
-            "best_epoch": float(trained.history.best_epoch),
+            **trained.history.metrics,
             **{f"val_{name}": value for name, value in metrics.items()},
         }
 

@@ -69,11 +69,11 @@ class TuneResult:
             f"Trained in full: {objective} {in_full} on {final.images['val']:,} images "
             f"(optimistic: {len(self.trials)} trials were compared on them)",
         ]
-        tested = objective.replace("val_", "test_")
+        tested = f"test_{objective.removeprefix('val_')}"
         on_test = "There is no test split for an unbiased estimate."
-        if tested in final.metrics:
+        if final.images.get("test"):
             images = f"{final.images['test']:,} images (evaluated once, at the end)"
-            on_test = f"{tested} {final.format_metric(tested)} on {images}"
+            on_test = f"{tested} {final.format_metric(tested) or 'is undefined'} on {images}"
         lines += [
             f"  {on_test}",
             f"  recipe {self.recipe}",

@@ -34,6 +34,7 @@ class RunResult:
         epochs: the number of epochs trained.
         best_epoch: the epoch whose weights the model has, counted from 1; None without validation
             images: it has those of the last epoch.
+        divergence: how the training diverged after the best epoch, None if it did not.
         is_imbalanced: whether a class has about ten times as many training images as another.
         images: the number of images in each split.
         quarantined: the files that could not be used, with the reason.
@@ -53,6 +54,7 @@ class RunResult:
     artifact_uri: str
     epochs: int
     best_epoch: int | None
+    divergence: str | None
     is_imbalanced: bool
     images: dict[str, int]
     quarantined: dict[str, str]
@@ -121,7 +123,8 @@ class RunResult:
         """Return which epoch's weights the model has."""
         if self.best_epoch is None:
             return f"last epoch of {self.epochs}, without validation"
-        return f"best epoch {self.best_epoch} of {self.epochs}"
+        diverged = ", after which training diverged" if self.divergence else ""
+        return f"best epoch {self.best_epoch} of {self.epochs}{diverged}"
 
     def _evaluated(self) -> dict[str, int]:
         """Return the number of images in each split that has metrics."""

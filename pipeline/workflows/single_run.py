@@ -24,6 +24,7 @@ from pipeline.tracking.resumable_runs import find_resumable_run
 from pipeline.tracking.run_logger import RunLogger
 from pipeline.tracking.store import checkpoint_directory, open_store
 from pipeline.training.checkpoints import Checkpoints
+from pipeline.training.phases import History
 from pipeline.workflows.run_result import RunResult
 
 logger = logging.getLogger(__name__)
@@ -81,6 +82,9 @@ def run(
             on_epoch = partial(_log_epoch, run_logger)
             with watch.stage("train"):
                 trained = train_model(recipe, splits, on_epoch=on_epoch, checkpoints=checkpoints)
+            history = trained.history
+            if history.divergence:
+                _report_divergence(history, run_logger)
             with watch.stage("log"):  # before anything else can fail
                 model_directory = log_run.log_model(recipe, splits, trained, run_logger)
                 verification.ask(recipe, splits, model_directory)
@@ -89,6 +93,9 @@ def run(
                 log_run.log_evaluation(evaluation, run_logger)
                 label_errors = find_label_errors(splits, trained)
                 log_run.log_label_errors(label_errors, run_logger)
+            details = {"run": run_logger.run_id}
+            if history.divergence:
+                details["divergence"] = history.divergence
             with watch.stage("report"):
                 report = build_report(
                     loaded,
@@ -96,7 +103,7 @@ def run(
                     trained,
                     evaluation,
                     label_errors,
-                    details={"run": run_logger.run_id},
+                    details=details,
                     environment=log_run.describe_environment(),
                     seconds=watch.seconds,
                 )
@@ -124,8 +131,9 @@ def run(
         model_uri=run_logger.model_uri(),
         tracking_uri=run_logger.uri,
         artifact_uri=run_logger.artifact_uri,
-        epochs=len(trained.history.rows),
-        best_epoch=trained.history.best_epoch,
+        epochs=len(history.rows),
+        best_epoch=history.best_epoch,
+        divergence=history.divergence or None,
         is_imbalanced=is_imbalanced(splits.train.labels),
         images={name: len(split) for name, split in splits.named().items()},
         quarantined={file.name: file.reason for file in splits.quarantined},
@@ -146,6 +154,14 @@ def _save_checkpoints(
         saved = f"Training is saved up to epoch {epoch}. " if epoch else ""
         command = resume_checks.resume_command(loaded, run_logger.run_id)
         logger.info(f"{saved}Resume with: {command}")
+
+
+def _report_divergence(history: History, run_logger: RunLogger) -> None:
+    logger.warning(
+        f"Training diverged. {history.divergence} The model has the weights of epoch "
+        f"{history.best_epoch}, the best one before."
+    )
+    run_logger.set_tags({"divergence": history.divergence})
 
 
 def _log_epoch(

@@ -94,11 +94,12 @@ def fit(
     training: TrainingConfig,
     on_epoch: Callable[[int, EpochMetrics, float], None] = lambda epoch, row, seconds: None,
     on: devices.Devices | None = None,
+    monitor: str | None = "val_log_loss",
 ) -> History:
     return fit_phases(
         phases,
         training=training,
-        monitor=training.monitor,
+        monitor=monitor,
         label_smoothing=0.0,
         devices=on or devices.find_devices(RuntimeConfig(devices="cpu")),
         on_epoch=on_epoch,
@@ -183,6 +184,44 @@ def test_the_averaged_weights_are_evaluated_and_kept(splits: Splits) -> None:
 def test_an_excessive_learning_rate_is_an_error(splits: Splits) -> None:
     with pytest.raises(DivergedError, match=r"^The loss became (nan|inf) in epoch 1\. "):
         train(splits, name="sgd", learning_rate=1e30)
+
+
+# The rate is good for two epochs, then so high that the loss overflows.
+EXPLODING: dict[str, Any] = {
+    "name": "sgd",
+    "learning_rate": 0.05,
+    "schedule": {"piecewise": {"boundaries": [2], "factors": [1e30]}},
+}
+
+
+def test_a_training_that_diverges_keeps_the_best_epoch_before(splits: Splits) -> None:
+    model, history = train(splits, training=TrainingConfig(epochs=5), **EXPLODING)
+    assert history.divergence.startswith("The loss became ")
+    assert " in epoch 3. " in history.divergence
+    assert len(history.rows) == 2
+    assert history.metrics == {"best_epoch": float(history.best_epoch or 0), "diverged_epoch": 3.0}
+    _, accuracy = model.evaluate(batches_of(splits).validation, verbose=0)
+    best = history.rows[(history.best_epoch or 0) - 1]
+    assert accuracy == pytest.approx(best["val_accuracy"], rel=1e-6)
+    assert accuracy > 0.3
+    assert all(np.isfinite(value).all() for value in model.optimizer.variables)
+
+
+def test_no_phase_follows_one_that_diverges(splits: Splits) -> None:
+    model, _ = train(splits, training=TrainingConfig(epochs=1))
+    exploding = TypeAdapter(optimizers.AnyOptimizer).validate_python(EXPLODING)
+    phases = (Phase(model, batches_of(splits), 5, exploding) for _ in range(2))
+    history = fit(phases, TrainingConfig())
+    assert history.phases == (0,)
+    assert next(phases, None) is not None
+
+
+def test_a_training_that_diverges_without_validation_images_is_an_error(splits: Splits) -> None:
+    model, _ = train(splits, training=TrainingConfig(epochs=1))
+    batches = dataclasses.replace(batches_of(splits), validation=None)
+    exploding = TypeAdapter(optimizers.AnyOptimizer).validate_python(EXPLODING)
+    with pytest.raises(DivergedError, match=r"^The loss became (nan|inf) in epoch 3\. "):
+        fit([Phase(model, batches, 5, exploding)], TrainingConfig(), monitor=None)
 
 
 def test_a_precision_without_instructions_for_it_is_an_error(

@@ -78,6 +78,17 @@ def test_a_trial_that_diverges_fails_with_the_reason(in_empty_folder: Path) -> N
     assert outcome.reason.startswith("The loss became ")
 
 
+def test_a_trial_that_diverges_after_good_epochs_has_the_score_of_the_best_one(
+    in_empty_folder: Path,
+) -> None:
+    schedule = {"piecewise": {"boundaries": [2], "factors": [1e30]}}
+    values = {"optimizer": {"name": "sgd", "learning_rate": 0.05, "schedule": schedule}}
+    outcome = trial(DIGITS, TrialTrainer(), values)
+    assert (outcome.state, outcome.metrics["diverged_epoch"]) == ("FINISHED", 3.0)
+    best = outcome.rows[int(outcome.metrics["best_epoch"]) - 1]
+    assert outcome.score == pytest.approx(best["val_accuracy"])
+
+
 def test_a_trial_that_should_stop_is_pruned(in_empty_folder: Path) -> None:
     values = {"training.epochs": 5}
     outcome = trial(DIGITS, TrialTrainer(), values, should_stop=lambda rows: len(rows) == 2)

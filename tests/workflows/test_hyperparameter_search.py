@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,21 @@ def test_the_best_recipe_is_written_and_was_run(finished: Any) -> None:
     assert result.final.status == "FINISHED"
     assert result.final.metrics["val_accuracy"] == result.best["score"]
     assert "test_accuracy" in result.final.metrics
+
+
+def test_the_result_says_that_there_is_no_test_split_where_the_data_has_none(finished: Any) -> None:
+    result, _ = finished
+    assert f"  test_accuracy {result.final.format_metric('test_accuracy')} on 269 images" in str(
+        result
+    )
+    undefined = dataclasses.replace(result, objective="val_top_9_accuracy")
+    assert (
+        "\n  test_top_9_accuracy is undefined on 269 images (evaluated once, at the end)\n"
+        in str(undefined)
+    )
+    untested = dataclasses.replace(result.final, images={"train": 1_000, "val": 200})
+    without = dataclasses.replace(result, final=untested)
+    assert "\n  There is no test split for an unbiased estimate.\n" in str(without)
 
 
 def interrupt_in(patch: pytest.MonkeyPatch, number: int) -> None:

@@ -425,6 +425,29 @@ def test_a_run_on_imbalanced_classes_shows_balanced_accuracy_and_what_helps(
     assert "balanced_accuracy" in str(remedied)
 
 
+def test_a_run_that_diverges_after_good_epochs_says_so_and_keeps_the_best_one(
+    in_empty_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rates = "{piecewise: {boundaries: [2], factors: [1e30]}}"
+    optimizer = f"optimizer={{name: sgd, learning_rate: 0.05, schedule: {rates}}}"
+    result = run_of(DIGITS, optimizer)
+    assert (result.status, result.epochs) == ("FINISHED", 2)
+    assert result.metrics["diverged_epoch"] == 3
+    assert result.metrics["val_accuracy"] > 0.3
+    assert str(result).splitlines()[0] == (
+        f"few_digits: best epoch {result.best_epoch} of 2, after which training diverged"
+    )
+    warning = (
+        f"Training diverged. {result.divergence} The model has the weights of epoch "
+        f"{result.best_epoch}, the best one before."
+    )
+    assert warning in caplog.messages
+    logged = open_store(None).client.get_run(result.run_id)
+    assert logged.info.status == "FINISHED"
+    assert logged.data.tags["divergence"] == result.divergence
+    assert logged.data.metrics["diverged_epoch"] == 3
+
+
 def test_a_run_that_fails_is_failed_with_its_reason(in_empty_folder: Path) -> None:
     with pytest.raises(PipelineError, match="The loss became"):
         run_of(DIGITS, "optimizer={name: sgd, learning_rate: 1e30}")
