@@ -27,7 +27,8 @@ def command(runs: tuple[str, ...], output: Path | None, uri: str | None) -> None
     """Compare runs.
 
     Shows how recipes and metrics differ, and how each run differs from the first one on the same
-    images. A run is better if the 95 % interval of the accuracy difference is above 0."""
+    images. A run is better if the 95 % interval of the accuracy difference is above 0; of more than
+    two runs, if the p-value of the difference, corrected for their number, is at most 0.05."""
     if len(runs) < 2:
         raise UsageError("compare: expected at least two runs. Received one.")
     if output and output.suffix not in (".html", ".csv"):

@@ -19,6 +19,7 @@ from pipeline.errors import DataError
 from pipeline.evaluation import intervals
 from pipeline.evaluation.intervals import ConfidenceInterval
 from pipeline.evaluation.metrics import log_losses
+from pipeline.evaluation.significance import mcnemar_test
 
 _COLUMNS = ("name", "digest", "class", "predicted")
 _PROBABILITY = "probability/"
@@ -75,11 +76,13 @@ class PairedDifference:
         images: their number.
         accuracy: above 0 where the second model is better.
         log_loss: below 0 where the second model is better.
+        p_value: of McNemar's exact test that their accuracies are equal.
     """
 
     images: int
     accuracy: ConfidenceInterval
     log_loss: ConfidenceInterval
+    p_value: float
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
@@ -137,6 +140,7 @@ def paired_difference(first: Predictions, second: Predictions) -> PairedDifferen
         images=len(first),
         accuracy=intervals.paired_difference_interval(*correct),
         log_loss=intervals.mean_interval(losses[1] - losses[0]),
+        p_value=mcnemar_test(*correct),
     )
 
 

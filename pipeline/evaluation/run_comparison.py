@@ -1,17 +1,23 @@
-"""The differences between runs: in their recipes, and in their results on the same images."""
+"""The differences between runs: in their recipes, and in their results on the same images.
+
+A run differs from the first one where the 95 % interval of the difference in accuracy excludes 0.
+Where several are compared with it, their p-values are corrected for their number instead.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.errors import DataError
 from pipeline.evaluation.html_pages import render_page
-from pipeline.evaluation.intervals import ConfidenceInterval
+from pipeline.evaluation.intervals import LEVEL, ConfidenceInterval
 from pipeline.evaluation.predictions import PairedDifference, Predictions, paired_difference
+from pipeline.evaluation.significance import adjust_p_values
 
+_MIN_SHOWN = 0.0001
 _COUNTS = ("best_epoch", "val_duplicates", "test_duplicates")
 
 
@@ -43,12 +49,24 @@ class PairedComparison:
         name: of the run.
         difference: from the first run; None where the images are not the same.
         conclusion: whether the run is better, or why that is unknown.
+        comparisons: how many runs are compared with the first one on these images.
+        p_value: of the difference in accuracy, corrected for them; None of one comparison.
     """
 
     split: str
     name: str
     difference: PairedDifference | None
     conclusion: str
+    comparisons: int = 1
+    p_value: float | None = None
+
+    @property
+    def correction(self) -> str:
+        """The corrected p-value as text; empty of one comparison."""
+        if self.p_value is None:
+            return ""
+        p_value = f"{self.p_value:.4f}" if self.p_value >= _MIN_SHOWN else f"below {_MIN_SHOWN}"
+        return f"p-value {p_value}, corrected for {self.comparisons} comparisons"
 
 
 @dataclass(frozen=True)
@@ -82,10 +100,15 @@ def compare_runs(runs: Sequence[ComparedRun]) -> RunComparison:
             name: [_formatted(name, run.metrics.get(name)) for run in runs] for name in metrics
         },
         pairs=[
-            _compare_pair(split, first.predictions[split], other.predictions[split], name)
-            for split in first.predictions
-            for other, name in zip(others, names[1:], strict=True)
-            if split in other.predictions
+            pair
+            for split, predictions in first.predictions.items()
+            for pair in _corrected(
+                [
+                    _compare_pair(split, predictions, other.predictions[split], name)
+                    for other, name in zip(others, names[1:], strict=True)
+                    if split in other.predictions
+                ]
+            )
         ],
     )
 
@@ -103,7 +126,9 @@ def to_csv(comparison: RunComparison) -> str:
     """Return a comparison as CSV, one parameter, metric or paired difference per row."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["kind", "name", *comparison.names, "difference", "low", "high", "images"])
+    writer.writerow(
+        ["kind", "name", *comparison.names, "difference", "low", "high", "images", "p_value"]
+    )
     blank = [""] * len(comparison.names)
     for kind, table in (("parameter", comparison.parameters), ("metric", comparison.metrics)):
         writer.writerows([kind, name, *cells] for name, cells in table.items())
@@ -112,7 +137,9 @@ def to_csv(comparison: RunComparison) -> str:
             for metric, interval in _differences(pair.difference):
                 bounds = [f"{v:.6f}" for v in (interval.value, interval.low, interval.high)]
                 name = f"{pair.split}_{metric}: {pair.name} - {comparison.names[0]}"
-                writer.writerow(["difference", name, *blank, *bounds, pair.difference.images])
+                p_value = "" if pair.p_value is None or metric != "accuracy" else pair.p_value
+                row = ["difference", name, *blank, *bounds, pair.difference.images, p_value]
+                writer.writerow(row)
     return file.getvalue()
 
 
@@ -128,13 +155,31 @@ def _compare_pair(
         difference = paired_difference(first, second)
     except DataError as error:
         return PairedComparison(split, name, None, str(error))
-    if difference.accuracy.low > 0:
-        conclusion = "better"
-    elif difference.accuracy.high < 0:
-        conclusion = "worse"
-    else:
-        conclusion = "no significant difference"
-    return PairedComparison(split, name, difference, conclusion)
+    accuracy = difference.accuracy
+    is_significant = accuracy.low > 0 or accuracy.high < 0
+    return PairedComparison(split, name, difference, _conclusion(accuracy.value, is_significant))
+
+
+def _corrected(pairs: Sequence[PairedComparison]) -> list[PairedComparison]:
+    """Return the comparisons on the images of a split, corrected for their number."""
+    p_values = [pair.difference.p_value for pair in pairs if pair.difference]
+    if len(p_values) < 2:
+        return list(pairs)
+    adjusted = iter(adjust_p_values(p_values))
+    corrected = []
+    for pair in pairs:
+        if pair.difference:
+            p_value = next(adjusted)
+            conclusion = _conclusion(pair.difference.accuracy.value, p_value <= 1 - LEVEL)
+            pair = replace(pair, conclusion=conclusion, comparisons=len(p_values), p_value=p_value)
+        corrected.append(pair)
+    return corrected
+
+
+def _conclusion(difference: float, is_significant: bool) -> str:
+    if not is_significant:
+        return "no significant difference"
+    return "better" if difference > 0 else "worse"
 
 
 def _sentence(pair: PairedComparison, first: str) -> str:
@@ -145,6 +190,8 @@ def _sentence(pair: PairedComparison, first: str) -> str:
         f"  {metric} {interval.value:+.4f} ({interval.low:+.4f} to {interval.high:+.4f})"
         for metric, interval in _differences(pair.difference)
     ]
+    if pair.correction:
+        lines[0] += f"  {pair.correction}"
     images = f"on the same {pair.difference.images:,} images"
     return "\n".join([f"{start} {images}: {pair.conclusion}", *lines])
 

@@ -79,6 +79,30 @@ def test_results_on_other_images_are_not_compared(compared: RunComparison) -> No
     assert elsewhere.conclusion in to_text(compared)
 
 
+def test_several_runs_are_better_only_after_a_correction_for_their_number() -> None:
+    old, better = run("old", 150), run("better", 158)
+    (alone,) = compare_runs([old, better]).pairs
+    assert (alone.conclusion, alone.p_value, alone.correction) == ("better", None, "")
+    three = compare_runs([old, better, run("like", 151)]).pairs
+    p_value = 2 * 0.5**8  # of eight tosses that are all heads
+    assert [pair.p_value for pair in three] == pytest.approx([2 * p_value, 1.0])
+    assert three[0].correction == "p-value 0.0156, corrected for 2 comparisons"
+    assert three[0].conclusion == "better"
+    many = compare_runs([old, better, *(run(f"like {i}", 151) for i in range(6))]).pairs
+    assert many[0].p_value == pytest.approx(7 * p_value)
+    assert many[0].conclusion == "no significant difference"
+
+
+def test_a_run_on_other_images_is_no_comparison(compared: RunComparison) -> None:
+    assert [pair.comparisons for pair in compared.pairs] == [3, 3, 3, 1]
+    assert (
+        compare_runs([run("old", 150), run("new", 190), run("far", 1, first=999)])
+        .pairs[0]
+        .correction
+        == ""
+    )
+
+
 def test_runs_of_one_name_are_shown_with_their_ids() -> None:
     same = [run("ants", 150), run("ants", 160)]
     assert compare_runs(same).names == ["ants ants-012", "ants ants-012"]
@@ -86,9 +110,12 @@ def test_runs_of_one_name_are_shown_with_their_ids() -> None:
 
 def test_the_text_has_aligned_tables_and_a_sentence_for_each_run(compared: RunComparison) -> None:
     text = to_text(compared)
+    corrected = "p-value below 0.0001, corrected for 3 comparisons"
     assert "recipe          old   new  worse  like  elsewhere\n" in text
     assert "metric        old     new     worse   like    elsewhere\n" in text
-    assert "val: new vs. old on the same 200 images: better\n  accuracy +0.2000 (" in text
+    lines = text[text.index("val: new vs. old on the same 200 images: better\n") :].splitlines()
+    assert lines[1].startswith("  accuracy +0.2000 (")
+    assert lines[1].endswith(f")  {corrected}")
 
 
 def test_counts_have_no_decimals() -> None:
@@ -107,8 +134,13 @@ def test_the_csv_can_be_parsed(compared: RunComparison) -> None:
     assert all(row[0] in ("parameter", "metric", "difference") for row in rows)
     paired = {row[1]: row for row in rows if row[0] == "difference"}
     assert len(paired) == 6
-    assert paired["val_accuracy: new - old"][-4:][0] == "0.200000"
-    assert paired["val_accuracy: new - old"][-1] == "200"
+    accuracy, log_loss = (
+        dict(zip(header, paired[f"val_{name}: new - old"], strict=True))
+        for name in ("accuracy", "log_loss")
+    )
+    assert (accuracy["difference"], accuracy["images"]) == ("0.200000", "200")
+    assert float(accuracy["p_value"]) == pytest.approx(2 * 2 * 0.5**40)  # the second of three
+    assert log_loss["p_value"] == ""
 
 
 def test_the_page_has_the_conclusion_and_no_script() -> None:
@@ -116,4 +148,12 @@ def test_the_page_has_the_conclusion_and_no_script() -> None:
     page = to_html(compare_runs([run("old", 150), run(hostile, 190)]))
     assert "<script" not in page
     assert "accuracy: better<strong>+0.2000</strong>" in page
+    assert "the interval of the accuracy difference excludes 0" in page
+
+
+def test_the_page_of_several_runs_shows_the_correction(compared: RunComparison) -> None:
+    page = to_html(compared)
+    assert "<br>p-value below 0.0001, corrected for 3 comparisons</div>" in page
+    assert "by Holm's method, is at most 0.05" in page
+    assert "excludes 0" not in page
     assert "default-src 'none'" in page
