@@ -64,7 +64,9 @@ def run(recipe: StrPath, overrides: Overrides = (), *, resume: str | None = None
         return run(loaded, resume=resume, stopwatch=stopwatch)
 
 
-def run_seeds(recipe: StrPath, overrides: Overrides = (), *, seeds: int) -> SeedsResult:
+def run_seeds(
+    recipe: StrPath, overrides: Overrides = (), *, seeds: int, resume: str | None = None
+) -> SeedsResult:
     """Run a recipe with several seeds: its own and those that follow it.
 
     >>> result = pipeline.run_seeds("recipe.yaml", seeds=5)
@@ -74,17 +76,18 @@ def run_seeds(recipe: StrPath, overrides: Overrides = (), *, seeds: int) -> Seed
         recipe: the recipe's file.
         overrides: as `run` takes them.
         seeds: how many, 2 or more.
+        resume: the run that they are under, to resume: its id, its name, or `latest`.
 
     Raises:
         RecipeError: if the recipe has errors; it names all of them.
-        PipelineError: if one of the runs fails.
+        PipelineError: if a run fails, or fewer than two finish because the others diverge.
         KeyboardInterrupt: if it is interrupted.
     """
     with _messages_shown():
         loaded = read_recipe(recipe, overrides)
         with quiet_imports():
             from pipeline.workflows.multi_seed import run_seeds
-        return run_seeds(loaded, seeds)
+        return run_seeds(loaded, seeds, resume=resume)
 
 
 def tune(

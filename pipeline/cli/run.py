@@ -13,7 +13,6 @@ import click
 
 from pipeline import api
 from pipeline.cli.options import json_option, recipe_argument, set_option
-from pipeline.errors import UsageError
 from pipeline.shutdown import interrupt_on
 
 
@@ -41,17 +40,13 @@ def command(
 ) -> None:
     """Train, evaluate and log the model of a recipe.
 
-    With --seeds, each seed is a child run of one parent run. The first seed is the recipe's."""
-    if seeds and resume:
-        raise UsageError(
-            "--seeds and --resume exclude each other. To resume one run of several seeds, use "
-            "--set seed=SEED --resume RUN."
-        )
+    With --seeds, each seed is a child run of one parent run. The first seed is the recipe's. With
+    --seeds N --resume, RUN is the parent: finished seeds are kept."""
     interrupt_on(signal.SIGTERM)  # clusters send it
     result: api.RunResult | api.SeedsResult
     with contextlib.redirect_stdout(sys.stderr):  # Keras prints messages to stdout
         if seeds:
-            result = api.run_seeds(recipe, overrides, seeds=seeds)
+            result = api.run_seeds(recipe, overrides, seeds=seeds, resume=resume)
         else:
             result = api.run(recipe, overrides, resume=resume)
     as_object = json.dumps(dataclasses.asdict(result), ensure_ascii=False)

@@ -1,8 +1,9 @@
-"""95 % confidence intervals over the images that a metric was measured on.
+"""95 % confidence intervals: over the images that a metric was measured on, and over runs.
 
-They are percentile bootstrap intervals (Efron, 1979; Efron and Tibshirani, 1993, chapter 13): the
-metric's range over resamples of the images, drawn with replacement. They do not cover variation
-between seeds or training sets. The same predictions give the same interval.
+Over images, a metric `NAME` has its bounds in `NAME_low` and `NAME_high`. They are percentile
+bootstrap intervals (Efron, 1979; Efron and Tibshirani, 1993, chapter 13): the metric's range over
+resamples of the images, drawn with replacement. They do not cover variation between seeds or
+training sets. The same predictions give the same interval.
 
 The bootstrap never draws an error that it has not seen, so it would call a model without errors
 certain. Where fewer than 10 images are correct, or incorrect, or differ between two models, other
@@ -11,6 +12,9 @@ of two proportions of the same images.
 
 The mean of several proportions has the interval of Price and Bonett (2004), which also covers the
 truth where the proportions are of few images.
+
+Over runs that differ in their seeds, `NAME_mean` is the mean of the metric, `NAME_std` its standard
+deviation, and `NAME_mean_low` to `NAME_mean_high` Student's t interval of the mean.
 """
 
 from __future__ import annotations
@@ -45,14 +49,14 @@ class RunSummary:
     Attributes:
         mean: over the runs.
         std: the standard deviation between the runs.
-        low: the lower bound of the 95 % interval of the mean.
-        high: the upper bound.
+        mean_low: the lower bound of the 95 % interval of the mean.
+        mean_high: the upper bound.
     """
 
     mean: float
     std: float
-    low: float
-    high: float
+    mean_low: float
+    mean_high: float
 
 
 def proportion_interval(count: int, total: int) -> ConfidenceInterval:
@@ -122,11 +126,15 @@ def paired_difference_interval(first: np.ndarray, second: np.ndarray) -> Confide
     return ConfidenceInterval(value, float(low), float(high))
 
 
-def summarize_runs(values: np.ndarray) -> RunSummary:
-    """Return the mean of a metric over two or more runs, (n,), with Student's t interval.
+def summarize_runs(values: np.ndarray, *, limits: tuple[float, float]) -> RunSummary:
+    """Return the mean of a metric over two or more runs, with Student's t interval.
 
     The runs differ in their seeds. They are too few for the bootstrap.
+
+    Args:
+        values: float (n,), of each run.
+        limits: the least and the greatest value that the metric can have; the interval ends there.
     """
     mean, std = float(np.mean(values)), float(np.std(values, ddof=1))
     margin = float(stats.t.ppf(_BOUNDS[1], len(values) - 1)) * std / len(values) ** 0.5
-    return RunSummary(mean, std, mean - margin, mean + margin)
+    return RunSummary(mean, std, max(mean - margin, limits[0]), min(mean + margin, limits[1]))

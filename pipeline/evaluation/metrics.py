@@ -7,6 +7,7 @@ a name in `METRICS`. Its value is logged for every split, shown in the report an
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ from pipeline.evaluation.intervals import (
 )
 
 CALIBRATION_BINS = 15
+_UNLIMITED = ("best_epoch", "val_log_loss", "test_log_loss", "val_duplicates", "test_duplicates")
 _MAX_NAME_LENGTH = 200  # MLflow allows 250 characters, with the name of the metric
 
 # A number, a number with its 95 % interval, or None where the metric is undefined.
@@ -86,6 +88,14 @@ METRICS: Mapping[str, Metric] = {
     "ece": expected_calibration_error,
     "roc_auc": roc_auc,
 }
+
+
+def metric_limits(name: str) -> tuple[float, float]:
+    """Return the least and the greatest value that a final metric of a run can have.
+
+    A log loss, an epoch and a number of images have no upper limit; all other metrics are shares.
+    """
+    return 0.0, math.inf if name in _UNLIMITED else 1.0
 
 
 def classification_metrics(

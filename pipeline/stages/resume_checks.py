@@ -71,10 +71,17 @@ def check_same_images(directory: Path, digest: str) -> None:
     _write(directory, origin)
 
 
-def resume_command(loaded: LoadedRecipe, run_id: str) -> str:
-    """Return the command line that resumes a run."""
+def resume_command(loaded: LoadedRecipe, run_id: str, *, seeds: int | None = None) -> str:
+    """Return the command line that resumes a run.
+
+    Args:
+        loaded: the recipe.
+        run_id: of the run.
+        seeds: the number of seeds, if it has one run for each under it.
+    """
     changes = [word for change in loaded.overrides for word in ("--set", change)]
-    return shlex.join(["pipeline", "run", str(loaded.path), *changes, "--resume", run_id])
+    several = ["--seeds", str(seeds)] if seeds else []
+    return shlex.join(["pipeline", "run", str(loaded.path), *changes, *several, "--resume", run_id])
 
 
 def _read(directory: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Callable
 from functools import partial
 
 from pipeline.data.sampling import is_imbalanced
@@ -35,6 +36,7 @@ def run(
     *,
     resume: str | None = None,
     parent: str | None = None,
+    on_start: Callable[[str], None] = lambda run_id: None,
     stopwatch: Stopwatch | None = None,
 ) -> RunResult:
     """Train, evaluate and log the model of a recipe.
@@ -42,7 +44,9 @@ def run(
     Args:
         loaded: the recipe.
         resume: the id of an interrupted run to resume, or `latest`.
-        parent: the id of the run that a new one is under, if any.
+        parent: the id of the run that this one is under, if any. It says how to resume both, and
+            all runs under it have the same images.
+        on_start: is called with the run's id.
         stopwatch: contains the seconds of earlier stages, such as imports.
 
     Raises:
@@ -66,9 +70,11 @@ def run(
             resume=resume,
         ) as tracked:
             run_logger = tracked.logger
+            on_start(run_logger.run_id)
             directory = checkpoint_directory(run_logger.run_id)
             checkpoints = Checkpoints(directory)
-            tracked.on_stop = partial(_save_checkpoints, checkpoints, loaded, run_logger)
+            command = "" if parent else resume_checks.resume_command(loaded, run_logger.run_id)
+            tracked.on_stop = partial(_save_checkpoints, checkpoints, command)
             if not resume:
                 resume_checks.save_origin(directory, loaded)
             log_run.log_recipe(loaded, run_logger)
@@ -77,7 +83,8 @@ def run(
             check_recipe_with_data(recipe, splits)
             warn_of_rare_updates(recipe, splits)
             warn_of_imbalance(recipe, splits)
-            resume_checks.check_same_images(directory, splits.digest)
+            for each in (directory, checkpoint_directory(parent)) if parent else (directory,):
+                resume_checks.check_same_images(each, splits.digest)
             log_run.log_dataset(loaded, splits, run_logger)
             on_epoch = partial(_log_epoch, run_logger)
             with watch.stage("train"):
@@ -144,16 +151,14 @@ def run(
     )
 
 
-def _save_checkpoints(
-    checkpoints: Checkpoints, loaded: LoadedRecipe, run_logger: RunLogger, error: Exception | None
-) -> None:
-    """Save what was trained, and say how to resume it where that can help."""
+def _save_checkpoints(checkpoints: Checkpoints, command: str, error: Exception | None) -> None:
+    """Save what was trained, and say how to resume it, if with a command, where that can help."""
     checkpoints.flush()
     epoch = checkpoints.last_epoch()
     if error is None or (epoch and not isinstance(error, DivergedError)):
-        saved = f"Training is saved up to epoch {epoch}. " if epoch else ""
-        command = resume_checks.resume_command(loaded, run_logger.run_id)
-        logger.info(f"{saved}Resume with: {command}")
+        saved = f"Training is saved up to epoch {epoch}." if epoch else ""
+        if message := f"{saved} Resume with: {command}".strip() if command else saved:
+            logger.info(message)
 
 
 def _report_divergence(history: History, run_logger: RunLogger) -> None:

@@ -106,7 +106,16 @@ def test_the_paired_interval_covers_the_truth_in_about_95_of_100_samples() -> No
 
 
 def test_the_mean_over_runs_has_a_t_interval() -> None:
-    summary = intervals.summarize_runs(np.array([0.9, 0.92, 0.94]))
+    summary = intervals.summarize_runs(np.array([0.9, 0.92, 0.94]), limits=(0.0, 1.0))
     assert (summary.mean, summary.std) == (pytest.approx(0.92), pytest.approx(0.02))
     margin = 4.302653 * 0.02 / np.sqrt(3)  # the t quantile with two degrees of freedom
-    assert (summary.low, summary.high) == pytest.approx((0.92 - margin, 0.92 + margin))
+    assert (summary.mean_low, summary.mean_high) == pytest.approx((0.92 - margin, 0.92 + margin))
+
+
+def test_the_interval_of_a_mean_over_runs_stays_within_the_metric_s_limits() -> None:
+    summary = intervals.summarize_runs(np.array([0.97, 0.99, 1.0]), limits=(0.0, 1.0))
+    assert summary.mean_high == 1.0
+    assert summary.mean_low < 0.97
+    losses = intervals.summarize_runs(np.array([0.01, 0.3, 1.5]), limits=(0.0, np.inf))
+    assert losses.mean_low == 0.0
+    assert losses.mean_high > 1.5

@@ -121,6 +121,6 @@ def test_the_runs_of_seeds_show_the_accuracy_that_there_is(
     finished: RunResult, is_tested: bool
 ) -> None:
     single = finished if is_tested else dataclasses.replace(finished, metrics={})
-    result = SeedsResult("parent", "all_digits", "store", {}, [single, single])
+    result = SeedsResult("parent", "all_digits", "store", {}, [single, single], {})
     shown = f"  test_accuracy {finished.metrics['test_accuracy']:.4f}" if is_tested else ""
     assert str(result).splitlines()[1:3] == [f"  run {finished.run_id}{shown}"] * 2

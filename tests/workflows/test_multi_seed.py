@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 
 from pipeline.cli import main
-from pipeline.errors import PipelineError
+from pipeline.errors import DivergedError
+from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import load_recipe
-from pipeline.tracking.store import newest_run, open_store
+from pipeline.stages.train_model import TrainedModel, train_model
+from pipeline.tracking.store import checkpoint_directory, newest_run, open_store
+from pipeline.workflows import single_run
 from pipeline.workflows.multi_seed import run_seeds
 
 RECIPE = """\
@@ -74,31 +77,118 @@ def test_the_metrics_of_all_are_the_mean_and_the_spread_of_each(
     assert spread["mean"] == pytest.approx(values.mean())
     assert spread["std"] == pytest.approx(values.std(ddof=1))
     # Student's t of one degree of freedom, for 95 %.
-    reach = 12.706 * spread["std"] / 2**0.5
-    assert spread["high"] - spread["mean"] == pytest.approx(reach, rel=1e-3)
+    reach = 12.7062047 * spread["std"] / 2**0.5
+    assert spread["mean_low"] == pytest.approx(max(spread["mean"] - reach, 0))
+    assert spread["mean_high"] == pytest.approx(min(spread["mean"] + reach, 1))
     logged = client.get_run(result["parent_run_id"]).data.metrics
-    assert logged["val_accuracy"] == spread["mean"]
-    assert logged["val_accuracy_low"] == spread["low"]
+    assert logged["val_accuracy_mean"] == spread["mean"]
     assert logged["val_accuracy_std"] == spread["std"]
+    assert logged["val_accuracy_mean_low"] == spread["mean_low"]
+    assert logged["val_accuracy_mean_high"] == spread["mean_high"]
+    # An interval over images has another name than one over seeds.
+    assert "val_accuracy_low" in client.get_run(result["runs"][0]["run_id"]).data.metrics
+    assert not {"val_accuracy", "val_accuracy_low", "val_accuracy_high"} & set(logged)
 
 
-def test_a_seed_that_fails_fails_them_all(in_empty_folder: Path) -> None:
+def test_a_seed_that_diverges_is_counted_and_the_others_are_kept(
+    in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(recipe: Recipe, *arguments: Any, **named: Any) -> TrainedModel:
+        if recipe.seed == 6:
+            raise DivergedError("The loss became nan in epoch 1.")
+        return train_model(recipe, *arguments, **named)
+
+    monkeypatch.setattr(single_run, "train_model", train)
+    Path("recipe.yaml").write_text(RECIPE)
+    result = run_seeds(load_recipe(Path("recipe.yaml")), 3)
+    assert str(result).startswith("few_digits: 2 of 3 seeds; seed 6 diverged\n")
+    assert result.diverged == {6: "The loss became nan in epoch 1."}
+    accuracies = [single.metrics["val_accuracy"] for single in result.runs]
+    assert result.metrics["val_accuracy"].mean == pytest.approx(np.mean(accuracies))
+    parent = open_store(None).client.get_run(result.parent_run_id)
+    assert parent.info.status == "FINISHED"
+    assert parent.data.tags["seeds"] == "2 of 3 seeds; seed 6 diverged"
+    counts = parent.data.metrics["seeds/finished"], parent.data.metrics["seeds/diverged"]
+    assert counts == (2, 1)
+
+
+def test_seeds_that_all_diverge_are_an_error(in_empty_folder: Path) -> None:
     Path("recipe.yaml").write_text(RECIPE)
     changes = ("optimizer={name: sgd, learning_rate: 1e30}",)
-    with pytest.raises(PipelineError, match="The loss became"):
+    with pytest.raises(DivergedError, match=r"^All 2 seeds diverged\. The loss became "):
         run_seeds(load_recipe(Path("recipe.yaml"), changes), 2)
     store = open_store(None)
     child = newest_run(store)
     parent = store.client.get_run(child.data.tags["mlflow.parentRunId"])
     assert (child.info.status, parent.info.status) == ("FAILED", "FAILED")
-    assert parent.data.tags["reason"].startswith("The loss became ")
+    assert parent.data.tags["reason"].startswith("All 2 seeds diverged. The loss became ")
 
 
-def test_runs_of_seeds_are_not_resumed_together(
-    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def interrupted(in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Interrupt seed 6 in its second epoch, once; return the seeds that are trained, in order."""
+    trained: list[int] = []
+
+    def train(recipe: Recipe, *arguments: Any, on_epoch: Any, **named: Any) -> TrainedModel:
+        trained.append(recipe.seed)
+
+        def report(epoch: int, *rest: Any) -> None:
+            if recipe.seed == 6 and epoch == 2 and trained.count(6) == 1:
+                raise KeyboardInterrupt
+            on_epoch(epoch, *rest)
+
+        return train_model(recipe, *arguments, on_epoch=report, **named)
+
+    monkeypatch.setattr(single_run, "train_model", train)
+    Path("recipe.yaml").write_text(RECIPE)
+    return trained
+
+
+def test_interrupted_seeds_resume_together(interrupted: list[int], messages: list[str]) -> None:
+    loaded = load_recipe(Path("recipe.yaml"), ("training.epochs=3",))
+    with pytest.raises(KeyboardInterrupt):
+        run_seeds(loaded, 3)
+    client = open_store(None).client
+    child = newest_run(open_store(None))
+    parent = child.data.tags["mlflow.parentRunId"]
+    assert client.get_run(parent).info.status == child.info.status == "KILLED"
+    assert [message for message in messages if "Resume with" in message] == [
+        f"Resume with: pipeline run recipe.yaml --set training.epochs=3 --seeds 3 --resume {parent}"
+    ]
+    result = run_seeds(loaded, 3, resume="latest")
+    assert interrupted == [5, 6, 6, 7]
+    assert result.parent_run_id == parent
+    assert result.runs[1].run_id == child.info.run_id  # from its checkpoint
+    assert [client.get_run(each.run_id).data.tags["seed"] for each in result.runs] == list("567")
+    assert str(result).startswith("few_digits: 3 seeds\n")
+    assert client.get_run(parent).info.status == "FINISHED"
+    assert not checkpoint_directory(parent).exists()
+
+
+def test_a_run_and_the_run_of_several_seeds_are_not_mistaken(
+    interrupted: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["run", "recipe.yaml", "--seeds", "2", "--resume", "latest"]) == 2
-    assert capsys.readouterr().err == (
-        "Error: --seeds and --resume exclude each other. To resume one run of several seeds, use "
-        "--set seed=SEED --resume RUN.\n"
-    )
+    loaded = load_recipe(Path("recipe.yaml"), ("training.epochs=3",))
+    with pytest.raises(KeyboardInterrupt):
+        run_seeds(loaded, 2)
+    child = newest_run(open_store(None))
+    parent = child.data.tags["mlflow.parentRunId"]
+    command = ["run", "recipe.yaml", "--set", "training.epochs=3", "--resume"]
+    for arguments, message in (
+        (
+            [parent],
+            f"Run {parent} has one run per seed. Resume it with --seeds N, as it was started.",
+        ),
+        (
+            [child.info.run_id, "--seeds", "2"],
+            f"Run {child.info.run_id} has no runs of several seeds. Resume it without --seeds.",
+        ),
+        ([parent, "--seeds", "4"], f"Run {parent} has 2 seeds. Resume it with --seeds 2."),
+        (
+            ["latest"],
+            f"Run {parent} has one run per seed. Resume it with --seeds N, as it was started.",
+        ),
+    ):
+        capsys.readouterr()
+        assert main([*command, *arguments]) == 2
+        assert capsys.readouterr().err == f"Error: {message}\n"
