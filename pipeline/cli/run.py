@@ -37,7 +37,7 @@ def command(
     resume: str | None,
     seeds: int | None,
     as_json: bool,
-) -> None:
+) -> int:
     """Train, evaluate and log the model of a recipe.
 
     With --seeds, each seed is a child run of one parent run. The first seed is the recipe's. With
@@ -47,7 +47,10 @@ def command(
     with contextlib.redirect_stdout(sys.stderr):  # Keras prints messages to stdout
         if seeds:
             result = api.run_seeds(recipe, overrides, seeds=seeds, resume=resume)
+            runs = result.runs
         else:
             result = api.run(recipe, overrides, resume=resume)
+            runs = [result]
     as_object = json.dumps(dataclasses.asdict(result), ensure_ascii=False)
     click.echo(as_object if as_json else str(result))
+    return max(each.exit_code for each in runs)

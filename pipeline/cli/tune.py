@@ -38,7 +38,7 @@ def command(
     resume: str | None,
     start_new: bool,
     as_json: bool,
-) -> None:
+) -> int:
     """Tune the hyperparameters of a recipe.
 
     Every trial is a child run of the run of the search. The best recipe is then trained in full.
@@ -57,7 +57,7 @@ def command(
         with contextlib.redirect_stdout(sys.stderr):  # Keras prints messages to stdout
             count = api.work(recipe, overrides, role)
         click.echo(json.dumps({"trials": count}) if as_json else f"Ran {count} trials")
-        return
+        return 0
     with contextlib.redirect_stdout(sys.stderr):
         result = api.tune(recipe, overrides, workers=workers, resume=resume, start_new=start_new)
     if as_json:
@@ -67,3 +67,4 @@ def command(
         click.echo(json.dumps({**final, **searched, "seconds": seconds}, ensure_ascii=False))
     else:
         click.echo(str(result))
+    return result.final.exit_code

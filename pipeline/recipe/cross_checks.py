@@ -61,6 +61,13 @@ def missing_splits(recipe: Recipe, is_missing: Callable[[SplitName], bool]) -> I
         recipe: the recipe.
         is_missing: whether the data has no such split, and none is drawn.
     """
+    tracking = recipe.tracking
+    if tracking.promote and tracking.promote_on == "test" and is_missing("test"):
+        yield (
+            ("tracking", "promote"),
+            "needs test images, which chose nothing, and the data has none. Set data.test above 0, "
+            "or compare on the images that chose the epoch: tracking.promote_on: validation.",
+        )
     if not is_missing("val"):
         return
     remedy = "or set data.validation above 0."
@@ -72,12 +79,9 @@ def missing_splits(recipe: Recipe, is_missing: Callable[[SplitName], bool]) -> I
     if isinstance(schedule_of(recipe.optimizer), PlateauSchedule):
         message = f"plateau {_NO_VALIDATION}. Choose another schedule, {remedy}"
         yield ("optimizer", "schedule"), message
-    if recipe.tracking.promote and is_missing("test"):
-        yield (
-            ("tracking", "promote"),
-            "needs test or validation images to compare the model with the champion, and the data "
-            "has neither. Remove this key, or set data.test or data.validation above 0.",
-        )
+    if tracking.promote and tracking.promote_on == "validation":
+        message = f"validation {_NO_VALIDATION}. Set tracking.promote_on: test, {remedy}"
+        yield ("tracking", "promote_on"), message
 
 
 def objective_problem(

@@ -52,7 +52,13 @@ class TrackingConfig(Config):
     promote: Literal["better"] | None = Field(
         None,
         description="better: set the alias `champion` to the new version if it is better than the "
-        "champion on the same images, judged by the 95 % interval of the difference.",
+        "champion on images that neither was trained or chosen on, by McNemar's exact test, "
+        "corrected for the number of comparisons.",
+    )
+    promote_on: Literal["test", "validation"] = Field(
+        "test",
+        description="Images that `promote` compares on. validation needs no test split, but these "
+        "images chose the epoch: only those that chose the epoch of both models are compared.",
     )
 
 

@@ -89,6 +89,9 @@ def _of_training(recipe: Recipe) -> Iterator[_Unused]:
             yield _Unused(path, " without data.augmentation.", ("data", "augmentation"))
     if not _is_default(recipe.runtime, "cache_gb") and not recipe.model.has_frozen_base:
         yield _Unused(("runtime", "cache_gb"), base, _ARCHITECTURE)
+    if not recipe.tracking.promote and not _is_default(recipe.tracking, "promote_on"):
+        path = ("tracking", "promote_on")
+        yield _Unused(path, " without tracking.promote: better.", ("tracking", "promote"))
     if stopping and stopping.patience is None and not _is_default(stopping, "min_delta"):
         path = ("training", "early_stopping")
         yield _Unused((*path, "min_delta"), f" if {path[1]}.patience is null.", (*path, "patience"))

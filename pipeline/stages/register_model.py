@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
-
-from pipeline.data.splits import Split, Splits
-from pipeline.errors import PipelineError
-from pipeline.evaluation.predictions import Predictions, paired_difference
-from pipeline.inference import classifier as classifiers
-from pipeline.inference.batch_prediction import predict
+from pipeline.data.splits import Splits
+from pipeline.errors import PipelineError, TrackingError
+from pipeline.evaluation.predictions import Predictions
 from pipeline.recipe.grammar import Recipe
-from pipeline.stages.verify_model import image_reader
+from pipeline.stages.champion_comparison import compare_with_champion
+from pipeline.stages.comparable_images import PREFIXES
 from pipeline.tracking import registry
-from pipeline.tracking.lookup import StoredModel, files_of, find_model
-from pipeline.tracking.mlflow_model import DATA
+from pipeline.tracking.lookup import find_model
 from pipeline.tracking.run_logger import log_metrics_after_end
 from pipeline.tracking.store import Store
 
@@ -29,15 +26,16 @@ class RegisteredModel:
     """A model's version in the registry.
 
     Attributes:
-        version: its number.
+        version: its number; None if it could not be registered.
         is_champion: whether the alias `champion` points to it.
-        metrics: `champion/accuracy_difference` and its interval, the difference to the previous
-            champion on the same images; empty if there was none.
+        metrics: the comparison with the previous champion, `champion/…`; empty if there was none.
+        error: why it could not be registered or compared with the champion, otherwise empty.
     """
 
-    version: str
+    version: str | None
     is_champion: bool
     metrics: dict[str, float]
+    error: str = ""
 
 
 def register_model(
@@ -47,94 +45,58 @@ def register_model(
     predicted: Mapping[str, Predictions],
     *,
     store: Store,
+    outbox: Path | None = None,
 ) -> RegisteredModel | None:
     """Register a run's model, and promote it if the recipe asks for that and it is better.
 
-    It is better if the interval of the paired difference in accuracy is above 0 on the test images,
-    or on the validation images if there are no test images. The champion predicts the same images,
-    read as its interface requires.
+    It is better if it classifies significantly more images correctly, of those that neither it nor
+    the champion was trained or chosen on. If there is another champion by the time it would be
+    promoted, it is compared with that one too.
 
     Args:
-        recipe: `tracking.register` and `tracking.promote`.
-        run_id: a finished run without an outbox.
+        recipe: `tracking.register`, `tracking.promote` and `tracking.promote_on`.
+        run_id: a finished run.
         splits: the images.
         predicted: the new model's predictions for each split.
         store: contains the run.
+        outbox: the directory of what it could not send, None if everything was sent.
 
     Returns:
-        The version; None if the recipe names no registered model, or if registering failed, which
-        is a warning and does not fail the run.
+        The version, with an error if something failed, which does not fail the run; None if the
+        recipe names no registered model.
     """
     name = recipe.tracking.register_as
     if not name:
         return None
+    version, metrics, is_champion = None, dict[str, float](), False
     try:
+        if outbox:
+            raise TrackingError(
+                f"It is not in the store yet. After `pipeline sync {outbox}`, register it in the "
+                "MLflow UI."
+            )
         version = registry.register(store, find_model(store, run_id), name)
         logger.info(f"Registered version {version} of {name}")
-        if recipe.tracking.promote is None:
-            return RegisteredModel(version, False, {})
-        champion = registry.champion(store, name)
-        metrics: dict[str, float] = {}
-        if champion:
-            metrics = _compare(champion, recipe, splits, predicted, store=store)
-            log_metrics_after_end(store, run_id, metrics)
-        if not champion or metrics.get("champion/accuracy_difference_low", 0.0) > 0:
-            registry.promote(store, name, version)
-            logger.info(f"Version {version} of {name} is the new champion")
-            return RegisteredModel(version, True, metrics)
-        logger.info(f"{champion.uri} remains the champion of {name}")
-        return RegisteredModel(version, False, metrics)
+        while recipe.tracking.promote and not is_champion:
+            champion = registry.champion(store, name)
+            if champion:
+                of_split = predicted[PREFIXES[recipe.tracking.promote_on]]
+                comparison = compare_with_champion(
+                    champion, version, recipe, splits, of_split, store=store
+                )
+                metrics = comparison.metrics
+                log_metrics_after_end(store, run_id, metrics)
+                if not comparison.is_better:
+                    logger.info(f"{champion.model.uri} remains the champion of {name}")
+                    break
+            is_champion = registry.promote(store, name, version, instead_of=champion)
+            if is_champion:
+                logger.info(f"Version {version} of {name} is the new champion")
+            else:
+                logger.info(f"Another version of {name} became champion meanwhile")
     except PipelineError as error:
-        logger.warning(f"{error}")
-        return None
-
-
-def _compare(
-    champion: StoredModel,
-    recipe: Recipe,
-    splits: Splits,
-    predicted: Mapping[str, Predictions],
-    *,
-    store: Store,
-) -> dict[str, float]:
-    prefix = "test" if splits.test else "val"  # `check_recipe_with_data` has made sure of one
-    split = splits.named()[prefix]
-    before = _champion_predictions(champion, recipe, split, predicted[prefix], store)
-    gain = paired_difference(before, predicted[prefix]).accuracy
-    logger.info(
-        f"Compared with {champion.uri} on the same {len(split):,} {prefix} images: accuracy "
-        f"{gain.value:+.4f} ({gain.low:+.3f} to {gain.high:+.3f})"
-    )
-    return {
-        "champion/accuracy_difference": gain.value,
-        "champion/accuracy_difference_low": gain.low,
-        "champion/accuracy_difference_high": gain.high,
-    }
-
-
-def _champion_predictions(
-    champion: StoredModel, recipe: Recipe, split: Split, predicted: Predictions, store: Store
-) -> Predictions:
-    """Return the champion's predictions for a split.
-
-    Raises:
-        PipelineError: if it cannot be loaded, has other classes, or cannot read the images.
-    """
-    with files_of(store, champion) as directory:
-        classifier = classifiers.load_classifier(directory / DATA)
-    names = classifier.interface.class_names
-    if set(names) != set(predicted.class_names):
-        raise PipelineError(
-            f"{champion.uri} cannot be compared: its classes are {', '.join(names)}. The new "
-            f"model's are {', '.join(predicted.class_names)}."
-        )
-    read = image_reader(recipe, split, classifier.interface)
-    rows = []
-    for answer in predict(classifier, range(len(split)), read):
-        if answer.probabilities is None:
-            raise PipelineError(
-                f"{champion.uri} cannot be compared: {split.names[answer.item]}: {answer.error}."
-            )
-        rows.append(answer.probabilities)
-    columns = [names.index(name) for name in predicted.class_names]
-    return replace(predicted, probabilities=np.array(rows)[:, columns])
+        unregistered = f"The model was not registered as {name}"
+        failure = f"Version {version} of {name} was not promoted" if version else unregistered
+        logger.error(f"{failure}: {error}")
+        return RegisteredModel(version, False, metrics, f"{failure}: {error}")
+    return RegisteredModel(version, is_champion, metrics)

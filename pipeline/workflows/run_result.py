@@ -41,7 +41,8 @@ class RunResult:
         ignored: the number of files that are no images, by suffix.
         features: precision, error and speed of the frozen base's features, None without a base.
         outbox: the directory with logs that could not be sent, None if all were.
-        registered: the model's version in the registry, None if it was not registered.
+        registered: the model's version in the registry, or why it has none; None if the recipe
+            registers no model.
     """
 
     run_id: str
@@ -62,6 +63,11 @@ class RunResult:
     features: dict[str, Any] | None
     outbox: str | None
     registered: RegisteredModel | None
+
+    @property
+    def exit_code(self) -> int:
+        """1 if the model could not be registered or promoted as the recipe asks, otherwise 0."""
+        return int(self.registered is not None and self.registered.error != "")
 
     @property
     def main_metrics(self) -> tuple[str, ...]:

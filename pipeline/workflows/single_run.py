@@ -124,10 +124,15 @@ def run(
                 run_logger.end("FINISHED")
                 shutil.rmtree(directory, ignore_errors=True)
     registered = None
-    if recipe.tracking.register_as and not run_logger.outbox:
+    if recipe.tracking.register_as:
         with watch.stage("register"):
             registered = register_model(
-                recipe, run_logger.run_id, splits, evaluation.predictions, store=store
+                recipe,
+                run_logger.run_id,
+                splits,
+                evaluation.predictions,
+                store=store,
+                outbox=run_logger.outbox,
             )
     return RunResult(
         run_id=run_logger.run_id,

@@ -120,9 +120,16 @@ def class_folders(folder: Path, *names: str) -> None:
             ALL_TRAINED.replace("}", ", test: 0}")
             + MODEL
             + "tracking: {register: digits, promote: better}\n",
-            "3:30: tracking.promote: needs test or validation images to compare the model with the "
-            "champion, and the data has neither. Remove this key, or set data.test or "
-            "data.validation above 0.",
+            "3:30: tracking.promote: needs test images, which chose nothing, and the data has "
+            "none. Set data.test above 0, or compare on the images that chose the epoch: "
+            "tracking.promote_on: validation.",
+        ),
+        (
+            ALL_TRAINED
+            + MODEL
+            + "tracking: {register: digits, promote: better, promote_on: validation}\n",
+            "3:47: tracking.promote_on: validation needs validation images, and data.validation: 0 "
+            "leaves none. Set tracking.promote_on: test, or set data.validation above 0.",
         ),
         (
             DATA + MODEL + "tracking: {promote: better}\n",
@@ -154,6 +161,9 @@ def test_values_that_do_not_fit_together_are_an_error(
         ALL_TRAINED
         + MODEL
         + "tracking: {register: digits, promote: better}\n",  # by the test images
+        DATA.replace("}", ", test: 0}")
+        + MODEL
+        + "tracking: {register: digits, promote: better, promote_on: validation}\n",
         DATA + "model: {architecture: lenet}\n"
         "regularization: {batch_norm: true, dropout: 0.5, l2: 0.1}\n",
         VGG + "regularization: {dropout: 0.5}\n",

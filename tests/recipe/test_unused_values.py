@@ -44,6 +44,10 @@ NO_AVERAGE = "has no effect without moving average. Set optimizer.use_ema: true.
             f"3:18: regularization.batch_norm: {NO_HIDDEN}",
         ),
         (
+            MLP + "tracking: {promote_on: validation}\n",
+            "3:12: tracking.promote_on: has no effect without tracking.promote: better.",
+        ),
+        (
             MLP + "training: {views: 3}\n",
             f"3:12: training.views: {NO_BASE}",
         ),

@@ -1,0 +1,194 @@
+"""Compares a new model with the champion on images that neither was trained or chosen on.
+
+The first comparison on a split, or with a champion, must be significant at a level of 2.5 %, and
+each further one at a lower level. So a champion loses its place to models that are no better in at
+most 2.5 % of cases, however many there are and whichever images they are compared on: half of the
+5 % that the levels add up to, because the difference must be above 0. It is no protection from
+changes that were made because of the errors of earlier models on the same test images.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.data.image_digests import read_image_digests
+from pipeline.data.splits import Split, Splits
+from pipeline.errors import ModelError
+from pipeline.evaluation.intervals import ConfidenceInterval, paired_difference_interval
+from pipeline.evaluation.predictions import Predictions
+from pipeline.evaluation.significance import (
+    level_of_comparison,
+    mcnemar_test,
+    min_images_to_differ,
+)
+from pipeline.inference import classifier as classifiers
+from pipeline.inference.batch_prediction import predict
+from pipeline.inference.classifier import Classifier
+from pipeline.recipe.grammar import Recipe
+from pipeline.stages.comparable_images import PREFIXES, comparable_images, images_digest
+from pipeline.stages.verify_model import image_reader
+from pipeline.tracking import registry
+from pipeline.tracking.lookup import files_of
+from pipeline.tracking.mlflow_model import DATA
+from pipeline.tracking.registry import Champion
+from pipeline.tracking.store import Store
+
+logger = logging.getLogger(__name__)
+
+_ELIGIBLE = {
+    "test": "that neither model was trained or chosen on",
+    "validation": "that both models were chosen on and neither was trained on",
+}
+
+
+@dataclass(frozen=True)
+class ChampionComparison:
+    """A new model compared with the champion.
+
+    Attributes:
+        images: the number of images that they were compared on.
+        comparisons: their number, with this one, which the level is corrected for.
+        level: that the p-value must not exceed.
+        difference: of the accuracies, new minus champion; None if the images are too few for a
+            significant one.
+        p_value: of McNemar's exact test; 1 without a difference.
+    """
+
+    images: int
+    comparisons: int
+    level: float
+    difference: ConfidenceInterval | None = None
+    p_value: float = 1.0
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the new model is significantly better."""
+        if self.difference is None:
+            return False
+        return self.difference.value > 0 and self.p_value <= self.level
+
+    def __str__(self) -> str:
+        if self.difference is None:
+            return "not compared"
+        low, high = self.difference.low, self.difference.high
+        return (
+            f"accuracy {self.difference.value:+.4f} ({low:+.3f} to {high:+.3f}), "
+            f"p-value {self.p_value:.2g} where at most {self.level:.2g} is significant"
+        )
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The comparison as metrics, `champion/…`."""
+        metrics = {
+            "champion/images": float(self.images),
+            "champion/comparisons": float(self.comparisons),
+            "champion/significance_level": self.level,
+        }
+        if self.difference:
+            metrics["champion/p_value"] = self.p_value
+            metrics["champion/accuracy_difference"] = self.difference.value
+            metrics["champion/accuracy_difference_low"] = self.difference.low
+            metrics["champion/accuracy_difference_high"] = self.difference.high
+        return metrics
+
+
+def compare_with_champion(
+    champion: Champion,
+    version: str,
+    recipe: Recipe,
+    splits: Splits,
+    predicted: Predictions,
+    *,
+    store: Store,
+) -> ChampionComparison:
+    """Compare a new model with the champion, and record that in the registry.
+
+    Args:
+        champion: the champion. It predicts the images, read as its interface requires.
+        version: of the new model.
+        recipe: `tracking.promote_on` names the split.
+        splits: the new model's images.
+        predicted: its predictions for that split.
+        store: contains both.
+
+    Raises:
+        PipelineError: if the champion cannot be loaded, has other classes, cannot read the images,
+            or it is unknown what it was trained on; or if the registry cannot be used.
+    """
+    with files_of(store, champion.model) as directory:
+        classifier = classifiers.load_classifier(directory / DATA)
+        known = read_image_digests(directory / DATA)
+    if known is None:
+        raise ModelError(
+            f"{champion.model.uri} cannot be compared: the digests of its training images are not "
+            "among its files. Register a model that this version trained, and set the alias "
+            f"`{registry.CHAMPION}` of {champion.name} to it in the MLflow UI."
+        )
+    names = classifier.interface.class_names
+    if set(names) != set(predicted.class_names):
+        raise ModelError(
+            f"{champion.model.uri} cannot be compared: its classes are {', '.join(names)}. The new "
+            f"model's are {', '.join(predicted.class_names)}."
+        )
+    kind = recipe.tracking.promote_on
+    split = splits.named()[PREFIXES[kind]]
+    indices = comparable_images(splits, kind, known)
+    digest = images_digest(split)
+    counts = registry.count_comparisons(store, champion, digest)
+    level = level_of_comparison(counts.largest + 1)
+    needed = min_images_to_differ(level)
+    if len(indices) < needed:
+        logger.warning(
+            f"Not compared with {champion.model.uri}: of {len(split):,} {kind} images, "
+            f"{len(indices):,} remain {_ELIGIBLE[kind]}. At least {needed} are needed. Train with "
+            "the champion's splits: the same data.split_seed, or a directory of test images."
+        )
+        return ChampionComparison(len(indices), counts.largest, level)
+    registry.record_comparison(store, version, champion, digest)
+    counts = registry.count_comparisons(store, champion, digest)
+    before = _champion_is_correct(champion, classifier, recipe, split, predicted, indices)
+    after = predicted.is_correct[indices]
+    comparison = ChampionComparison(
+        len(indices),
+        counts.largest,
+        level_of_comparison(counts.largest),
+        paired_difference_interval(before, after),
+        mcnemar_test(before, after),
+    )
+    logger.info(
+        f"Compared with {champion.model.uri} on {len(indices):,} of {len(split):,} {kind} images, "
+        f"those {_ELIGIBLE[kind]}: {comparison}. It is comparison {counts.images} on this {kind} "
+        f"split, and {counts.champion} with this champion."
+    )
+    return comparison
+
+
+def _champion_is_correct(
+    champion: Champion,
+    classifier: Classifier,
+    recipe: Recipe,
+    split: Split,
+    predicted: Predictions,
+    indices: np.ndarray,
+) -> np.ndarray:
+    """Return whether the champion classifies images of a split correctly, bool (n,).
+
+    Raises:
+        ModelError: if it cannot read one of the images.
+    """
+    names = classifier.interface.class_names
+    labels = [names.index(predicted.class_names[label]) for label in split.labels[indices]]
+    read = image_reader(recipe, split, classifier.interface)
+    is_correct = []
+    answers = predict(classifier, indices.tolist(), read)
+    for answer, label in zip(answers, labels, strict=True):
+        if answer.probabilities is None:
+            raise ModelError(
+                f"{champion.model.uri} cannot be compared: {split.names[answer.item]}: "
+                f"{answer.error}."
+            )
+        is_correct.append(int(answer.probabilities.argmax()) == label)
+    return np.array(is_correct, bool)
