@@ -115,8 +115,6 @@ def compare(options: argparse.Namespace) -> None:
         print(f"peer / {name}: {spread(ratios, 1)}")
         print(f"{name} by stage: {json.dumps(runs[name][-1]['seconds'])}")
     print(f"features: {json.dumps(runs['first run'][-1]['features'])}")
-    disagreements = runs["first run"][-1]["metrics"]["features/disagreements"]
-    print(f"validation predictions that differ from the full-precision model: {disagreements:.0f}")
 
 
 def growth() -> None:

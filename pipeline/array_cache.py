@@ -183,6 +183,18 @@ def list_entries() -> list[CacheEntry]:
     return sorted(entries, key=lambda entry: entry.used, reverse=True)
 
 
+def find_entries(kind: str, name: str, value: Any) -> list[CachedArrays]:
+    """Return the intact entries of a kind of which a fact has this value."""
+    found = []
+    for entry in list_entries():
+        path = cache_directory() / entry.key
+        with contextlib.suppress(OSError, ValueError, KeyError):  # another process may remove it
+            facts = json.loads((path / _META).read_text(encoding="utf-8"))["facts"]
+            if entry.kind == kind and facts.get(name) == value and not _corrupt_file(path):
+                found.append(_load(path, was_cached=True))
+    return found
+
+
 def clear() -> int:
     """Remove every entry and the leftovers of killed processes; return the bytes freed.
 

@@ -55,5 +55,5 @@ def check_installed(name: str) -> None:
     if missing:
         raise UsageError(
             f"The format {name} requires packages that are not installed: {', '.join(missing)}. "
-            f"Install them: pip install -c constraints.txt -e '.[{name}]'"
+            f"Install them: pip install -c constraints.txt {' '.join(missing)}"
         )

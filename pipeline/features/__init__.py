@@ -1,1 +1,1 @@
-"""The frozen base as a compiled constant function, and the store of what it computes."""
+"""The features of a frozen base: which engine computes them, and their cache."""

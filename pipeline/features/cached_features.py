@@ -17,6 +17,8 @@ from pipeline.config import OutputActivation
 from pipeline.data.batches import shuffled, steps_per_epoch, targets_for
 from pipeline.data.source_config import Sampling
 from pipeline.data.splits import Split, Splits
+from pipeline.engines.engine import ENGINES, Variant
+from pipeline.features.engine_choice import EngineChoice, EngineOptions, EngineSelector
 from pipeline.features.extraction import (
     UNAUGMENTED,
     AugmentedViews,
@@ -24,8 +26,6 @@ from pipeline.features.extraction import (
     Features,
     feature_batches,
 )
-from pipeline.features.folding import FeatureDtype
-from pipeline.features.precision_guard import FrozenNetwork, choose_precision
 from pipeline.features.splitting import ModelSplit
 from pipeline.training.phases import TrainingData
 
@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 
 _UNPOOLED = -2  # tells feature maps from their averages, whose index is -1, in cache keys
-_SAMPLE = 16  # training images on which the folded network is compared with the original
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,7 @@ class HeadInputs:
 
     Attributes:
         train: of all views of the training images.
-        validation: of the validation images, computed by the original network in float32; None
-            without them.
+        validation: of the validation images, exact; None without them.
     """
 
     train: Features
@@ -52,35 +50,32 @@ class HeadInputs:
 
 @dataclass(frozen=True)
 class CachedFeatures:
-    """Features of the training images from the folded network, of the others from the original.
+    """Features of the training images from the fastest engine, of the others from an exact one.
 
-    So validation, in each epoch and at the end, is that of the model that is logged. The validation
-    images go through the folded network too, to count the predictions that it would change.
+    So validation, in each epoch and at the end, is that of the model that is logged.
 
     Attributes:
         model_split: where the model is split.
         splits: the images.
         views: how the training images are augmented.
-        precision: the one to try first for the folded network.
+        options: the engines that may be used.
         limit: bytes that the whole cache may take.
     """
 
     model_split: ModelSplit
     splits: Splits
     views: AugmentedViews
-    precision: FeatureDtype
+    options: EngineOptions
     limit: int
 
     def bytes_needed(self) -> int:
         """Return an upper bound of the bytes that `compute` writes to the cache."""
         splits, views = self.splits, self.views
-        if self._folded.is_cached(splits.train, views):
+        if self._training.is_cached(splits.train, views):
             return 0
         validated = 0 if splits.validation is None else len(splits.validation)
-        return (
-            self._folded.max_bytes(len(splits.train), views.count)
-            + self._folded.max_bytes(validated, 1)
-            + self._original.max_bytes(validated, 1)
+        return self._training.max_bytes(len(splits.train), views.count) + self._exact.max_bytes(
+            validated, 1
         )
 
     def bytes_available(self) -> int:
@@ -93,34 +88,25 @@ class CachedFeatures:
         Raises:
             PipelineError: if they do not fit on the disk.
         """
-        train, _ = self._folded_features
-        return HeadInputs(train, self._validation_features(self._original))
+        validation = self.splits.validation
+        if validation is None:
+            return HeadInputs(self._train_features, None)
+        return HeadInputs(
+            self._train_features, self._extract(self._exact, validation, UNAUGMENTED, "val")
+        )
 
-    def facts(self) -> dict[str, Any]:
-        """Return the precision of the training features, their error, and images per second."""
-        train, _ = self._folded_features
-        return {
-            "precision": train.precision,
-            "relative_error": train.relative_error,
-            "images_per_second": round(train.images_per_second, 1),
-        }
+    def choice(self) -> EngineChoice:
+        """Return the engines that compute the features."""
+        return self._selector.choice
+
+    def images_per_second(self) -> float:
+        """Return how fast the training features were computed; 0 if they come from the cache."""
+        return round(self._train_features.images_per_second, 1)
 
     def outputs(self, split: Split, name: str) -> np.ndarray:
-        """Return the outputs of the original model for the images of a split, (n, units)."""
-        features = self._extract(self._original, split, UNAUGMENTED, name)
+        """Return the outputs of the model for the images of a split, (n, units)."""
+        features = self._extract(self._exact, split, UNAUGMENTED, name)
         return head_outputs(self.model_split.head, features)
-
-    def disagreements(self, labels: np.ndarray) -> int:
-        """Return how many predictions for the validation images the folded network would change.
-
-        Args:
-            labels: int (n,), the predictions of the original model.
-        """
-        _, validation = self._folded_features
-        assert validation is not None
-        outputs = head_outputs(self.model_split.head, validation)
-        folded = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0.5
-        return int(np.sum(folded != labels))
 
     def feature_maps(self, split: Split, indices: np.ndarray) -> np.ndarray:
         """Return the last feature maps of the base for some images, computed or from the cache.
@@ -135,46 +121,52 @@ class CachedFeatures:
             float32 (n, rows, columns, channels).
         """
         # A copy also has a digest of its own, of the weights that fine-tuning may have changed.
-        unpooled = dataclasses.replace(self.model_split, pool=False, index=_UNPOOLED)
+        frozen = dataclasses.replace(self.model_split.frozen, pool=False)
+        unpooled = dataclasses.replace(self.model_split, frozen=frozen, index=_UNPOOLED)
+        exact = self._exact.variant
+        engine = ENGINES[exact.engine]
+        extractor = dataclasses.replace(
+            self._exact,
+            model_split=unpooled,
+            compiled=lambda: engine.compiler(frozen)(exact.precision, np.empty(0)),
+        )
         some = split.subset(indices)
-        name = f"{unpooled.frozen.network.name} feature maps"
-        extractor = dataclasses.replace(self._original, model_split=unpooled)
+        name = f"{frozen.network.name} feature maps"
         features = extractor.extract(some, UNAUGMENTED, name=name)
         return features.batch(np.arange(len(some)), 0)[0]
 
     @functools.cached_property
-    def _folded(self) -> FeatureExtractor:
-        return dataclasses.replace(
-            self._original,
-            choose_network=self._choose_network,
-            wanted=self.precision,
-            sample=self.splits.train.digest,
+    def _selector(self) -> EngineSelector:
+        return EngineSelector(
+            self.model_split.frozen,
+            self.model_split.digest,
+            self.splits.train,
+            options=self.options,
+            rows=len(self.splits.train) * self.views.count,
         )
 
     @functools.cached_property
-    def _original(self) -> FeatureExtractor:
-        return FeatureExtractor(self.model_split, len(self.splits.class_names), self.limit)
+    def _training(self) -> FeatureExtractor:
+        return self._extractor(self._selector.choice.training)
 
     @functools.cached_property
-    def _folded_features(self) -> tuple[Features, Features | None]:
-        """Features of the training and validation images by the folded network."""
-        train = self._extract(self._folded, self.splits.train, self.views, "train")
-        return train, self._validation_features(self._folded)
+    def _exact(self) -> FeatureExtractor:
+        return self._extractor(self._selector.choice.exact)
 
-    def _validation_features(self, extractor: FeatureExtractor) -> Features | None:
-        split = self.splits.validation
-        return None if split is None else self._extract(extractor, split, UNAUGMENTED, "val")
-
-    def _choose_network(self) -> FrozenNetwork:
-        model_split, train = self.model_split, self.splits.train
-        indices = np.unique(np.linspace(0, len(train) - 1, _SAMPLE).astype(int))
-        images = model_split.prepare(train.images.read(indices), training=False)
-        return choose_precision(
-            model_split.frozen,
-            np.asarray(images, np.float32),
-            pool=model_split.pool,
-            wanted=self.precision,
+    def _extractor(self, variant: Variant) -> FeatureExtractor:
+        selector = self._selector
+        return FeatureExtractor(
+            self.model_split,
+            len(self.splits.class_names),
+            self.limit,
+            variant,
+            engine=selector.facts(variant),
+            compiled=lambda: selector.compiled(variant),
         )
+
+    @functools.cached_property
+    def _train_features(self) -> Features:
+        return self._extract(self._training, self.splits.train, self.views, "train")
 
     def _extract(
         self, extractor: FeatureExtractor, split: Split, views: AugmentedViews, name: str
@@ -186,11 +178,10 @@ class CachedFeatures:
             images += f" in {views.count} views ({len(features.activations[0]):,} distinct)"
         if features.images_per_second:
             logger.info(
-                f"Computed features of {images} with {network} in "
-                f"{'float32' if features.precision == 'original' else features.precision}, "
+                f"Computed features of {images} with {network}, {extractor.variant}, "
                 f"{features.images_per_second:.0f} images/s"
             )
-        elif extractor is self._folded:
+        elif extractor is self._training:
             logger.info(f"Using cached features of {images}")
         return features
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import hashlib
+import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -20,8 +18,10 @@ from pipeline import array_cache
 from pipeline.data.augmentation import augmenter
 from pipeline.data.batches import batches_at
 from pipeline.data.splits import Split
+from pipeline.engines.engine import Variant
+from pipeline.engines.frozen_graph import CompiledGraph
 from pipeline.errors import PipelineError
-from pipeline.features.precision_guard import CACHE_DTYPES, FrozenNetwork
+from pipeline.features.known_views import KnownViews, ViewTable
 from pipeline.features.splitting import ModelSplit
 from pipeline.features.view_labels import LabelBatch, ViewLabels, join_batches, to_sparse
 from pipeline.npy_writer import npy_writer
@@ -29,8 +29,9 @@ from pipeline.npy_writer import npy_writer
 BATCH_SIZE = 32
 # More bytes of features are read from their files: TensorFlow makes several copies of a tensor.
 _MAX_BYTES_IN_MEMORY = 32 * 2**20
-_BYTES_OF_VIEW = 24  # of its row and of the two classes in a mixed label, with their weights
-_FORMAT = 4  # of cached features; with another number, all are computed again
+# Of its row, its digest and the two classes in a mixed label, with their weights.
+_BYTES_OF_VIEW = 40
+_FORMAT = 5  # of cached features; with another number, all are computed again
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,12 @@ class Features:
         activations: an array (rows, …) for each output of the frozen network, memory-mapped.
         rows: int64 (images, views), the row of each view; views with equal pixels share a row.
         labels: the label of each view.
-        precision: of the network that computed them, as in `FrozenNetwork`.
-        relative_error: their relative error on sample images.
         images_per_second: how fast they were computed; 0 if they come from the cache.
     """
 
     activations: list[np.ndarray]
     rows: np.ndarray
     labels: ViewLabels
-    precision: str
-    relative_error: float
     images_per_second: float
 
     @property
@@ -97,29 +94,21 @@ class Features:
 class FeatureExtractor:
     """Computes features with the frozen part of a model unless they are cached.
 
-    The network is chosen only when there is something to compute.
-
     Attributes:
         model_split: the model.
         classes: the number of classes.
         limit: bytes that the whole cache may take.
-        choose_network: returns the network to compute with, and is called at most once; None for
-            the original network, in float32.
-        wanted: the precision that `choose_network` tries first.
-        sample: digest of the images that `choose_network` compares features on.
+        variant: the engine that computes them.
+        engine: what the bits of its results depend on, serializable as JSON.
+        compiled: returns the frozen part as the engine compiled it; called only to compute.
     """
 
     model_split: ModelSplit
     classes: int
     limit: int
-    choose_network: Callable[[], FrozenNetwork] | None = None
-    wanted: str = "original"
-    sample: str | None = None
-
-    @functools.cached_property
-    def network(self) -> FrozenNetwork:
-        """The network to compute with."""
-        return self.choose_network() if self.choose_network else self.model_split.frozen
+    variant: Variant
+    engine: Mapping[str, Any]
+    compiled: Callable[[], CompiledGraph]
 
     def max_bytes(self, images: int, views: int) -> int:
         """Return the size of the features of so many images if all their views differ."""
@@ -160,9 +149,7 @@ class FeatureExtractor:
                 np.asarray(cached.arrays["weights"]),
                 self.classes,
             ),
-            precision=cached.facts["precision"],
-            relative_error=cached.facts["relative_error"],
-            images_per_second=0.0 if cached.was_cached else len(activations[0]) / seconds,
+            images_per_second=0.0 if cached.was_cached else cached.facts["computed"] / seconds,
         )
 
     def _check_disk_space(self, images: int, views: int) -> None:
@@ -177,26 +164,34 @@ class FeatureExtractor:
 
     @property
     def _dtype(self) -> np.dtype[Any]:
-        return np.dtype(CACHE_DTYPES[self.network.precision])
+        return np.dtype(self.variant.storage_dtype)
 
     @property
     def _shapes(self) -> list[tuple[int, ...]]:
         """The shapes of the activations of an image."""
-        shapes = [tuple(tensor.shape[1:]) for tensor in self.model_split.frozen.network.outputs]
-        return [shape[-1:] for shape in shapes] if self.model_split.pool else shapes
+        return self.model_split.frozen.output_shapes
 
-    def _key(self, split: Split, views: AugmentedViews) -> str:
-        prepare = self.model_split.prepare
+    @property
+    def _graph_key(self) -> str:
+        """The key of what the activations of given pixels depend on."""
+        graph = self.model_split.frozen
+        prepare = graph.prepare
         return array_cache.cache_key(
             {
                 "format": _FORMAT,
-                "versions": [keras.__version__, tf.__version__],
-                "wanted": self.wanted,
-                "sample": self.sample,
+                "engine": dict(self.engine),
                 "index": self.model_split.index,
                 "weights": self.model_split.digest,
-                "input": [*prepare.input_shape[1:]],
+                "input": graph.input_shape,
+                "pool": graph.pool,
                 "preparation": [type(operation).__name__ for operation in prepare.operations],
+            }
+        )
+
+    def _key(self, split: Split, views: AugmentedViews) -> str:
+        return array_cache.cache_key(
+            {
+                "graph": self._graph_key,
                 "images": split.digest,
                 "views": views.count,
                 "augmentation": views.config,
@@ -205,12 +200,9 @@ class FeatureExtractor:
         )
 
     def _compute(self, split: Split, views: AugmentedViews, directory: Path) -> dict[str, Any]:
-        rows = np.zeros((len(split), views.count), np.int64)
+        known = KnownViews(array_cache.find_entries("features", "graph", self._graph_key))
+        table = ViewTable(known, len(split), views.count)
         batches: list[LabelBatch] = []
-        # MixUp and the like mix neighbours, which must not all be of one class.
-        order = np.arange(len(split))
-        if views.layers:
-            order = np.random.default_rng(views.seed).permutation(len(split))
         with contextlib.ExitStack() as files:
             writers = [
                 files.enter_context(
@@ -218,53 +210,56 @@ class FeatureExtractor:
                 )
                 for i, shape in enumerate(self._shapes)
             ]
-            for images in _prefetch(self._distinct_views(split, views, order, rows, batches)):
-                for write, activations in zip(writers, self._activations(images), strict=True):
-                    write(activations.numpy())
-        np.save(directory / "rows.npy", rows)
-        labels, weights = join_batches(batches, *rows.shape)
+            for activations in itertools.chain(
+                self._activations(_prefetch(self._new_views(split, views, table, batches))),
+                table.copied_activations(),
+            ):
+                for write, array in zip(writers, activations, strict=True):
+                    write(array)
+        np.save(directory / "rows.npy", table.rows())
+        np.save(directory / "digests.npy", table.digests())
+        labels, weights = join_batches(batches, len(split), views.count)
         np.save(directory / "labels.npy", labels)
         np.save(directory / "weights.npy", weights)
-        return {"precision": self.network.precision, "relative_error": self.network.error}
+        return {"graph": self._graph_key, "computed": table.computed}
 
-    def _distinct_views(
-        self,
-        split: Split,
-        views: AugmentedViews,
-        order: np.ndarray,
-        rows: np.ndarray,
-        labels: list[LabelBatch],
+    def _activations(self, images: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
+        """Yield the activations of batches of images, without compiling anything for none."""
+        first = next(images, None)
+        if first is not None:
+            yield from self.compiled().run(itertools.chain([first], images))
+
+    def _new_views(
+        self, split: Split, views: AugmentedViews, table: ViewTable, labels: list[LabelBatch]
     ) -> Iterator[np.ndarray]:
-        """Yield batches of the views that differ, float32 (n, height, width, channels).
+        """Yield batches of the views to compute, float32 (n, height, width, channels).
 
         Args:
             split: the images.
             views: how they are augmented.
-            order: of the images.
-            rows: is filled with the row of each view of each image among those that differ.
+            table: is filled with all views.
             labels: is filled with the labels of each batch, for `join_batches`.
         """
+        # MixUp and the like mix neighbours, which must not all be of one class.
+        order = np.arange(len(split))
+        if views.layers:
+            order = np.random.default_rng(views.seed).permutation(len(split))
         new: list[np.ndarray] = []
-        row_of: dict[bytes, int] = {}  # by the digest of a view, in all views of one batch
-        count = 0
         for number, images, targets in self._view_batches(split, views, order):
             batch, view = divmod(int(number), views.count)
             indices = order[batch * BATCH_SIZE : (batch + 1) * BATCH_SIZE]
             labels.append((indices, view, *to_sparse(targets.numpy())))
             if view == 0:
-                row_of.clear()
+                table.forget_views()
             for index, image in zip(indices, images.numpy(), strict=True):
-                digest = hashlib.sha256(image).digest()
-                if digest not in row_of:
-                    row_of[digest] = count
-                    new.append(image)
-                    count += 1
-                rows[index, view] = row_of[digest]
+                pixels = np.asarray(image, np.float32)
+                if table.add(pixels, index, view):
+                    new.append(pixels)
             while len(new) >= BATCH_SIZE:
-                yield np.stack(new[:BATCH_SIZE], dtype=np.float32)
+                yield np.stack(new[:BATCH_SIZE])
                 del new[:BATCH_SIZE]
         if new:
-            yield np.stack(new, dtype=np.float32)
+            yield np.stack(new)
 
     def _view_batches(
         self, split: Split, views: AugmentedViews, order: np.ndarray
@@ -286,22 +281,6 @@ class FeatureExtractor:
         options = tf.data.Options()
         options.autotune.enabled = False  # it delays the end of the iteration by seconds
         return numbered.prefetch(2).with_options(options)
-
-    @functools.cached_property
-    def _activations(self) -> Any:
-        """The function of float32 images (n, height, width, channels) to their activations."""
-        outputs_of, dtype = self.network.outputs, self._dtype
-        prepare, pool = self.model_split.prepare, self.model_split.pool
-
-        # Traced once, for batches of any size.
-        @tf.function(input_signature=[tf.TensorSpec((None, *prepare.input_shape[1:]))])
-        def activations(images: Any) -> list[Any]:
-            outputs = outputs_of(tf.cast(prepare(images, training=False), tf.float32))
-            if pool:
-                outputs = [tf.reduce_mean(tf.cast(x, tf.float32), axis=(1, 2)) for x in outputs]
-            return [tf.cast(output, dtype) for output in outputs]
-
-        return activations
 
 
 def _prefetch(items: Iterator[np.ndarray]) -> Iterator[np.ndarray]:

@@ -11,8 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipeline.features.folding import input_tensors, source_of
-from pipeline.features.precision_guard import FrozenNetwork, original_network
+from pipeline.engines.folding import input_tensors, source_of
+from pipeline.engines.frozen_graph import FrozenGraph
 from pipeline.models import transfer
 
 
@@ -21,16 +21,12 @@ class ModelSplit:
     """A model in two parts that share its layers.
 
     Attributes:
-        prepare: raw pixels → what the base takes.
-        frozen: what the base takes → the activations at the split; nothing in it is trained.
-        pool: whether these activations are averaged over rows and columns.
+        frozen: raw pixels → the activations at the split; nothing in it is trained.
         head: the activations at the split → probabilities.
         index: of the head's first operation in the base; negative where the head starts after it.
     """
 
-    prepare: keras.Model
-    frozen: FrozenNetwork
-    pool: bool
+    frozen: FrozenGraph
     head: keras.Model
     index: int
 
@@ -44,9 +40,11 @@ def split_before_head(model: keras.Model) -> ModelSplit:
     """Split a model that `transfer.build` made between its base and its head."""
     features = model.get_layer(transfer.FEATURES)
     return ModelSplit(
-        prepare=_prepare(model),
-        frozen=original_network(transfer.base_of(model)),
-        pool=isinstance(features, keras.layers.GlobalAveragePooling2D),
+        frozen=FrozenGraph(
+            prepare=_prepare(model),
+            network=transfer.base_of(model),
+            pool=isinstance(features, keras.layers.GlobalAveragePooling2D),
+        ),
         head=keras.Model(features.output, model.output, name="head"),
         index=-1,
     )
@@ -77,9 +75,11 @@ def split_before_layer(model: keras.Model, first: int) -> ModelSplit:
     for layer in model.layers[names.index(transfer.FEATURES) :]:
         x = layer(x)
     return ModelSplit(
-        prepare=_prepare(model),
-        frozen=original_network(keras.Model(base.input, tensors, name=f"{base.name}_start")),
-        pool=False,
+        frozen=FrozenGraph(
+            prepare=_prepare(model),
+            network=keras.Model(base.input, tensors, name=f"{base.name}_start"),
+            pool=False,
+        ),
         head=keras.Model(activations, x, name="head"),
         index=first,
     )

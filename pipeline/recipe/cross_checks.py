@@ -45,6 +45,9 @@ def errors_in(recipe: Recipe, in_doubt: Collection[KeyPath] = ()) -> Iterator[Fi
         yield from _warmup(recipe)
     yield from _clipping(recipe)
     yield from _accumulator(recipe)
+    if recipe.runtime.precision == "int8" and recipe.runtime.engine == "tensorflow":
+        remedy = "Set it to openvino or auto."
+        yield ("runtime", "engine"), f"cannot compute in int8, as runtime.precision asks. {remedy}"
     if recipe.tuning and _TOP_K not in in_doubt:
         problem = objective_problem_of(recipe, recipe.tuning.objective)
         if problem:

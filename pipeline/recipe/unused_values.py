@@ -87,11 +87,15 @@ def _of_training(recipe: Recipe) -> Iterator[_Unused]:
             yield _Unused(path, base, _ARCHITECTURE)
         elif not recipe.data.augmentation:
             yield _Unused(path, " without data.augmentation.", ("data", "augmentation"))
-    if not _is_default(recipe.runtime, "cache_gb") and not recipe.model.has_frozen_base:
-        yield _Unused(("runtime", "cache_gb"), base, _ARCHITECTURE)
     if not recipe.tracking.promote and not _is_default(recipe.tracking, "promote_on"):
         path = ("tracking", "promote_on")
         yield _Unused(path, " without tracking.promote: better.", ("tracking", "promote"))
+    if not recipe.model.has_frozen_base:
+        for key in ("cache_gb", "engine"):
+            if not _is_default(recipe.runtime, key):
+                yield _Unused(("runtime", key), base, _ARCHITECTURE)
+        if recipe.runtime.precision == "int8":
+            yield _Unused(("runtime", "precision"), base, _ARCHITECTURE)
     if stopping and stopping.patience is None and not _is_default(stopping, "min_delta"):
         path = ("training", "early_stopping")
         yield _Unused((*path, "min_delta"), f" if {path[1]}.patience is null.", (*path, "patience"))

@@ -42,6 +42,5 @@ def evaluate_splits(recipe: Recipe, splits: Splits, trained: TrainedModel) -> Ev
             splits.class_names, split.names, split.hex_digests(), split.labels, probabilities
         )
         metrics |= measure_leakage_effect(splits, prefix, predicted == split.labels)
-    validated = predictions.get("val")
-    metrics |= trained.trainer.feature_metrics(validated.predicted if validated else None)
+    metrics |= trained.trainer.feature_metrics()
     return Evaluation(metrics, predictions)

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 
 from pipeline.data.splits import Split, Splits
+from pipeline.engines.engine import ENGINES, EngineName, Precision
+from pipeline.errors import TrainingError
 from pipeline.evaluation.probabilities import to_probabilities
 from pipeline.features.cached_features import (
     CachedFeatures,
@@ -17,9 +19,8 @@ from pipeline.features.cached_features import (
     head_batches,
     head_outputs,
 )
+from pipeline.features.engine_choice import EngineOptions
 from pipeline.features.extraction import AugmentedViews
-from pipeline.features.folding import FeatureDtype
-from pipeline.features.precision_guard import processor_has_bfloat16
 from pipeline.features.splitting import ModelSplit, split_before_head, split_before_layer
 from pipeline.models import transfer
 from pipeline.recipe.grammar import Recipe
@@ -33,7 +34,6 @@ logger = logging.getLogger(__name__)
 
 
 _GIB = 2**30
-_IMAGES_PER_DISAGREEMENT = 150  # more disagreements, and more than one, are a warning
 
 
 class FeatureTrainer(PixelTrainer):
@@ -97,25 +97,21 @@ class FeatureTrainer(PixelTrainer):
         return lambda indices: np.mean([train.batch(indices, view)[0] for view in views], axis=0)
 
     def feature_facts(self) -> dict[str, Any]:
-        return self._base_features.facts()
-
-    def feature_metrics(self, predicted: np.ndarray | None) -> dict[str, float]:
-        facts = self.feature_facts()
-        metrics = {
-            f"features/{name}": float(facts[name])
-            for name in ("relative_error", "images_per_second")
+        choice = self._base_features.choice()
+        return {
+            "engine": choice.training.engine,
+            "precision": choice.training.precision,
+            "exact_engine": choice.exact.engine,
+            "images_per_second": self._base_features.images_per_second(),
+            "raced_images_per_second": dict(choice.speeds),
+            "disagreements": choice.disagreements,
+            "compared": choice.compared,
         }
-        if self._features is None or predicted is None:
-            return metrics
-        disagreements = self._features.disagreements(predicted)
-        if disagreements > max(1, len(predicted) // _IMAGES_PER_DISAGREEMENT):
-            logger.warning(
-                f"{disagreements} of {len(predicted)} validation predictions differ from the "
-                f"full-precision model if features are computed in {facts['precision']}, as in "
-                "training. All metrics are those of the full-precision model. To train on exact "
-                "features, set runtime.precision: float32."
-            )
-        return {**metrics, "features/disagreements": float(disagreements)}
+
+    def feature_metrics(self) -> dict[str, float]:
+        facts = self.feature_facts()
+        names = ("images_per_second", "disagreements", "compared")
+        return {f"features/{name}": float(facts[name]) for name in names}
 
     def _fine_tuning(self, config: FineTuneConfig) -> Phase:
         first = transfer.layer_index(self.model, config.start)
@@ -143,7 +139,7 @@ class FeatureTrainer(PixelTrainer):
             model_split,
             self._splits,
             self._views(),
-            precision=_feature_precision(self._recipe, self._devices),
+            options=_engine_options(self._recipe, self._devices),
             limit=self._limit,
         )
 
@@ -201,7 +197,33 @@ def _batches(inputs: HeadInputs, recipe: Recipe, splits: Splits) -> TrainingData
     )
 
 
-def _feature_precision(recipe: Recipe, devices: Devices) -> FeatureDtype:
-    if recipe.runtime.precision == "auto" and not devices.on_gpu:
-        return "bfloat16" if processor_has_bfloat16() else "float32"
-    return "bfloat16" if devices.precision == "mixed_bfloat16" else "float32"
+def _engine_options(recipe: Recipe, devices: Devices) -> EngineOptions:
+    """Return the engines that the recipe and the devices allow.
+
+    Raises:
+        TrainingError: if the recipe asks for an engine that is not installed or is not for GPUs.
+    """
+    runtime = recipe.runtime
+    precision: Precision | None = None
+    if runtime.precision == "int8":
+        precision = "int8"
+    elif runtime.precision != "auto" or devices.on_gpu:
+        precision = "bfloat16" if devices.precision == "mixed_bfloat16" else "float32"
+    if devices.on_gpu:
+        if runtime.engine == "openvino" or precision == "int8":
+            raise TrainingError(
+                "runtime.engine: OpenVINO computes on the CPU. Received GPUs. Set runtime.devices: "
+                "cpu, or leave runtime.engine and runtime.precision at auto."
+            )
+        return EngineOptions(("tensorflow",), precision)
+    missing = ENGINES["openvino"].missing_packages()
+    if runtime.engine == "openvino" and missing:
+        raise TrainingError(
+            f"runtime.engine: openvino requires packages that are not installed: "
+            f"{', '.join(missing)}. Install them, or leave runtime.engine at auto."
+        )
+    names: tuple[EngineName, ...] = ("openvino", "tensorflow")
+    engines = [
+        name for name in names if runtime.engine in ("auto", name) and ENGINES[name].is_installed()
+    ]
+    return EngineOptions(tuple(engines), precision)

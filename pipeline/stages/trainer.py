@@ -53,15 +53,11 @@ class Trainer(Protocol):
         return None
 
     def feature_facts(self) -> dict[str, Any]:
-        """Return the precision of the base's features, their error, and images per second."""
+        """Return the engine and precision of the base's features, and how they were chosen."""
         return {}
 
-    def feature_metrics(self, predicted: np.ndarray | None) -> dict[str, float]:
-        """Return `features/*` metrics, and warn if the features were not precise enough.
-
-        Args:
-            predicted: int (n,), the labels predicted for the validation images; None without them.
-        """
+    def feature_metrics(self) -> dict[str, float]:
+        """Return `features/*` metrics of how the base's features were computed."""
         return {}
 
 

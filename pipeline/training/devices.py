@@ -110,6 +110,8 @@ def _split_cpu(names: tuple[str, ...]) -> None:
 
 
 def _precision(runtime: RuntimeConfig, gpus: list[Any]) -> tuple[DtypePolicy, str]:
+    if runtime.precision == "int8":
+        return "float32", ", and int8 for a frozen base"
     if runtime.precision != "auto":
         return runtime.precision, " as set in the recipe"
     # Tensor cores support bfloat16 from compute capability 8.0 and float16 from 7.0.

@@ -99,6 +99,13 @@ class RuntimeConfig(Config):
     cache_gb: NonNegativeFloat = Field(
         20.0, description="Size limit of the feature cache in GiB; the oldest features go first."
     )
-    precision: Literal["auto"] | DtypePolicy = Field(
-        "auto", description="auto: mixed precision on GPUs that support it, else float32."
+    engine: Literal["auto", "tensorflow", "openvino"] = Field(
+        "auto",
+        description="What computes a frozen base on the CPU. auto: the fastest in a race whose "
+        "features are as good; the result is kept.",
+    )
+    precision: Literal["auto", "int8"] | DtypePolicy = Field(
+        "auto",
+        description="auto: mixed precision on GPUs that support it, else float32, and for a frozen "
+        "base the fastest that is as good. int8: for a frozen base on the CPU, by OpenVINO.",
     )

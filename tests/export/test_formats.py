@@ -17,5 +17,5 @@ def test_a_missing_package_is_an_error_with_the_command_that_installs_it(
         check_installed("onnx")
     assert str(caught.value) == (
         "The format onnx requires packages that are not installed: tf2onnx, onnx, onnxruntime. "
-        "Install them: pip install -c constraints.txt -e '.[onnx]'"
+        "Install them: pip install -c constraints.txt tf2onnx onnx onnxruntime"
     )

@@ -30,8 +30,6 @@ def features_of(split: Split, views: int) -> Features:
             np.ones((count, 1, 1), np.float32),
             classes=10,
         ),
-        precision="original",
-        relative_error=0.0,
         images_per_second=0.0,
     )
 

@@ -29,8 +29,8 @@ def built(base: Any) -> keras.Model:
 
 
 def assert_computes(model_split: ModelSplit, probabilities: np.ndarray) -> None:
-    activations = model_split.frozen.network(model_split.prepare(IMAGES), training=False)
-    if model_split.pool:
+    activations = model_split.frozen.network(model_split.frozen.prepare(IMAGES), training=False)
+    if model_split.frozen.pool:
         activations = keras.ops.mean(activations, axis=(1, 2))
     outputs = model_split.head(activations, training=False)
     np.testing.assert_allclose(outputs, probabilities, atol=1e-5)

@@ -32,6 +32,11 @@ def class_folders(folder: Path, *names: str) -> None:
             "model.architecture: transfer. Received mlp.",
         ),
         (
+            VGG + "runtime: {engine: tensorflow, precision: int8}\n",
+            "3:11: runtime.engine: cannot compute in int8, as runtime.precision asks. Set it to "
+            "openvino or auto.",
+        ),
+        (
             DATA + MODEL + "training: {top_k: 10}\n",
             "3:12: training.top_k: expected less than the number of classes, 10. Received 10.",
         ),

@@ -60,6 +60,14 @@ NO_AVERAGE = "has no effect without moving average. Set optimizer.use_ema: true.
             f"3:11: runtime.cache_gb: {NO_BASE}",
         ),
         (
+            MLP + "runtime: {engine: openvino}\n",
+            f"3:11: runtime.engine: {NO_BASE}",
+        ),
+        (
+            MLP + "runtime: {precision: int8}\n",
+            f"3:11: runtime.precision: {NO_BASE}",
+        ),
+        (
             MLP + "training: {early_stopping: {patience: null, min_delta: 0.1}}\n",
             "3:45: training.early_stopping.min_delta: has no effect if early_stopping.patience is "
             "null.",
@@ -120,7 +128,7 @@ def test_a_value_without_effect_is_a_warning(
         MLP + "regularization: {batch_norm: true, dropout: 0.5}\n",
         VGG.replace("VGG16", "VGG16, hidden: [8]") + "regularization: {batch_norm: true}\n",
         VGG.replace("32]}", "32], augmentation: [random_zoom: {}]}") + "training: {views: 3}\n",
-        VGG + "runtime: {cache_gb: 3}\n",
+        VGG + "runtime: {cache_gb: 3, engine: openvino, precision: int8}\n",
         MLP + "training: {early_stopping: {min_delta: 0.1}}\n",
         MLP + "optimizer: {use_ema: true, ema_momentum: 0.9, ema_overwrite_frequency: 9}\n",
         MLP + "optimizer: {name: sgd, nesterov: true, momentum: 0.1}\n",

@@ -5,17 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline import array_cache
 from pipeline.data.splits import Splits
-from pipeline.errors import ModelError
+from pipeline.engines.engine import ENGINES
+from pipeline.errors import ModelError, TrainingError
 from pipeline.evaluation import grad_cam
-from pipeline.features import extraction
-from pipeline.features.cached_features import CachedFeatures
+from pipeline.features import engine_choice, extraction
 from pipeline.features.extraction import Features
 from pipeline.inference import classifier as classifiers
 from pipeline.inference.batch_prediction import predict
@@ -49,7 +48,7 @@ def directory(
 ) -> Iterator[Path]:
     """A recipe and 84 photographs, with one cache for all tests of this file.
 
-    Features are computed in bfloat16 also where it is slow, if TensorFlow can do it at all.
+    Features are computed in bfloat16 also where it is slow, if an engine can do it at all.
     """
     directory = tmp_path_factory.mktemp("features")
     for split, count in (("train", 30), ("val", 12)):
@@ -63,7 +62,7 @@ def directory(
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(directory)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.setattr(feature_trainer, "processor_has_bfloat16", lambda: True)
+        patch.setattr(engine_choice, "processor_has_bfloat16", lambda: True)
         yield directory
 
 
@@ -125,7 +124,6 @@ def test_a_second_run_uses_the_features_of_the_first(
     second = trained_with(splits)
     (used,) = (line for line in messages if line.startswith("Using cached features of 60 train "))
     assert used.startswith("Using cached features of 60 train images in 3 views (")
-    assert "Using cached features of 24 val images" in messages
     assert not any(line.startswith("Computed ") for line in messages)
     facts = {**baseline.trainer.feature_facts(), "images_per_second": 0.0}
     assert second.trainer.feature_facts() == facts
@@ -185,7 +183,6 @@ def test_one_sigmoid_unit_learns_on_features_too(splits: Splits) -> None:
     loss = "training.loss=binary_cross_entropy"
     metrics = metrics_of(trained_with(splits, loss), splits, loss)
     assert metrics["val_accuracy"] > 0.7
-    assert metrics["features/disagreements"] <= 2
 
 
 @pytest.mark.parametrize(
@@ -216,7 +213,6 @@ def test_fine_tuning_on_cached_activations_has_the_metrics_of_the_logged_model(
     assert not any(line.startswith("Fine-tuning runs ") for line in messages)
     assert result.epochs == 10
     assert result.metrics["val_accuracy"] > 0.7
-    assert result.metrics["features/disagreements"] <= 2
     store = open_store(result.tracking_uri)
     with files_of(store, find_model(store, result.run_id)) as folder:
         classifier = classifiers.load_classifier(folder / DATA)
@@ -247,7 +243,6 @@ def test_fine_tuning_uses_pixels_if_activations_do_not_fit_in_the_cache(
     best = trained.history.rows[(trained.history.best_epoch or 0) - 1]
     metrics = metrics_of(trained, splits, *changes)
     assert metrics["val_log_loss"] == pytest.approx(best["val_log_loss"], abs=1e-4)
-    assert "features/disagreements" not in metrics
 
 
 def test_a_misspelt_layer_to_fine_tune_is_found_before_features_are_computed(
@@ -260,22 +255,6 @@ def test_a_misspelt_layer_to_fine_tune_is_found_before_features_are_computed(
         caught.value
     )
     assert not list((directory / "untouched").glob("*"))
-
-
-def test_disagreements_with_the_full_precision_model_are_a_warning(
-    baseline: TrainedModel, splits: Splits, messages: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def disagreements(self: Any, labels: Any) -> int:
-        return 2
-
-    monkeypatch.setattr(CachedFeatures, "disagreements", disagreements)
-    precision = baseline.trainer.feature_facts()["precision"]
-    assert metrics_of(baseline, splits)["features/disagreements"] == 2
-    assert messages == [
-        "WARNING: 2 of 24 validation predictions differ from the full-precision model if features "
-        f"are computed in {precision}, as in training. All metrics are those of the full-precision "
-        "model. To train on exact features, set runtime.precision: float32."
-    ]
 
 
 def test_feature_maps_are_those_of_the_full_precision_base(
@@ -305,12 +284,40 @@ def test_without_validation_only_training_images_have_features(
     assert len(trained.history.rows) == (8 if fine_tune == "null" else 9)
     assert trained.history.rows[-1]["accuracy"] > 0.7
     assert set(metrics_of(trained, trained_on, *changes)) == {
-        "features/relative_error",
         "features/images_per_second",
+        "features/disagreements",
+        "features/compared",
     }
     some = splits.train.subset(np.arange(0, 60, 10))
     np.testing.assert_allclose(
         trained.trainer.predict(some, "train"),
         trained.model(some.images.read(np.arange(6)), training=False),
         atol=1e-4,
+    )
+
+
+@pytest.mark.parametrize("engine", ["tensorflow", "openvino"])
+def test_the_engine_of_the_recipe_computes_the_training_features(
+    splits: Splits, engine: str
+) -> None:
+    changes = ("training.epochs=1", f"runtime.engine={engine}", "runtime.precision=float32")
+    facts = trained_with(splits, *changes).trainer.feature_facts()
+    exact = "openvino" if engine == "openvino" else "keras"
+    assert (facts["engine"], facts["precision"], facts["exact_engine"]) == (
+        engine,
+        "float32",
+        exact,
+    )
+
+
+def test_an_engine_that_is_not_installed_is_an_error(
+    splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = dataclasses.replace(ENGINES["openvino"], packages={"no_such_module": "openvino"})
+    monkeypatch.setitem(ENGINES, "openvino", without)
+    with pytest.raises(TrainingError) as caught:
+        trained_with(splits, "runtime.engine=openvino")
+    assert str(caught.value) == (
+        "runtime.engine: openvino requires packages that are not installed: openvino. Install "
+        "them, or leave runtime.engine at auto."
     )

@@ -1,0 +1,1 @@
+"""What computes a frozen network: one file per engine, behind one interface."""
