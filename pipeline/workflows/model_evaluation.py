@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.data.image_decoding import read_image_file
+from pipeline.data.image_digests import ImageDigests, read_image_digests
 from pipeline.data.image_files import ImageFiles
 from pipeline.data.labelled_directory import find_labelled_files
 from pipeline.data.sampling import is_imbalanced
 from pipeline.errors import DataError, escape_unprintable
+from pipeline.evaluation.known_images import KnownImages
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.report_page import Report, render_report
@@ -25,7 +28,8 @@ from pipeline.stages.evaluate_splits import Evaluation
 from pipeline.stages.log_run import log_evaluation, log_report
 from pipeline.stages.run_report import build_split_report, heatmap_function
 from pipeline.stages.tracked_run import tracked_run
-from pipeline.tracking.lookup import StoredModel
+from pipeline.tracking.lookup import StoredModel, files_of
+from pipeline.tracking.mlflow_model import DATA
 from pipeline.tracking.run_logger import RunLogger
 from pipeline.tracking.store import Store
 
@@ -43,12 +47,14 @@ class ExternalEvaluation:
         predictions: the model's prediction for each image.
         images: the files of these images.
         left_out: the files that could not be read, with the reason.
+        known: the images that the model was trained or chosen on; None if that is unknown.
     """
 
     metrics: dict[str, float]
     predictions: Predictions
     images: ImageFiles
     left_out: dict[str, str]
+    known: KnownImages | None
 
     @property
     def is_imbalanced(self) -> bool:
@@ -75,6 +81,8 @@ def evaluate_and_log(
         KeyboardInterrupt: if it is interrupted. In MLflow its run is KILLED.
     """
     find_labelled_files(directory, classifier.interface.class_names)  # no run for a wrong path
+    with files_of(store, model) as files:
+        digests = read_image_digests(files / DATA)
     with tracked_run(
         store,
         experiment=store.client.get_experiment(model.experiment_id).name,
@@ -83,19 +91,23 @@ def evaluate_and_log(
         parent=model.run_id,
     ) as tracked:
         tracked.logger.set_tags({"evaluated_model": model.uri})
-        evaluation = evaluate(classifier, directory)
+        evaluation = evaluate(classifier, directory, digests)
         for name, reason in evaluation.left_out.items():
             logger.warning(f"Skipped {escape_unprintable(name)}: {reason}")
         _log(classifier, evaluation, directory, tracked.logger)
     return evaluation, tracked.logger.run_id
 
 
-def evaluate(classifier: Classifier, directory: Path) -> ExternalEvaluation:
+def evaluate(
+    classifier: Classifier, directory: Path, known: ImageDigests | None = None
+) -> ExternalEvaluation:
     """Evaluate a model on the images in a directory.
 
     Args:
         classifier: the model.
         directory: has a sub-directory for each class, or for some, named like the model's classes.
+        known: the images that the model was trained or chosen on, if they are known. A warning
+            tells how many of them are evaluated.
 
     Raises:
         DataError: if a sub-directory is not a class of the model, or no file can be read.
@@ -110,11 +122,14 @@ def evaluate(classifier: Classifier, directory: Path) -> ExternalEvaluation:
             "over classes leave them out."
         )
     digests: dict[Path, str] = {}
+    pixel_digests: dict[Path, bytes] = {}  # as the digests of images that do not come from files
 
     def read(path: Path) -> np.ndarray:
         data = read_image_file(path)
+        pixels = interface.decode(data)
         digests[path] = hashlib.sha256(data).hexdigest()
-        return interface.decode(data)
+        pixel_digests[path] = hashlib.sha256(pixels.tobytes()).digest()
+        return pixels
 
     predicted = show_progress(predict(classifier, files, read), len(files), "predicting")
     paths, classes, probabilities, left_out = [], [], [], {}
@@ -140,7 +155,28 @@ def evaluate(classifier: Classifier, directory: Path) -> ExternalEvaluation:
     )
     metrics = {f"{PREFIX}_{name}": value for name, value in values.items()}
     images = ImageFiles(directory, predictions.names, interface.decoding)
-    return ExternalEvaluation(metrics, predictions, images, left_out)
+    found = _known_images(known, predictions, [pixel_digests[path] for path in paths])
+    if found and (found.trained or found.chosen):
+        logger.warning(f"{found}")
+    return ExternalEvaluation(metrics, predictions, images, left_out, found)
+
+
+def _known_images(
+    known: ImageDigests | None, predictions: Predictions, pixel_digests: Sequence[bytes]
+) -> KnownImages | None:
+    """Return the images that a model knows by their files or by their pixels."""
+    if known is None:
+        return None
+    is_trained, is_chosen = np.zeros((2, len(predictions)), bool)
+    of_files = bytes.fromhex("".join(predictions.digests))
+    for digests in (of_files, b"".join(pixel_digests)):
+        trained, chosen = known.find(np.frombuffer(digests, np.uint8).reshape(-1, 32))
+        is_trained |= trained
+        is_chosen |= chosen
+    named = np.array(predictions.names, object)
+    return KnownImages(
+        len(predictions), named[is_trained].tolist(), named[is_chosen & ~is_trained].tolist()
+    )
 
 
 def _log(
@@ -151,6 +187,13 @@ def _log(
         str(directory.absolute()), digest=_digest(predictions), counts={PREFIX: len(predictions)}
     )
     counts = {f"images/{PREFIX}": len(predictions), "images/quarantined": len(left_out)}
+    if evaluation.known:
+        known = {"trained": evaluation.known.trained, "chosen": evaluation.known.chosen}
+        counts |= {f"images/{name}_on": len(names) for name, names in known.items()}
+        if any(known.values()):
+            with run_logger.log_artifacts() as artifacts:
+                listed = json.dumps(known, ensure_ascii=False, indent=1)
+                (artifacts / "known_images.json").write_text(listed, "utf-8", "backslashreplace")
     run_logger.log_metrics({name: float(count) for name, count in counts.items()})
     log_evaluation(Evaluation(evaluation.metrics, {PREFIX: predictions}), run_logger)
     if left_out:
@@ -163,7 +206,7 @@ def _log(
         evaluation.metrics,
         prefix=PREFIX,
         title=directory.name,
-        note="The model was not trained on this dataset, unless the datasets share images.",
+        note=str(evaluation.known or "It is not known which images the model was trained on."),
         heatmap_function=heatmap_function(classifier.model, evaluation.images),
     )
     by_class = np.bincount(predictions.labels, minlength=len(predictions.class_names))

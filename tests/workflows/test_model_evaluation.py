@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.cli import main
+from pipeline.data.digits import DigitsConfig
+from pipeline.data.image_digests import ImageDigests
 from pipeline.errors import DataError
 from pipeline.evaluation import predictions
 from pipeline.inference import classifier as classifiers
@@ -122,4 +127,64 @@ def test_a_folder_without_one_good_file_is_an_error(digits_model: Path, tmp_path
     assert str(refused.value) == (
         f"No file in {tmp_path} can be read. 3/broken.png: not an image, or of a format that is "
         "not supported."
+    )
+
+
+def test_images_that_the_model_was_trained_or_chosen_on_are_a_warning(
+    digits_run: RunResult, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    splits = DigitsConfig(source="digits").load()
+    used = {name: set(split.names) for name, split in splits.named().items()}
+    names = sorted(f"{file.stem[-1]}/{file.name}" for file in folder.rglob("*_*.png"))
+    trained, chosen = (
+        [name for name in names if str(int(name[2:5])) in used[split]] for split in ("train", "val")
+    )
+    assert 50 < len(trained) < 90
+    assert 5 < len(chosen) < 30
+    arguments = ["evaluate", digits_run.run_id, "--data", str(folder)]
+    assert main([*arguments, "--uri", digits_run.tracking_uri]) == 0
+    sentence = (
+        f"The model was trained on {len(trained)} of 100 images ({len(trained)}.0%), such as "
+        f"{', '.join(trained[:3])}, and chosen on {len(chosen)} of 100 images ({len(chosen)}.0%), "
+        f"such as {', '.join(chosen[:3])}. The metrics of images that a model knows are too high: "
+        "evaluate it on others."
+    )
+    assert f"WARNING: {sentence}\n" in capsys.readouterr().err
+    store = open_store(digits_run.tracking_uri)
+    run = newest_run(store)
+    metrics = run.data.metrics
+    assert (metrics["images/trained_on"], metrics["images/chosen_on"]) == (
+        len(trained),
+        len(chosen),
+    )
+    listed = Path(store.client.download_artifacts(run.info.run_id, "known_images.json"))
+    assert json.loads(listed.read_text()) == {"trained": trained, "chosen": chosen}
+    report = Path(store.client.download_artifacts(run.info.run_id, "report.html"))
+    assert sentence in report.read_text("utf-8")
+
+
+def test_images_are_known_by_their_files(
+    digits_model: Path, folder: Path, tmp_path: Path, messages: list[str]
+) -> None:
+    (tmp_path / "3").symlink_to(folder / "3")
+    first, second, *_ = sorted((folder / "3").iterdir())
+    files = [hashlib.sha256(file.read_bytes()).digest()[:16] for file in (first, second)]
+    order = np.argsort(files)
+    known = ImageDigests(np.array(files, "S16")[order], np.array([True, False])[order])
+    evaluation = evaluate(classifiers.load_classifier(digits_model), tmp_path, known)
+    assert evaluation.known is not None
+    assert evaluation.known.trained == [f"3/{first.name}"]
+    assert evaluation.known.chosen == [f"3/{second.name}"]
+    assert messages[-1] == f"WARNING: {evaluation.known}"
+
+
+def test_new_images_are_no_warning(
+    digits_model: Path, folder: Path, tmp_path: Path, messages: list[str]
+) -> None:
+    (tmp_path / "3").symlink_to(folder / "3")
+    known = ImageDigests(np.array([b"another image.."], "S16"), np.array([True]))
+    evaluation = evaluate(classifiers.load_classifier(digits_model), tmp_path, known)
+    assert len(messages) == 1  # of the absent classes
+    assert str(evaluation.known) == (
+        "The model is not known to have been trained or chosen on any of these images."
     )
