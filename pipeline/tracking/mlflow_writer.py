@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from mlflow import entities
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
+from pipeline.tracking.store import error_summary
 from pipeline.tracking.trial_runs import TRIAL, find_trial_run
+
+logger = logging.getLogger(__name__)
 
 _MAX_TAG = 5000  # characters
 
@@ -36,6 +41,9 @@ class OutboxItem:
 def write_item(item: OutboxItem, client: Any, run_id: str, directory: Path) -> None:
     """Write an item.
 
+    What the store rejects, such as a metric with an invalid name, is left out with a warning: it
+    would reject it again.
+
     Args:
         item: what to write.
         client: an MlflowClient.
@@ -43,23 +51,70 @@ def write_item(item: OutboxItem, client: Any, run_id: str, directory: Path) -> N
         directory: contains the item's files.
     """
     kind, body = item.kind, item.body
+    try:
+        if kind == "metrics":
+            metrics = _metrics(body["values"], body["timestamp"], body["step"])
+            _write_values(client, run_id, metrics=metrics)
+        elif kind == "params":
+            _write_values(client, run_id, params=_params(body))
+        elif kind == "tags":
+            _write_values(client, run_id, tags=_tags(body))
+        elif kind == "dataset":
+            _write_dataset(body, client, run_id)
+        elif kind == "artifacts":
+            client.log_artifacts(run_id, str(directory / body["directory"]))
+        elif kind == "model":
+            _write_model(directory / body["directory"], client, run_id)
+        elif kind == "trial":
+            _write_trial(body, client, run_id)
+        else:
+            client.set_terminated(run_id, status=body["status"], end_time=body["end_time"])
+    except MlflowException as error:
+        if not _is_rejection(error):
+            raise
+        logger.warning(f"The tracking store rejected the {kind} of the run: {error_summary(error)}")
+
+
+def _write_values(
+    client: Any,
+    run_id: str,
+    *,
+    metrics: Sequence[Metric] = (),
+    params: Sequence[Param] = (),
+    tags: Sequence[RunTag] = (),
+) -> None:
+    """Write values, except those that the store rejects."""
     # `MlflowClient.log_batch` splits what is more than a store takes at once.
-    if kind == "metrics":
-        client.log_batch(run_id, metrics=_metrics(body["values"], body["timestamp"], body["step"]))
-    elif kind == "params":
-        client.log_batch(run_id, params=_params(body))
-    elif kind == "tags":
-        client.log_batch(run_id, tags=_tags(body))
-    elif kind == "dataset":
-        _write_dataset(body, client, run_id)
-    elif kind == "artifacts":
-        client.log_artifacts(run_id, str(directory / body["directory"]))
-    elif kind == "model":
-        _write_model(directory / body["directory"], client, run_id)
-    elif kind == "trial":
-        _write_trial(body, client, run_id)
-    else:
-        client.set_terminated(run_id, status=body["status"], end_time=body["end_time"])
+    _write_accepted("metric", metrics, lambda part: client.log_batch(run_id, metrics=part))
+    _write_accepted("parameter", params, lambda part: client.log_batch(run_id, params=part))
+    _write_accepted("tag", tags, lambda part: client.log_batch(run_id, tags=part))
+
+
+def _write_accepted(
+    noun: str, values: Sequence[Any], write: Callable[[Sequence[Any]], None]
+) -> None:
+    """Write values; the store rejects all of a batch for one, so halve it to find that one."""
+    if not values:
+        return
+    try:
+        write(values)
+    except MlflowException as error:
+        if not _is_rejection(error):
+            raise
+        if len(values) == 1:
+            logger.warning(
+                f"The tracking store rejected the {noun} '{values[0].key}' of the run: "
+                f"{error_summary(error)}"
+            )
+            return
+        middle = len(values) // 2
+        _write_accepted(noun, values[:middle], write)
+        _write_accepted(noun, values[middle:], write)
+
+
+def _is_rejection(error: MlflowException) -> bool:
+    """Return whether the store would reject the same again."""
+    return str(error.error_code) == "INVALID_PARAMETER_VALUE"
 
 
 def _metrics(values: Mapping[str, float], timestamp: int, step: int) -> list[Metric]:
@@ -124,9 +179,8 @@ def _write_trial(body: Mapping[str, Any], client: Any, parent_id: str) -> None:
     for epoch, (row, ended) in enumerate(zip(body["rows"], body["times"], strict=True), start=1):
         by_epoch = {f"epoch/{name}": value for name, value in row.items()}
         metrics += _metrics(by_epoch, int(ended * 1000), epoch)
-    client.log_batch(
-        run_id, metrics=metrics, params=_params(body["params"]), tags=_tags(body["tags"])
-    )
+    params, tags = _params(body["params"]), _tags(body["tags"])
+    _write_values(client, run_id, metrics=metrics, params=params, tags=tags)
     for name, text in body["files"].items():
         client.log_text(run_id, text, name)
     client.set_terminated(run_id, status=body["status"], end_time=end)

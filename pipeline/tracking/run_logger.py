@@ -1,4 +1,4 @@
-"""Logs a run to MLflow from a background thread, so that training never waits for the store."""
+"""Logs a run to MLflow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import shutil
 import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -20,13 +19,13 @@ from typing import Any, Literal
 from pipeline.errors import TrackingError, UsageError
 from pipeline.secrets import mask_files, mask_values
 from pipeline.tracking import liveness
+from pipeline.tracking.background_writer import BackgroundWriter
 from pipeline.tracking.liveness import LivenessLock
 from pipeline.tracking.mlflow_writer import Kind, OutboxItem, write_item
 from pipeline.tracking.outbox import metrics_body, trial_body, write_outbox
 from pipeline.tracking.run_log import FILE_NAME, RunLog
 from pipeline.tracking.store import (
     Store,
-    error_summary,
     experiment_id,
     liveness_directory,
     outbox_directory,
@@ -39,16 +38,13 @@ logger = logging.getLogger(__name__)
 
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
-_RETRY_SECONDS = 5.0
-_LAST_TRIES = 2
-
 
 class RunLogger:
     """A run in the tracking store, and the runs of its trials.
 
     Everything is masked and queued; a thread writes it to MLflow in order. While the store cannot
-    be reached the run continues. What is missing is sent when the store is back; what is still
-    missing at the end stays in mlruns/outbox/RUN_ID.
+    be reached the run continues. What is missing is sent when the store is back, which the end
+    waits for; what is missing even then stays in mlruns/outbox/RUN_ID.
 
     Attributes:
         run_id: the run's id.
@@ -80,13 +76,9 @@ class RunLogger:
         self._liveness = lock
         self._logged = logged
         self._log: RunLog | None = None
-        # An item leaves the queue only once it is written.
-        self._queue: deque[OutboxItem] = deque()
-        self._changed = threading.Condition()
-        self._ending = threading.Event()
-        self._gave_up = False
-        self._thread = threading.Thread(target=self._write_all, daemon=True, name="run_logger")
-        self._thread.start()
+        self._has_ended = self._is_closed = False
+        self._closing = threading.Lock()  # a signal may end the run from another thread
+        self._writer = BackgroundWriter(store.client, self.run_id, self.uri, lock)
 
     def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Log metrics at a step, except those that the run has from an earlier session."""
@@ -148,28 +140,27 @@ class RunLogger:
         self._log = RunLog(directory / FILE_NAME, self._secrets)
 
     def end(self, status: RunStatus, *, reason: str = "", within: float | None = None) -> None:
-        """End the run, and wait until everything is sent or was tried again.
+        """End the run, and wait until everything is sent or was tried again for a minute.
 
-        A run that has ended keeps its status. What could not be sent is in `outbox`.
+        Ctrl-C ends the waiting, and nothing else, unless `within` limits it. A run that has ended
+        keeps its status. What could not be sent is in `outbox`.
 
         Args:
             status: how it ended.
             reason: of a failure or an interruption.
             within: the maximum of seconds to wait.
         """
-        if not self._ending.is_set():
+        if not self._has_ended:
+            self._has_ended = True
             if reason:
                 self.set_tags({"reason": reason})
             self._close_log(status, reason)
             self._put("status", {"status": status, "end_time": int(time.time() * 1000)})
-            self._ending.set()
-            with self._changed:
-                self._changed.notify()
-        self._thread.join(within)
-        with self._changed:
-            if not self._gave_up:
-                self._gave_up = True
-                self._keep_unsent()
+        unsent = self._writer.finish(within)
+        with self._closing:
+            if not self._is_closed:
+                self._is_closed = True
+                self._keep(unsent)
 
     def model_uri(self) -> str:
         """Return the URI of the run's model, as MLflow's loaders take it."""
@@ -188,15 +179,15 @@ class RunLogger:
         with contextlib.suppress(OSError), self.log_artifacts() as directory:  # a full disk
             shutil.copy(self._log.path, directory)
 
-    def _keep_unsent(self) -> None:
-        if not self._queue:
+    def _keep(self, unsent: list[OutboxItem]) -> None:
+        if not unsent:
             self._liveness.release()
             return
         self.outbox = outbox_directory(self.run_id)
         message = f"Some logs could not be sent to {self.uri}"
         try:
             self._liveness.release(move_to=self.outbox)
-            write_outbox(list(self._queue), directory=self.outbox, run_id=self.run_id, uri=self.uri)
+            write_outbox(unsent, directory=self.outbox, run_id=self.run_id, uri=self.uri)
         except OSError as error:
             logger.error(
                 f"{message}, and cannot be kept in {self.outbox}: {error.strerror or error}."
@@ -219,57 +210,7 @@ class RunLogger:
         self._put(kind, {"directory": directory.name})
 
     def _put(self, kind: Kind, body: Mapping[str, Any]) -> None:
-        with self._changed:
-            self._queue.append(OutboxItem(kind, mask_values(body, self._secrets)))
-            self._changed.notify()
-
-    def _write_all(self) -> None:
-        """Write the queue in order; where that fails, try again later."""
-        is_away, tries = False, _LAST_TRIES
-        while (item := self._next()) is not None:
-            try:
-                write_item(item, self._client, self.run_id, self._liveness.directory)
-            except Exception as error:  # the network, the server, the database or the disk
-                if getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE":
-                    self._remove_first()
-                    logger.warning(
-                        f"The tracking store rejected some {item.kind} of the run: "
-                        f"{error_summary(error)}"
-                    )
-                    continue
-                if self._gave_up:
-                    return
-                if not is_away:
-                    is_away = True
-                    logger.warning(
-                        f"Cannot log to {self.uri}: {error_summary(error)} The run continues; its "
-                        "logs are kept and sent later."
-                    )
-                tries -= self._ending.is_set()
-                if not tries:
-                    return
-                self._ending.wait(_RETRY_SECONDS)
-                continue
-            logger.debug(f"Sent {item.kind} to {self.uri}")
-            self._remove_first()
-            self._liveness.touch()
-            if is_away and not self._queue:
-                is_away = False
-                logger.info(f"{self.uri} can be reached again; all logs were sent.")
-
-    def _next(self) -> OutboxItem | None:
-        """Return the next item, and wait for it; None if there will be none."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._ending.is_set())
-            return self._queue[0] if self._queue and not self._gave_up else None
-
-    def _remove_first(self) -> None:
-        with self._changed:
-            if not self._gave_up:
-                item = self._queue.popleft()
-                if item.kind == "artifacts":  # a model's directory is still in use
-                    path = self._liveness.directory / item.body["directory"]
-                    shutil.rmtree(path, ignore_errors=True)
+        self._writer.put(OutboxItem(kind, mask_values(body, self._secrets)))
 
 
 def start_run(

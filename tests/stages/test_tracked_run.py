@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from pipeline.errors import PipelineError
 from pipeline.stages import tracked_run as lifecycle
 from pipeline.stages.tracked_run import tracked_run
+from pipeline.tracking import background_writer
+from pipeline.tracking.background_writer import RetrySchedule
+from pipeline.tracking.outbox import read_outbox
 from pipeline.tracking.store import newest_run, open_store
 
 logger = logging.getLogger("pipeline.tests")
@@ -92,6 +96,26 @@ def test_an_interruption_kills_the_run_and_it_can_be_resumed(
     assert (again.info.run_id, again.info.status) == (run.info.run_id, "FINISHED")
     assert "reason" not in again.data.tags
     assert log_of(again) == ["INFO KILLED interrupted", "INFO FINISHED"]
+
+
+def test_ctrl_c_stops_waiting_for_the_store_but_does_not_interrupt_the_run(
+    in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background_writer, "RETRIES", RetrySchedule(3600, after_end=[3600]))
+
+    def fail(*_: Any, **__: Any) -> None:
+        if tracked.logger._writer._ending.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
+        raise ConnectionError("no route to the server")
+
+    with tracked_run(open_store(None), experiment="ants", name="a run") as tracked:
+        monkeypatch.setattr(MlflowClient, "log_batch", fail)
+        tracked.logger.log_metrics({"loss": 0.5})
+    run_id = tracked.logger.run_id
+    assert tracked.logger.outbox == in_empty_folder / "mlruns" / "outbox" / run_id
+    _, _, items = read_outbox(tracked.logger.outbox)
+    assert [item.kind for item in items] == ["metrics", "artifacts", "status"]
+    assert items[-1].body["status"] == "FINISHED"
 
 
 BUSY = """

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UsageError
+from pipeline.tracking import background_writer
 from pipeline.tracking import run_logger as run_loggers
+from pipeline.tracking.background_writer import RetrySchedule
 from pipeline.tracking.resumable_runs import find_resumable_run
 from pipeline.tracking.run_logger import RunLogger, reopen_run
 from pipeline.tracking.store import Store, checkpoint_directory, open_store
@@ -106,7 +108,7 @@ def test_the_outbox_of_a_run_is_sent_before_it_resumes(
 ) -> None:
     run_logger = started(store)
     with monkeypatch.context() as patch:
-        patch.setattr(run_loggers, "_RETRY_SECONDS", 0.01)
+        patch.setattr(background_writer, "RETRIES", RetrySchedule(0.01, after_end=[0.0]))
         patch.setattr(store.client, "log_batch", lambda *_, **__: 1 / 0)
         run_logger.log_metrics({"epoch/loss": 0.5}, step=1)
         run_logger.end("KILLED")

@@ -13,7 +13,9 @@ import pytest
 from mlflow.models import Model
 
 from pipeline.cli import main
+from pipeline.tracking import background_writer
 from pipeline.tracking import run_logger as run_loggers
+from pipeline.tracking.background_writer import RetrySchedule
 from pipeline.tracking.run_logger import RunLogger
 from pipeline.tracking.store import Store, open_store
 from pipeline.tracking.trial_runs import TrialRun, logged_trials
@@ -34,7 +36,7 @@ class Interruptible:
 
 @pytest.fixture(autouse=True)
 def retry_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_loggers, "_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(background_writer, "RETRIES", RetrySchedule(0.01, after_end=[0.0]))
 
 
 def started(**options: Any) -> tuple[RunLogger, Interruptible]:
@@ -290,7 +292,7 @@ def test_what_the_store_rejects_does_not_hold_up_the_rest(
     assert run_logger.outbox is None
     run = client.get_run(run_logger.run_id)
     assert (run.info.status, run.data.metrics) == ("FINISHED", {"loss": 1.0})
-    assert messages[0].startswith("WARNING: The tracking store rejected some tags of the run: ")
+    assert messages[0].startswith("WARNING: The tracking store rejected the tag 'not allowed!' of ")
 
 
 def test_a_directory_that_is_no_outbox_is_refused(
@@ -341,7 +343,7 @@ def test_a_model_that_was_sent_in_part_is_sent_again_as_the_same_one(
     client.log_model_artifacts = break_once  # type: ignore[attr-defined]
     with run_logger.log_model() as folder:
         Model().save(str(folder / "MLmodel"))
-    while run_logger._queue:
+    while run_logger._writer._queue:
         time.sleep(0.01)
     assert folder.is_dir()  # until the run ends
     run_logger.end("FINISHED")

@@ -14,7 +14,8 @@ from pipeline.cli import main
 from pipeline.errors import DataError, UsageError
 from pipeline.recipe.loader import load_recipe
 from pipeline.stages import tracked_run
-from pipeline.tracking import run_logger as run_loggers
+from pipeline.tracking import background_writer
+from pipeline.tracking.background_writer import RetrySchedule
 from pipeline.tracking.store import open_store
 from pipeline.trials import trial
 from pipeline.workflows.hyperparameter_search import TuneResult, tune
@@ -183,7 +184,7 @@ def test_an_interrupted_search_resumes_in_the_same_run(
 def test_trials_in_the_outbox_of_an_interrupted_search_are_sent_when_it_resumes(
     in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_loggers, "_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(background_writer, "RETRIES", RetrySchedule(0.01, after_end=[0.0]))
     monkeypatch.setattr(tracked_run, "_SECONDS_TO_SEND", 60.0)
     with monkeypatch.context() as patch:
         interrupt_in(patch, 2)

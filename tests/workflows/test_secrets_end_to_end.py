@@ -12,7 +12,8 @@ from mlflow import MlflowClient
 
 from pipeline.cli import main
 from pipeline.recipe.loader import load_recipe
-from pipeline.tracking import run_logger as run_loggers
+from pipeline.tracking import background_writer
+from pipeline.tracking.background_writer import RetrySchedule
 from pipeline.workflows import single_run
 
 SECRET = "correct horse's"
@@ -35,7 +36,7 @@ def recipe(in_empty_folder: Path, photographs: Path, monkeypatch: pytest.MonkeyP
     """A recipe with a secret in every string that leaves it."""
     monkeypatch.setenv("ZOO_TOKEN", SECRET)
     monkeypatch.setattr(tempfile, "tempdir", str(in_empty_folder))
-    monkeypatch.setattr(run_loggers, "_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(background_writer, "RETRIES", RetrySchedule(0.01, after_end=[0.0]))
     for split, count in {"train": 6, "val": 4}.items():
         for name in ("ants", "bees"):
             folder = Path(f"photographs of {SECRET}", split, name)
