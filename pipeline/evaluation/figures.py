@@ -17,14 +17,15 @@ from matplotlib.ticker import MaxNLocator
 from sklearn import metrics
 
 from pipeline.evaluation.captioned_images import keep_end
+from pipeline.evaluation.class_metrics import class_metrics
 from pipeline.evaluation.metrics import CALIBRATION_BINS, calibration, expected_calibration_error
-from pipeline.evaluation.predictions import Predictions
+from pipeline.evaluation.predictions import Predictions, confusion_matrix, most_confused
 
 _TRAINING, _VALIDATION, _GRAY = "#3b82c4", "#e0607a", "#8a8a8a"  # legible on white and on black
 _CURVES = ("#3b82c4", "#e0607a", "#2f9e6e", "#c98a1b", "#8b6fd0", "#2aa5b8")
 _INK = "#0a0b0c"  # replaced with the text color of the page
 _MAX_NAME = 22  # characters of a class name
-_MAX_NAMED, _MAX_COUNTED = 100, 30  # classes up to which a confusion matrix has names and counts
+_MAX_CLASSES = 30  # of a confusion matrix; of more, those of the most frequent confusions
 _DPI = 120
 _PIXELS_PER_POINT = 1.3  # of a chart on a page that is wide enough
 _STYLE = {
@@ -83,28 +84,49 @@ def plot_calibration_roc_pr(predictions: Predictions) -> Figure:
 
 
 def plot_confusion_matrix(predictions: Predictions, *, title: str) -> Figure:
-    """Plot a confusion matrix, with counts up to 30 classes; the title is that of the split."""
-    matrix, class_names = predictions.confusion_matrix, predictions.class_names
-    count, accuracy = len(class_names), np.mean(predictions.is_correct)
+    """Plot a confusion matrix, of more than 30 classes that of the most frequently confused ones.
+
+    Args:
+        predictions: the predictions.
+        title: of the split.
+    """
+    labels = _shown_classes(predictions)
+    matrix, total = confusion_matrix(predictions, labels), len(predictions.class_names)
+    count, accuracy = len(labels), np.mean(predictions.is_correct)
     title = f"{title}: accuracy {accuracy:.4f} ({len(predictions):,} images)"
-    side = min(max(3.2, 0.5 * count + 1.8), 16)
-    names = [keep_end(name, _MAX_NAME) for name in class_names]
-    shares = matrix / matrix.sum(axis=1, keepdims=True).clip(1)
+    if count < total:
+        title += f"\nthe {count} most frequently confused of {total:,} classes"
+    side = max(3.2, 0.5 * count + 1.8)
+    names = [keep_end(predictions.class_names[label], _MAX_NAME) for label in labels]
+    images = np.bincount(predictions.labels, minlength=total)[labels]
+    shares = matrix / images[:, np.newaxis].clip(1)
     ticks = range(count)
     with _style():
         figure = Figure(figsize=(side + 0.6, side), layout="constrained")
         axes = figure.subplots()
         axes.spines[["top", "right"]].set_visible(True)
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        if count <= _MAX_NAMED:
-            axes.set_xticks(ticks, names, rotation=90 if count > 4 else 0)
-            axes.set_yticks(ticks, names)
+        axes.set_xticks(ticks, names, rotation=90 if count > 4 else 0)
+        axes.set_yticks(ticks, names)
         axes.set(xlabel="predicted", ylabel="true", title=title)
-        for row, column in np.ndindex(matrix.shape) if count <= _MAX_COUNTED else ():
+        for row, column in np.ndindex(matrix.shape):
             color = "white" if shares[row, column] > 0.5 else "black"
             number = str(matrix[row, column]) if matrix[row, column] else "·"
             axes.text(column, row, number, ha="center", va="center", color=color)
     return figure
+
+
+def _shown_classes(predictions: Predictions) -> list[int]:
+    """Return the labels of the classes in a confusion matrix, ascending."""
+    count = len(predictions.class_names)
+    if count <= _MAX_CLASSES:
+        return list(range(count))
+    chosen: dict[int, None] = {}
+    for true, predicted, _ in most_confused(predictions, count):
+        for label in (true, predicted):
+            if len(chosen) < _MAX_CLASSES:
+                chosen[label] = None
+    return sorted(chosen) or list(range(_MAX_CLASSES))
 
 
 def png(figure: Figure) -> bytes:
@@ -185,8 +207,8 @@ def _draw_curves(roc: Axes, precision_recall: Axes, predictions: Predictions) ->
     present = np.unique(labels)
     shown = present[1:] if len(predictions.class_names) == 2 else present
     if len(shown) > len(_CURVES):
-        recalls = [np.mean(predictions.is_correct[labels == label]) for label in shown]
-        shown = np.sort(shown[np.argsort(recalls, kind="stable")[: len(_CURVES)]])
+        of_classes = class_metrics(labels, predictions.predicted, predictions.class_names)
+        shown = np.sort(of_classes.worst(len(_CURVES)))
     for label, color in zip(shown if len(present) > 1 else (), _CURVES, strict=False):
         binary, scores = labels == label, predictions.probabilities[:, label]
         name = keep_end(predictions.class_names[label], _MAX_NAME)

@@ -60,16 +60,38 @@ class RunSummary:
 
 
 def proportion_interval(count: int, total: int) -> ConfidenceInterval:
-    """Return `count / total`, such as an accuracy, with its interval.
+    """Return `count / total`, such as an accuracy, with its interval."""
+    low, high = proportion_bounds(np.array([count]), np.array([total]))
+    return ConfidenceInterval(count / total, float(low[0]), float(high[0]))
+
+
+def proportion_bounds(counts: np.ndarray, totals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bounds of the intervals of many proportions, such as the recalls of classes.
 
     The count in a resample follows a binomial distribution, so nothing is drawn.
+
+    Args:
+        counts: int (k,), of each proportion.
+        totals: int (k,).
+
+    Returns:
+        Two float arrays (k,), NaN where a total is 0.
     """
-    share = count / total
-    if min(count, total - count) < _MIN_BOOTSTRAP:
-        wilson = stats.binomtest(count, total).proportion_ci(LEVEL, method="wilson")
-        return ConfidenceInterval(share, float(wilson.low), float(wilson.high))
-    low, high = stats.binom.ppf(_BOUNDS, total, share) / total
-    return ConfidenceInterval(share, float(low), float(high))
+    sizes = np.maximum(totals, 1)
+    shares = counts / sizes
+    z = float(stats.norm.ppf(_BOUNDS[1]))
+    center = (shares + z**2 / (2 * sizes)) / (1 + z**2 / sizes)
+    margin = z * np.sqrt(shares * (1 - shares) / sizes + (z / (2 * sizes)) ** 2)
+    margin /= 1 + z**2 / sizes
+    wilson = (np.maximum(center - margin, 0), np.minimum(center + margin, 1))
+    is_rare = np.minimum(counts, totals - counts) < _MIN_BOOTSTRAP
+    low, high = (
+        np.where(is_rare, bound, stats.binom.ppf(level, sizes, shares) / sizes)
+        for bound, level in zip(wilson, _BOUNDS, strict=True)
+    )
+    low[counts == 0], high[counts == totals] = 0, 1  # without rounding errors
+    low[totals == 0], high[totals == 0] = np.nan, np.nan
+    return low, high
 
 
 def mean_proportion_interval(counts: np.ndarray, totals: np.ndarray) -> ConfidenceInterval:

@@ -1,19 +1,21 @@
 """The predictions for a split, stored so that models can be compared on the same images.
 
-There is one CSV file per split and one row per image: name, digest, true class, predicted class
-and the probability of every class.
+There is one Parquet file per split and one row per image: name, digest, true class, predicted class
+and the probability of every class, in the order of `class_names` in the file's metadata.
 """
 
 from __future__ import annotations
 
-import csv
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from sklearn import metrics
+import pyarrow as pa
+from pyarrow import parquet
 
 from pipeline.errors import DataError
 from pipeline.evaluation import intervals
@@ -21,8 +23,12 @@ from pipeline.evaluation.intervals import ConfidenceInterval
 from pipeline.evaluation.metrics import log_losses
 from pipeline.evaluation.significance import mcnemar_test
 
-_COLUMNS = ("name", "digest", "class", "predicted")
-_PROBABILITY = "probability/"
+SUFFIX = ".parquet"
+
+_CLASS_NAMES = b"class_names"  # the key of the file's metadata
+_MAX_DENSE = 1000  # classes up to which every probability is stored
+_MAX_STORED = 100  # probabilities of an image with more classes
+_MAX_VALUES = 4_000_000  # probabilities in memory twice
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class Predictions:
         names: of the images.
         digests: identify the images, whatever their names.
         labels: int (n,), the true classes.
-        probabilities: float64 (n, classes), rows summing to 1.
+        probabilities: float (n, classes), rows summing to 1.
     """
 
     class_names: Sequence[str]
@@ -43,26 +49,20 @@ class Predictions:
     labels: np.ndarray
     probabilities: np.ndarray
 
-    @property
+    @cached_property
     def predicted(self) -> np.ndarray:
         """The most probable class of each image, int (n,)."""
         return self.probabilities.argmax(axis=1)
 
-    @property
+    @cached_property
     def is_correct(self) -> np.ndarray:
         """Whether each image is classified correctly, bool (n,)."""
         return self.predicted == self.labels
 
-    @property
+    @cached_property
     def confidence(self) -> np.ndarray:
         """The probability of the predicted class, (n,)."""
         return self.probabilities.max(axis=1)
-
-    @property
-    def confusion_matrix(self) -> np.ndarray:
-        """The number of images of each true class (rows) and predicted class (columns)."""
-        classes = range(len(self.class_names))
-        return np.asarray(metrics.confusion_matrix(self.labels, self.predicted, labels=classes))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -86,44 +86,62 @@ class PairedDifference:
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
-    """Write predictions to a CSV file, with nine digits: enough for every float32."""
+    """Write predictions to a Parquet file, probabilities as float32.
+
+    With more than 1,000 classes, the probabilities of an image that are neither among its 100
+    highest nor of its true class are stored as 0, so that the file stays small.
+    """
     names = predictions.class_names
-    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([*_COLUMNS, *(f"{_PROBABILITY}{name}" for name in names)])
-        columns = (
-            predictions.names,
-            predictions.digests,
-            predictions.labels.tolist(),
-            predictions.predicted.tolist(),
-            predictions.probabilities.tolist(),
-        )
-        for name, digest, label, predicted, row in zip(*columns, strict=True):
-            values = [f"{value:.9g}" for value in row]
-            writer.writerow([name, digest, names[label], names[predicted], *values])
+    classes = pa.array([_valid(name) for name in names], pa.string())
+    schema = pa.schema(
+        [
+            ("name", pa.string()),
+            ("digest", pa.string()),
+            ("class", pa.dictionary(pa.int32(), pa.string())),
+            ("predicted", pa.dictionary(pa.int32(), pa.string())),
+            ("probabilities", pa.list_(pa.float32(), len(names))),
+        ],
+        metadata={_CLASS_NAMES: json.dumps(list(names))},
+    )
+    with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+        for rows in _blocks(predictions.probabilities):
+            labels = predictions.labels[rows]
+            probabilities = predictions.probabilities[rows]
+            predicted = probabilities.argmax(axis=1)
+            flat = pa.array(_stored(probabilities, labels).reshape(-1), pa.float32())
+            columns = [
+                pa.array([_valid(name) for name in predictions.names[rows]], pa.string()),
+                pa.array(predictions.digests[rows], pa.string()),
+                pa.DictionaryArray.from_arrays(pa.array(labels, pa.int32()), classes),
+                pa.DictionaryArray.from_arrays(pa.array(predicted, pa.int32()), classes),
+                pa.FixedSizeListArray.from_arrays(flat, len(names)),
+            ]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
 
 
 def read_predictions(path: Path) -> Predictions:
     """Read a file that `write_predictions` wrote.
 
     Raises:
-        DataError: if the file has another format.
+        DataError: if the file is damaged or has another format.
     """
     try:
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            header, *rows = csv.reader(file)
-        if tuple(header[: len(_COLUMNS)]) != _COLUMNS:
-            raise ValueError(f"its columns are {', '.join(header)}")
-        names = tuple(column.removeprefix(_PROBABILITY) for column in header[len(_COLUMNS) :])
-        label_of = {name: label for label, name in enumerate(names)}
+        with parquet.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            names = tuple(json.loads((schema.metadata or {})[_CLASS_NAMES]))
+            if schema.field("probabilities").type != pa.list_(pa.float32(), len(names)):
+                raise ValueError("expected the probability of each class")
+            table = file.read(columns=["name", "digest", "class", "probabilities"])
+        label_of = {_valid(name): label for label, name in enumerate(names)}
+        probabilities = table["probabilities"].combine_chunks().flatten()
         return Predictions(
             class_names=names,
-            names=[row[0] for row in rows],
-            digests=[row[1] for row in rows],
-            labels=np.array([label_of[row[2]] for row in rows], np.int64),
-            probabilities=np.array([row[len(_COLUMNS) :] for row in rows], np.float64),
+            names=table["name"].to_pylist(),
+            digests=table["digest"].to_pylist(),
+            labels=np.array([label_of[name] for name in table["class"].to_pylist()], np.int64),
+            probabilities=np.asarray(probabilities).reshape(len(table), len(names)),
         )
-    except (OSError, ValueError, KeyError, IndexError, csv.Error) as error:
+    except (OSError, pa.ArrowException, ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path} is not a predictions file: {error}.") from None
 
 
@@ -157,9 +175,67 @@ def least_certain(predictions: Predictions, max_images: int, *, exclude: np.ndar
     The margin is the difference between the two highest probabilities. The indices in `exclude` are
     left out.
     """
-    second, first = np.partition(predictions.probabilities, -2, axis=1)[:, -2:].T
-    order = np.argsort(first - second, kind="stable")
+    margins = np.empty(len(predictions))
+    for rows in _blocks(predictions.probabilities):
+        second, first = np.partition(predictions.probabilities[rows], -2, axis=1)[:, -2:].T
+        margins[rows] = first - second
+    order = np.argsort(margins, kind="stable")
     return order[~np.isin(order, exclude)][:max_images]
+
+
+def most_confused(predictions: Predictions, max_pairs: int) -> list[tuple[int, int, int]]:
+    """Return true label, predicted label and images, the most frequent confusion first."""
+    wrong = ~predictions.is_correct
+    pairs = predictions.labels[wrong] * len(predictions.class_names) + predictions.predicted[wrong]
+    values, counts = np.unique(pairs, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:max_pairs]
+    labels, predicted = np.divmod(values[order], len(predictions.class_names))
+    return list(zip(labels.tolist(), predicted.tolist(), counts[order].tolist(), strict=True))
+
+
+def confusion_matrix(predictions: Predictions, labels: Sequence[int]) -> np.ndarray:
+    """Return the images of some true classes (rows) that were predicted to be of them (columns).
+
+    Args:
+        predictions: the predictions.
+        labels: (k,) of the classes.
+
+    Returns:
+        int (k, k).
+    """
+    count = len(labels)
+    position = np.full(len(predictions.class_names), -1)
+    position[np.asarray(labels, int)] = np.arange(count)
+    true, predicted = position[predictions.labels], position[predictions.predicted]
+    inside = (true >= 0) & (predicted >= 0)
+    cells = np.bincount(true[inside] * count + predicted[inside], minlength=count**2)
+    return cells.reshape(count, count)
+
+
+def _stored(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return probabilities (n, classes) as they are stored, float32."""
+    stored = probabilities.astype(np.float32)
+    if stored.shape[1] <= _MAX_DENSE:
+        return stored
+    highest = np.argpartition(probabilities, -_MAX_STORED, axis=1)[:, -_MAX_STORED:]
+    kept = np.zeros(stored.shape, bool)
+    rows = np.arange(len(labels))
+    kept[rows[:, np.newaxis], highest] = True
+    kept[rows, labels] = True
+    stored[~kept] = 0
+    return stored
+
+
+def _blocks(probabilities: np.ndarray) -> Iterator[slice]:
+    """Yield slices of rows that are small enough to be copied."""
+    rows = max(_MAX_VALUES // max(probabilities.shape[1], 1), 1)
+    for start in range(0, len(probabilities), rows):
+        yield slice(start, start + rows)
+
+
+def _valid(name: str) -> str:
+    """Return a name as UTF-8 can hold it, which a file name need not be."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _matching_orders(first: Predictions, second: Predictions) -> tuple[np.ndarray, np.ndarray]:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from pipeline.evaluation import figures
 from pipeline.evaluation.captioned_images import CaptionedImage, image_grid
+from pipeline.evaluation.class_metrics import class_metrics
 from pipeline.evaluation.figures import LearningCurves
 from pipeline.evaluation.html_pages import render_page
-from pipeline.evaluation.intervals import ConfidenceInterval, proportion_interval
-from pipeline.evaluation.predictions import Predictions
+from pipeline.evaluation.predictions import Predictions, confusion_matrix, most_confused
 
 _MAX_TABLE_CLASSES = 20  # up to which the confusion matrix is a table
 _MAX_CONFUSIONS = 12
+_MAX_LISTED_CLASSES = 100  # of more, the tables list the worst, or those with the fewest images
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,19 @@ class Report:
 
 
 @dataclass(frozen=True)
+class ClassTable:
+    """The metrics of classes.
+
+    Attributes:
+        rows: as `ClassMetrics.rows` returns them.
+        classes: the number of all classes.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+    classes: int
+
+
+@dataclass(frozen=True)
 class RenderedReport:
     """A report as files.
 
@@ -131,37 +146,45 @@ def render_report(report: Report) -> RenderedReport:
         "report": report,
         "charts": {name: figures.svg(figure) for name, figure in charts.items()},
         "images": images,
-        "class_rows": _class_rows,
+        "class_table": _class_table,
+        "confusion_matrix": _matrix_of_all,
         "most_frequent_confusions": _most_frequent_confusions,
+        "rare_classes": _rare_classes,
         "max_table_classes": _MAX_TABLE_CLASSES,
     }
     return RenderedReport(render_page("report_page.html.jinja", values), images)
 
 
-def _class_rows(
-    predictions: Predictions,
-) -> Iterator[tuple[str, int, ConfidenceInterval | None, ConfidenceInterval | None, float]]:
-    """Yield the name, images, precision, recall and F1 of each class.
+def _class_table(predictions: Predictions) -> ClassTable:
+    metrics = class_metrics(predictions.labels, predictions.predicted, predictions.class_names)
+    labels = None
+    if len(predictions.class_names) > _MAX_LISTED_CLASSES:
+        labels = metrics.worst(_MAX_LISTED_CLASSES)
+    return ClassTable(metrics.rows(labels), len(predictions.class_names))
 
-    A proportion of no images is None.
-    """
-    matrix = predictions.confusion_matrix
-    counts = (matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1))
-    columns = (predictions.class_names, *(count.tolist() for count in counts))
-    for name, correct, predicted, images in zip(*columns, strict=True):
-        precision = proportion_interval(correct, predicted) if predicted else None
-        recall = proportion_interval(correct, images) if images else None
-        yield name, images, precision, recall, 2 * correct / max(predicted + images, 1)
+
+def _rare_classes(report: Report) -> tuple[Sequence[str], Mapping[str, Sequence[int]]]:
+    """Return names and counts of the classes to list: of many, those with the fewest images."""
+    names, counts = report.class_names, report.counts
+    if len(names) <= _MAX_LISTED_CLASSES:
+        return names, counts
+    totals = np.sum([np.asarray(images) for images in counts.values()], axis=0)
+    rare = np.argsort(totals, kind="stable")[:_MAX_LISTED_CLASSES].tolist()
+    chosen = {split: [images[label] for label in rare] for split, images in counts.items()}
+    return [names[label] for label in rare], chosen
 
 
 def _most_frequent_confusions(predictions: Predictions) -> list[tuple[str, str, int]]:
     """Return true class, predicted class and images, the most frequent confusion first."""
-    names, matrix = predictions.class_names, predictions.confusion_matrix
-    np.fill_diagonal(matrix, 0)
-    order = np.argsort(-matrix, axis=None, kind="stable")[:_MAX_CONFUSIONS]
-    pairs = zip(*np.unravel_index(order, matrix.shape), strict=True)
+    names = predictions.class_names
     return [
-        (names[true], names[predicted], int(matrix[true, predicted]))
-        for true, predicted in pairs
-        if matrix[true, predicted]
+        (names[true], names[predicted], images)
+        for true, predicted, images in most_confused(predictions, _MAX_CONFUSIONS)
     ]
+
+
+def _matrix_of_all(predictions: Predictions) -> list[list[int]]:
+    """Return the confusion matrix of all classes."""
+    matrix = confusion_matrix(predictions, range(len(predictions.class_names)))
+    rows: list[list[int]] = matrix.tolist()
+    return rows

@@ -6,6 +6,7 @@ A logged model names this module, and MLflow imports it. No pickle and no code f
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from pipeline.data.image_decoding import BadImageError
 from pipeline.inference.batch_prediction import predict
@@ -65,6 +67,13 @@ class PyfuncClassifier:
         # Objects, because pandas would turn a missing number into NaN, which is not valid JSON.
         columns = ["class", "probability", "probabilities", "error"]
         return pd.DataFrame(rows, columns=columns, dtype=object)
+
+
+def encode(pixels: np.ndarray) -> str:
+    """Return pixels, uint8 (height, width, channels), as a request over HTTP contains an image."""
+    file = io.BytesIO()
+    Image.fromarray(pixels.squeeze(axis=2) if pixels.shape[2] == 1 else pixels).save(file, "png")
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def _pixels(image: Any, interface: ModelInterface, limit: RequestLimit) -> np.ndarray:

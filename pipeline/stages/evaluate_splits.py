@@ -34,9 +34,7 @@ def evaluate_splits(recipe: Recipe, splits: Splits, trained: TrainedModel) -> Ev
             continue
         probabilities = trained.trainer.predict(split, prefix)
         predicted = probabilities.argmax(axis=1)
-        values = classification_metrics(
-            split.labels, probabilities, class_names=splits.class_names, top_k=recipe.training.top_k
-        )
+        values = classification_metrics(split.labels, probabilities, top_k=recipe.training.top_k)
         metrics |= {f"{prefix}_{name}": value for name, value in values.items()}
         predictions[prefix] = Predictions(
             splits.class_names, split.names, split.hex_digests(), split.labels, probabilities

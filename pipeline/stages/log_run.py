@@ -6,15 +6,19 @@ import json
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import pipeline
 from pipeline.data.image_digests import image_digests, write_image_digests
 from pipeline.data.splits import Splits
 from pipeline.evaluation import predictions
+from pipeline.evaluation.class_metrics import class_metrics, write_class_metrics
+from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.report_page import RenderedReport
 from pipeline.inference import pyfunc_model
 from pipeline.inference.model_interface import ModelInterface
@@ -22,9 +26,12 @@ from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import LoadedRecipe, dump_recipe, run_parameters
 from pipeline.stages.evaluate_splits import Evaluation
 from pipeline.stages.find_label_errors import SuspectedLabel
+from pipeline.stages.source_commit import source_commit
 from pipeline.stages.train_model import TrainedModel
 from pipeline.tracking.mlflow_model import DATA, write_model
 from pipeline.tracking.run_logger import RunLogger
+
+_CONTEXTS = {"train": "training", "val": "validation", "test": "testing"}  # as MLflow names them
 
 _PACKAGES = ("tensorflow", "keras", "mlflow", "numpy", "pillow", "scikit-learn", "pydantic")
 
@@ -44,6 +51,8 @@ def log_recipe(loaded: LoadedRecipe, run_logger: RunLogger) -> None:
     recipe = loaded.recipe
     run_logger.log_params(run_parameters(recipe, loaded.secrets))
     run_logger.set_tags({"seed": str(recipe.seed), "pipeline.version": pipeline.__version__})
+    if commit := source_commit(loaded.path):
+        run_logger.set_tags({"mlflow.source.git.commit": commit})
     with run_logger.log_artifacts() as directory:
         (directory / "recipe.yaml").write_text(loaded.text, "utf-8")
         (directory / "resolved.yaml").write_text(dump_recipe(recipe, loaded.secrets), "utf-8")
@@ -54,11 +63,14 @@ def log_recipe(loaded: LoadedRecipe, run_logger: RunLogger) -> None:
 
 
 def log_dataset(loaded: LoadedRecipe, splits: Splits, run_logger: RunLogger) -> None:
-    """Log the images: digest, counts, class names, files that were left out and duplicates."""
+    """Log the images: digests, counts, class names, files that were left out and duplicates."""
     data = loaded.recipe.data
     counts = {name: len(split) for name, split in splits.named().items()}
     source = str(data.location or data.source)
-    run_logger.log_dataset(source, digest=splits.digest, counts=counts)
+    for name, split in splits.named().items():
+        run_logger.log_dataset(
+            name, source, digest=split.digest, images=len(split), context=_CONTEXTS[name]
+        )
     ignored = sum(splits.ignored.values())
     images = {**counts, "quarantined": len(splits.quarantined), "ignored": ignored}
     if splits.duplicates is not None:
@@ -98,6 +110,7 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
             metadata=metadata,
             loader=pyfunc_model.__name__,
             column=pyfunc_model.COLUMN,
+            example=pyfunc_model.encode(splits.train.images.read(np.array([0]))[0]),
         )
         interface.save(directory / DATA)
         write_image_digests(image_digests(splits), directory / DATA)
@@ -109,12 +122,38 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
 
 
 def log_evaluation(evaluation: Evaluation, run_logger: RunLogger) -> None:
-    """Log the metrics, and the predictions that they are computed from."""
-    run_logger.log_metrics(evaluation.metrics)
+    """Log the metrics, those of each class, and the predictions that they are computed from."""
+    remaining = dict(evaluation.metrics)
+    for prefix in evaluation.predictions:
+        names = [name for name in remaining if name.startswith(f"{prefix}_")]
+        run_logger.log_metrics({name: remaining.pop(name) for name in names}, split=prefix)
+    run_logger.log_metrics(remaining)
+    tables = []
     with run_logger.log_artifacts() as directory:
         (directory / "predictions").mkdir()
+        (directory / "class_metrics").mkdir()
         for prefix, predicted in evaluation.predictions.items():
-            predictions.write_predictions(predicted, directory / "predictions" / f"{prefix}.csv")
+            masked = _masked(predicted, run_logger)
+            path = directory / "predictions" / f"{prefix}{predictions.SUFFIX}"
+            predictions.write_predictions(masked, path)
+            tables.append(f"class_metrics/{prefix}.json")
+            of_classes = class_metrics(masked.labels, masked.predicted, masked.class_names)
+            write_class_metrics(of_classes, directory / tables[-1])
+    run_logger.set_tags({"mlflow.loggedArtifacts": _tables_tag(tables)})
+
+
+def _tables_tag(paths: Sequence[str]) -> str:
+    """Return the tag by which MLflow's UI finds tables."""
+    return json.dumps([{"path": path, "type": "table"} for path in paths])
+
+
+def _masked(predicted: Predictions, run_logger: RunLogger) -> Predictions:
+    """Return predictions without secrets in the names of images and classes."""
+    return replace(
+        predicted,
+        names=[run_logger.mask(name) for name in predicted.names],
+        class_names=[run_logger.mask(name) for name in predicted.class_names],
+    )
 
 
 def log_report(rendered: RenderedReport, run_logger: RunLogger) -> None:

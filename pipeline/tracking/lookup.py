@@ -35,6 +35,7 @@ class StoredModel:
         run_name: the name of that run.
         experiment_id: the experiment of that run.
         location: the URI of its files.
+        model_id: the id of the logged model, None for one that a store keeps without.
     """
 
     uri: str
@@ -42,6 +43,7 @@ class StoredModel:
     run_name: str
     experiment_id: str
     location: str
+    model_id: str | None
 
 
 def find_run(store: Store, reference: str) -> Any:
@@ -175,13 +177,16 @@ def _model_at(store: Store, uri: str) -> StoredModel:
             if alias:
                 version = client.get_model_version_by_alias(name, alias).version
             uri = f"models:/{name}/{version}"
-            run_id = client.get_model_version(name, version).run_id
+            registered_version = client.get_model_version(name, version)
+            run_id, model_id = registered_version.run_id, registered_version.model_id
             location = client.get_model_version_download_uri(name, version)
         else:
             model = client.get_logged_model(uri.removeprefix("models:/"))
             run_id, location = model.source_run_id, model.artifact_location
+            model_id = model.model_id
     run = _run(store, run_id, uri)
-    return StoredModel(uri, run_id, run.info.run_name, run.info.experiment_id, location)
+    info = run.info
+    return StoredModel(uri, run_id, info.run_name, info.experiment_id, location, model_id or None)
 
 
 def _no_such_run(store: Store, reference: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import mlflow.tensorflow
 import numpy as np
+import pandas as pd
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import AnyType, ColSpec, Schema, TensorSpec
 
@@ -27,6 +28,7 @@ def write_model(
     metadata: dict[str, Any],
     loader: str,
     column: str,
+    example: str,
 ) -> None:
     """Write a model to `directory` in MLflow's format.
 
@@ -36,6 +38,7 @@ def write_model(
         metadata: what a user of the model needs to know, such as its class names.
         loader: the module that loads the model when it is served.
         column: the name of the served model's input column.
+        example: a value of that column, kept as an example of the input.
     """
     float32 = np.dtype("float32")
     mlflow.tensorflow.save_model(
@@ -46,6 +49,7 @@ def write_model(
         pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
         keras_model_kwargs={"include_optimizer": False},
         metadata=metadata,
+        input_example=pd.DataFrame({column: [example]}),
     )
     described = Model.load(str(directory))
     described.flavors["python_function"]["loader_module"] = loader

@@ -22,7 +22,9 @@ logger = logging.getLogger(__name__)
 _MAX_TAG = 5000  # characters
 
 
-Kind = Literal["metrics", "params", "tags", "dataset", "artifacts", "model", "trial", "status"]
+Kind = Literal[
+    "metrics", "params", "tags", "dataset", "input_model", "artifacts", "model", "trial", "status"
+]
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ def write_item(item: OutboxItem, client: Any, run_id: str, directory: Path) -> N
     kind, body = item.kind, item.body
     try:
         if kind == "metrics":
-            metrics = _metrics(body["values"], body["timestamp"], body["step"])
+            measured = _measured(body, client, run_id)
+            metrics = _metrics(body["values"], body["timestamp"], body["step"], **measured)
             _write_values(client, run_id, metrics=metrics)
         elif kind == "params":
             _write_values(client, run_id, params=_params(body))
@@ -61,6 +64,8 @@ def write_item(item: OutboxItem, client: Any, run_id: str, directory: Path) -> N
             _write_values(client, run_id, tags=_tags(body))
         elif kind == "dataset":
             _write_dataset(body, client, run_id)
+        elif kind == "input_model":
+            client.log_inputs(run_id, models=[entities.LoggedModelInput(body["model_id"])])
         elif kind == "artifacts":
             client.log_artifacts(run_id, str(directory / body["directory"]))
         elif kind == "model":
@@ -117,8 +122,29 @@ def _is_rejection(error: MlflowException) -> bool:
     return str(error.error_code) == "INVALID_PARAMETER_VALUE"
 
 
-def _metrics(values: Mapping[str, float], timestamp: int, step: int) -> list[Metric]:
-    return [Metric(key, value, timestamp, step) for key, value in values.items()]
+def _metrics(
+    values: Mapping[str, float], timestamp: int, step: int, **measured: str | None
+) -> list[Metric]:
+    return [Metric(key, value, timestamp, step, **measured) for key, value in values.items()]
+
+
+def _measured(body: Mapping[str, Any], client: Any, run_id: str) -> dict[str, str | None]:
+    """Return which model and dataset metrics belong to, as arguments of `Metric`."""
+    if "dataset" not in body:
+        return {}
+    dataset = body["dataset"] or {}
+    return {
+        "model_id": body["model_id"] or _model_id(client, run_id),
+        "dataset_name": dataset.get("name"),
+        "dataset_digest": dataset.get("digest"),
+    }
+
+
+def _model_id(client: Any, run_id: str) -> str | None:
+    """Return the id of the model that a run logged, None if it has none."""
+    outputs = client.get_run(run_id).outputs
+    models = outputs.model_outputs if outputs else []
+    return str(models[-1].model_id) if models else None
 
 
 def _params(values: Mapping[str, str]) -> list[Param]:
@@ -130,9 +156,10 @@ def _tags(values: Mapping[str, str]) -> list[RunTag]:
 
 
 def _write_dataset(body: Mapping[str, Any], client: Any, run_id: str) -> None:
-    dataset = entities.Dataset(**{**body, "profile": json.dumps(body["profile"])})
-    context = entities.InputTag("mlflow.data.context", "training")
-    client.log_inputs(run_id, [entities.DatasetInput(dataset, [context])])
+    dataset = body["dataset"]
+    entity = entities.Dataset(**{**dataset, "profile": json.dumps(dataset["profile"])})
+    context = entities.InputTag("mlflow.data.context", body["context"])
+    client.log_inputs(run_id, [entities.DatasetInput(entity, [context])])
 
 
 def _write_model(directory: Path, client: Any, run_id: str) -> None:
@@ -153,7 +180,9 @@ def _logged_model(client: Any, run_id: str) -> Any:
     if models:
         logged = models[0]
     else:
-        logged = client.create_logged_model(experiment, "model", run_id, model_type="keras")
+        logged = client.create_logged_model(
+            experiment, "model", run_id, params=run.data.params, model_type="keras"
+        )
     if not run.outputs.model_outputs:
         client.log_outputs(run_id, [entities.LoggedModelOutput(logged.model_id, step=0)])
     return logged

@@ -61,7 +61,9 @@ def register(store: Store, model: StoredModel, name: str) -> str:
     with contextlib.suppress(Exception):  # it exists already; otherwise the next call fails
         store.client.create_registered_model(name)
     with translate_errors(f"Cannot register the model as {name} in {store.uri}"):
-        version = store.client.create_model_version(name, model.location, model.run_id)
+        version = store.client.create_model_version(
+            name, model.location, model.run_id, model_id=model.model_id
+        )
     return str(version.version)
 
 

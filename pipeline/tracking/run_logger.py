@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.errors import TrackingError, UsageError
-from pipeline.secrets import mask_files, mask_values
+from pipeline.secrets import mask_files, mask_secrets, mask_values
 from pipeline.tracking import liveness
 from pipeline.tracking.background_writer import BackgroundWriter
 from pipeline.tracking.liveness import LivenessLock
@@ -76,12 +76,23 @@ class RunLogger:
         self._liveness = lock
         self._logged = logged
         self._log: RunLog | None = None
+        self._datasets: dict[str | None, dict[str, Any]] = {}
+        self._model_id: str | None = None  # None: the model that the run logs
         self._has_ended = self._is_closed = False
         self._closing = threading.Lock()  # a signal may end the run from another thread
         self._writer = BackgroundWriter(store.client, self.run_id, self.uri, lock)
 
-    def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Log metrics at a step, except those that the run has from an earlier session."""
+    def log_metrics(
+        self, values: Mapping[str, float], step: int = 0, *, split: str | None = None
+    ) -> None:
+        """Log metrics at a step, except those that the run has from an earlier session.
+
+        Args:
+            values: by name.
+            step: such as an epoch.
+            split: the dataset that they were measured on, as given to `log_dataset`. They are then
+                also metrics of the model that was evaluated.
+        """
         body = metrics_body(values, step)
         new = {
             name: value
@@ -89,7 +100,8 @@ class RunLogger:
             if (name, step) not in self._logged
         }
         if new:
-            self._put("metrics", {**body, "values": new})
+            measured = {"dataset": self._datasets.get(split), "model_id": self._model_id}
+            self._put("metrics", {**body, "values": new, **(measured if split else {})})
 
     def log_params(self, values: Mapping[str, str]) -> None:
         """Log parameters."""
@@ -99,22 +111,37 @@ class RunLogger:
         """Set tags."""
         self._put("tags", values)
 
-    def log_dataset(self, source: str, *, digest: str, counts: Mapping[str, int]) -> None:
-        """Log the dataset.
+    def log_dataset(
+        self, split: str, source: str, *, digest: str, images: int, context: str
+    ) -> None:
+        """Log a dataset.
 
         Args:
+            split: by which `log_metrics` refers to it.
             source: the path of its file or directory, or the name of the source in this package.
             digest: identifies the images.
-            counts: the number of images of each split.
+            images: their number.
+            context: what they are used for, in MLflow's terms: `training`, `validation`, `testing`
+                or `evaluation`.
         """
         body = {
             "name": Path(source).name,
             "digest": digest[:36],  # MLflow keeps no more
             "source_type": "local" if os.sep in source else "package",
             "source": json.dumps({"uri": source}),
-            "profile": dict(counts),
+            "profile": {"images": images},
         }
-        self._put("dataset", body)
+        self._datasets[split] = {key: body[key] for key in ("name", "digest")}
+        self._put("dataset", {"dataset": body, "context": context})
+
+    def log_input_model(self, model_id: str) -> None:
+        """Log that the run evaluates a logged model, whose metrics `log_metrics` then logs."""
+        self._model_id = model_id
+        self._put("input_model", {"model_id": model_id})
+
+    def mask(self, text: str) -> str:
+        """Return `text` without secrets."""
+        return mask_secrets(text, self._secrets)
 
     def log_artifacts(self) -> AbstractContextManager[Path]:
         """Log the files that the block puts into an empty directory, whose path it gets."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.data.splits import Splits
 from pipeline.errors import DataError
+from pipeline.evaluation.class_metrics import class_metric
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.features.cached_features import HeadInputs
 from pipeline.recipe.grammar import Recipe
@@ -57,12 +58,13 @@ class TrialTrainer:
                 recipe, splits, on_epoch=on_epoch, show_progress=False, head_inputs=inputs
             )
             probabilities = trained.trainer.predict(splits.validation, "val")
-        metrics = classification_metrics(
-            splits.validation.labels,
-            probabilities,
-            class_names=splits.class_names,
-            top_k=recipe.training.top_k,
-        )
+        labels = splits.validation.labels
+        metrics = classification_metrics(labels, probabilities, top_k=recipe.training.top_k)
+        if recipe.tuning:
+            name = recipe.tuning.objective.removeprefix("val_")
+            predicted = probabilities.argmax(axis=1)
+            of_class = class_metric(name, labels, predicted, splits.class_names)
+            metrics |= {} if of_class is None else {name: of_class}
         return {
             **trained.history.metrics,
             **{f"val_{name}": value for name, value in metrics.items()},

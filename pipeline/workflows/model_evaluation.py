@@ -91,6 +91,8 @@ def evaluate_and_log(
         parent=model.run_id,
     ) as tracked:
         tracked.logger.set_tags({"evaluated_model": model.uri})
+        if model.model_id:
+            tracked.logger.log_input_model(model.model_id)
         evaluation = evaluate(classifier, directory, digests)
         for name, reason in evaluation.left_out.items():
             logger.warning(f"Skipped {escape_unprintable(name)}: {reason}")
@@ -150,9 +152,7 @@ def evaluate(
         labels=np.array(classes, np.int64),
         probabilities=np.array(probabilities),
     )
-    values = classification_metrics(
-        predictions.labels, predictions.probabilities, class_names=interface.class_names
-    )
+    values = classification_metrics(predictions.labels, predictions.probabilities)
     metrics = {f"{PREFIX}_{name}": value for name, value in values.items()}
     images = ImageFiles(directory, predictions.names, interface.decoding)
     found = _known_images(known, predictions, [pixel_digests[path] for path in paths])
@@ -184,7 +184,11 @@ def _log(
 ) -> None:
     predictions, left_out = evaluation.predictions, evaluation.left_out
     run_logger.log_dataset(
-        str(directory.absolute()), digest=_digest(predictions), counts={PREFIX: len(predictions)}
+        PREFIX,
+        str(directory.absolute()),
+        digest=_digest(predictions),
+        images=len(predictions),
+        context="evaluation",
     )
     counts = {f"images/{PREFIX}": len(predictions), "images/quarantined": len(left_out)}
     if evaluation.known:

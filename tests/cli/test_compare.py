@@ -31,7 +31,7 @@ def record(name: str, *, correct: int, first: int) -> None:
     run_logger.log_metrics({"val_accuracy": correct / COUNT})
     with run_logger.log_artifacts() as folder:
         (folder / "predictions").mkdir()
-        predictions.write_predictions(stored, folder / "predictions" / "val.csv")
+        predictions.write_predictions(stored, folder / "predictions" / "val.parquet")
     run_logger.end("FINISHED")
 
 

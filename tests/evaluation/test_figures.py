@@ -84,6 +84,20 @@ def predictions(classes: int, count: int = 200) -> Predictions:
     return Predictions(names, [""] * count, [""] * count, labels, probabilities)
 
 
+def test_the_confusion_matrix_of_many_classes_is_that_of_the_most_confused() -> None:
+    labels = np.repeat(np.arange(200), 3)
+    predicted = labels.copy()
+    predicted[labels >= 190] = 7
+    names = [f"class {label}" for label in range(200)]
+    many = Predictions(names, [""] * 600, [""] * 600, labels, np.eye(200)[predicted])
+    (axes,) = panels(figures.plot_confusion_matrix(many, title="validation"))
+    assert axes.get_title() == (
+        "validation: accuracy 0.9500 (600 images)\nthe 11 most frequently confused of 200 classes"
+    )
+    shown = [label.get_text() for label in axes.get_yticklabels()]
+    assert shown == ["class 7", *(f"class {label}" for label in range(190, 200))]
+
+
 def test_two_classes_have_one_curve_with_the_area_in_the_legend() -> None:
     two = predictions(2)
     scores = two.probabilities[:, 1]

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from pipeline.errors import DataError
 from pipeline.evaluation import predictions
 from pipeline.evaluation.predictions import Predictions
 
 NAMES = ["train/ants/a,b.jpg", 'train/"bees"\n/é.jpg', "caf\udce9.jpg"]
+WRITTEN = [*NAMES[:2], "caf\\udce9.jpg"]  # as UTF-8 can hold them
 
 
 def predict(bees: list[float], labels: list[int], order: list[int] | None = None) -> Predictions:
@@ -36,11 +39,11 @@ def test_predictions_survive_writing_and_reading_whatever_the_file_names(tmp_pat
         labels=np.array([2, 0, 1]),
         probabilities=probabilities.astype(np.float64),
     )
-    predictions.write_predictions(stored, tmp_path / "val.csv")
-    read = predictions.read_predictions(tmp_path / "val.csv")
+    predictions.write_predictions(stored, tmp_path / "val.parquet")
+    read = predictions.read_predictions(tmp_path / "val.parquet")
     assert (read.class_names, read.names, read.digests) == (
         stored.class_names,
-        stored.names,
+        WRITTEN,
         stored.digests,
     )
     np.testing.assert_array_equal(read.labels, stored.labels)
@@ -48,18 +51,44 @@ def test_predictions_survive_writing_and_reading_whatever_the_file_names(tmp_pat
 
 
 def test_a_row_has_the_true_and_the_predicted_class(tmp_path: Path) -> None:
-    predictions.write_predictions(predict([0.75, 0.25], [0, 0]), tmp_path / "val.csv")
-    header, first, _ = (tmp_path / "val.csv").read_text().splitlines()
-    assert header == "name,digest,class,predicted,probability/ants,probability/bees"
-    assert first == f"0.jpg,{'0' * 64},ants,bees,0.25,0.75"
+    path = tmp_path / "val.parquet"
+    predictions.write_predictions(predict([0.75, 0.25], [0, 0]), path)
+    assert parquet.read_table(path).to_pylist()[0] == {
+        "name": "0.jpg",
+        "digest": "0" * 64,
+        "class": "ants",
+        "predicted": "bees",
+        "probabilities": [0.25, 0.75],
+    }
 
 
-def test_another_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "val.csv"
-    path.write_text("epoch,loss\n1,0.5\n")
-    with pytest.raises(DataError) as caught:
+def test_of_many_classes_the_highest_probabilities_and_the_true_class_are_stored(
+    tmp_path: Path,
+) -> None:
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(2000), 30)
+    labels = probabilities.argmin(axis=1)
+    names = [f"{number}" for number in range(2000)]
+    written = Predictions(names, names[:30], names[:30], labels, probabilities)
+    predictions.write_predictions(written, tmp_path / "val.parquet")
+    read = predictions.read_predictions(tmp_path / "val.parquet")
+    assert set(np.count_nonzero(read.probabilities, axis=1)) == {101}
+    np.testing.assert_array_equal(read.predicted, written.predicted)
+    rows = np.arange(30)
+    np.testing.assert_allclose(
+        read.probabilities[rows, labels], probabilities[rows, labels], rtol=1e-6
+    )
+    assert (tmp_path / "val.parquet").stat().st_size < 100_000  # 240,000 if all were stored
+
+
+@pytest.mark.parametrize("content", ["text", "another table"])
+def test_another_file_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "val.parquet"
+    if content == "text":
+        path.write_text("epoch,loss\n1,0.5\n")
+    else:
+        parquet.write_table(pa.table({"epoch": [1]}), path)
+    with pytest.raises(DataError, match="is not a predictions file: "):
         predictions.read_predictions(path)
-    assert str(caught.value) == f"{path} is not a predictions file: its columns are epoch, loss."
 
 
 def test_images_are_paired_whatever_their_order() -> None:
@@ -94,7 +123,15 @@ def test_other_images_are_not_paired(change: str) -> None:
 
 def test_rows_of_the_confusion_matrix_are_the_true_classes() -> None:
     predicted = predict([0.6, 0.2, 0.9, 0.2, 0.7], [0, 0, 1, 1, 1])
-    assert predicted.confusion_matrix.tolist() == [[1, 1], [1, 2]]
+    assert predictions.confusion_matrix(predicted, [0, 1]).tolist() == [[1, 1], [1, 2]]
+    assert predictions.confusion_matrix(predicted, [1]).tolist() == [[2]]
+
+
+def test_the_most_frequent_confusions_come_first() -> None:
+    labels, predicted = np.array([0, 0, 0, 1, 2, 2]), np.array([1, 1, 0, 2, 1, 2])
+    names = ["a", "b", "c"]
+    three = Predictions(names, [""] * 6, [""] * 6, labels, np.eye(3)[predicted])
+    assert predictions.most_confused(three, 2) == [(0, 1, 2), (1, 2, 1)]
 
 
 def test_the_worst_errors_have_the_lowest_probability_of_the_true_class() -> None:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from pipeline.evaluation.captioned_images import CaptionedImage
+from pipeline.evaluation.class_metrics import class_metrics
 from pipeline.evaluation.figures import LearningCurves
-from pipeline.evaluation.metrics import classification_metrics, distinct_names
+from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.report_page import DuplicateGroup, Report, SplitReport, render_report
 
@@ -43,7 +44,7 @@ def report() -> Report:
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     names = [f"{HOSTILE}{number}" for number in range(30)]
     predictions = Predictions(NAMES, names, names, labels, probabilities)
-    metrics = classification_metrics(labels, probabilities, class_names=NAMES)
+    metrics = classification_metrics(labels, probabilities)
     row = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.2, "val_accuracy": 0.4}
     return Report(
         title=HOSTILE,
@@ -81,7 +82,9 @@ def test_nothing_is_fetched_from_anywhere(page: Page) -> None:
     for tag, attributes in page.elements:
         for name in ("src", "href", "xlink:href", "srcset", "action", "data"):
             address = attributes.get(name)
-            assert address is None or address.startswith(("data:image/", "#")), (tag, name)
+            own = ("data:image/", "#", "class_metrics/", "predictions/")  # links to artifacts
+            assert address is None or address.startswith(own), (tag, name)
+            assert name == "href" or not (address or "").startswith(own[2:])
     style = page.text.partition("</style>")[0]
     assert "@import" not in style
     assert "url(http" not in style
@@ -129,8 +132,8 @@ def test_a_heatmap_is_shown_beside_its_image(report: Report) -> None:
 
 
 def test_the_table_of_classes_agrees_with_the_metrics(report: Report, page: Page) -> None:
-    for name in distinct_names(NAMES):
-        recall = report.splits[0].metrics[f"recall/{name}"]
+    predictions = report.splits[0].predictions
+    for recall in class_metrics(predictions.labels, predictions.predicted, NAMES).recall:
         assert f"{recall:.3f}" in page.text
     accuracy = report.splits[0].metrics["accuracy"]
     assert f"{accuracy:.4f}" in page.text
@@ -143,11 +146,33 @@ def test_the_confusion_matrix_of_many_classes_is_an_image() -> None:
     predictions = Predictions(
         names, names, names, labels, probabilities / probabilities.sum(axis=1, keepdims=True)
     )
-    metrics = classification_metrics(labels, predictions.probabilities, class_names=names)
+    metrics = classification_metrics(labels, predictions.probabilities)
     split = SplitReport("val", "validation", "", predictions, metrics)
     page = Page(render_report(Report("many", names, [split])).html)
     assert [a["alt"] for tag, a in page.elements if tag == "img"] == ["confusion matrix"]
     assert "Most frequent confusions" in page.text
+
+
+def test_of_many_classes_the_tables_list_the_worst_and_the_rarest() -> None:
+    names = [f"class {number}." for number in range(1000)]
+    labels = np.repeat(np.arange(1000), 2)
+    predicted = labels.copy()
+    predicted[20:30] = 999  # classes 10 to 14
+    probabilities = np.full((2000, 1000), 1e-4)
+    probabilities[np.arange(2000), predicted] = 1 - 999e-4
+    image_names = [""] * 2000
+    predictions = Predictions(names, image_names, image_names, labels, probabilities)
+    metrics = classification_metrics(labels, probabilities)
+    split = SplitReport("val", "validation", "", predictions, metrics)
+    counts = {"train": [9] * 500 + [3] + [9] * 499}
+    text = Page(render_report(Report("many", names, [split], counts=counts)).html).text
+    assert "The 100 classes with the lowest recall, of 1,000." in text
+    assert "The 100 classes with the fewest images, of 1,000." in text
+    by_class = text.partition("Metrics by class")[2]
+    assert by_class.index("class 14.") < by_class.index("Calibration, ROC")
+    rare = text.partition("Images per class")[2]
+    assert rare.index("class 500.") < rare.index("class 0.")
+    assert len(text) < 60_000
 
 
 def test_the_figures_of_the_page_are_files_too(report: Report) -> None:

@@ -87,7 +87,9 @@ def test_everything_reaches_the_store(in_empty_folder: Path) -> None:
     run_logger.set_tags({"seed": "7"})
     run_logger.log_metrics({"epoch/loss": 0.5}, step=1)
     run_logger.log_metrics({"epoch/loss": 0.25}, step=2)
-    run_logger.log_dataset("photographs/ants", digest="a" * 64, counts={"train": 3})
+    run_logger.log_dataset(
+        "train", "photographs/ants", digest="a" * 64, images=3, context="training"
+    )
     log_a_file(run_logger)
     run_logger.end("FINISHED")
     assert run_logger.outbox is None
@@ -102,7 +104,7 @@ def test_everything_reaches_the_store(in_empty_folder: Path) -> None:
     assert [item.path for item in client.list_artifacts(run_logger.run_id)] == ["names.txt"]
     dataset = run.inputs.dataset_inputs[0].dataset
     assert (dataset.name, dataset.digest, dataset.source_type) == ("ants", "a" * 36, "local")
-    assert (dataset.source, dataset.profile) == ('{"uri": "photographs/ants"}', '{"train": 3}')
+    assert (dataset.source, dataset.profile) == ('{"uri": "photographs/ants"}', '{"images": 3}')
 
 
 @pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
@@ -233,7 +235,7 @@ def test_a_secret_is_masked_in_all_that_is_logged(in_empty_folder: Path) -> None
     logging.getLogger("pipeline.tests").info(f"reading {secret}")
     run_logger.log_params({"data.path": f"/data/{secret}"})
     run_logger.set_tags({"tried": json.dumps([secret])})
-    run_logger.log_dataset(secret, digest="a", counts={})
+    run_logger.log_dataset("train", secret, digest="a", images=1, context="training")
     with run_logger.log_artifacts() as directory:
         (directory / "files.json").write_text(json.dumps([secret]))
     run_logger.log_trial(trial(1, tags={"reason": secret}, files={"resolved.yaml": secret}))

@@ -95,10 +95,13 @@ def test_the_run_holds_what_it_was_made_from(finished: Any) -> None:
     assert tracked.info.status == "FINISHED"
     assert tracked.data.params["optimizer.learning_rate"] == "0.005"
     assert tracked.data.params["model.hidden"] == "[64]"
-    (train, *_) = tracked.inputs.dataset_inputs
-    assert train.dataset.name == "digits"
+    contexts = {one.tags[0].value: one.dataset for one in tracked.inputs.dataset_inputs}
+    assert sorted(contexts) == ["testing", "training", "validation"]
+    assert {one.name for one in contexts.values()} == {"digits"}
+    assert contexts["validation"].profile == json.dumps({"images": result.images["val"]})
     names = {item.path for item in client.list_artifacts(result.run_id)}
     assert names == {
+        "class_metrics",
         "class_names.json",
         "environment.json",
         "figures",
@@ -124,6 +127,30 @@ def test_the_run_holds_what_it_was_made_from(finished: Any) -> None:
     }
 
 
+def test_metrics_belong_to_the_model_and_to_the_images_of_a_split(finished: Any) -> None:
+    result, client = finished
+    tracked = client.get_run(result.run_id)
+    digests = {one.tags[0].value: one.dataset.digest for one in tracked.inputs.dataset_inputs}
+    model = client.get_logged_model(result.model_uri.removeprefix("models:/"))
+    measured = {metric.key: metric for metric in model.metrics}
+    assert measured["val_accuracy"].value == result.metrics["val_accuracy"]
+    assert measured["val_accuracy"].dataset_digest == digests["validation"]
+    assert measured["test_log_loss"].dataset_digest == digests["testing"]
+    assert model.params == tracked.data.params
+
+
+def test_the_metrics_of_each_class_are_a_table(finished: Any, tmp_path: Path) -> None:
+    result, client = finished
+    assert not [name for name in result.metrics if name.startswith(("val_f1/", "test_f1/"))]
+    path = client.download_artifacts(result.run_id, "class_metrics/val.json", str(tmp_path))
+    table = json.loads(Path(path).read_text())
+    assert [row[0] for row in table["data"]] == list("0123456789")
+    f1 = [row[table["columns"].index("f1")] for row in table["data"]]
+    assert np.mean(f1) == pytest.approx(result.metrics["val_f1_macro"])
+    tag = client.get_run(result.run_id).data.tags["mlflow.loggedArtifacts"]
+    assert {"path": "class_metrics/val.json", "type": "table"} in json.loads(tag)
+
+
 def test_the_report_tells_the_run_s_own_figures(finished: Any, tmp_path: Path) -> None:
     result, client = finished
     path = client.download_artifacts(result.run_id, "report.html", str(tmp_path))
@@ -140,7 +167,9 @@ def test_the_predictions_behind_the_metrics_are_kept(finished: Any, tmp_path: Pa
 
     result, client = finished
     for split in ("val", "test"):
-        path = client.download_artifacts(result.run_id, f"predictions/{split}.csv", str(tmp_path))
+        path = client.download_artifacts(
+            result.run_id, f"predictions/{split}.parquet", str(tmp_path)
+        )
         kept = predictions.read_predictions(Path(path))
         assert len(kept) == result.images[split]
         assert np.mean(kept.is_correct) == result.metrics[f"{split}_accuracy"]
@@ -172,6 +201,8 @@ def test_the_logged_model_takes_raw_pixels_and_answers_as_the_one_in_memory_did(
     assert accuracy == pytest.approx(result.metrics["val_accuracy"], abs=1e-9)
     assert model.metadata.metadata["class_names"] == list("0123456789")
     assert model.metadata.metadata["image_size"] == [8, 8]
+    (example,) = model.predict(model.input_example).to_dict("records")
+    assert example["class"] == str(splits.train.labels[0])
 
 
 def test_the_same_recipe_gives_the_same_metrics_to_the_last_bit(

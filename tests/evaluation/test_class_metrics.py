@@ -1,0 +1,77 @@
+"""Metrics of each class, against values calculated by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.evaluation.class_metrics import class_metric, class_metrics, write_class_metrics
+from pipeline.evaluation.intervals import proportion_interval
+
+LABELS = np.array([0, 0, 1, 1, 2, 2])
+PREDICTED = np.array([0, 1, 1, 1, 2, 0])
+NAMES = ("ant", "bee", "wasp", "fly")
+
+
+def test_each_class_has_precision_recall_and_f1() -> None:
+    metrics = class_metrics(LABELS, PREDICTED, NAMES)
+    np.testing.assert_allclose(metrics.precision, [1 / 2, 2 / 3, 1, np.nan])
+    np.testing.assert_allclose(metrics.recall, [1 / 2, 1, 1 / 2, np.nan])
+    np.testing.assert_allclose(metrics.f1, [1 / 2, 0.8, 2 / 3, np.nan])
+
+
+def test_a_row_has_the_interval_of_a_proportion_and_none_where_it_is_undefined() -> None:
+    rows = class_metrics(LABELS, PREDICTED, NAMES).rows()
+    interval = proportion_interval(2, 3)
+    bee = {name: rows[1][f"precision{name}"] for name in ("", "_low", "_high")}
+    assert bee == {"": interval.value, "_low": interval.low, "_high": interval.high}
+    absent = rows[3]
+    assert (absent.pop("class"), absent.pop("images")) == ("fly", 0)
+    assert set(absent.values()) == {None}
+
+
+def test_the_worst_classes_have_the_lowest_recall() -> None:
+    labels, predicted = np.array([0, 1, 1, 2, 2, 2]), np.array([0, 1, 0, 0, 0, 0])
+    metrics = class_metrics(labels, predicted, NAMES)
+    assert metrics.worst(2) == [2, 1]
+    assert metrics.worst(10) == [2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("recall/wasp", 0.5),
+        ("f1/bee", 0.8),
+        ("recall/fly", None),
+        ("precision/moth", None),
+        ("accuracy", None),
+    ],
+)
+def test_one_metric_is_found_by_the_name_of_its_class(name: str, value: float | None) -> None:
+    assert class_metric(name, LABELS, PREDICTED, NAMES) == value
+
+
+def test_the_precision_of_a_class_that_was_never_predicted_is_0() -> None:
+    assert class_metric("precision/fly", np.array([0, 3]), np.array([0, 0]), NAMES) == 0
+
+
+def test_the_file_is_a_table_as_mlflow_shows_them(tmp_path: Path) -> None:
+    path = tmp_path / "val.json"
+    write_class_metrics(class_metrics(LABELS, PREDICTED, NAMES), path)
+    table = json.loads(path.read_text())
+    assert table["columns"] == [
+        "class",
+        "images",
+        "precision",
+        "precision_low",
+        "precision_high",
+        "recall",
+        "recall_low",
+        "recall_high",
+        "f1",
+    ]
+    assert [row[0] for row in table["data"]] == list(NAMES)
+    assert table["data"][3][2] is None
