@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pipeline.file_locks import try_lock
+from pipeline.tracking.paging import experiment_ids, iterate_pages
 
 _HOST, _LOCK = "pipeline.host", "pipeline.lock"
 _FILE = "lock"
@@ -76,9 +77,12 @@ def mark_dead_runs(client: Any) -> None:
 
     Runs of other hosts, and those whose lock is not visible from here, are left alone.
     """
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    experiments = experiment_ids(client)
     condition = f"attributes.status = 'RUNNING' AND tags.`{_HOST}` = '{platform.node()}'"
-    for run in client.search_runs(experiments, condition):
+    running = iterate_pages(
+        lambda token: client.search_runs(experiments, condition, page_token=token)
+    )
+    for run in list(running):  # all of them first, because a marked run is in no later page
         # Failures are left to the next command: the run has just ended, another command marks it,
         # or the store is read-only.
         with contextlib.suppress(Exception):

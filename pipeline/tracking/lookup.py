@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -15,14 +16,17 @@ import mlflow.artifacts
 
 from pipeline.errors import UsageError
 from pipeline.suggestions import did_you_mean
+from pipeline.tracking.paging import experiment_ids, iterate_pages
 from pipeline.tracking.store import Store, newest_runs, translate_errors
 
+LATEST = "latest"
 EXPECTED = "Expected a run's id or name, models:/NAME@ALIAS, models:/NAME/VERSION, or latest."
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _REGISTERED = re.compile(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))")
 _LOGGED = re.compile(r"models:/m-[0-9a-f]+")
-_PAGE = 100
+_CHECKED = 10  # newest runs that are looked at one by one
+_SUGGESTED = 100  # runs whose names are suggested
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def find_run(store: Store, reference: str) -> Any:
     """
     if reference.startswith("models:/"):
         return _run(store, _model_at(store, reference).run_id, reference)
-    return _candidates(store, reference, max_results=1)[0]
+    return next(_candidates(store, reference))
 
 
 def find_model(store: Store, reference: str) -> StoredModel:
@@ -68,19 +72,24 @@ def find_model(store: Store, reference: str) -> StoredModel:
     Args:
         store: the tracking store.
         reference: as for `find_run`. A name and `latest` mean the newest run that has a model, and
-            so skip failed runs and the parents of several runs.
+            so skip failed runs and the parents of several runs. Where many runs lack one, `latest`
+            is the model that was logged last.
 
     Raises:
         UsageError: if there is no such run, or none with a model.
     """
     if reference.startswith("models:/"):
         return _model_at(store, reference)
-    runs = _candidates(store, reference, max_results=_PAGE)
-    for run in runs:
-        outputs = run.outputs.model_outputs if run.outputs else []
-        if outputs:
-            return _model_at(store, f"models:/{outputs[-1].model_id}")
-    run = runs[0]
+    runs = _candidates(store, reference)
+    newest = [next(runs), *islice(runs, _CHECKED - 1)]
+    model = _first_model(store, newest)
+    if model is None and reference == LATEST:
+        model = _last_logged(store)  # there may be thousands of runs without a model
+    if model is None:
+        model = _first_model(store, runs)
+    if model is not None:
+        return model
+    run = newest[0]
     reason = run.data.tags.get("reason")
     raise UsageError(
         f"The run {run.info.run_name} ({run.info.run_id}) has no model. It is {run.info.status}"
@@ -141,18 +150,47 @@ def artifacts_of(store: Store, run: Any, directory: str) -> Iterator[list[Path]]
         yield [Path(path) for path in paths]
 
 
-def _candidates(store: Store, reference: str, *, max_results: int) -> list[Any]:
-    """Return the runs that an id, a name or `latest` may mean, at least one, the newest first."""
+def _candidates(store: Store, reference: str) -> Iterator[Any]:
+    """Yield the runs that an id, a name or `latest` may mean, at least one, the newest first."""
     if reference.startswith("runs:/"):
         reference = reference.removeprefix("runs:/").partition("/")[0]
     if _RUN_ID.fullmatch(reference):
-        return [_run(store, reference, reference)]
+        yield _run(store, reference, reference)
+        return
     quoted = reference.replace("'", "''")
-    condition = "" if reference == "latest" else f"attributes.run_name = '{quoted}'"
-    runs = newest_runs(store, condition, max_results=max_results)
-    if not runs:
+    condition = "" if reference == LATEST else f"attributes.run_name = '{quoted}'"
+    runs = newest_runs(store, condition, first_page=_CHECKED)
+    first = next(runs, None)
+    if first is None:
         raise UsageError(_no_such_run(store, reference))
-    return runs
+    yield first
+    yield from runs
+
+
+def _first_model(store: Store, runs: Iterable[Any]) -> StoredModel | None:
+    """Return the model of the first run that has one."""
+    for run in runs:
+        outputs = run.outputs.model_outputs if run.outputs else []
+        if outputs:
+            return _model_at(store, f"models:/{outputs[-1].model_id}")
+    return None
+
+
+def _last_logged(store: Store) -> StoredModel | None:
+    """Return the model that a run logged last, None if there is none."""
+    experiments = experiment_ids(store.client)
+    models = iterate_pages(
+        lambda token: store.client.search_logged_models(
+            experiments,
+            max_results=_CHECKED,
+            order_by=[{"field_name": "creation_timestamp", "ascending": False}],
+            page_token=token,
+        )
+    )
+    for model in models:
+        with contextlib.suppress(UsageError):  # its run was deleted
+            return _model_at(store, f"models:/{model.model_id}")
+    return None
 
 
 def _run(store: Store, run_id: str, reference: str) -> Any:
@@ -190,7 +228,7 @@ def _model_at(store: Store, uri: str) -> StoredModel:
 
 
 def _no_such_run(store: Store, reference: str) -> str:
-    runs = newest_runs(store, max_results=_PAGE)
+    runs = islice(newest_runs(store), _SUGGESTED)
     names = list(dict.fromkeys(run.info.run_name for run in runs))
     if not names:
         return f"There is no run in {store.uri} yet. Start one with: pipeline run RECIPE"

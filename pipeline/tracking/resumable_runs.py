@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UsageError
-from pipeline.tracking.lookup import find_run
+from pipeline.tracking.lookup import LATEST, find_run
 from pipeline.tracking.outbox import upload_leftovers
-from pipeline.tracking.store import NEWEST_FIRST, Store, checkpoint_directory
+from pipeline.tracking.store import Store, checkpoint_directory
 
-LATEST = "latest"
 SEEDS_FILE = "seeds.json"  # in the directory of a run that has one run per seed under it
 
 
@@ -55,17 +55,32 @@ def _has_seeds(run_id: str) -> bool:
 
 def _latest(store: Store, experiment: str, has_seeds: bool) -> Any:
     entity = store.client.get_experiment_by_name(experiment)
-    if entity:
-        condition = "attributes.status != 'FINISHED' AND attributes.status != 'RUNNING'"
-        ids = [entity.experiment_id]
-        for run in store.client.search_runs(ids, condition, order_by=NEWEST_FIRST):
-            if not checkpoint_directory(run.info.run_id).is_dir():
-                continue
-            is_child = "mlflow.parentRunId" in run.data.tags
-            if _has_seeds(run.info.run_id) if has_seeds else not is_child:
-                return run
+    for run in _interrupted(store, entity.experiment_id) if entity else ():
+        is_child = "mlflow.parentRunId" in run.data.tags
+        if _has_seeds(run.info.run_id) if has_seeds else not is_child:
+            return run
     kind = "run of several seeds" if has_seeds else "run with checkpoints"
     raise UsageError(
         f"Nothing to resume: the experiment '{experiment}' in {store.uri} has no interrupted "
         f"{kind} in {Path.cwd()}."
     )
+
+
+def _interrupted(store: Store, experiment_id: str) -> list[Any]:
+    """Return the runs with checkpoints here that were interrupted or failed, the newest first.
+
+    The checkpoints are listed rather than the runs of the store: there are far fewer.
+    """
+    runs = []
+    root = checkpoint_directory("")
+    for directory in root.iterdir() if root.is_dir() else ():
+        with contextlib.suppress(Exception):  # a run of another store
+            runs.append(store.client.get_run(directory.name))
+    candidates = [
+        run
+        for run in runs
+        if run.info.experiment_id == experiment_id
+        and run.info.lifecycle_stage == "active"
+        and run.info.status not in ("FINISHED", "RUNNING")
+    ]
+    return sorted(candidates, key=lambda run: run.info.start_time, reverse=True)

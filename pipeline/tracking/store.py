@@ -18,6 +18,7 @@ from pipeline.errors import PipelineError, TrackingError, first_line
 from pipeline.file_locks import file_lock
 from pipeline.secrets import MASK, mask_credentials, mask_secrets
 from pipeline.tracking.liveness import mark_dead_runs
+from pipeline.tracking.paging import experiment_ids, iterate_pages
 
 DIRECTORY = "mlruns"
 _DATABASE = "mlflow.db"
@@ -32,6 +33,7 @@ _MLFLOW_SETTINGS = {
 }
 
 
+_PAGE = 100
 NEWEST_FIRST = ["attributes.start_time DESC"]  # the order of runs in a search
 
 # The UI opens on what concerns training, not on language models.
@@ -157,16 +159,27 @@ def experiment_id(store: Store, name: str) -> str:
 
 def newest_run(store: Store) -> Any:
     """Return the newest run of all experiments, None if there is none."""
-    return next(iter(newest_runs(store, max_results=1)), None)
+    return next(newest_runs(store, first_page=1), None)
 
 
-def newest_runs(store: Store, condition: str = "", *, max_results: int) -> list[Any]:
-    """Return the newest runs of all experiments that fulfil a condition, the newest first."""
-    experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
-    runs: list[Any] = store.client.search_runs(
-        experiments, condition, max_results=max_results, order_by=NEWEST_FIRST
+def newest_runs(store: Store, condition: str = "", *, first_page: int = 10) -> Iterator[Any]:
+    """Yield the runs of all experiments that fulfil a condition, the newest first.
+
+    Args:
+        store: the tracking store.
+        condition: a filter of MLflow.
+        first_page: the runs to fetch at first: few, because each brings all its metrics.
+    """
+    experiments = experiment_ids(store.client)
+    return iterate_pages(
+        lambda token: store.client.search_runs(
+            experiments,
+            condition,
+            max_results=_PAGE if token else first_page,
+            order_by=NEWEST_FIRST,
+            page_token=token,
+        )
     )
-    return runs
 
 
 def store_lock(artifacts: Path | None) -> contextlib.AbstractContextManager[None]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.tracking.paging import iterate_pages
 from pipeline.tracking.store import Store
 
 TRIAL = "trial"  # the tag with a trial's number
-_MAX_RUNS = 50_000  # MLflow returns no more at once
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ def logged_trials(store: Store, parent_id: str) -> set[int]:
     """Return the numbers of the trials whose runs are complete."""
     experiment = store.client.get_run(parent_id).info.experiment_id
     condition = f"tags.`mlflow.parentRunId` = '{parent_id}'"
-    runs = store.client.search_runs([experiment], condition, max_results=_MAX_RUNS)
+    runs = iterate_pages(
+        lambda token: store.client.search_runs([experiment], condition, page_token=token)
+    )
     return {
         int(run.data.tags[TRIAL])
         for run in runs

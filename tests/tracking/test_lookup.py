@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UsageError
+from pipeline.tracking import lookup
 from pipeline.tracking import run_logger as run_loggers
+from pipeline.tracking import store as stores
 from pipeline.tracking.lookup import EXPECTED, files_of, find_model, find_run
 from pipeline.tracking.store import Store, open_store
 from pipeline.workflows.single_run import RunResult
@@ -45,6 +47,30 @@ def test_a_name_and_latest_mean_the_newest_run_that_has_a_model(
     assert found.uri == digits_run.model_uri
 
 
+@pytest.mark.parametrize("called", ["digits", "latest"])
+def test_a_model_is_found_beyond_the_first_pages(
+    digits_run: RunResult, store: Store, called: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        a_run_without_a_model(store)
+    monkeypatch.setattr(lookup, "_CHECKED", 1)
+    monkeypatch.setattr(stores, "_PAGE", 1)
+    assert find_model(store, called).run_id == digits_run.run_id
+
+
+def test_runs_of_all_experiments_are_found(
+    digits_run: RunResult, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = store.client.create_experiment("the last one")
+    run_id = store.client.create_run(number, run_name="alone").info.run_id
+    search = store.client.search_experiments
+    monkeypatch.setattr(
+        store.client, "search_experiments", lambda **given: search(**given, max_results=1)
+    )
+    assert find_run(store, "alone").info.run_id == run_id
+    assert find_run(store, "digits").info.experiment_id != number
+
+
 def test_a_run_is_found_by_its_id_and_by_its_models(
     digits_run: RunResult, store: Store, registered: str
 ) -> None:
@@ -60,7 +86,8 @@ def test_a_run_is_found_by_its_id_and_by_its_models(
 
 
 def test_a_registered_model_is_called_by_its_version(store: Store, registered: str) -> None:
-    assert find_model(store, f"{registered}@champion").uri == f"{registered}/1"
+    found = find_model(store, f"{registered}@champion")
+    assert (found.uri, found.model_id) == (f"{registered}/1", None)
 
 
 def test_the_files_of_a_model_are_at_hand(digits_run: RunResult, store: Store) -> None:
