@@ -25,8 +25,10 @@ def command(run: str, port: int, uri: str | None) -> None:
     server."""
     with quiet_imports():
         from pipeline.inference import pyfunc_model
+        from pipeline.inference.model_interface import load_interface
         from pipeline.tracking import model_server
         from pipeline.tracking.lookup import files_of, find_model
+        from pipeline.tracking.mlflow_model import DATA
         from pipeline.tracking.mlflow_server import free_port
         from pipeline.tracking.store import open_store
 
@@ -34,6 +36,7 @@ def command(run: str, port: int, uri: str | None) -> None:
     model = find_model(store, run)
     interrupt_on(signal.SIGTERM, signal.SIGHUP)
     with files_of(store, model) as directory:
+        load_interface(directory / DATA)  # a clear error if another tool logged the model
         port = free_port(port)
         with model_server.serve(directory, store, port, loader=pyfunc_model.__name__) as server:
             click.echo(model_server.address(port))

@@ -1,6 +1,7 @@
 """The model for MLflow: `mlflow.pyfunc.load_model` and MLflow's scoring server.
 
-A logged model names this module, and MLflow imports it. No pickle and no code from a model runs.
+A logged model contains a copy of this module and of what it imports (`model_code`), so that MLflow
+can load it where this package is not installed. This package itself never runs that copy.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -21,6 +22,7 @@ from pipeline.evaluation.class_metrics import class_metrics, write_class_metrics
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.report_page import RenderedReport
 from pipeline.inference import pyfunc_model
+from pipeline.inference.model_code import write_model_code
 from pipeline.inference.model_interface import ModelInterface
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import LoadedRecipe, dump_recipe, run_parameters
@@ -103,12 +105,14 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
         value_range=splits.value_range,
     )
     metadata = {**asdict(interface), "data_digest": splits.digest}
-    with run_logger.log_model() as directory:
+    with run_logger.log_model() as directory, tempfile.TemporaryDirectory() as scratch:
+        code, loader = write_model_code(Path(scratch))
         write_model(
             trained.model,
             directory,
             metadata=metadata,
-            loader=pyfunc_model.__name__,
+            loader=loader,
+            code=code,
             column=pyfunc_model.COLUMN,
             example=pyfunc_model.encode(splits.train.images.read(np.array([0]))[0]),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,7 @@ import pandas as pd
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import AnyType, ColSpec, Schema, TensorSpec
 
-from pipeline.errors import ModelError
-
-REQUIREMENTS = ("tensorflow", "keras", "mlflow", "numpy", "pillow")
+REQUIREMENTS = ("tensorflow", "keras", "mlflow", "numpy", "pandas", "pillow")
 
 # The sub-directory with the model's own files.
 DATA = "data"
@@ -27,6 +26,7 @@ def write_model(
     *,
     metadata: dict[str, Any],
     loader: str,
+    code: Path,
     column: str,
     example: str,
 ) -> None:
@@ -37,6 +37,7 @@ def write_model(
         directory: an empty directory.
         metadata: what a user of the model needs to know, such as its class names.
         loader: the module that loads the model when it is served.
+        code: the directory of the package with that module; it is copied into the model.
         column: the name of the served model's input column.
         example: a value of that column, kept as an example of the input.
     """
@@ -47,6 +48,7 @@ def write_model(
         signature=ModelSignature(Schema([TensorSpec(float32, (-1, *model.input_shape[1:]))])),
         # Without them MLflow would load the model in another process to find them.
         pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+        code_paths=[str(code)],
         keras_model_kwargs={"include_optimizer": False},
         metadata=metadata,
         input_example=pd.DataFrame({column: [example]}),
@@ -63,16 +65,19 @@ def write_model(
     described.save(str(directory / "MLmodel"))
 
 
-def check_no_foreign_code(directory: Path, *, loader: str) -> None:
-    """Check that loading a model runs no code except this package's.
+def describe_without_code(directory: Path, copy: Path, *, loader: str) -> None:
+    """Describe a model anew, so that MLflow loads it with a module of this package.
 
-    Raises:
-        ModelError: if MLflow would load it with another module, or with code from its files.
+    A model may come from anybody. Only its description for people is taken over, no code, module
+    or environment.
+
+    Args:
+        directory: the files of an MLflow model.
+        copy: an empty directory. It refers to the files of the model.
+        loader: the module that loads the model.
     """
-    function = Model.load(str(directory)).flavors.get("python_function", {})
-    if function.get("loader_module") != loader or function.get("code"):
-        raise ModelError(
-            f"The model in {directory} was not logged by `pipeline run`: MLflow would load it with "
-            f"{function.get('loader_module')}, and with the code that came with it. If you trust "
-            f"it, serve it with: mlflow models serve -m {directory}"
-        )
+    described = Model.load(str(directory))
+    pyfunc = {"loader_module": loader, "data": DATA, "python_version": platform.python_version()}
+    described.flavors = {"python_function": pyfunc}
+    described.save(str(copy / "MLmodel"))
+    (copy / DATA).symlink_to((directory / DATA).absolute())

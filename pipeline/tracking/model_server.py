@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from pipeline.tracking import mlflow_server, scoring_app
-from pipeline.tracking.mlflow_model import check_no_foreign_code
 from pipeline.tracking.store import Store
 
 
@@ -16,20 +15,20 @@ def serve(
 ) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """Serve the model in a directory while the block runs.
 
-    The server accepts MLflow's scoring protocol at `/invocations`, in this Python environment.
+    The server accepts MLflow's scoring protocol at `/invocations`, in this Python environment. It
+    runs no code that came with the model.
 
     Args:
         directory: the files of an MLflow model.
         store: the tracking store of the model.
         port: a free port.
-        loader: the module that may load the model.
+        loader: the module of this package that loads the model.
 
     Raises:
-        ModelError: if another module would load the model.
         TrackingError: if the server does not start.
     """
-    check_no_foreign_code(directory, loader=loader)
-    return mlflow_server.serve(["-m", scoring_app.__name__, str(directory)], store, port)
+    arguments = ["-m", scoring_app.__name__, str(directory), "--loader", loader]
+    return mlflow_server.serve(arguments, store, port)
 
 
 def address(port: int) -> str:

@@ -2,12 +2,14 @@
 
 The `Host` header must name this machine, and requests must not take all of its memory.
 
-python -m pipeline.tracking.scoring_app DIRECTORY --host HOST --port PORT
+python -m pipeline.tracking.scoring_app DIRECTORY --loader MODULE --host HOST --port PORT
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
+from pathlib import Path
 
 import mlflow.pyfunc
 import uvicorn
@@ -15,6 +17,7 @@ from mlflow.pyfunc import scoring_server
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from pipeline.tracking.body_limit import BodyLimit
+from pipeline.tracking.mlflow_model import describe_without_code
 from pipeline.tracking.mlflow_server import ALLOWED_HOSTS
 
 # Parsing the JSON of a request takes several times its size.
@@ -23,13 +26,20 @@ MAX_BYTES_IN_PROGRESS = 2**28
 
 
 def main() -> None:
-    """Serve the MLflow model in a directory until the process is ended."""
+    """Serve the MLflow model in a directory until the process is ended.
+
+    No code of the model runs, but the given module of this package loads it.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("directory")
+    parser.add_argument("--loader")
     parser.add_argument("--host")
     parser.add_argument("--port", type=int)
     arguments = parser.parse_args()
-    app = scoring_server.init(mlflow.pyfunc.load_model(arguments.directory))
+    with tempfile.TemporaryDirectory(prefix="pipeline-model-") as copy:
+        describe_without_code(Path(arguments.directory), Path(copy), loader=arguments.loader)
+        model = mlflow.pyfunc.load_model(copy)
+    app = scoring_server.init(model)
     app.add_middleware(BodyLimit, per_request=MAX_REQUEST_BYTES, in_progress=MAX_BYTES_IN_PROGRESS)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS)
     uvicorn.run(app, host=arguments.host, port=arguments.port)

@@ -14,16 +14,16 @@ import pytest
 from mlflow.pyfunc import scoring_server
 from PIL import Image
 
-from pipeline.inference import request_limit
+from pipeline.inference import pyfunc_model, request_limit
 from pipeline.inference.classifier import Classifier
-from pipeline.workflows.single_run import RunResult
+from pipeline.tracking.mlflow_model import describe_without_code
 
 
 @pytest.fixture(scope="module")
-def model(digits_run: RunResult) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", digits_run.tracking_uri)
-        return mlflow.pyfunc.load_model(digits_run.model_uri)
+def model(digits_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    copy = tmp_path_factory.mktemp("model")
+    describe_without_code(digits_model.parent, copy, loader=pyfunc_model.__name__)
+    return mlflow.pyfunc.load_model(str(copy))
 
 
 def predict(model: Any, *images: Any) -> pd.DataFrame:

@@ -14,13 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
-from pipeline.errors import ModelError
 from pipeline.inference import pyfunc_model
 from pipeline.tracking import mlflow_server, model_server
 from pipeline.tracking.lookup import files_of, find_model
-from pipeline.tracking.mlflow_model import check_no_foreign_code
 from pipeline.tracking.mlflow_server import free_port
 from pipeline.tracking.store import open_store
 from pipeline.workflows.single_run import RunResult
@@ -84,26 +81,6 @@ def test_a_foreign_host_header_is_refused(port: int) -> None:
         assert post(port, body, Host=host)[0] == 200
     for host in ("evil.example", f"evil.example:{port}", "localhost.evil.example"):
         assert post(port, body, Host=host) == (400, "Invalid host header")
-
-
-@pytest.mark.parametrize(
-    "change", [{"code": "code"}, {"loader_module": "mlflow.pyfunc.model"}], ids=["code", "loader"]
-)
-def test_a_model_that_brings_code_is_not_served(
-    digits_model: Path, tmp_path: Path, change: dict[str, str]
-) -> None:
-    described = yaml.safe_load((digits_model.parent / "MLmodel").read_text())
-    described["flavors"]["python_function"] |= change
-    (tmp_path / "MLmodel").write_text(yaml.safe_dump(described))
-    check_no_foreign_code(digits_model.parent, loader=pyfunc_model.__name__)
-    with pytest.raises(ModelError) as refused:
-        check_no_foreign_code(tmp_path, loader=pyfunc_model.__name__)
-    loader = described["flavors"]["python_function"]["loader_module"]
-    assert str(refused.value) == (
-        f"The model in {tmp_path} was not logged by `pipeline run`: MLflow would load it with "
-        f"{loader}, and with the code that came with it. If you trust it, serve it with: "
-        f"mlflow models serve -m {tmp_path}"
-    )
 
 
 def test_a_request_that_is_too_large_is_refused(port: int) -> None:
