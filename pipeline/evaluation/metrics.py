@@ -22,6 +22,7 @@ from pipeline.evaluation.intervals import (
 
 CALIBRATION_BINS = 15
 _UNLIMITED = ("best_epoch", "val_log_loss", "test_log_loss", "val_duplicates", "test_duplicates")
+_ROWS = 1024  # images that are compared at once
 _BLOCK = 64  # classes whose probabilities are copied at once
 
 # A number, a number with its 95 % interval, or None where the metric is undefined.
@@ -45,8 +46,13 @@ def top_k_accuracy(labels: np.ndarray, probabilities: np.ndarray, *, k: int) -> 
 
     Of equally probable classes the last ones count, as in scikit-learn.
     """
-    top = np.argsort(probabilities, axis=1, kind="stable")[:, -k:]
-    return proportion_interval(int((top == labels[:, np.newaxis]).sum()), len(labels))
+    classes, count = np.arange(probabilities.shape[1]), 0
+    for start in range(0, len(labels), _ROWS):
+        rows, own = probabilities[start : start + _ROWS], labels[start : start + _ROWS, np.newaxis]
+        likelihood = np.take_along_axis(rows, own, axis=1)
+        is_before = (rows > likelihood) | ((rows == likelihood) & (classes > own))
+        count += int(np.sum(is_before.sum(axis=1) < k))
+    return proportion_interval(count, len(labels))
 
 
 def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> ConfidenceInterval:

@@ -42,8 +42,8 @@ def tracked_run(
 ) -> Iterator[TrackedRun]:
     """Start or resume a run, and end it however the block ends.
 
-    Its log messages become the artifact `run.log`. The secrets of the store are masked on the
-    console, in the store and in errors.
+    Its log messages become the artifact `run.log`, and the load of the machine is logged. The
+    secrets of the store are masked on the console, in the store and in errors.
 
     Args:
         store: contains the run.
@@ -66,6 +66,7 @@ def tracked_run(
             store, experiment=experiment, name=name, description=description, parent=parent
         )
     run_logger.attach_log(resumed=bool(resume))
+    run_logger.log_system_metrics()
     run = TrackedRun(run_logger)
 
     def interrupt() -> None:

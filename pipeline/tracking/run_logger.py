@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from pipeline.errors import TrackingError, UsageError
 from pipeline.secrets import mask_files, mask_secrets, mask_values
-from pipeline.tracking import liveness
+from pipeline.tracking import liveness, system_metrics
 from pipeline.tracking.background_writer import BackgroundWriter
 from pipeline.tracking.liveness import LivenessLock
 from pipeline.tracking.mlflow_writer import Kind, OutboxItem, write_item
@@ -78,7 +78,8 @@ class RunLogger:
         self._log: RunLog | None = None
         self._datasets: dict[str | None, dict[str, Any]] = {}
         self._model_id: str | None = None  # None: the model that the run logs
-        self._has_ended = self._is_closed = False
+        self._ended = threading.Event()
+        self._is_closed = False
         self._closing = threading.Lock()  # a signal may end the run from another thread
         self._writer = BackgroundWriter(store.client, self.run_id, self.uri, lock)
 
@@ -166,6 +167,12 @@ class RunLogger:
                 self._client.download_artifacts(self.run_id, FILE_NAME, str(directory))
         self._log = RunLog(directory / FILE_NAME, self._secrets)
 
+    def log_system_metrics(self) -> None:
+        """Log the load of the machine every ten seconds until the run ends."""
+        steps = [step for name, step in self._logged if name.startswith(system_metrics.PREFIX)]
+        first = max(steps, default=-1) + 1
+        system_metrics.log_until(self._ended, self.log_metrics, first_step=first)
+
     def end(self, status: RunStatus, *, reason: str = "", within: float | None = None) -> None:
         """End the run, and wait until everything is sent or was tried again for a minute.
 
@@ -177,8 +184,8 @@ class RunLogger:
             reason: of a failure or an interruption.
             within: the maximum of seconds to wait.
         """
-        if not self._has_ended:
-            self._has_ended = True
+        if not self._ended.is_set():
+            self._ended.set()
             if reason:
                 self.set_tags({"reason": reason})
             self._close_log(status, reason)
