@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -42,17 +43,20 @@ def write_model(
         example: a value of that column, kept as an example of the input.
     """
     float32 = np.dtype("float32")
-    mlflow.tensorflow.save_model(
-        model,
-        str(directory),
-        signature=ModelSignature(Schema([TensorSpec(float32, (-1, *model.input_shape[1:]))])),
-        # Without them MLflow would load the model in another process to find them.
-        pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
-        code_paths=[str(code)],
-        keras_model_kwargs={"include_optimizer": False},
-        metadata=metadata,
-        input_example=pd.DataFrame({column: [example]}),
-    )
+    with warnings.catch_warnings():
+        # MLflow compares the names of the columns of the example with a range.
+        warnings.filterwarnings("ignore", "Operation with range is deprecated")
+        mlflow.tensorflow.save_model(
+            model,
+            str(directory),
+            signature=ModelSignature(Schema([TensorSpec(float32, (-1, *model.input_shape[1:]))])),
+            # Without them MLflow would load the model in another process to find them.
+            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+            code_paths=[str(code)],
+            keras_model_kwargs={"include_optimizer": False},
+            metadata=metadata,
+            input_example=pd.DataFrame({column: [example]}),
+        )
     described = Model.load(str(directory))
     described.flavors["python_function"]["loader_module"] = loader
     outputs = [

@@ -208,8 +208,8 @@ def _write_trial(body: Mapping[str, Any], client: Any, parent_id: str) -> None:
     for epoch, (row, ended) in enumerate(zip(body["rows"], body["times"], strict=True), start=1):
         by_epoch = {f"epoch/{name}": value for name, value in row.items()}
         metrics += _metrics(by_epoch, int(ended * 1000), epoch)
-    params, tags = _params(body["params"]), _tags(body["tags"])
-    _write_values(client, run_id, metrics=metrics, params=params, tags=tags)
+    params = _params(body["params"])
+    _write_values(client, run_id, metrics=metrics, params=params, tags=_tags(body["tags"]))
     for name, text in body["files"].items():
         client.log_text(run_id, text, name)
     client.set_terminated(run_id, status=body["status"], end_time=end)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import yaml
 
 from pipeline.inference import pyfunc_model
@@ -28,7 +29,7 @@ def test_no_code_that_a_model_brings_runs(
     before = list(sys.path)
     describe_without_code(hostile, copy, loader=pyfunc_model.__name__)
     model = mlflow.pyfunc.load_model(str(copy))
-    rows = model.predict([digit_files / "003_3.png"])
+    rows = model.predict(pd.DataFrame({"image": [digit_files / "003_3.png"]}))
     assert list(rows["class"]) == ["3"]
     assert sys.path == before
     assert not marker.exists()

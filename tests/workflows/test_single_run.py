@@ -105,6 +105,7 @@ def test_the_run_holds_what_it_was_made_from(finished: Any) -> None:
         "class_names.json",
         "environment.json",
         "figures",
+        "image_digests.parquet",
         "predictions",
         "recipe.yaml",
         "report.html",
