@@ -31,6 +31,7 @@ FOUNDATIONS = {
     "keras_files",
     "html_table",
     "metric_direction",
+    "validation_metrics",
 }
 ARROWS: dict[str, set[str]] = {
     "api": {"workflows", "recipe", "tracking", "tuning", "inference"},

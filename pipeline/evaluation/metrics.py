@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -19,6 +20,7 @@ from pipeline.evaluation.intervals import (
     mean_proportion_interval,
     proportion_interval,
 )
+from pipeline.validation_metrics import AVERAGES, OF_CLASSES
 
 CALIBRATION_BINS = 15
 _UNLIMITED = ("best_epoch", "val_log_loss", "test_log_loss", "val_duplicates", "test_duplicates")
@@ -144,14 +146,41 @@ def classification_metrics(
             values |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
         elif value is not None:
             values[name] = value
-    predicted, present = probabilities.argmax(axis=1), np.unique(labels)
-    for average in ("macro", "weighted"):
-        averages = metrics.precision_recall_fscore_support(
-            labels, predicted, labels=present, average=average, zero_division=0
-        )
-        for name, value in zip(("precision", "recall", "f1"), averages, strict=False):
-            values[f"{name}_{average}"] = float(value)
+    for average in AVERAGES:
+        averages = _precision_recall_f1(labels, probabilities, average)
+        values |= {f"{name}_{average}": value for name, value in averages.items()}
     return values
+
+
+def single_metric(name: str, labels: np.ndarray, probabilities: np.ndarray) -> float | None:
+    """Return one of the metrics of `classification_metrics`, None where it is undefined.
+
+    Raises:
+        KeyError: if there is no such metric.
+    """
+    of_top_k = re.fullmatch(r"top_(\d+)_accuracy", name)
+    if name in METRICS or of_top_k:
+        found = functools.partial(top_k_accuracy, k=int(of_top_k[1])) if of_top_k else METRICS[name]
+        result = found(labels, probabilities)
+        return result.value if isinstance(result, ConfidenceInterval) else result
+    metric, _, average = name.partition("_")
+    if average not in AVERAGES:
+        raise KeyError(name)
+    return _precision_recall_f1(labels, probabilities, average)[metric]
+
+
+def _precision_recall_f1(
+    labels: np.ndarray, probabilities: np.ndarray, average: str
+) -> dict[str, float]:
+    """Return the averages of precision, recall and F1 over the classes that have images."""
+    averages = metrics.precision_recall_fscore_support(
+        labels,
+        probabilities.argmax(axis=1),
+        labels=np.unique(labels),
+        average=average,
+        zero_division=0,
+    )
+    return {name: float(value) for name, value in zip(OF_CLASSES, averages, strict=False)}
 
 
 def calibration(

@@ -228,6 +228,8 @@ def head_batches(
         training=training,
         validation=validating,
         steps_per_epoch=steps_per_epoch(train, batch_size),
+        # Starting to read the batches again takes longer than the head itself.
+        predict=None if validation is None else lambda head: head_outputs(head, validation),
     )
 
 

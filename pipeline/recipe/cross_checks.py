@@ -48,10 +48,8 @@ def errors_in(recipe: Recipe, in_doubt: Collection[KeyPath] = ()) -> Iterator[Fi
     if recipe.runtime.precision == "int8" and recipe.runtime.engine == "tensorflow":
         remedy = "Set it to openvino or auto."
         yield ("runtime", "engine"), f"cannot compute in int8, as runtime.precision asks. {remedy}"
-    if recipe.tuning and _TOP_K not in in_doubt:
-        problem = objective_problem_of(recipe, recipe.tuning.objective)
-        if problem:
-            yield ("tuning", "objective"), problem
+    if _TOP_K not in in_doubt:
+        yield from _unknown_metrics(recipe)
     if recipe.tracking.promote and not recipe.tracking.register_as:
         yield ("tracking", "promote"), "needs tracking.register, the name of the model."
     yield from missing_splits(recipe, lambda name: recipe.data.has_split(name) is False)
@@ -87,28 +85,28 @@ def missing_splits(recipe: Recipe, is_missing: Callable[[SplitName], bool]) -> I
         yield ("tracking", "promote_on"), message
 
 
-def objective_problem(
-    objective: str,
+def metric_problem(
+    metric: str,
     top_k: int | None,
     class_names: Sequence[str] | None,
     *,
     has_validation: bool | None,
 ) -> str:
-    """Return why a run does not have the metric that a search optimizes, or an empty string.
+    """Return why a run does not have a metric of the validation images, or an empty string.
 
     Args:
-        objective: the name of the metric.
+        metric: its name.
         top_k: `training.top_k`.
         class_names: the classes, if they are known.
         has_validation: whether there are validation images, if that is known.
     """
     if has_validation is False:
-        return f"{objective} {_NO_VALIDATION}. Set data.validation above 0."
-    of_top_k = re.fullmatch(r"val_top_(\d+)_accuracy", objective)
-    if of_top_k and objective != f"val_top_{top_k}_accuracy":
-        needed = f"{objective} needs training.top_k: {int(of_top_k[1])}"
+        return f"{metric} {_NO_VALIDATION}. Set data.validation above 0."
+    of_top_k = re.fullmatch(r"val_top_(\d+)_accuracy", metric)
+    if of_top_k and metric != f"val_top_{top_k}_accuracy":
+        needed = f"{metric} needs training.top_k: {int(of_top_k[1])}"
         return f"{needed}. Received {top_k or 'null'}."
-    of_class = re.fullmatch(r"val_(?:precision|recall|f1)/(.+)", objective)
+    of_class = re.fullmatch(r"val_(?:precision|recall|f1)/(.+)", metric)
     if of_class and class_names and of_class[1] not in class_names:
         available = f"Available: {', '.join(class_names)}."
         hint = did_you_mean(of_class[1], class_names)
@@ -116,12 +114,28 @@ def objective_problem(
     return ""
 
 
-def objective_problem_of(recipe: Recipe, objective: str) -> str:
+def metric_problem_of(recipe: Recipe, metric: str) -> str:
     """Return why the runs of a recipe do not have a metric, as far as it is known before a run."""
     has_validation = recipe.data.has_split("val")
-    names = recipe.data.class_names() if "/" in objective else None  # it may read a long table
+    names = recipe.data.class_names() if "/" in metric else None  # it may read a long table
     top_k = recipe.training.top_k
-    return objective_problem(objective, top_k, names, has_validation=has_validation)
+    return metric_problem(metric, top_k, names, has_validation=has_validation)
+
+
+def used_metrics(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the metrics that choose epochs and trials, by the path of their keys."""
+    if recipe.training.early_stopping:
+        yield ("training", "early_stopping", "monitor"), recipe.training.monitor
+    if recipe.tuning:
+        yield ("tuning", "objective"), recipe.tuning.objective
+
+
+def _unknown_metrics(recipe: Recipe) -> Iterator[Finding]:
+    has_validation = recipe.data.has_split("val") is not False
+    for path, metric in used_metrics(recipe):
+        problem = metric_problem_of(recipe, metric)
+        if problem and (has_validation or path[0] == "tuning"):  # else the section is an error
+            yield path, problem
 
 
 def warnings_in(recipe: Recipe, varied: Collection[KeyPath] = ()) -> Iterator[Finding]:

@@ -1,4 +1,8 @@
-"""Checks of a search space: every value that a trial may use must make a valid recipe."""
+"""Checks of a search space: every value that a trial may use must make a valid recipe.
+
+A value that is valid with some values of the other parameters is no error: trials with the others
+are not scored.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,15 @@ from typing import Any
 
 from pipeline.config import KeyPath
 from pipeline.errors import RecipeError, RecipeProblem, escape_unprintable
-from pipeline.recipe.cross_checks import objective_problem_of
+from pipeline.recipe.cross_checks import metric_problem_of
 from pipeline.recipe.grammar import CHOICE_KEYS, Recipe
 from pipeline.recipe.overrides import apply_overrides
+from pipeline.recipe.space_combinations import (
+    Point,
+    SpaceValue,
+    Uncombinable,
+    find_uncombinable,
+)
 from pipeline.recipe.yaml_reader import Document, Location, dotted_path
 from pipeline.tuning import search_space as spaces
 from pipeline.tuning.search_space import Dimension, SearchSpace, SpacePath, Values
@@ -57,12 +67,26 @@ def check_space(
     messages |= invalid
     problems = [_problem(document, path, message) for path, message in messages.items()]
     warnings = _incomparable(document, tuning)
-    if not problems:
-        for dimension in space:
-            errors, unused = _checked_values(document, dimension, space, tuning.objective, check)
-            problems += errors
-            warnings += unused
-    return problems, warnings
+    if problems:
+        return problems, warnings
+    alone: dict[SpaceValue, list[RecipeProblem]] = {}
+    for dimension in space:
+        errors, unused = _checked_values(document, dimension, space, tuning.objective, check)
+        alone |= errors
+        warnings += unused
+    combined = find_uncombinable(
+        space, lambda point: _problem_of(point, document, space, tuning.objective, check)
+    )
+    first: dict[tuple[str, str], RecipeProblem] = {}  # several values may have the same problem
+    for value, found in alone.items():
+        for error in found if value in combined.problems else ():
+            first.setdefault((error.path, error.message), error)
+    if first:
+        return list(first.values()), warnings
+    unusable = _uncombinable_values(document, combined)
+    if combined.is_certain or combined.are_all:
+        return unusable, warnings
+    return [], warnings + unusable
 
 
 def _incomparable(document: Document, tuning: TuningConfig) -> list[RecipeProblem]:
@@ -106,15 +130,16 @@ def _trial_document(document: Document, values: Mapping[str, _LocatedValue]) -> 
 
 def _checked_values(
     document: Document, dimension: Dimension, space: SearchSpace, objective: str, check: Check
-) -> tuple[list[RecipeProblem], list[RecipeProblem]]:
+) -> tuple[dict[SpaceValue, list[RecipeProblem]], list[RecipeProblem]]:
     """Return the errors and warnings of recipes with the extreme values of one parameter."""
     parents = _parent_values(dimension, {other.path: other for other in space})
     shown_path = escape_unprintable(f"tuning.space.{dimension.path}")
-    errors: dict[str, RecipeProblem] = {}
+    errors_of: dict[SpaceValue, list[RecipeProblem]] = {}
     warnings: dict[str, RecipeProblem] = {}
     for position, value in dimension.extremes():
         space_path = (dimension.path, *position)
         source = document.location_of((*_SPACE, *space_path)).value
+        errors: dict[str, RecipeProblem] = {}
 
         def report(
             problem: RecipeProblem, found: dict[str, RecipeProblem], source: str = source
@@ -130,14 +155,54 @@ def _checked_values(
         except RecipeError as error:
             for problem in error.problems:
                 report(problem, errors)
+            errors_of[dimension.path, position] = list(errors.values())
             continue
-        missing = objective_problem_of(recipe, objective)
+        missing = metric_problem_of(recipe, objective)
         if missing:
             report(RecipeProblem(source, "tuning.objective", missing), errors)
+            errors_of[dimension.path, position] = list(errors.values())
         for warning in unused:
             if _is_inside(warning.path, dimension.path):
                 report(warning, warnings)
-    return list(errors.values()), list(warnings.values())
+    return errors_of, list(warnings.values())
+
+
+def _problem_of(
+    point: Point, document: Document, space: SearchSpace, objective: str, check: Check
+) -> str:
+    """Return why the recipe with the values of a point is not valid, empty if it is."""
+    values: dict[str, _LocatedValue] = {}
+    for dimension in sorted(space, key=lambda dimension: dimension.path.count(".")):
+        if dimension.path in point:
+            position = point[dimension.path]
+            value = dict(dimension.extremes())[position]
+            values[dimension.path] = (dimension.path, *position), value
+    try:
+        recipe, _ = check(_trial_document(document, values))
+    except RecipeError as error:
+        first = error.problems[0]
+        return f"{first.path}: {first.message}"
+    missing = metric_problem_of(recipe, objective)
+    return f"tuning.objective: {missing}" if missing else ""
+
+
+def _uncombinable_values(document: Document, found: Uncombinable) -> list[RecipeProblem]:
+    """Return a problem for each value that no point makes a valid recipe with."""
+    if found.are_all:
+        tried = "no combination of values" if found.is_certain else "no combination that was tried"
+        example = next(filter(None, found.problems.values()), "")
+        return [_problem(document, (), f"{tried} is a valid recipe. For example, {example}")]
+    values = "no values" if found.is_certain else "no values that were tried"
+    start = f"{values} of the other parameters make a valid recipe with this one. For example,"
+    return [
+        RecipeProblem(
+            document.location_of((*_SPACE, path, *position)).value,
+            f"tuning.space.{path}",
+            f"{start} {example}",
+        )
+        for (path, position), example in found.problems.items()
+        if example
+    ]
 
 
 def _leftover_hint(path: str, varied: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.data.batches import steps_per_epoch
 from pipeline.data.splits import Splits
 from pipeline.errors import DataError, escape_unprintable
-from pipeline.recipe.cross_checks import missing_splits, objective_problem
+from pipeline.recipe.cross_checks import metric_problem, missing_splits, used_metrics
 from pipeline.recipe.grammar import Recipe
 from pipeline.training.class_weights import unknown_class
 from pipeline.training.loss_config import loss_name
@@ -47,8 +47,10 @@ def check_recipe_with_data(recipe: Recipe, splits: Splits) -> None:
                 f"takes {accumulated:,} steps, and {key}: {epochs} has {steps * epochs:,}. Lower "
                 "it or data.batch_size, or train for more epochs."
             )
-    if recipe.tuning:
-        _check_objective(recipe, splits, recipe.tuning.objective)
+    for path, metric in used_metrics(recipe):
+        problem = _metric_problem(recipe, splits, metric)
+        if problem:
+            raise DataError(f"{'.'.join(map(str, path))}: {problem}")
 
 
 def warn_of_rare_updates(recipe: Recipe, splits: Splits) -> None:
@@ -70,17 +72,18 @@ def _phases(recipe: Recipe, splits: Splits) -> Iterator[tuple[str, int, int]]:
         yield "training.fine_tune.epochs", recipe.training.fine_tune.epochs, steps
 
 
-def _check_objective(recipe: Recipe, splits: Splits, objective: str) -> None:
-    validation = splits.validation
-    problem = objective_problem(
-        objective,
-        recipe.training.top_k,
-        splits.class_names,
-        has_validation=validation is not None,
+def _metric_problem(recipe: Recipe, splits: Splits, metric: str) -> str:
+    """Return why a run does not have a metric of the validation images, or an empty string."""
+    validation, names = splits.validation, splits.class_names
+    problem = metric_problem(
+        metric, recipe.training.top_k, names, has_validation=validation is not None
     )
-    present = set() if validation is None else set(np.unique(validation.labels).tolist())
-    absent = [name for i, name in enumerate(splits.class_names) if i not in present]
-    if objective == "val_roc_auc" and absent and not problem:
-        problem = f"val_roc_auc is undefined without validation images of {', '.join(absent)}."
-    if problem:
-        raise DataError(f"tuning.objective: {problem}")
+    if problem or validation is None:
+        return problem
+    present = [names[label] for label in np.unique(validation.labels)]
+    if metric == "val_roc_auc" and len(present) < 2:
+        return f"{metric} is undefined: all validation images are of {present[0]}."
+    of_class = metric.partition("/")[2]
+    if of_class in names and of_class not in present:
+        return f"{metric} is undefined without validation images of {of_class}."
+    return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from pipeline.data.augmentation import build_augmentation
 from pipeline.data.splits import Splits
 from pipeline.features.cached_features import HeadInputs
 from pipeline.recipe.grammar import Recipe
+from pipeline.stages.epoch_evaluation import epoch_evaluation
 from pipeline.stages.feature_trainer import FeatureTrainer, HeadTrainer
 from pipeline.stages.trainer import PixelTrainer, Trainer
 from pipeline.training.checkpoints import Checkpoints
@@ -43,6 +44,7 @@ def train_model(
     splits: Splits,
     *,
     on_epoch: Callable[[int, dict[str, float], float], None],
+    epoch_metrics: Collection[str] = (),
     checkpoints: Checkpoints | None = None,
     show_progress: bool = True,
     head_inputs: HeadInputs | None = None,
@@ -53,6 +55,8 @@ def train_model(
         recipe: what to build and how to train it.
         splits: the images.
         on_epoch: is called with each epoch's number, from 1, its metrics and its seconds.
+        epoch_metrics: the metrics of the validation images that are needed in each epoch beside
+            the monitored one.
         checkpoints: where to resume from and to save to.
         show_progress: whether to show each epoch on standard error.
         head_inputs: what `compute_head_inputs` returned, to build and train the head alone.
@@ -79,6 +83,7 @@ def train_model(
             label_smoothing=recipe.regularization.label_smoothing,
             devices=devices,
             on_epoch=on_epoch,
+            evaluate=epoch_evaluation(splits, {recipe.training.monitor, *epoch_metrics}),
             checkpoints=checkpoints,
             show_progress=show_progress,
         )

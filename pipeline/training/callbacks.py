@@ -82,6 +82,27 @@ class BestEpoch(keras.callbacks.Callback):
         model_state.assign(self._variables, self.weights)
 
 
+class ValidationMetrics(keras.callbacks.Callback):
+    """Add metrics of all predictions for the validation images to those of an epoch.
+
+    It must come before the callbacks that monitor them.
+
+    Args:
+        predict: returns the outputs of the model that is trained, (n, units).
+        evaluate: returns the metrics of these outputs by name.
+    """
+
+    def __init__(
+        self, predict: Callable[[], np.ndarray], evaluate: Callable[[np.ndarray], EpochMetrics]
+    ) -> None:
+        super().__init__()
+        self._predict, self._evaluate = predict, evaluate
+
+    def on_epoch_end(self, epoch: int, logs: EpochMetrics | None = None) -> None:
+        if logs is not None:
+            logs.update(self._evaluate(self._predict()))
+
+
 class StopOnNaN(keras.callbacks.Callback):
     """End the training with an error when the loss is NaN or infinite.
 

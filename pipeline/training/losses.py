@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 
 from pipeline.config import OutputActivation
 from pipeline.training.loss_config import Loss, focal_section, loss_name
+
+_MIN_LIKELIHOOD = float(np.finfo(np.float64).eps)  # as in `pipeline.evaluation.metrics`
+
+# The metrics of the validation images that Keras computes in each epoch.
+RUNNING = ("val_accuracy", "val_log_loss", "val_balanced_accuracy")
 
 
 def loss_function(loss: Loss, *, label_smoothing: float) -> Any:
@@ -38,9 +44,7 @@ def running_metrics(output: OutputActivation, *, classes: int, top_k: int | None
         keras.metrics.CategoricalAccuracy(name="accuracy")
         if output == "softmax"
         else mean(_binary_accuracy, name="accuracy"),
-        mean(keras.losses.categorical_crossentropy, name="log_loss")
-        if output == "softmax"
-        else mean(keras.losses.binary_crossentropy, name="log_loss"),
+        mean(_log_loss, name="log_loss"),
         BalancedAccuracy(classes),
     ]
     if top_k:
@@ -53,6 +57,20 @@ def _binary_accuracy(labels: Any, probabilities: Any) -> Any:
     """Return whether the more probable class is that of the label, or of most of a mixed label."""
     majority = keras.ops.cast(labels > 0.5, probabilities.dtype)
     return keras.metrics.binary_accuracy(majority, probabilities)
+
+
+def _log_loss(labels: Any, probabilities: Any) -> Any:
+    """Return the negative log-likelihood of each image, limited as in the evaluation.
+
+    Keras's cross-entropies are limited elsewhere, or not at all where they recover the logits.
+    """
+    labels, shares = (keras.ops.cast(each, "float32") for each in (labels, probabilities))
+    if shares.shape[-1] == 1:
+        labels, shares = (
+            keras.ops.concatenate([1 - each, each], axis=-1) for each in (labels, shares)
+        )
+    logarithms = keras.ops.log(keras.ops.maximum(shares, _MIN_LIKELIHOOD))
+    return -keras.ops.sum(labels * logarithms, axis=-1)
 
 
 class BalancedAccuracy(keras.metrics.Metric):

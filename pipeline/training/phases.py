@@ -6,9 +6,11 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from pipeline.errors import DivergedError, TrainingError
@@ -19,6 +21,7 @@ from pipeline.training.callbacks import (
     BestEpoch,
     EpochMetrics,
     StopOnNaN,
+    ValidationMetrics,
     callback_state,
     restore_state,
     stop_on_signal,
@@ -44,11 +47,24 @@ class TrainingData:
             one epoch after another, as `pipeline.data.batches.training_batches` does.
         validation: the batches of one pass over the validation images; None without them.
         steps_per_epoch: the number of training batches in an epoch.
+        predict: returns the outputs of a model for the validation images, (n, units). Default:
+            computed from their batches.
     """
 
     training: Callable[[int, int], tf.data.Dataset]
     validation: tf.data.Dataset | None
     steps_per_epoch: int
+    predict: Callable[[keras.Model], np.ndarray] | None = None
+
+    def validation_outputs(self, model: keras.Model) -> np.ndarray:
+        """Return the outputs of a model for the validation images, (n, units)."""
+        if self.predict:
+            return self.predict(model)
+        assert self.validation is not None
+        outputs = [
+            np.asarray(model(batch[0], training=False), np.float32) for batch in self.validation
+        ]
+        return np.concatenate(outputs)
 
 
 @dataclass(frozen=True)
@@ -103,6 +119,7 @@ def fit_phases(
     label_smoothing: float,
     devices: Devices,
     on_epoch: Callable[[int, EpochMetrics, float], None],
+    evaluate: Callable[[np.ndarray], EpochMetrics] | None = None,
     checkpoints: Checkpoints | None = None,
     show_progress: bool = True,
 ) -> History:
@@ -126,6 +143,8 @@ def fit_phases(
         devices: the devices to train on.
         on_epoch: called with the number of each epoch, from 1, its metrics and its seconds, once
             its checkpoint is saved. When a training resumes, also called for the epochs before.
+        evaluate: returns the metrics of the outputs for the validation images, (n, units), that
+            Keras does not compute; called in each epoch. None if there are none.
         checkpoints: where to resume from, and where to save.
         show_progress: whether to show each epoch on standard error.
 
@@ -153,7 +172,7 @@ def fit_phases(
             log.starts.append(len(log.rows))
         if not (resumed and resumed.is_phase_over):
             model = _compiled_model(phase, training, label_smoothing, devices)
-            callbacks = _keras_callbacks(phase.optimizer, training)
+            callbacks = _keras_callbacks(phase, training, evaluate)
             try:
                 with _translate_unsupported_precision(devices):
                     _fit(model, phase, log, callbacks, resumed, show_progress=show_progress)
@@ -332,11 +351,18 @@ def _fit(
             log.report()
 
 
-def _keras_callbacks(optimizer: OptimizerConfig, training: TrainingConfig) -> list[Any]:
+def _keras_callbacks(
+    phase: Phase,
+    training: TrainingConfig,
+    evaluate: Callable[[np.ndarray], EpochMetrics] | None,
+) -> list[Any]:
     callbacks: list[Any] = []
-    if optimizer.use_ema:  # first: the other callbacks must see the averaged weights
+    if phase.optimizer.use_ema:  # first: the other callbacks must see the averaged weights
         callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    callbacks += schedules.callbacks(optimizers.schedule_of(optimizer))
+    if evaluate and phase.batches.validation is not None:
+        predict = partial(phase.batches.validation_outputs, phase.model)
+        callbacks.append(ValidationMetrics(predict, evaluate))
+    callbacks += schedules.callbacks(optimizers.schedule_of(phase.optimizer))
     stopping = training.early_stopping
     if stopping and stopping.patience:
         mode = metric_direction(stopping.monitor)

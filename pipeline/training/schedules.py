@@ -113,7 +113,8 @@ def callbacks(schedule: Config | None) -> list[Any]:
 
     if not isinstance(schedule, PlateauSchedule):
         return []
-    return [keras.callbacks.ReduceLROnPlateau(monitor="val_log_loss", **schedule.model_dump())]
+    options = schedule.model_dump()
+    return [keras.callbacks.ReduceLROnPlateau(monitor="val_log_loss", mode="min", **options)]
 
 
 def _with_warmup(rate: Any, peak: float, steps: int) -> Any:

@@ -18,8 +18,8 @@ from pipeline.config import (
 )
 from pipeline.training.class_weights import ClassWeight
 from pipeline.training.loss_config import Loss, loss_name
+from pipeline.validation_metrics import ValidationMetric
 
-Monitor = Literal["val_log_loss", "val_accuracy", "val_balanced_accuracy"]
 DtypePolicy = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 DeviceName = Annotated[
     str, Field(pattern=r"^(cpu|gpu):\d{1,3}$"), Expected("a device such as gpu:0 or cpu:1")
@@ -29,7 +29,7 @@ DeviceName = Annotated[
 class EarlyStoppingConfig(Config):
     """Early stopping, and the choice of the best epoch."""
 
-    monitor: Monitor = Field(
+    monitor: ValidationMetric = Field(
         "val_log_loss",
         description="Metric that the best epoch is chosen by; of equal ones, by val_log_loss.",
     )
@@ -84,7 +84,7 @@ class TrainingConfig(Config):
         return "sigmoid" if loss_name(self.loss).startswith("binary_") else "softmax"
 
     @property
-    def monitor(self) -> Monitor:
+    def monitor(self) -> str:
         """The metric that the best epoch is chosen by."""
         return self.early_stopping.monitor if self.early_stopping else "val_log_loss"
 

@@ -14,7 +14,7 @@ from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import LoadedRecipe, with_overrides
 from pipeline.trials.journal import Event, Journal, outcome_from_json
 from pipeline.trials.pruning import StoppingRule
-from pipeline.trials.trial import BY_EPOCH, TrialOutcome
+from pipeline.trials.trial import TrialOutcome
 from pipeline.tuning import search_space as spaces
 from pipeline.tuning.oracles import EPOCHS, ORACLES, ProposalResult
 from pipeline.tuning.search_space import Numbers, SearchSpace, Values
@@ -131,6 +131,17 @@ class Search:
         return [done for done in self.done if done.outcome.score is not None]
 
     @property
+    def failed(self) -> list[FinishedTrial]:
+        """The trials that failed in training, by number."""
+        without_score = [done for done in self.done if done.outcome.score is None]
+        return [done for done in without_score if not done.contradiction]
+
+    @property
+    def contradictory(self) -> list[FinishedTrial]:
+        """The trials that were not trained because their values contradict each other."""
+        return [done for done in self.done if done.contradiction]
+
+    @property
     def best(self) -> FinishedTrial | None:
         """The best trial; of equals, the one with the lowest log loss. None where all failed.
 
@@ -165,28 +176,32 @@ class Search:
             "wait" if running trials have to end first; None if the search has ended, for the reason
             in `ended`.
         """
-        if self._requeued:
-            number = self._requeued.pop(0)
-        else:
-            self.ended = self._reason_to_end()
-            if self.ended:
+        while True:
+            number = self._requeued.pop(0) if self._requeued else self._start_trial()
+            if not isinstance(number, int):
+                return number
+            task = self._tasks[number]
+            if not task.contradiction:
+                return task
+            reason = task.contradiction
+            self.finish(task, TrialOutcome("FAILED", kind="contradiction", reason=reason))
+
+    def _start_trial(self) -> int | Literal["wait"] | None:
+        """Return the number of a new trial, or what `next` returns where there is none."""
+        self.ended = self._reason_to_end()
+        if self.ended:
+            return None
+        number, proposal = len(self._tasks) + 1, None
+        if number > 1:
+            # The recipe without changes is the first result.
+            proposal = self._propose(number) if self._done else None
+            if proposal is None and len(self._done) < len(self._tasks):
+                return "wait"
+            if proposal is None:
+                self.ended = "the search space is exhausted"
                 return None
-            number, proposal = len(self._tasks) + 1, None
-            if number > 1:
-                # The recipe without changes is the first result.
-                proposal = self._propose(number) if self._done else None
-                if proposal is None and len(self._done) < len(self._tasks):
-                    return "wait"
-                if proposal is None:
-                    self.ended = "the search space is exhausted"
-                    return None
-            self._record("started", trial=number, proposal=proposal)
-        task = self._tasks[number]
-        if task.contradiction:
-            failed = TrialOutcome("FAILED", kind="contradiction", reason=task.contradiction)
-            self.finish(task, failed)
-            return self.next()
-        return task
+        self._record("started", trial=number, proposal=proposal)
+        return number
 
     def finish(self, task: PendingTrial, outcome: TrialOutcome) -> None:
         """Take the outcome of a trial."""
@@ -201,7 +216,7 @@ class Search:
     def stopping_rule(self) -> StoppingRule:
         """Return the rule that stops trials that are behind those finished so far."""
         objective, tuning = self.tuning.objective, self.tuning
-        applies = tuning.prune and tuning.tuner != "hyperband" and objective in BY_EPOCH
+        applies = tuning.prune and tuning.tuner != "hyperband"
         others = tuple(done.outcome.rows for done in self.scored)
         return StoppingRule(others, objective if applies else None, tuning.direction)
 
@@ -241,11 +256,21 @@ class Search:
             proposal = self._oracle.propose(number, draw, self._results())
             if proposal is None:
                 return None
-            recipe = self._recipe_of(proposal)
-            same = next((n for n, one in self._tasks.items() if one.loaded.recipe == recipe), None)
+            same = self._same_as(self._pending(number, proposal))
             if same is None:
                 return proposal
             self._record("duplicate", trial=number, same=same, proposal=proposal)
+        return None
+
+    def _same_as(self, new: PendingTrial) -> int | None:
+        """Return the number of a trial with the same recipe, or the same contradictory values."""
+        for number, known in self._tasks.items():
+            if known.contradiction or new.contradiction:
+                is_same = known.contradiction == new.contradiction and known.values == new.values
+            else:
+                is_same = known.loaded.recipe == new.loaded.recipe
+            if is_same:
+                return number
         return None
 
     def _results(self) -> list[ProposalResult]:

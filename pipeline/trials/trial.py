@@ -18,9 +18,6 @@ from pipeline.tuning.tuning_config import TuningConfig
 
 TrialState = Literal["FINISHED", "FAILED", "KILLED"]
 
-# Objectives that are known after each epoch, so that a trial can be stopped early.
-BY_EPOCH = ("val_accuracy", "val_balanced_accuracy", "val_log_loss")
-
 
 @dataclass(frozen=True)
 class TrialOutcome:
@@ -98,20 +95,27 @@ def run_trial(
     try:
         for execution in range(tuning.executions_per_trial):
             seeded = recipe.model_copy(update={"seed": recipe.seed + execution})
-            evaluated = trainer.validation_metrics(seeded, on_epoch=on_epoch)
+            evaluated = trainer.validation_metrics(
+                seeded, on_epoch=on_epoch, epoch_metrics=(tuning.objective,)
+            )
             metrics = metrics or evaluated
             scores.append(_score(tuning.objective, evaluated))
         outcome = TrialOutcome("FINISHED", statistics.fmean(scores), tuple(scores), metrics)
     except _PrunedError:
         # That of the epoch which a run of so many epochs would have chosen.
-        best = min if metric_direction(recipe.training.monitor) == "min" else max
-        score = best(rows, key=lambda row: row[recipe.training.monitor])[tuning.objective]
+        score = _best_row(rows, recipe.training.monitor)[tuning.objective]
         outcome = TrialOutcome("FINISHED", score, (score,), pruned_at=len(rows))
     except Exception as error:  # a failed trial does not end the search
         kind, reason = _describe(error)
         outcome = TrialOutcome("FAILED", kind=kind, reason=reason)
     seconds = time.perf_counter() - started
     return dataclasses.replace(outcome, rows=tuple(rows), times=tuple(times), seconds=seconds)
+
+
+def _best_row(rows: Sequence[EpochMetrics], monitor: str) -> EpochMetrics:
+    """Return the metrics of the best epoch; of equal ones, of that with the lowest log loss."""
+    sign = 1 if metric_direction(monitor) == "min" else -1
+    return min(rows, key=lambda row: (sign * row[monitor], row["val_log_loss"]))
 
 
 def _score(objective: str, metrics: dict[str, float]) -> float:

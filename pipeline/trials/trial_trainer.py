@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from pipeline.data.splits import Splits
@@ -40,10 +40,17 @@ class TrialTrainer:
         )
         return _shared(self._splits, key, recipe.data.load)
 
-    def validation_metrics(self, recipe: Recipe, *, on_epoch: OnEpoch) -> dict[str, float]:
+    def validation_metrics(
+        self, recipe: Recipe, *, on_epoch: OnEpoch, epoch_metrics: Collection[str] = ()
+    ) -> dict[str, float]:
         """Train a recipe, and return the metrics of the validation images that a run would have.
 
         The test images are not evaluated.
+
+        Args:
+            recipe: of the trial.
+            on_epoch: as in `train_model`.
+            epoch_metrics: as in `train_model`.
 
         Raises:
             PipelineError: if the model cannot be built or trained.
@@ -55,14 +62,18 @@ class TrialTrainer:
         inputs = self._inputs_of(recipe, splits) if trains_head_alone(recipe) else None
         with _only_warnings():
             trained = train_model(
-                recipe, splits, on_epoch=on_epoch, show_progress=False, head_inputs=inputs
+                recipe,
+                splits,
+                on_epoch=on_epoch,
+                epoch_metrics=epoch_metrics,
+                show_progress=False,
+                head_inputs=inputs,
             )
             probabilities = trained.trainer.predict(splits.validation, "val")
         labels = splits.validation.labels
         metrics = classification_metrics(labels, probabilities, top_k=recipe.training.top_k)
-        if recipe.tuning:
-            name = recipe.tuning.objective.removeprefix("val_")
-            predicted = probabilities.argmax(axis=1)
+        predicted = probabilities.argmax(axis=1)
+        for name in (metric.removeprefix("val_") for metric in epoch_metrics):
             of_class = class_metric(name, labels, predicted, splits.class_names)
             metrics |= {} if of_class is None else {name: of_class}
         return {

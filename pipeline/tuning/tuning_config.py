@@ -8,17 +8,14 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, Strict, model_validator
 
 from pipeline.config import Bool, Config, Expected, PositiveFloat, PositiveInt, invalid_value
-from pipeline.metric_direction import DIRECTIONS, Direction, metric_direction
+from pipeline.metric_direction import Direction, metric_direction
+from pipeline.validation_metrics import ValidationMetric
 
 Tuner = Literal["random", "bayesian", "hyperband", "grid"]
 
 MAX_CHOICES = 64
 MAX_PARAMETERS = 32
 
-_OBJECTIVE = (
-    rf"^val_({'|'.join(DIRECTIONS)}|top_[0-9]+_accuracy"
-    r"|(precision|recall|f1)(_macro|_weighted|/.+))$"
-)
 _SECONDS = {"h": 3600, "m": 60, "s": 1}
 
 Number = Annotated[int, Strict()] | Annotated[float, Strict(), Field(allow_inf_nan=False)]
@@ -26,11 +23,6 @@ PositiveNumber = Annotated[int, Strict(), Field(gt=0)] | PositiveFloat
 Ends = Annotated[tuple[Number, Number], Expected("two numbers, [low, high]")]
 LogEnds = Annotated[
     tuple[PositiveNumber, PositiveNumber], Expected("two numbers above 0, [low, high]")
-]
-Objective = Annotated[
-    str,
-    Field(pattern=_OBJECTIVE),
-    Expected("a metric of the validation split, such as val_accuracy or val_log_loss"),
 ]
 Duration = Annotated[
     str,
@@ -94,7 +86,7 @@ class TuningConfig(Config):
         description="random, bayesian (Gaussian process), hyperband (many short trials, the best "
         "ones train longer) or grid (all combinations).",
     )
-    objective: Objective = Field(
+    objective: ValidationMetric = Field(
         "val_accuracy", description="Metric to optimize, on the validation split."
     )
     trials: PositiveInt = Field(

@@ -10,6 +10,7 @@ from pipeline.evaluation import metrics
 from pipeline.evaluation.metrics import (
     classification_metrics,
     expected_calibration_error,
+    single_metric,
     top_k_accuracy,
 )
 
@@ -24,6 +25,23 @@ PROBABILITIES = np.array(
         [0.6, 0.3, 0.1],  # incorrect, third guess correct
     ]
 )
+
+
+def test_a_single_metric_is_that_of_all_metrics(values: dict[str, float]) -> None:
+    names = [name for name in values if not name.endswith(("_low", "_high"))]
+    assert names
+    for name in names:
+        assert single_metric(name, LABELS, PROBABILITIES) == values[name]
+
+
+def test_a_single_metric_may_be_undefined() -> None:
+    assert single_metric("roc_auc", np.zeros(6, int), PROBABILITIES) is None
+
+
+@pytest.mark.parametrize("name", ["loss", "f1", "f1_micro", "f1/bee"])
+def test_an_unknown_single_metric_is_an_error(name: str) -> None:
+    with pytest.raises(KeyError):
+        single_metric(name, LABELS, PROBABILITIES)
 
 
 @pytest.fixture(scope="module")

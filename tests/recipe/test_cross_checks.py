@@ -98,6 +98,16 @@ def class_folders(folder: Path, *names: str) -> None:
             "Available: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9. Did you mean '1'?",
         ),
         (
+            DATA + MODEL + "training: {early_stopping: {monitor: val_top_3_accuracy}}\n",
+            "3:29: training.early_stopping.monitor: val_top_3_accuracy needs training.top_k: 3. "
+            "Received null.",
+        ),
+        (
+            DATA + MODEL + "training: {early_stopping: {monitor: val_recall/x}}\n",
+            "3:29: training.early_stopping.monitor: the data has no class 'x'. Available: 0, 1, 2, "
+            "3, 4, 5, 6, 7, 8, 9.",
+        ),
+        (
             DATA + MODEL + "training: {loss: {binary_focal_cross_entropy: {}}}\n",
             "3:12: training.loss: binary_focal_cross_entropy needs two classes. The data has 10.",
         ),

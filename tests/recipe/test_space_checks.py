@@ -160,8 +160,11 @@ def test_all_errors_of_a_search_space_are_reported_at_once(tmp_path: Path) -> No
         ),
         (
             "  objective: test_accuracy\n",
-            "recipe.yaml:4:3: tuning.objective: expected a metric of the validation split, such "
-            "as val_accuracy or val_log_loss. Received 'test_accuracy'.",
+            "recipe.yaml:4:3: tuning.objective: expected one of: val_accuracy, "
+            "val_balanced_accuracy, val_log_loss, val_ece, val_roc_auc, val_precision_macro, "
+            "val_precision_weighted, val_recall_macro, val_recall_weighted, val_f1_macro, "
+            "val_f1_weighted, val_top_K_accuracy, val_precision/CLASS, val_recall/CLASS, "
+            "val_f1/CLASS. Received 'test_accuracy'. Did you mean 'val_accuracy'?",
         ),
     ],
 )
@@ -239,3 +242,58 @@ def test_the_values_of_a_trial_are_not_modified(tmp_path: Path) -> None:
     values = {"optimizer": section, "optimizer.momentum": 0.5}
     with_overrides(load_recipe(path, environment={}), values)
     assert section == {"name": "sgd"}
+
+
+def test_a_value_that_some_values_of_the_others_allow_is_no_error(tmp_path: Path) -> None:
+    head = "training: {epochs: 5}\n" + BASE
+    space = (
+        "    training.epochs: {choice: [5, 20]}\n"
+        "    optimizer.schedule: {choice: [{cosine: {warmup: 2}}, {cosine: {warmup: 10}}]}\n"
+    )
+    assert problems(tmp_path, space, head) == []
+
+
+def test_a_value_that_no_value_of_the_others_allows_is_an_error(tmp_path: Path) -> None:
+    head = "training: {epochs: 50}\n" + BASE
+    space = (
+        "    training.epochs: {choice: [5, 8]}\n"
+        "    optimizer.schedule: {choice: [{cosine: {warmup: 2}}, {cosine: {warmup: 10}}]}\n"
+    )
+    assert problems(tmp_path, space, head) == [
+        "recipe.yaml:7:58: tuning.space.optimizer.schedule: no values of the other parameters make "
+        "a valid recipe with this one. For example, optimizer.schedule: expected a warmup shorter "
+        "than training.epochs, 8. Received 10.0."
+    ]
+
+
+def test_a_space_without_a_valid_point_is_an_error(tmp_path: Path) -> None:
+    contradictory = (
+        "    optimizer.clipnorm: {choice: [1.0, 2.0]}\n"
+        "    optimizer.clipvalue: {range: [1.0, 2.0]}\n"
+    )
+    reason = (
+        "is a valid recipe. For example, optimizer.clipvalue: cannot be used together with "
+        "clipnorm. Remove one of them."
+    )
+    assert problems(tmp_path, contradictory) == [
+        f"recipe.yaml:5:5: tuning.space: no combination of values {reason}"
+    ]
+    rest = "".join(
+        f"    regularization.{key}: {{range: [0.0, 0.5]}}\n" for key in ("dropout", "l1", "l2")
+    )
+    large = "    seed: {choice: [1, 2, 3, 4, 5, 6, 7, 8]}\n" + rest + contradictory
+    assert problems(tmp_path, large) == [
+        f"recipe.yaml:5:5: tuning.space: no combination that was tried {reason}"
+    ]
+
+
+def test_conditions_are_met_in_combinations(tmp_path: Path) -> None:
+    space = (
+        "    optimizer.clipnorm: {choice: [1.0, null]}\n"
+        "    optimizer.clipvalue: {choice: [1.0], when: {optimizer.clipnorm: [null]}}\n"
+    )
+    assert problems(tmp_path, space) == []
+    assert problems(tmp_path, space.replace("[null]", "1.0")) == [
+        "recipe.yaml:6:36: tuning.space.optimizer.clipvalue: cannot be used together with "
+        "clipnorm. Remove one of them."
+    ]

@@ -173,8 +173,11 @@ def test_a_section_is_a_mapping(problems: Problems, section: str, text: str, rec
         ),
         (
             "training: {early_stopping: {monitor: val_loss}}",
-            "3:29: training.early_stopping.monitor: expected one of: val_log_loss, val_accuracy, "
-            "val_balanced_accuracy. Received 'val_loss'. Did you mean 'val_log_loss'?",
+            "3:29: training.early_stopping.monitor: expected one of: val_accuracy, "
+            "val_balanced_accuracy, val_log_loss, val_ece, val_roc_auc, val_precision_macro, "
+            "val_precision_weighted, val_recall_macro, val_recall_weighted, val_f1_macro, "
+            "val_f1_weighted, val_top_K_accuracy, val_precision/CLASS, val_recall/CLASS, "
+            "val_f1/CLASS. Received 'val_loss'. Did you mean 'val_log_loss'?",
         ),
         (
             "training: {loss: {focal_cross_entropy: {gama: 1}}}",

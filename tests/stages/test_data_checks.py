@@ -15,6 +15,7 @@ from pipeline.recipe.loader import load_recipe
 from pipeline.stages.data_checks import check_recipe_with_data, warn_of_rare_updates
 from pipeline.stages.train_model import train_model
 from pipeline.training import model_state
+from pipeline.training.training_config import EarlyStoppingConfig
 
 DIGITS = """\
 data: {source: digits, batch_size: 512}
@@ -89,7 +90,8 @@ def test_updates_that_are_rarer_than_epochs_are_a_warning(
             "val_f1/bee",
             "the data has no class 'bee'. Available: ants, bees. Did you mean 'bees'?",
         ),
-        ("val_roc_auc", "val_roc_auc is undefined without validation images of bees."),
+        ("val_roc_auc", "val_roc_auc is undefined: all validation images are of ants."),
+        ("val_recall/bees", "val_recall/bees is undefined without validation images of bees."),
     ],
 )
 def test_an_objective_that_no_run_will_have_is_an_error(
@@ -110,6 +112,12 @@ def test_an_objective_that_no_run_will_have_is_an_error(
     with pytest.raises(DataError) as caught:
         check_recipe_with_data(recipe.model_copy(update={"tuning": changed}), splits)
     assert str(caught.value) == f"tuning.objective: {problem}"
+    monitored = recipe.training.model_copy(
+        update={"early_stopping": EarlyStoppingConfig.model_construct(monitor=objective)}
+    )
+    with pytest.raises(DataError) as caught:
+        check_recipe_with_data(recipe.model_copy(update={"training": monitored}), splits)
+    assert str(caught.value) == f"training.early_stopping.monitor: {problem}"
 
 
 def test_images_that_turn_out_to_have_no_validation_split_are_an_error(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
+from pipeline.evaluation.metrics import log_loss
 from pipeline.training.losses import BalancedAccuracy, loss_function, running_metrics
 from pipeline.training.training_config import TrainingConfig
 
@@ -108,3 +109,15 @@ def test_the_accuracy_of_a_mixed_label_is_that_of_its_larger_part(
     accuracy, *_ = running_metrics(output, classes=2, top_k=None)
     accuracy.update_state(np.array(labels, np.float32), np.array(probabilities, np.float32))
     assert float(accuracy.result()) == 0.75
+
+
+def test_the_log_loss_is_limited_as_in_the_evaluation() -> None:
+    expected = log_loss(np.array([0, 1]), np.array([[0.0, 1.0], [0.25, 0.75]])).value
+    for output, labels, outputs in (
+        ("softmax", [[1, 0], [0, 1]], [[0.0, 1.0], [0.25, 0.75]]),
+        ("sigmoid", [[0], [1]], [[1.0], [0.75]]),
+    ):
+        _, metric, *_ = running_metrics(output, classes=2, top_k=None)  # type: ignore[arg-type]
+        metric.update_state(np.array(labels, np.float32), np.array(outputs, np.float32))
+        assert metric.name == "log_loss"
+        assert float(metric.result()) == pytest.approx(expected, rel=1e-6)

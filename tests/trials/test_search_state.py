@@ -235,3 +235,17 @@ def test_values_that_contradict_each_other_are_a_failed_trial(folder: Path) -> N
         "of them."
     )
     assert len(search.done) == 4
+
+
+def test_a_contradiction_is_not_tried_again(folder: Path) -> None:
+    path = Path("recipe.yaml")
+    path.write_text(
+        "data: {source: digits}\nmodel: {architecture: mlp}\ntuning:\n  tuner: random\n"
+        "  trials: 50\n  space:\n"
+        "    optimizer.clipnorm: {choice: [null, 1.0]}\n"
+        "    optimizer.clipvalue: {choice: [null, 1.0]}\n"
+    )
+    search = Search(load_recipe(path, environment={}), Journal(folder))
+    run(search)
+    assert sum(done.outcome.kind == "contradiction" for done in search.done) == 1
+    assert search.ended == "the search space is exhausted"

@@ -98,6 +98,21 @@ def test_a_trial_that_should_stop_is_pruned(in_empty_folder: Path) -> None:
     assert outcome.score == chosen["val_accuracy"]
 
 
+def test_every_objective_is_known_by_epoch(in_empty_folder: Path) -> None:
+    values = {"training.epochs": 5}
+    stopped = trial(
+        DIGITS,
+        TrialTrainer(),
+        values,
+        objective="val_f1_macro",
+        should_stop=lambda rows: len(rows) == 3,
+    )
+    chosen = min(stopped.rows, key=lambda row: row["val_log_loss"])
+    assert stopped.score == chosen["val_f1_macro"]
+    complete = trial(DIGITS, TrialTrainer(), {"training.epochs": 3}, objective="val_f1_macro")
+    assert complete.score == complete.metrics["val_f1_macro"] == pytest.approx(stopped.score)
+
+
 def test_executions_have_consecutive_seeds(in_empty_folder: Path) -> None:
     trainer, values = TrialTrainer(), {"training.epochs": 1}
     both = trial(DIGITS, trainer, values, executions=2)
