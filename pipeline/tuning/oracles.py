@@ -17,6 +17,7 @@ import keras_tuner
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor, kernels
+from threadpoolctl import threadpool_limits
 
 from pipeline.metric_direction import Direction
 from pipeline.tuning.search_space import Numbers, SearchSpace, exists
@@ -118,22 +119,32 @@ class BayesianOracle(SeededOracle):
 
     As in `keras_tuner.oracles.BayesianOptimizationOracle`, but the bound is computed for many
     points at once instead of by gradient descent, one prediction at a time: a hundred times faster.
+    The time of a fit grows with the cube of the observations, so their number is bounded. A trial
+    that failed counts as the worst one, so that the trials after it are elsewhere.
     """
 
     beta = 2.6  # standard deviations in the bound: the weight of exploration
     noise = 1e-4  # variance of the scores
     length_scales = (0.1, 10.0)  # bounds; a length of 0 would explain all scores as noise
     restarts = 4  # of the fit
+    max_fitted = 150  # observations that the length scale is fitted to
+    max_observed = 400  # observations of the process
     candidates = 1024  # points at which the bound is computed at once
     best = 16  # of them, whose neighborhoods are searched next
     radii = (0.1, 0.03, 0.01)  # of each neighborhood in turn
 
     def next_numbers(self) -> Numbers:
-        completed = [result for result in self.results if result.score is not None]
+        completed = sum(result.score is not None for result in self.results)
         size = len(self.space)
-        if self.draw or len(completed) < 3 * size:
+        if self.draw or completed < 3 * size:
             return self.random_numbers()
-        model = self._model_of(completed)
+        # Threads that wait for each other take ten times as long where the processors are busy.
+        with threadpool_limits(limits=1, user_api="blas"):
+            return self.numbers_at(self._best_point(size))
+
+    def _best_point(self, size: int) -> np.ndarray:
+        """Return the point with the lowest bound, (parameters,)."""
+        model = self._model()
 
         def bound(points: np.ndarray) -> np.ndarray:
             mean, deviation = model.predict(points, return_std=True)
@@ -144,13 +155,15 @@ class BayesianOracle(SeededOracle):
             best = points[np.argsort(bound(points))[: self.best]]
             moves = self.generator.normal(0, radius, (self.candidates // self.best, *best.shape))
             points = np.concatenate([best, (best + moves).reshape(-1, size).clip(0, 1)])
-        return self.numbers_at(points[np.argmin(bound(points))])
+        best_point: np.ndarray = points[np.argmin(bound(points))]
+        return best_point
 
-    def _model_of(self, completed: Sequence[ProposalResult]) -> GaussianProcessRegressor:
-        """Return the process fitted to scores, in which lower is better."""
-        sign = -1 if self.direction == "max" else 1
-        points = np.array([self._point_of(result.proposal) for result in completed])
-        scores = np.array([sign * (result.score or 0.0) for result in completed])
+    def _model(self) -> GaussianProcessRegressor:
+        """Return the process fitted to the scores so far, in which lower is better."""
+        points, scores = self._observations()
+        chosen = _most_informative(scores, self.max_observed)
+        points, scores = points[chosen], scores[chosen]
+        fitted = _most_informative(scores, self.max_fitted)
         model = GaussianProcessRegressor(
             kernels.Matern(nu=2.5, length_scale_bounds=self.length_scales),
             alpha=self.noise,
@@ -160,13 +173,23 @@ class BayesianOracle(SeededOracle):
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # a length at its bound is fine
+            model.fit(points[fitted], scores[fitted])
+        model.set_params(kernel=model.kernel_, optimizer=None)
+        if len(fitted) < len(points):
             model.fit(points, scores)
         running = [self._point_of(result.proposal) for result in self.results if result.is_running]
         if running:  # assume poor scores, so that other trials are proposed meanwhile
             mean, deviation = model.predict(np.array(running), return_std=True)
-            model.set_params(kernel=model.kernel_, optimizer=None)
             model.fit([*points, *running], [*scores, *(mean + deviation)])
         return model
+
+    def _observations(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the points of the trials that have ended, (n, parameters), and scores, (n,)."""
+        sign = -1 if self.direction == "max" else 1
+        ended = [result for result in self.results if not result.is_running]
+        scores = np.array([sign * (math.nan if r.score is None else r.score) for r in ended])
+        scores[np.isnan(scores)] = np.nanmax(scores)
+        return np.array([self._point_of(result.proposal) for result in ended]), scores
 
     def _point_of(self, numbers: Numbers) -> list[float]:
         return [
@@ -175,12 +198,25 @@ class BayesianOracle(SeededOracle):
         ]
 
 
+def _most_informative(scores: np.ndarray, limit: int) -> np.ndarray:
+    """Return the indices of the best scores, and of others evenly spaced by rank, (at most limit,).
+
+    The others say where not to look again.
+    """
+    if len(scores) <= limit:
+        return np.arange(len(scores))
+    best, others = np.split(np.argsort(scores, kind="stable"), [limit // 2])
+    spaced = np.linspace(0, len(others) - 1, limit - len(best)).astype(int)
+    return np.sort(np.concatenate([best, others[spaced]]))
+
+
 class HyperbandOracle(SeededOracle):
     """Brackets of short trials; the best third of each round is trained for longer.
 
     Source: Li et al. (2018), https://jmlr.org/papers/v18/16-558.html, with the sizes of
     `keras_tuner.oracles.HyperbandOracle`. A trial is promoted as soon as it is certain to be among
-    the best of its round, and a new bracket starts when none can be, so that no worker waits.
+    the best of its round, and a new bracket starts when none can be, so that no worker waits. A
+    trial that failed is worse than all others.
     """
 
     factor = 3
@@ -200,12 +236,13 @@ class HyperbandOracle(SeededOracle):
         for ((size, _), (next_size, epochs)), indices in zip(
             itertools.pairwise(rounds), members, strict=False
         ):
-            scores = [
-                (score, index)
+            ended = [
+                (self.results[index].score, index)
                 for index in indices
-                if index not in promoted and (score := self.results[index].score) is not None
+                if index not in promoted and not self.results[index].is_running
             ]
-            if len(scores) > size - next_size:
+            scores = [(score, index) for score, index in ended if score is not None]
+            if scores and len(ended) > size - next_size:
                 _, parent = best(scores, key=lambda one: one[0])
                 return {**self.results[parent].proposal, EPOCHS: epochs, _PARENT: parent}
         return None

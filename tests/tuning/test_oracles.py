@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from sklearn.gaussian_process import GaussianProcessRegressor
 
 from pipeline.metric_direction import Direction
-from pipeline.tuning.oracles import ORACLES, ProposalResult, SeededOracle
+from pipeline.tuning.oracles import ORACLES, BayesianOracle, ProposalResult, SeededOracle
 from pipeline.tuning.search_space import Numbers, resolve
 from pipeline.tuning.tuning_config import ParameterConfig, Tuner
 
@@ -122,11 +123,46 @@ def test_bayesian_search_proposes_elsewhere_while_a_trial_runs() -> None:
     assert abs(math.log10(second["rate"] / first["rate"])) > 0.01
 
 
-def test_bayesian_search_ignores_failed_trials() -> None:
-    results = search(oracle("bayesian"), score, 14)
-    failed = ProposalResult({"rate": 1e-2, "name": 0, "units": 1})
-    proposal = oracle("bayesian").propose(15, 0, results)
-    assert oracle("bayesian").propose(15, 0, [*results, failed]) == proposal
+@pytest.mark.parametrize("direction", ["max", "min"])
+def test_bayesian_search_leaves_values_that_fail(direction: Direction) -> None:
+    parameters = {"rate": {"log": [1e-4, 1e-1]}}
+    tuner = oracle("bayesian", parameters, direction=direction)
+    sign = 1 if direction == "max" else -1
+    # The higher the rate, the better, but the highest ones fail.
+    results: list[ProposalResult] = []
+    for number in range(1, 25):
+        proposal = tuner.propose(number, 0, results)
+        assert proposal is not None
+        rate = proposal["rate"]
+        value = sign * math.log10(rate) if rate < 1e-2 else None
+        results.append(ProposalResult(proposal, value))
+    assert sum(result.score is None for result in results[-12:]) <= 6
+    assert 4e-3 < max(r.proposal["rate"] for r in results if r.score is not None) < 1e-2
+
+
+def test_bayesian_search_finds_the_optimum_among_more_trials_than_it_fits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parameters = {"rate": {"log": [1e-4, 1e-1]}, "dropout": {"range": [0.0, 0.5]}}
+
+    def loss(numbers: Numbers) -> float:
+        rate = math.log10(numbers["rate"]) + 2.5
+        return rate**2 + 4 * (numbers["dropout"] - 0.3) ** 2
+
+    monkeypatch.setattr(BayesianOracle, "max_fitted", 10)
+    monkeypatch.setattr(BayesianOracle, "max_observed", 16)
+    fitted: list[int] = []
+    fit = GaussianProcessRegressor.fit
+
+    def counting(self: Any, points: Any, scores: Any) -> Any:
+        fitted.append(len(points))
+        return fit(self, points, scores)
+
+    monkeypatch.setattr(GaussianProcessRegressor, "fit", counting)
+    results = search(oracle("bayesian", parameters, direction="min"), loss, 30)
+    assert max(fitted) == 16
+    assert set(fitted[-2:]) == {10, 16}
+    assert min(loss(result.proposal) for result in results) < 0.05
 
 
 def test_hyperband_trains_the_best_third_of_each_round_for_longer() -> None:
@@ -140,6 +176,23 @@ def test_hyperband_trains_the_best_third_of_each_round_for_longer() -> None:
     first = sorted((r for r in results[:13] if r.proposal["tuner/epochs"] == 1), key=_score_of)
     promoted = [r.proposal["rate"] for r in results[:13] if r.proposal["tuner/epochs"] == 3]
     assert sorted(promoted) == sorted(result.proposal["rate"] for result in first[-3:])
+
+
+def test_hyperband_promotes_none_that_failed() -> None:
+    def failing(numbers: Numbers) -> float | None:
+        return None if numbers["units"] == 2 else score(numbers)
+
+    tuner = oracle("hyperband")
+    results: list[ProposalResult] = []
+    for number in range(1, 14):
+        proposal = tuner.propose(number, 0, results)
+        assert proposal is not None
+        results.append(ProposalResult(proposal, failing(proposal)))
+    epochs = [result.proposal["tuner/epochs"] for result in results]
+    assert epochs.count(1) == 9
+    assert epochs.count(3) == 3
+    promoted = [result for result in results if result.proposal["tuner/epochs"] > 1]
+    assert all(result.score is not None for result in promoted)
 
 
 def test_hyperband_starts_another_bracket_rather_than_wait() -> None:
