@@ -153,22 +153,20 @@ def _transfer_choices(
     yield from base_and_weights(base, weights)
     yield Choice(
         "regularization",
-        {"label_smoothing": 0.1, "initializer": "zeros"},
-        "The new head is one layer; smoothed labels keep it from being too certain.",
+        {"l2": 1e-3, "initializer": "zeros"},
+        "The new head is one layer; a penalty of its weights keeps it from being too certain.",
     )
     yield Choice(
         "optimizer",
-        {"name": "adam", "learning_rate": 2e-2, "schedule": {"cosine": {}}},
+        {"name": "adam", "learning_rate": 1e-2, "schedule": {"cosine": {}}},
         "Only the head is trained, which takes a high learning rate that falls to 0.",
     )
-    yield Choice("training.epochs", 30, "An epoch on cached features takes little time.")
+    yield Choice("training.epochs", 60, "An epoch on cached features takes little time.")
     yield Choice(
         "training.early_stopping",
-        {
-            "monitor": "val_balanced_accuracy" if is_imbalanced(statistics) else "val_accuracy",
-            "patience": 15,
-        },
-        "The epoch that is best on the validation images is kept.",
+        {"monitor": "val_log_loss", "patience": 20},
+        "The epoch that is best on the validation images is kept: by their log loss, which depends "
+        "less on chance than their accuracy.",
     )
     if augmented.value:
         yield from views(training)

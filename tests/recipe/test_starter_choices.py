@@ -226,14 +226,18 @@ def test_rare_classes_weigh_more() -> None:
     assert choice.reason == (
         "ants has 3.0 times as many training images as bees, so images of rare classes weigh more."
     )
-    values = values_of(choose_values(dataset((90, 30))))
-    assert values["training.early_stopping"]["monitor"] == "val_balanced_accuracy"
+    assert values_of(choose_values(dataset((90, 30))))["training.class_weight"] == "balanced"
 
 
 def test_classes_of_about_one_size_weigh_the_same() -> None:
     assert list(starter_choices.class_weight(dataset((89, 30)))) == []
-    values = values_of(choose_values(dataset((89, 30))))
-    assert values["training.early_stopping"]["monitor"] == "val_accuracy"
+    assert "training.class_weight" not in values_of(choose_values(dataset((89, 30))))
+
+
+def test_the_log_loss_chooses_the_epoch_of_every_recipe() -> None:
+    for data in (dataset((90, 30)), dataset((90, 90)), dataset(sizes=[(28, 28)] * 9)):
+        stopping = values_of(choose_values(data))["training.early_stopping"]
+        assert stopping["monitor"] == "val_log_loss"
 
 
 def test_many_classes_are_judged_by_their_best_five_too() -> None:
