@@ -48,10 +48,27 @@ def mask_secrets(text: str, secrets: Mapping[str, str]) -> str:
         text: any text, such as a log message, JSON or HTML.
         secrets: the placeholder of each secret value, such as `${API_TOKEN}`.
     """
+    return mask_credentials(replace_secrets(text, secrets))
+
+
+def replace_secrets(text: str, secrets: Mapping[str, str]) -> str:
+    """Return `text` with a placeholder for each secret, and URLs as they are.
+
+    Args:
+        text: any text.
+        secrets: the placeholder of each secret value.
+    """
     for value in sorted(secrets, key=len, reverse=True):  # one may be part of another
         for written in _spellings(value):
             text = text.replace(written, secrets[value])
-    return mask_credentials(text)
+    return text
+
+
+def has_credentials(text: str, secrets: Mapping[str, str]) -> bool:
+    """Return whether a URL in `text` has a password or a token, beside placeholders of secrets."""
+    for placeholder in secrets.values():
+        text = text.replace(placeholder, MASK)
+    return mask_credentials(text) != text
 
 
 def mask_values(value: Any, secrets: Mapping[str, str]) -> Any:

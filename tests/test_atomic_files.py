@@ -21,6 +21,23 @@ def test_a_file_is_replaced_and_not_written_over(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_a_private_file_is_private_before_it_has_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, modes = tmp_path / "file", []
+    (tmp_path / ".file.part").touch()  # of a process that was killed, readable by everybody
+    fsync = os.fsync
+
+    def look(descriptor: int) -> None:
+        modes.append(os.fstat(descriptor).st_mode & 0o777)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", look)
+    atomic_write(path, b"secret", mode=0o600)
+    assert modes[0] == path.stat().st_mode & 0o777 == 0o600
+
+
 def test_what_was_there_stays_where_the_disk_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

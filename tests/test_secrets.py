@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from pipeline.secrets import (
+    has_credentials,
     is_secret,
     mask_credentials,
     mask_files,
@@ -117,3 +118,16 @@ def test_text_files_are_masked_and_others_are_left_alone(tmp_path: Path) -> None
     assert (tmp_path / "below/b.csv").read_bytes() == b"\xff,${TOKEN}"
     assert (tmp_path / "c.png").read_bytes() == b"hunter2"
     assert (tmp_path / "numbers.csv").read_text() == "1.5,15"  # too short for a secret
+
+
+@pytest.mark.parametrize(
+    ("text", "is_found"),
+    [
+        ("url: https://keeper:hay@zoo.example", True),
+        ("url: https://keeper:${ZOO_TOKEN}@zoo.example", False),
+        ("url: https://zoo.example?token=abc", True),
+        ("url: https://zoo.example", False),
+    ],
+)
+def test_credentials_are_found_beside_placeholders(text: str, is_found: bool) -> None:
+    assert has_credentials(text, {"secret": "${ZOO_TOKEN}"}) == is_found

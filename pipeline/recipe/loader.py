@@ -29,7 +29,7 @@ from pipeline.recipe.overrides import (
 from pipeline.recipe.space_checks import apply_trial_values, check_space
 from pipeline.recipe.validation_messages import describe_errors, format_value
 from pipeline.recipe.yaml_reader import Document, dotted_path, parse, resolve_scalar
-from pipeline.secrets import mask_secrets
+from pipeline.secrets import mask_secrets, replace_secrets
 
 
 @dataclass(frozen=True)
@@ -174,17 +174,26 @@ def read_text(path: Path) -> str:
         raise RecipeError([RecipeProblem(f"{path}:{line}:{column}", "", message)]) from None
 
 
-def dump_recipe(recipe: Recipe, secrets: Mapping[str, str]) -> str:
+def dump_recipe(
+    recipe: Recipe, secrets: Mapping[str, str], *, keep_credentials: bool = False
+) -> str:
     """Return the YAML of a recipe with all defaults.
 
     It loads as the same recipe: secrets are written as the `${NAME}` that they came from.
+
+    Args:
+        recipe: the recipe.
+        secrets: the placeholder of each secret from the environment.
+        keep_credentials: whether passwords and tokens that URLs of the recipe contain are written
+            too, for a file that its owner alone can read. Default: they are masked.
     """
+    hide = replace_secrets if keep_credentials else mask_secrets
     tree = recipe.model_dump(mode="json", by_alias=True)
     if recipe.tuning is None:
         del tree["tuning"]
     escaped = {_escaped(value): name for value, name in secrets.items()}
     return yaml.dump(
-        _map_strings(tree, lambda text: mask_secrets(_escaped(text), escaped)),
+        _map_strings(tree, lambda text: hide(_escaped(text), escaped)),
         Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,

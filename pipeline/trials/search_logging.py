@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.atomic_files import atomic_write
 from pipeline.evaluation import search_figures as figures
 from pipeline.recipe.loader import LoadedRecipe, dump_recipe, run_parameters, with_overrides
-from pipeline.secrets import mask_secrets
+from pipeline.secrets import has_credentials, mask_secrets
 from pipeline.tracking.run_logger import RunLogger
 from pipeline.tracking.trial_runs import TrialRun
 from pipeline.trials.search_state import FinishedTrial, PendingTrial, Search, value_at
@@ -78,21 +78,31 @@ def trial_rows(search: Search) -> list[dict[str, Any]]:
 def write_best(
     search: Search, loaded: LoadedRecipe, directory: Path, run_logger: RunLogger
 ) -> Path:
-    """Write the best recipe to a directory and log it; `pipeline run` takes it as it is."""
+    """Write the best recipe to a directory and log it; `pipeline run` takes it as it is.
+
+    A password or token in a URL of the recipe is in the written file, which its owner alone can
+    read then, and nowhere else.
+    """
     best = search.best
     assert best is not None
-    values = {path: value for path, value in best.values.items() if path in search.tuning.space}
-    recipe = with_overrides(loaded, values).recipe
-    tried = ", ".join(f"{path} {_text(value)}" for path, value in values.items())
+    # Of hyperband, also the epochs that the score is of.
+    recipe = with_overrides(loaded, best.values).recipe
+    tried = ", ".join(f"{path} {_text(value)}" for path, value in best.values.items())
     comment = (
         f"# The best of {len(search.done)} trials of {recipe.name}: trial {best.number}, "
         f"{search.tuning.objective} {best.outcome.score:.4f}.\n"
         f"# {tried or 'The recipe without changes.'}\n"
     )
-    text = f"{mask_secrets(comment, loaded.secrets)}{dump_recipe(recipe, loaded.secrets)}"
-    atomic_write(directory / BEST, text.encode())
+    comment = mask_secrets(comment, loaded.secrets)
+    text = dump_recipe(recipe, loaded.secrets, keep_credentials=True)
+    if has_credentials(text, loaded.secrets):
+        private = f"{comment}# It contains a password or token of {loaded.path}: keep it private.\n"
+        atomic_write(directory / BEST, f"{private}{text}".encode(), mode=0o600)
+    else:
+        atomic_write(directory / BEST, f"{comment}{text}".encode())
     with run_logger.log_artifacts() as scratch:
-        (scratch / BEST).write_text(text, "utf-8")
+        logged = f"{comment}{dump_recipe(recipe, loaded.secrets)}"
+        (scratch / BEST).write_text(logged, "utf-8")
     return directory / BEST
 
 
@@ -191,7 +201,8 @@ def log_search_result(
             "search/best": best.outcome.score or 0.0,
             "search/best_trial": float(best.number),
             "search/trials": float(len(outcomes)),
-            "search/failed": float(sum(one.state == "FAILED" for one in outcomes)),
+            "search/failed": float(len(search.failed)),
+            "search/contradictory": float(len(search.contradictory)),
             "search/pruned": float(sum(one.pruned_at is not None for one in outcomes)),
             "search/seconds": search.seconds_of_trials,
             **{

@@ -42,6 +42,9 @@ class TuneResult:
         parent_run_id: the id of the MLflow run of the search.
         objective: the metric that is optimized.
         trials: a row for each trial: number, state, objective, seconds, and the values by path.
+        failed: the number of trials that failed, without those of contradictory values.
+        contradictory: the number of trials that were not trained because their values contradict
+            each other.
         best: the number of the best trial, its score and its values.
         ended: why the search ended.
         recipe: the file of the best recipe.
@@ -52,6 +55,8 @@ class TuneResult:
     parent_run_id: str
     objective: str
     trials: list[dict[str, Any]]
+    failed: int
+    contradictory: int
     best: dict[str, Any]
     ended: str
     recipe: str
@@ -63,8 +68,8 @@ class TuneResult:
         values = [f"  {path}: {json.dumps(value)}" for path, value in best["values"].items()]
         in_full = final.format_metric(objective) or "of its best epoch"
         lines = [
-            f"Best of {len(self.trials)} trials in {self.seconds:.1f} seconds: trial "
-            f"{best['trial']}, {objective} {best['score']:.4f}",
+            f"Best of {self._count()} in {self.seconds:.1f} seconds: trial {best['trial']}, "
+            f"{objective} {best['score']:.4f}",
             *(values or ["  the recipe without changes"]),
             f"Trained in full: {objective} {in_full} on {final.images['val']:,} images "
             f"(optimistic: {len(self.trials)} trials were compared on them)",
@@ -83,10 +88,19 @@ class TuneResult:
         ]
         return "\n".join(lines)
 
+    def _count(self) -> str:
+        """Return how many trials there were, and how many of them have no score."""
+        unscored = [
+            f"{count} {what}"
+            for count, what in ((self.failed, "failed"), (self.contradictory, "contradictory"))
+            if count
+        ]
+        return f"{len(self.trials)} trials" + (f" ({', '.join(unscored)})" if unscored else "")
+
     def _repr_html_(self) -> str:
         rows = [(path, str(value)) for path, value in self.best["values"].items()]
         title = (
-            f"Best of {len(self.trials)} trials: trial {self.best['trial']}, "
+            f"Best of {self._count()}: trial {self.best['trial']}, "
             f"{self.objective} {self.best['score']:.4f}"
         )
         notes = (f"search {self.parent_run_id}", f"recipe {self.recipe}")
@@ -167,6 +181,8 @@ def tune(
         parent_run_id=run_logger.run_id,
         objective=tuning.objective,
         trials=rows,
+        failed=len(search.failed),
+        contradictory=len(search.contradictory),
         best={
             "trial": best.number,
             "score": best.outcome.score,

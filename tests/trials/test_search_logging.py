@@ -151,6 +151,22 @@ def test_the_best_recipe_runs_as_it_is(
     assert (run_logger.directory / "best.yaml").read_text() == path.read_text()
 
 
+def test_the_best_recipe_of_hyperband_has_the_epochs_of_its_score(
+    in_empty_folder: Path, run_logger: Any
+) -> None:
+    Path("recipe.yaml").write_text(RECIPE.replace("random", "hyperband"))
+    loaded = load_recipe(Path("recipe.yaml"))
+    search = Search(loaded, Journal(Path("search")))
+    for score in (0.5, 0.75):
+        task = search.next()
+        assert isinstance(task, PendingTrial)
+        search.finish(task, TrialOutcome("FINISHED", score=score, scores=(score,)))
+    path = search_logging.write_best(search, loaded, Path(), run_logger)
+    assert loaded.recipe.training.epochs == 4
+    assert load_recipe(path).recipe.training.epochs == 2
+    assert ", training.epochs 2\n" in path.read_text()
+
+
 def test_the_run_of_a_search_has_its_recipe_and_space(
     search: Search, loaded: LoadedRecipe, run_logger: Any
 ) -> None:
@@ -182,6 +198,7 @@ def test_the_result_counts_failed_and_pruned_trials(search: Search, run_logger: 
         "search/best_trial": 2.0,
         "search/trials": 4.0,
         "search/failed": 1.0,
+        "search/contradictory": 0.0,
         "search/pruned": 1.0,
         "search/seconds": search.seconds_of_trials,
         "final/val_accuracy": 0.7,

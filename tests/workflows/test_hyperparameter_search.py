@@ -132,6 +132,30 @@ def test_the_result_says_that_there_is_no_test_split_where_the_data_has_none(fin
     assert "\n  There is no test split for an unbiased estimate.\n" in str(without)
 
 
+def test_hyperband_ends_with_the_score_of_its_best_trial(in_empty_folder: Path) -> None:
+    result = searched("tuning.tuner=hyperband", "tuning.trials=5", "training.epochs=3")
+    assert result.final.metrics["val_accuracy"] == result.best["score"]
+    assert result.best["score"] >= result.trials[0]["val_accuracy"]
+    epochs = result.best["values"].get("training.epochs", 3)
+    assert load_recipe(Path(result.recipe)).recipe.training.epochs == epochs
+    assert {row["epochs"] for row in result.trials} == {1, 3}
+
+
+def test_a_grid_skips_contradictory_points_and_counts_them(
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips = ("clipnorm", "clipvalue")
+    space = ", ".join(f"optimizer.{key}: {{choice: [1.0, null]}}" for key in clips)
+    result = searched(f"tuning={{tuner: grid, trials: 9, space: {{{space}}}}}", "training.epochs=1")
+    states = [row["state"] for row in result.trials]
+    assert states == ["FINISHED", "FAILED", "FINISHED", "FINISHED"]
+    assert (result.failed, result.contradictory) == (0, 1)
+    assert str(result).startswith("Best of 4 trials (1 contradictory) in ")
+    assert result.ended == "the search space is exhausted"
+    metrics = open_store(None).client.get_run(result.parent_run_id).data.metrics
+    assert (metrics["search/failed"], metrics["search/contradictory"]) == (0, 1)
+
+
 def interrupt_in(patch: pytest.MonkeyPatch, number: int) -> None:
     """Interrupt the search in the first epoch of a trial."""
     from pipeline.trials import sequential

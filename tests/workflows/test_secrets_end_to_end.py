@@ -81,6 +81,30 @@ def test_a_search_hides_a_secret_and_its_best_recipe_can_be_used(
     assert "${ZOO_TOKEN}" in client.get_run(result["run_id"]).data.params["data.path"]
 
 
+def test_a_password_in_an_address_is_in_the_best_recipe_alone(
+    recipe: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # Written in the recipe itself, as is the archive that is there already.
+    address = "https://keeper:hay-stack@zoo.example/ants.zip"
+    download = f"{{url: '{address}', sha256: '{'0' * 64}'}}"
+    text = RECIPE.replace("image_size", f"download: {download}, image_size", 1)
+    recipe.write_text(text)
+    assert main(["tune", str(recipe), "--json"]) == 0
+    printed = capfd.readouterr()
+    best = Path(json.loads(printed.out)["recipe"])
+    assert "hay-stack" not in printed.out + printed.err
+    holders = {
+        path
+        for path in Path().rglob("*")
+        if path.is_file() and not path.is_symlink() and b"hay-stack" in path.read_bytes()
+    }
+    assert holders == {recipe, best}
+    assert best.stat().st_mode & 0o777 == 0o600
+    assert load_recipe(best).recipe.data.download.url == address  # type: ignore[attr-defined]
+    assert f"# It contains a password or token of {recipe}: keep it private.\n" in best.read_text()
+    assert SECRET not in best.read_text()
+
+
 def test_errors_logs_and_the_outbox_hide_a_secret(
     recipe: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
