@@ -77,6 +77,23 @@ def exit_on_signal() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def only_main_thread_interrupted() -> Iterator[None]:
+    """Let a signal in the block raise KeyboardInterrupt and do nothing else.
+
+    Enclosing blocks of `graceful_shutdown` do not notice it, so that the interrupt may be caught.
+    The block must not call native code that takes long.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.set_wakeup_fd(-1)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before, warn_on_full_buffer=False)
+
+
+@contextlib.contextmanager
 def deferred_signals() -> Iterator[Callable[[], bool]]:
     """Defer the first signal in the block; a second one raises at once.
 

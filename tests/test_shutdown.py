@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from pipeline.shutdown import interrupt_on
+from pipeline.shutdown import graceful_shutdown, interrupt_on, only_main_thread_interrupted
 
 # Native code for minutes; a thread prints when it is running.
 BUSY = """threading.Timer(0.3, lambda: print('busy', flush=True)).start()
@@ -134,3 +134,18 @@ def test_an_ignored_signal_stays_ignored() -> None:
         assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def wakeup_fd() -> int:
+    """Return the file that signals are written to for the threads that watch for them."""
+    number = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(number, warn_on_full_buffer=False)
+    return number
+
+
+def test_enclosing_blocks_do_not_notice_an_interrupt_that_may_be_caught() -> None:
+    with graceful_shutdown(lambda: None):
+        watched = wakeup_fd()
+        with only_main_thread_interrupted():
+            assert wakeup_fd() == -1
+        assert wakeup_fd() == watched != -1

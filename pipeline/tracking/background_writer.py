@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.shutdown import only_main_thread_interrupted
 from pipeline.tracking.liveness import LivenessLock
 from pipeline.tracking.mlflow_writer import OutboxItem, write_item
 from pipeline.tracking.store import error_summary
@@ -30,7 +32,7 @@ class RetrySchedule:
     after_end: Sequence[float]
 
 
-_STEP = 0.2  # seconds
+_STEP = 0.2  # seconds of a wait: the system may deliver a signal to any thread
 RETRIES = RetrySchedule(5.0, after_end=(1, 2, 4, 8, 15, 15, 15))
 
 
@@ -77,18 +79,18 @@ class BackgroundWriter:
             self._ending.set()
             with self._changed:
                 self._changed.notify()
-            try:
-                if within is None:  # in steps, as the system may deliver a signal to any thread
-                    while not self._done.wait(_STEP):
-                        pass
-                else:
-                    self._done.wait(within)
-            except KeyboardInterrupt:
-                if within is not None:
-                    raise
+            if within is None:
+                self._wait_or_interrupt()
+            else:
+                self._done.wait(within)
         with self._changed:
             self._stopped.set()
             return list(self._queue)
+
+    def _wait_or_interrupt(self) -> None:
+        with contextlib.suppress(KeyboardInterrupt), only_main_thread_interrupted():
+            while not self._done.wait(_STEP):
+                pass
 
     def _run(self) -> None:
         try:

@@ -34,10 +34,10 @@ def test_a_row_has_the_interval_of_a_proportion_and_none_where_it_is_undefined()
 
 
 def test_the_worst_classes_have_the_lowest_recall() -> None:
-    labels, predicted = np.array([0, 1, 1, 2, 2, 2]), np.array([0, 1, 0, 0, 0, 0])
+    labels, predicted = np.array([0, 1, 1, 1, 2, 2]), np.array([1, 1, 1, 0, 2, 0])
     metrics = class_metrics(labels, predicted, NAMES)
-    assert metrics.worst(2) == [2, 1]
-    assert metrics.worst(10) == [2, 1, 0]
+    assert metrics.worst(2) == [0, 2]
+    assert metrics.worst(10) == [0, 2, 1]
 
 
 @pytest.mark.parametrize(
