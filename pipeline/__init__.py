@@ -8,9 +8,7 @@
 __version__ = "0.1.0"
 
 from pipeline.api import (
-    ImagePrediction,
     Model,
-    PredictionTable,
     init,
     inspect,
     load,
@@ -30,6 +28,7 @@ from pipeline.errors import (
     TrainingError,
     UsageError,
 )
+from pipeline.inference.prediction_table import ImagePrediction, PredictionTable
 
 __all__ = [
     "DataError",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.backend import quiet_imports
 from pipeline.console import PACKAGE_LOGGER, console_logging
 from pipeline.html_table import html_table
+from pipeline.inference.prediction_table import PredictionTable, image_prediction
 from pipeline.stopwatch import Stopwatch
 from pipeline.tuning.worker_role import WorkerRole, worker_role
 
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 StrPath = str | os.PathLike[str]
 
 logger = logging.getLogger(__name__)
-
-_MAX_HTML_ROWS = 50
 
 
 def run(recipe: StrPath, overrides: Overrides = (), *, resume: str | None = None) -> RunResult:
@@ -257,42 +256,6 @@ def load(run: str, *, tracking_uri: str | None = None) -> Model:
 
 
 @dataclass(frozen=True)
-class ImagePrediction:
-    """The prediction for one image.
-
-    Attributes:
-        path: the image file.
-        label: the most probable class; empty if the file could not be read.
-        probability: of that class.
-        probabilities: of every class, the most probable first.
-        error: why the file could not be read; empty if it could.
-    """
-
-    path: Path
-    label: str
-    probability: float
-    probabilities: dict[str, float]
-    error: str
-
-
-class PredictionTable(tuple[ImagePrediction, ...]):
-    """Predictions in the order of the files, shown as a table in a notebook."""
-
-    __slots__ = ()
-
-    def _repr_html_(self) -> str:
-        rows = [
-            (str(image.path), image.label, f"{image.probability:.4f}", image.error)
-            for image in self[:_MAX_HTML_ROWS]
-        ]
-        hidden = len(self) - len(rows)
-        notes = [f"{hidden:,} more images are not shown."] if hidden else []
-        return html_table(
-            f"{len(self):,} images", ("path", "label", "probability", "error"), rows, notes=notes
-        )
-
-
-@dataclass(frozen=True)
 class Model:
     """A trained model, as `load` returns it.
 
@@ -321,31 +284,35 @@ class Model:
         """The Keras model: raw RGB pixels from 0 to 255 in, probabilities out."""
         return self.classifier.model
 
-    def predict(self, paths: StrPath | Sequence[StrPath]) -> PredictionTable:
+    def predict(
+        self, paths: StrPath | Sequence[StrPath], *, confidence_level: float | None = None
+    ) -> PredictionTable:
         """Classify images.
 
         Args:
             paths: image files, directories of images or patterns such as `photographs/**/*.jpg`;
                 one or several.
+            confidence_level: the probability, such as 0.9, with which a prediction set contains the
+                true class; None for no sets.
 
         Returns:
             A prediction for each file. A file that cannot be read has an `error`.
 
         Raises:
-            UsageError: if there is no image at one of the paths.
+            UsageError: if there is no image at one of the paths, or the model has no prediction
+                sets at the confidence level.
         """
         from pipeline.inference.batch_prediction import predict
         from pipeline.inference.input_files import expand_paths
 
+        interface = self.classifier.interface
+        threshold = None if confidence_level is None else interface.set_threshold(confidence_level)
         given = [paths] if isinstance(paths, str | os.PathLike) else paths
         files = expand_paths([os.fspath(path) for path in given])
-        predictions = predict(self.classifier, files, self.classifier.interface.read)
-        return PredictionTable(self._named(each) for each in predictions)
-
-    def _named(self, prediction: Any) -> ImagePrediction:
-        ranked = prediction.top_classes(self.class_names, len(self.class_names))
-        label, probability = ranked[0] if ranked else ("", float("nan"))
-        return ImagePrediction(prediction.item, label, probability, dict(ranked), prediction.error)
+        predictions = predict(self.classifier, files, interface.read)
+        return PredictionTable(
+            image_prediction(each, self.class_names, threshold) for each in predictions
+        )
 
     def _repr_html_(self) -> str:
         height, width = self.image_size

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import pipeline
-from pipeline.api import ImagePrediction, PredictionTable
+from pipeline.inference.prediction_table import ImagePrediction, PredictionTable
 
 HOSTILE = "<script>alert(1)&"
 RECIPE = """\

@@ -16,6 +16,7 @@ import click
 from pipeline import api
 from pipeline.backend import quiet_imports
 from pipeline.cli.options import run_argument, uri_option
+from pipeline.cli.prediction_columns import PredictionColumns
 from pipeline.errors import UsageError
 from pipeline.inference.input_files import expand_paths
 
@@ -35,41 +36,59 @@ logger = logging.getLogger(__name__)
     help="Number of classes per image.",
 )
 @click.option(
+    "--confidence-level",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="LEVEL",
+    help="Add the set of classes that contains the true one with this probability, such as 0.9.",
+)
+@click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Write the table to this file."
 )
 @uri_option
 def command(
-    run: str, paths: tuple[str, ...], top: int, output: Path | None, uri: str | None
+    run: str,
+    paths: tuple[str, ...],
+    top: int,
+    confidence_level: float | None,
+    output: Path | None,
+    uri: str | None,
 ) -> int:
     """Classify images.
 
     PATH is an image, a directory of images or a pattern. The result is a CSV table with one row per
-    file, on standard output or in the file of --output. A file that cannot be read gets a row with
-    an error, and the exit code is 1."""
+    file, on standard output or in the file of --output. The column `unknown` says whether an image
+    is too far from the training images to be of one of the classes. A file that cannot be read gets
+    a row with an error, and the exit code is 1."""
     files = expand_paths(paths)
     with quiet_imports():
         from pipeline.inference.batch_prediction import predict
         from pipeline.progress_bar import show_progress
 
     model = api.load(run, tracking_uri=uri)
+    interface = model.classifier.interface
+    threshold = None if confidence_level is None else interface.set_threshold(confidence_level)
     logger.info(f"Using the model of run {model.name} ({model.run_id})")
     with _opened(output) as file:
         table = csv.writer(file, lineterminator="\n")
-        top = min(top, len(model.class_names))
-        columns = [f"{kind}_{n}" for n in range(1, top + 1) for kind in ("class", "probability")]
-        table.writerow(["file", *columns, "error"])
+        columns = PredictionColumns(
+            model.class_names, top, threshold, has_distance=interface.distance is not None
+        )
+        table.writerow(["file", *columns.names, "error"])
         started = time.monotonic()
-        errors = 0
-        predictions = predict(model.classifier, files, model.classifier.interface.read)
+        errors = unknown = 0
+        predictions = predict(model.classifier, files, interface.read)
         for prediction in show_progress(predictions, len(files), "predicting"):
-            ranked = prediction.top_classes(model.class_names, top)
-            cells = [cell for name, value in ranked for cell in (name, f"{value:.6f}")]
-            cells = cells or [""] * len(columns)
-            table.writerow([os.fspath(prediction.item), *cells, prediction.error])
+            row = [os.fspath(prediction.item), *columns.cells(prediction), prediction.error]
+            table.writerow(row)
             errors += bool(prediction.error)
+            unknown += bool(prediction.is_unknown)
     seconds = time.monotonic() - started
     rate = len(files) / seconds
     logger.info(f"Classified {len(files):,} images in {seconds:.1f} s ({rate:,.0f} images/s)")
+    if unknown:
+        logger.info(
+            f"{unknown:,} images are probably of none of the classes. See the column `unknown`."
+        )
     if errors:
         logger.warning(f"{errors:,} files could not be read. See the column `error`.")
     return 1 if errors else 0

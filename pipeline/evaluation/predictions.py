@@ -67,6 +67,20 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def subset(self, indices: np.ndarray) -> Predictions:
+        """Return the predictions for some images.
+
+        Args:
+            indices: int (n,), which of them.
+        """
+        return Predictions(
+            self.class_names,
+            [self.names[index] for index in indices],
+            [self.digests[index] for index in indices],
+            self.labels[indices],
+            self.probabilities[indices],
+        )
+
 
 @dataclass(frozen=True)
 class PairedDifference:

@@ -15,6 +15,8 @@ from pipeline.evaluation.class_metrics import class_metrics
 from pipeline.evaluation.figures import LearningCurves
 from pipeline.evaluation.html_pages import render_page
 from pipeline.evaluation.predictions import Predictions, confusion_matrix, most_confused
+from pipeline.evaluation.selective_accuracy import selective_accuracy
+from pipeline.evaluation.set_coverage import SetCoverage
 
 _MAX_TABLE_CLASSES = 20  # up to which the confusion matrix is a table
 _MAX_CONFUSIONS = 12
@@ -33,6 +35,8 @@ class SplitReport:
         metrics: as `classification_metrics` returns them.
         errors: misclassified images with the highest losses, highest first.
         uncertain: other images with the smallest margins between two classes.
+        set_coverage: of the prediction sets, at several confidence levels; empty without sets.
+        set_note: on the images that set their thresholds.
     """
 
     prefix: str
@@ -42,6 +46,8 @@ class SplitReport:
     metrics: Mapping[str, float]
     errors: Sequence[CaptionedImage] = ()
     uncertain: Sequence[CaptionedImage] = ()
+    set_coverage: Sequence[SetCoverage] = ()
+    set_note: str = ""
 
 
 @dataclass(frozen=True)
@@ -150,6 +156,7 @@ def render_report(report: Report) -> RenderedReport:
         "confusion_matrix": _matrix_of_all,
         "most_frequent_confusions": _most_frequent_confusions,
         "rare_classes": _rare_classes,
+        "selective_accuracy": selective_accuracy,
         "max_table_classes": _MAX_TABLE_CLASSES,
     }
     return RenderedReport(render_page("report_page.html.jinja", values), images)

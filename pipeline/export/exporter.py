@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import timeit
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +85,8 @@ def export_model(
     except Exception as error:  # converters and runtimes raise anything
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise ModelError(f"The model cannot be exported as {name}: {reason}") from None
-    classifier.interface.save(directory)
+    # Exported models have no features to measure distances between.
+    replace(classifier.interface, distance=None).save(directory)
     return ExportResult(
         format=name,
         path=path,

@@ -108,6 +108,20 @@ class CachedFeatures:
         features = self._extract(self._exact, split, UNAUGMENTED, name)
         return head_outputs(self.model_split.head, features)
 
+    def features(self, split: Split, indices: np.ndarray, name: str) -> np.ndarray:
+        """Return the features of some images, float32 (n, units).
+
+        Those of training images are the ones that the head is trained on, of the first view.
+
+        Args:
+            split: the images.
+            indices: int (n,), which of them.
+            name: of the split, as `outputs` takes it.
+        """
+        if split is self.splits.train:
+            return self._train_features.batch(indices, 0)[0]
+        return self._extract(self._exact, split, UNAUGMENTED, name).batch(indices, 0)[0]
+
     def feature_maps(self, split: Split, indices: np.ndarray) -> np.ndarray:
         """Return the last feature maps of the base for some images, computed or from the cache.
 

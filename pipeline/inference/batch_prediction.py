@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from pipeline.data.image_decoding import BadImageError
-from pipeline.inference.classifier import BATCH_SIZE, Classifier
+from pipeline.inference.classifier import BATCH_SIZE, Classifier, ModelOutputs
 
 _PREFETCHED_BATCHES = 2
 
@@ -28,11 +28,16 @@ class Prediction(Generic[Item]):
         item: the image, such as its path.
         probabilities: float64 (classes,); None where the image could not be read.
         error: why it could not be read, otherwise empty.
+        distance: to the training images; None where the model measures none.
+        is_unknown: whether the distance is so large that the image is probably of none of the
+            classes; None where the model measures none.
     """
 
     item: Item
     probabilities: np.ndarray | None
     error: str
+    distance: float | None = None
+    is_unknown: bool | None = None
 
     def top_classes(self, class_names: Sequence[str], k: int) -> list[tuple[str, float]]:
         """Return the k most probable classes with their probabilities, in descending order."""
@@ -40,6 +45,16 @@ class Prediction(Generic[Item]):
             return []
         order = (-self.probabilities).argsort(kind="stable")[:k]
         return [(class_names[label], float(self.probabilities[label])) for label in order]
+
+    def prediction_set(self, class_names: Sequence[str], threshold: float) -> tuple[str, ...]:
+        """Return the classes of a prediction set, the most probable first; it may be empty.
+
+        Args:
+            class_names: in the order of the probabilities.
+            threshold: of a confidence level, as `ModelInterface.set_threshold` returns it.
+        """
+        ranked = self.top_classes(class_names, len(class_names))
+        return tuple(name for name, probability in ranked if probability >= threshold)
 
 
 def predict(
@@ -68,9 +83,23 @@ def predict(
             pixels = np.zeros(shape, np.result_type(*dtypes, np.uint8))  # uint8 for image files
             for row, image in zip(pixels, images, strict=False):
                 row[:] = 0 if image is None else image
-            probabilities = classifier.probabilities(pixels)
-            for (item, _), error, row in zip(batch, errors, probabilities, strict=False):
-                yield Prediction(item, None if error else row, error)
+            outputs = classifier.outputs(pixels)
+            for index, ((item, _), error) in enumerate(zip(batch, errors, strict=True)):
+                if error:
+                    yield Prediction(item, None, error)
+                else:
+                    yield _prediction(classifier, item, outputs, index)
+
+
+def _prediction(
+    classifier: Classifier, item: Item, outputs: ModelOutputs, index: int
+) -> Prediction[Item]:
+    config = classifier.interface.distance
+    if config is None or outputs.distances is None:
+        return Prediction(item, outputs.probabilities[index], "")
+    distance = float(outputs.distances[index])
+    is_unknown = distance > config.threshold
+    return Prediction(item, outputs.probabilities[index], "", distance, is_unknown)
 
 
 def _prefetched(

@@ -1,9 +1,11 @@
-"""A trained model with its interface: pixels in, probabilities out."""
+"""A trained model with its interface: pixels in, probabilities and a distance out."""
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,10 +13,24 @@ import numpy as np
 from pipeline import keras_files
 from pipeline.errors import ModelError
 from pipeline.evaluation.probabilities import to_probabilities
+from pipeline.inference.feature_distance import FeatureReferences, load_references
 from pipeline.inference.model_interface import INTERFACE_FILE, ModelInterface, load_interface
 
 MODEL_FILE = "model.keras"
 BATCH_SIZE = 64
+
+
+@dataclass(frozen=True)
+class ModelOutputs:
+    """What a model computes for a batch.
+
+    Attributes:
+        probabilities: float64 (n, classes), rows summing to 1.
+        distances: float64 (n,), to the training images; None if the model measures none.
+    """
+
+    probabilities: np.ndarray
+    distances: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -24,6 +40,8 @@ class Classifier:
     Attributes:
         model: maps pixels (n, height, width, channels) in 0..255 to probabilities.
         interface: the image size and the class names.
+        references: the training images that distances are measured to, if the interface has a
+            `distance`; else None.
 
     Example:
         classifier = load_classifier(Path("exports/digits_lenet/keras"))
@@ -33,6 +51,7 @@ class Classifier:
 
     model: keras.Model
     interface: ModelInterface
+    references: FeatureReferences | None = None
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Return the probabilities of a batch, float64 (n, classes), rows summing to 1.
@@ -40,7 +59,26 @@ class Classifier:
         Args:
             pixels: (n, height, width, channels) in 0..255. Each new n traces the model again.
         """
-        return to_probabilities(self.model.predict_on_batch(pixels))
+        return self.outputs(pixels).probabilities
+
+    def outputs(self, pixels: np.ndarray) -> ModelOutputs:
+        """Return the probabilities of a batch and the distances to the training images.
+
+        Args:
+            pixels: as `probabilities` takes them.
+        """
+        if self.references is None or self.interface.distance is None:
+            return ModelOutputs(to_probabilities(self.model.predict_on_batch(pixels)), None)
+        outputs, features = self._with_features.predict_on_batch(pixels)
+        distances = self.references.distances(features, self.interface.distance.neighbors)
+        return ModelOutputs(to_probabilities(outputs), distances)
+
+    @functools.cached_property
+    def _with_features(self) -> keras.Model:
+        """The model with a second output, the features that distances are measured between."""
+        assert self.interface.distance
+        features = self.model.get_layer(self.interface.distance.layer).output
+        return keras.Model(self.model.input, [self.model.output, features])
 
 
 def load_classifier(directory: Path) -> Classifier:
@@ -62,4 +100,31 @@ def load_classifier(directory: Path) -> Classifier:
             f"shape {expected[0]} and {expected[1]} classes. Received: {received[0]} and "
             f"{received[1]}. Export the model again with `pipeline export`."
         )
-    return Classifier(model, interface)
+    return Classifier(model, interface, _references(model, interface, directory))
+
+
+def _references(
+    model: keras.Model, interface: ModelInterface, directory: Path
+) -> FeatureReferences | None:
+    config = interface.distance
+    if config is None:
+        return None
+    references = load_references(directory, config)
+    layers = {layer.name: layer for layer in model.layers}
+    expected = (None, references.features.shape[1])
+    received = _output_shape(layers.get(config.layer))
+    if expected != received:
+        raise ModelError(
+            f"{directory / MODEL_FILE} does not match {INTERFACE_FILE} in the same directory. "
+            f"Expected a layer {config.layer!r} with an output of shape {expected}. Received: "
+            f"{received or 'no such layer'}. Run the recipe again."
+        )
+    return references
+
+
+def _output_shape(layer: Any) -> tuple[int | None, ...] | None:
+    """Return the shape of a layer's only output; None without such a layer."""
+    try:
+        return tuple(layer.output.shape)
+    except (AttributeError, ValueError):  # no such layer, or one that has several outputs
+        return None

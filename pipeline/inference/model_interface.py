@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.image_decoding import Decoding, Resize, decode_image, read_image_file
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, UsageError
+from pipeline.evaluation.conformal import ConformalCalibration
+from pipeline.inference.feature_distance import DistanceConfig
 
 INTERFACE_FILE = "interface.json"
 
@@ -27,6 +30,9 @@ class ModelInterface:
         resize: how images of another aspect ratio are resized.
         value_range: the samples that become 0 and 255, of images with more than 8 bits; None for
             the range of their type.
+        conformal: what prediction sets are made with; None for a model without calibration images.
+        distance: how the distance to the training images is measured; None for a model that
+            measures none.
     """
 
     class_names: tuple[str, ...]
@@ -34,6 +40,8 @@ class ModelInterface:
     channels: int
     resize: Resize
     value_range: tuple[float, float] | None = None
+    conformal: ConformalCalibration | None = None
+    distance: DistanceConfig | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -61,6 +69,26 @@ class ModelInterface:
         """
         return self.decode(read_image_file(path))
 
+    def set_threshold(self, confidence_level: float) -> float:
+        """Return the lowest probability of a class in a prediction set at a confidence level.
+
+        Raises:
+            UsageError: if the model has no threshold for the level.
+        """
+        if self.conformal is None:
+            raise UsageError(
+                "The model has no prediction sets, because it was trained without test images, "
+                "which calibrate them. Set data.test in the recipe, such as --set data.test=0.2, "
+                "and run it again."
+            )
+        try:
+            return self.conformal.threshold(confidence_level)
+        except ValueError as error:
+            raise UsageError(
+                f"confidence level: {error} Choose another level, or run the recipe with more test "
+                "images."
+            ) from None
+
     def save(self, directory: Path) -> None:
         """Write the interface into the directory of its model."""
         text = json.dumps(asdict(self), ensure_ascii=False, indent=1)
@@ -83,8 +111,10 @@ def load_interface(directory: Path) -> ModelInterface:
             channels=int(content["channels"]),
             resize=content["resize"],
             value_range=_value_range(content["value_range"]),
+            conformal=_conformal(content["conformal"]),
+            distance=_distance(content["distance"]),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(
             f"{path} cannot be read: {error}. Expected the directory of a model that "
             "`pipeline run` logged or `pipeline export` wrote."
@@ -104,3 +134,27 @@ def _value_range(content: Any) -> tuple[float, float] | None:
     if not low < high:
         raise ValueError(f"expected an ascending value_range. Received: {content}")
     return low, high
+
+
+def _conformal(content: Any) -> ConformalCalibration | None:
+    if content is None:
+        return None
+    thresholds = {float(level): float(value) for level, value in content["thresholds"].items()}
+    if not all(0 < level < 1 and 0 <= value <= 1 for level, value in thresholds.items()):
+        raise ValueError(f"expected thresholds from 0 to 1. Received: {content['thresholds']}")
+    return ConformalCalibration(int(content["images"]), dict(sorted(thresholds.items())))
+
+
+def _distance(content: Any) -> DistanceConfig | None:
+    if content is None:
+        return None
+    config = DistanceConfig(
+        layer=str(content["layer"]),
+        neighbors=int(content["neighbors"]),
+        threshold=float(content["threshold"]),
+        images=int(content["images"]),
+        sha256=str(content["sha256"]),
+    )
+    if config.neighbors < 1 or not math.isfinite(config.threshold):
+        raise ValueError(f"expected 1 neighbor or more and a finite threshold. Received: {content}")
+    return config

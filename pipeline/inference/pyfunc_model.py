@@ -18,12 +18,16 @@ import pandas as pd
 from PIL import Image
 
 from pipeline.data.image_decoding import BadImageError
-from pipeline.inference.batch_prediction import predict
+from pipeline.inference.batch_prediction import Prediction, predict
 from pipeline.inference.classifier import Classifier, load_classifier
 from pipeline.inference.model_interface import ModelInterface
 from pipeline.inference.request_limit import RequestLimit
 
 COLUMN = "image"
+_COLUMNS = [
+    *("class", "probability", "probabilities"),
+    *("prediction_set", "distance", "unknown", "error"),
+]
 
 
 class PyfuncClassifier:
@@ -44,30 +48,55 @@ class PyfuncClassifier:
                 channels) of the model's size in 0..255. A string is never read as a path, so a
                 request over HTTP cannot name a file of the server. Images in strings are decoded
                 one at a time, and only as many as `RequestLimit` allows.
-            params: not used.
+            params: `confidence_level`, from 0 to 1, of the prediction sets.
 
         Returns:
-            Columns: `class`; its `probability`; `probabilities`, of every class by name; and
-            `error`, which says why an image could not be read and is empty otherwise.
+            Columns: `class`; its `probability`; `probabilities`, of every class by name;
+            `prediction_set`, a list of classes, the most probable first, None without a confidence
+            level; `distance` to the training images and whether it says that the class is
+            `unknown`, None if the model measures none; and `error`, which says why an image could
+            not be read and is empty otherwise.
+
+        Raises:
+            UsageError: if the model has no prediction sets at the confidence level.
         """
         interface = self._classifier.interface
+        level = (params or {}).get("confidence_level")
+        threshold = None if level is None else interface.set_threshold(level)
         limit = RequestLimit(interface, self._decoder)
 
         def read(image: Any) -> np.ndarray:
             return _pixels(image, interface, limit)
 
         images = list(data[COLUMN]) if isinstance(data, pd.DataFrame) else list(data)
-        names = interface.class_names
-        rows = []
-        for prediction in predict(self._classifier, images, read):
-            ranked = prediction.top_classes(names, len(names))
-            best, probability = ranked[0] if ranked else (None, None)
-            by_class = dict(ranked)
-            probabilities = {name: by_class[name] for name in names if name in by_class}
-            rows.append((best, probability, probabilities, prediction.error))
+        rows = [
+            _row(prediction, interface.class_names, threshold)
+            for prediction in predict(self._classifier, images, read)
+        ]
         # Objects, because pandas would turn a missing number into NaN, which is not valid JSON.
-        columns = ["class", "probability", "probabilities", "error"]
-        return pd.DataFrame(rows, columns=columns, dtype=object)
+        return pd.DataFrame(rows, columns=_COLUMNS, dtype=object)
+
+
+def _row(
+    prediction: Prediction[Any], class_names: Sequence[str], threshold: float | None
+) -> tuple[Any, ...]:
+    """Return the values of `_COLUMNS`."""
+    ranked = prediction.top_classes(class_names, len(class_names))
+    best, probability = ranked[0] if ranked else (None, None)
+    by_class = dict(ranked)
+    probabilities = {name: by_class[name] for name in class_names if name in by_class}
+    plausible = None
+    if ranked and threshold is not None:
+        plausible = list(prediction.prediction_set(class_names, threshold))
+    return (
+        best,
+        probability,
+        probabilities,
+        plausible,
+        prediction.distance,
+        prediction.is_unknown,
+        prediction.error,
+    )
 
 
 def encode(pixels: np.ndarray) -> str:

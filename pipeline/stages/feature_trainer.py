@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 _GIB = 2**30
+_IMAGES_IN_MEMORY = 256
 
 
 class FeatureTrainer(PixelTrainer):
@@ -90,6 +91,18 @@ class FeatureTrainer(PixelTrainer):
 
     def feature_maps(self, split: Split, indices: np.ndarray) -> np.ndarray:
         return self._base_features.feature_maps(split, indices)
+
+    def base_features(self, split: Split, indices: np.ndarray, name: str) -> np.ndarray | None:
+        if self._recipe.model.has_random_base:
+            return None
+        if self._features is self._base_features:
+            return self._base_features.features(split, indices, name)
+        # Fine-tuning has changed them.
+        model = keras.Model(self.model.input, self.model.get_layer(transfer.FEATURES).output)
+        parts = np.split(indices, range(_IMAGES_IN_MEMORY, len(indices), _IMAGES_IN_MEMORY))
+        batches = (self._evaluation_batches(split.subset(part)) for part in parts)
+        features = [model.predict(each, verbose=0) for each in batches]
+        return np.concatenate(features).astype(np.float32)
 
     def pretrained_features(self) -> Callable[[np.ndarray], np.ndarray]:
         train = self._inputs.train

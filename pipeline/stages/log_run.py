@@ -22,10 +22,12 @@ from pipeline.evaluation.class_metrics import class_metrics, write_class_metrics
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.report_page import RenderedReport
 from pipeline.inference import pyfunc_model
+from pipeline.inference.feature_distance import REFERENCES_FILE
 from pipeline.inference.model_code import write_model_code
-from pipeline.inference.model_interface import ModelInterface
+from pipeline.inference.model_interface import ModelInterface, load_interface
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import LoadedRecipe, dump_recipe, run_parameters
+from pipeline.stages.calibrate_model import ModelCalibration
 from pipeline.stages.evaluate_splits import Evaluation
 from pipeline.stages.find_label_errors import SuspectedLabel
 from pipeline.stages.source_commit import source_commit
@@ -105,6 +107,8 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
         value_range=splits.value_range,
     )
     metadata = {**asdict(interface), "data_digest": splits.digest}
+    for name in ("conformal", "distance"):  # `log_calibration` adds them to the interface alone
+        del metadata[name]
     with run_logger.log_model() as directory, tempfile.TemporaryDirectory() as scratch:
         code, loader = write_model_code(Path(scratch))
         write_model(
@@ -123,6 +127,34 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
         tags["features.precision"] = facts["precision"]
     run_logger.set_tags(tags)
     return directory / DATA
+
+
+def log_calibration(
+    calibration: ModelCalibration, model_directory: Path, run_logger: RunLogger
+) -> None:
+    """Add what a model needs to say that it does not know to the logged model.
+
+    Args:
+        calibration: of the model.
+        model_directory: as `log_model` returned it.
+        run_logger: the run.
+    """
+    interface = replace(
+        load_interface(model_directory),
+        conformal=calibration.conformal,
+        distance=calibration.distance,
+    )
+    metrics = {}
+    if calibration.conformal:
+        metrics["images/calibration"] = float(calibration.conformal.images)
+    if calibration.distance:
+        metrics["distance/threshold"] = calibration.distance.threshold
+    run_logger.log_metrics(metrics)
+    with run_logger.log_model_files() as directory:
+        (directory / DATA).mkdir()
+        interface.save(directory / DATA)
+        if calibration.references:
+            (directory / DATA / REFERENCES_FILE).write_bytes(calibration.references.encode())
 
 
 def log_evaluation(evaluation: Evaluation, run_logger: RunLogger) -> None:

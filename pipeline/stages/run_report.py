@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import keras
@@ -27,6 +28,7 @@ from pipeline.evaluation.report_page import (
 )
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import LoadedRecipe
+from pipeline.stages.calibrate_model import ModelCalibration
 from pipeline.stages.evaluate_splits import Evaluation
 from pipeline.stages.find_label_errors import SuspectedLabel
 from pipeline.stages.train_model import TrainedModel, augmentation_layers
@@ -40,6 +42,11 @@ _TITLES = {  # of each split, and how it was used
     "test": ("test", "Evaluated once, at the end."),
 }
 
+_CALIBRATION_NOTE = (
+    "The test images calibrate the sets: here, the threshold for each image comes from all the "
+    "others."
+)
+
 # (indices (n,), classes (n,)) → heatmaps (n, height, width); None where the model has none.
 HeatmapFunction = Callable[[np.ndarray, np.ndarray], "np.ndarray | None"]
 
@@ -51,6 +58,7 @@ def build_report(
     evaluation: Evaluation,
     label_errors: Sequence[SuspectedLabel] | None,
     *,
+    calibration: ModelCalibration,
     details: Mapping[str, str],
     environment: Mapping[str, str],
     seconds: Mapping[str, float],
@@ -66,6 +74,7 @@ def build_report(
         trained: the model.
         evaluation: its metrics and predictions.
         label_errors: training images that are probably mislabeled; None if not searched for.
+        calibration: of the model.
         details: what identifies the run, by name.
         environment: versions, by name.
         seconds: the duration of each stage so far.
@@ -76,11 +85,10 @@ def build_report(
         title, note = _TITLES[prefix]
         if reports:
             metrics = metrics_of_split(evaluation.metrics, prefix)
-            reports.append(SplitReport(prefix, title, note, predictions, metrics))
-            continue
-        split = splits.named()[prefix]
-        reports.append(
-            build_split_report(
+            split_report = SplitReport(prefix, title, note, predictions, metrics)
+        else:
+            split = splits.named()[prefix]
+            split_report = build_split_report(
                 split.images,
                 predictions,
                 evaluation.metrics,
@@ -91,7 +99,11 @@ def build_report(
                     trained.model, split.images, partial(trained.trainer.feature_maps, split)
                 ),
             )
-        )
+        if prefix == "test":
+            split_report = replace(
+                split_report, set_coverage=calibration.coverage, set_note=_CALIBRATION_NOTE
+            )
+        reports.append(split_report)
     report = Report(
         title=loaded.recipe.name,
         description=loaded.recipe.description,

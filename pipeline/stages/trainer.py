@@ -52,6 +52,19 @@ class Trainer(Protocol):
         """
         return None
 
+    def base_features(self, split: Split, indices: np.ndarray, name: str) -> np.ndarray | None:
+        """Return the features of some images that the head of the trained model takes.
+
+        Args:
+            split: the images.
+            indices: int (n,), which of them.
+            name: of the split, as in the names of metrics.
+
+        Returns:
+            float32 (n, units); None without a pretrained base.
+        """
+        return None
+
     def feature_facts(self) -> dict[str, Any]:
         """Return the engine and precision of the base's features, and how they were chosen."""
         return {}

@@ -147,6 +147,6 @@ class BackgroundWriter:
         with self._changed:
             if not self._stopped.is_set():
                 item = self._queue.popleft()
-                if item.kind == "artifacts":  # a model's directory is still in use
+                if item.kind in ("artifacts", "model_files"):  # a model's directory is still in use
                     path = self._liveness.directory / item.body["directory"]
                     shutil.rmtree(path, ignore_errors=True)

@@ -13,7 +13,7 @@ import mlflow.tensorflow
 import numpy as np
 import pandas as pd
 from mlflow.models import Model, ModelSignature
-from mlflow.types.schema import AnyType, ColSpec, Schema, TensorSpec
+from mlflow.types.schema import AnyType, ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 
 REQUIREMENTS = ("tensorflow", "keras", "mlflow", "numpy", "pandas", "pillow")
 
@@ -63,9 +63,16 @@ def write_model(
         ColSpec("string", "class"),
         ColSpec("double", "probability"),
         ColSpec(AnyType(), "probabilities"),
+        ColSpec(AnyType(), "prediction_set"),
+        ColSpec("double", "distance"),
+        ColSpec("boolean", "unknown"),
         ColSpec("string", "error"),
     ]
-    described.signature = ModelSignature(Schema([ColSpec(AnyType(), column)]), Schema(outputs))
+    described.signature = ModelSignature(
+        Schema([ColSpec(AnyType(), column)]),
+        Schema(outputs),
+        ParamSchema([ParamSpec("confidence_level", "double", default=None)]),
+    )
     described.save(str(directory / "MLmodel"))
 
 

@@ -23,7 +23,16 @@ _MAX_TAG = 5000  # characters
 
 
 Kind = Literal[
-    "metrics", "params", "tags", "dataset", "input_model", "artifacts", "model", "trial", "status"
+    "metrics",
+    "params",
+    "tags",
+    "dataset",
+    "input_model",
+    "artifacts",
+    "model",
+    "model_files",
+    "trial",
+    "status",
 ]
 
 
@@ -70,6 +79,9 @@ def write_item(item: OutboxItem, client: Any, run_id: str, directory: Path) -> N
             client.log_artifacts(run_id, str(directory / body["directory"]))
         elif kind == "model":
             _write_model(directory / body["directory"], client, run_id)
+        elif kind == "model_files":
+            logged = _logged_model(client, run_id)
+            client.log_model_artifacts(logged.model_id, str(directory / body["directory"]))
         elif kind == "trial":
             _write_trial(body, client, run_id)
         else:

@@ -155,6 +155,13 @@ class RunLogger:
         """
         return self._files("model")
 
+    def log_model_files(self) -> AbstractContextManager[Path]:
+        """Add files to the logged model: those that the block puts into an empty directory.
+
+        They have the paths that they have in the model, and replace files of the same paths.
+        """
+        return self._files("model_files")
+
     def log_trial(self, trial: TrialRun) -> None:
         """Log a trial as a child run; one that exists already is completed."""
         self._put("trial", trial_body(trial))

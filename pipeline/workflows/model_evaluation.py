@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,12 @@ from pipeline.data.image_files import ImageFiles
 from pipeline.data.labelled_directory import find_labelled_files
 from pipeline.data.sampling import is_imbalanced
 from pipeline.errors import DataError, escape_unprintable
+from pipeline.evaluation.conformal import ConformalCalibration, prediction_sets
 from pipeline.evaluation.known_images import KnownImages
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.report_page import Report, render_report
+from pipeline.evaluation.set_coverage import REPORTED_LEVELS, SetCoverage, set_coverage
 from pipeline.inference.batch_prediction import predict
 from pipeline.inference.classifier import Classifier
 from pipeline.progress_bar import show_progress
@@ -134,7 +136,7 @@ def evaluate(
         return pixels
 
     predicted = show_progress(predict(classifier, files, read), len(files), "predicting")
-    paths, classes, probabilities, left_out = [], [], [], {}
+    paths, classes, probabilities, unknown, left_out = [], [], [], [], {}
     for prediction, label in zip(predicted, labels, strict=True):
         if prediction.error:
             left_out[str(prediction.item.relative_to(directory))] = prediction.error
@@ -142,6 +144,7 @@ def evaluate(
             paths.append(prediction.item)
             classes.append(label)
             probabilities.append(prediction.probabilities)
+            unknown.append(bool(prediction.is_unknown))
     if not paths:
         first, reason = next(iter(left_out.items()))
         raise DataError(f"No file in {directory} can be read. {first}: {reason}.")
@@ -153,6 +156,8 @@ def evaluate(
         probabilities=np.array(probabilities),
     )
     values = classification_metrics(predictions.labels, predictions.probabilities)
+    if interface.distance:
+        values["unknown"] = float(np.mean(unknown))
     metrics = {f"{PREFIX}_{name}": value for name, value in values.items()}
     images = ImageFiles(directory, predictions.names, interface.decoding)
     found = _known_images(known, predictions, [pixel_digests[path] for path in paths])
@@ -213,6 +218,11 @@ def _log(
         note=str(evaluation.known or "It is not known which images the model was trained on."),
         heatmap_function=heatmap_function(classifier.model, evaluation.images),
     )
+    split = replace(
+        split,
+        set_coverage=_set_coverage(predictions, classifier.interface.conformal),
+        set_note="Their thresholds come from the test images of the model.",
+    )
     by_class = np.bincount(predictions.labels, minlength=len(predictions.class_names))
     report = Report(
         title=f"{classifier.model.name} on {directory.name}",
@@ -223,6 +233,23 @@ def _log(
         quarantined=list(left_out.items()),
     )
     log_report(render_report(report), run_logger)
+
+
+def _set_coverage(
+    predictions: Predictions, conformal: ConformalCalibration | None
+) -> list[SetCoverage]:
+    """Return the coverage of prediction sets with the thresholds of the model."""
+    if conformal is None:
+        return []
+    return [
+        set_coverage(
+            predictions,
+            prediction_sets(predictions.probabilities, conformal.threshold(level)),
+            level,
+        )
+        for level in REPORTED_LEVELS
+        if level <= max(conformal.thresholds, default=0.0)
+    ]
 
 
 def _digest(predictions: Predictions) -> str:

@@ -11,6 +11,7 @@ from pipeline.data.sampling import is_imbalanced
 from pipeline.errors import DivergedError
 from pipeline.recipe.loader import LoadedRecipe
 from pipeline.stages import log_run, resume_checks
+from pipeline.stages.calibrate_model import calibrate_model
 from pipeline.stages.class_balance import warn_of_imbalance
 from pipeline.stages.data_checks import check_recipe_with_data, warn_of_rare_updates
 from pipeline.stages.evaluate_splits import evaluate_splits
@@ -98,6 +99,10 @@ def run(
             with watch.stage("evaluate"):
                 evaluation = evaluate_splits(recipe, splits, trained)
                 log_run.log_evaluation(evaluation, run_logger)
+                calibration = calibrate_model(
+                    splits, trained.trainer.base_features, evaluation.predictions
+                )
+                log_run.log_calibration(calibration, model_directory, run_logger)
                 label_errors = find_label_errors(splits, trained)
                 log_run.log_label_errors(label_errors, run_logger)
             details = {"run": run_logger.run_id}
@@ -110,6 +115,7 @@ def run(
                     trained,
                     evaluation,
                     label_errors,
+                    calibration=calibration,
                     details=details,
                     environment=log_run.describe_environment(),
                     seconds=watch.seconds,

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli import main
+from pipeline.inference import model_interface
 from pipeline.workflows.single_run import RunResult
 
 
@@ -50,3 +51,32 @@ def test_a_missing_path_is_an_error_before_anything_is_loaded(
     assert main(["predict", "latest", "absent.jpg"]) == 2
     assert capsys.readouterr().err == "Error: No such file: absent.jpg\n"
     assert not Path("mlruns").exists()
+
+
+def test_the_prediction_sets_of_a_confidence_level_are_a_column(
+    digits_run: RunResult, digit_files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["predict", "digits", str(digit_files), "--top", "1", "--confidence-level", "0.95"]
+    assert main([*arguments, "--uri", digits_run.tracking_uri]) == 0
+    header, *rows = csv.reader(capsys.readouterr().out.splitlines())
+    assert header == ["file", "class_1", "probability_1", "prediction_set", "error"]
+    sets = [row[3].split("|") if row[3] else [] for row in rows]
+    covered = [Path(row[0]).stem[-1] in classes for row, classes in zip(rows, sets, strict=True)]
+    assert sum(covered) >= 90
+    assert all(classes[0] == row[1] for row, classes in zip(rows, sets, strict=True) if classes)
+
+
+def test_prediction_sets_of_a_run_without_test_images_are_an_error(
+    digits_run: RunResult,
+    digit_files: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(model_interface, "_conformal", lambda content: None)
+    arguments = ["predict", "digits", str(digit_files), "--confidence-level", "0.9"]
+    assert main([*arguments, "--uri", digits_run.tracking_uri]) == 2
+    assert capsys.readouterr().err == (
+        "Error: The model has no prediction sets, because it was trained without test images, "
+        "which calibrate them. Set data.test in the recipe, such as --set data.test=0.2, and run "
+        "it again.\n"
+    )

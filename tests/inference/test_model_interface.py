@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,8 @@ from pipeline.data.digits import DigitsConfig
 from pipeline.data.image_decoding import Decoding, Resize
 from pipeline.data.image_files import ImageFiles
 from pipeline.errors import ModelError
+from pipeline.evaluation.conformal import ConformalCalibration
+from pipeline.inference.feature_distance import DistanceConfig
 from pipeline.inference.model_interface import ModelInterface, load_interface
 
 GRAY = ModelInterface(class_names=("no", "yes"), image_size=(8, 8), channels=1, resize="squash")
@@ -22,6 +24,39 @@ GRAY = ModelInterface(class_names=("no", "yes"), image_size=(8, 8), channels=1, 
 def test_it_survives_saving_and_loading(tmp_path: Path) -> None:
     GRAY.save(tmp_path)
     assert load_interface(tmp_path) == GRAY
+
+
+CALIBRATED = replace(
+    GRAY,
+    conformal=ConformalCalibration(200, {0.9: 0.25, 0.99: 0.01}),
+    distance=DistanceConfig("features", 5, 0.8, 200, "ab" * 32),
+)
+
+
+def test_the_calibration_survives_saving_and_loading(tmp_path: Path) -> None:
+    CALIBRATED.save(tmp_path)
+    assert load_interface(tmp_path) == CALIBRATED
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("conformal", {"images": 3, "thresholds": {"0.9": "nan"}}),
+        ("conformal", {"images": 3, "thresholds": {"9": 0.5}}),
+        ("conformal", {"images": 3, "thresholds": [0.5]}),
+        ("conformal", {"thresholds": {}}),
+        ("conformal", 7),
+        ("distance", {}),
+        ("distance", {**asdict(CALIBRATED)["distance"], "neighbors": 0}),
+        ("distance", {**asdict(CALIBRATED)["distance"], "threshold": float("inf")}),
+    ],
+)
+def test_a_calibration_that_is_none_is_an_error(tmp_path: Path, key: str, value: object) -> None:
+    CALIBRATED.save(tmp_path)
+    path = tmp_path / "interface.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_interface(tmp_path)
 
 
 @pytest.mark.parametrize("resize", ["crop", "pad", "squash"])

@@ -14,8 +14,9 @@ import pytest
 from mlflow.pyfunc import scoring_server
 from PIL import Image
 
+from pipeline.errors import UsageError
 from pipeline.inference import pyfunc_model, request_limit
-from pipeline.inference.classifier import Classifier
+from pipeline.inference.classifier import Classifier, ModelOutputs
 from pipeline.tracking.mlflow_model import describe_without_code
 
 
@@ -38,13 +39,13 @@ def test_bytes_base64_a_path_and_pixels_are_the_same_image(
     pixels = np.asarray(Image.open(path))[..., np.newaxis]
     text = base64.encodebytes(data).decode()
     batches: list[np.ndarray] = []
-    probabilities = Classifier.probabilities
+    outputs = Classifier.outputs
 
-    def spy(self: Classifier, batch: np.ndarray) -> np.ndarray:
+    def spy(self: Classifier, batch: np.ndarray) -> ModelOutputs:
         batches.append(batch)
-        return probabilities(self, batch)
+        return outputs(self, batch)
 
-    monkeypatch.setattr(Classifier, "probabilities", spy)
+    monkeypatch.setattr(Classifier, "outputs", spy)
     rows = predict(model, data, text, path, pixels, pixels.tolist())
     (batch,) = batches
     np.testing.assert_array_equal(batch, np.stack([pixels] * 5))
@@ -91,6 +92,38 @@ def test_the_scoring_server_takes_base64_and_responds_in_json(
     assert second["error"].startswith("expected an image file as a base64 string")
 
 
+def test_the_scoring_server_responds_with_prediction_sets_at_a_confidence_level(
+    model: Any, digit_files: Path
+) -> None:
+    text = base64.b64encode((digit_files / "003_3.png").read_bytes()).decode()
+    records = [{"image": text}, {"image": "no image"}]
+    request = {"dataframe_records": records, "params": {"confidence_level": 0.99}}
+    schema = model.metadata.get_input_schema()
+    response = scoring_server.invocations(json.dumps(request), "application/json", model, schema)
+    first, second = json.loads(response.response, parse_constant=pytest.fail)["predictions"]
+    assert "3" in first["prediction_set"]
+    assert second["prediction_set"] is None
+    assert first["distance"] is first["unknown"] is None  # it has no pretrained base
+
+
+def test_without_a_confidence_level_there_are_no_prediction_sets(
+    model: Any, digit_files: Path
+) -> None:
+    assert list(predict(model, digit_files / "003_3.png")["prediction_set"]) == [None]
+
+
+def test_a_confidence_level_that_the_model_cannot_have_is_an_error(
+    model: Any, digit_files: Path
+) -> None:
+    image = pd.DataFrame({"image": [digit_files / "003_3.png"]}, dtype=object)
+    with pytest.raises(UsageError) as caught:
+        model.predict(image, params={"confidence_level": 0.999})
+    assert str(caught.value) == (
+        "confidence level: 269 calibration images allow 0.995 at most. Received: 0.999. Choose "
+        "another level, or run the recipe with more test images."
+    )
+
+
 NOT_AN_IMAGE = "expected the bytes of an image file, a path or pixels. Received: "
 NOT_NUMBERS = "expected pixels of shape (8, 8, 1): numbers from 0 to 255"
 
@@ -124,4 +157,5 @@ def test_what_is_not_an_image_is_a_row_with_an_error(
 ) -> None:
     good, bad = predict(model, digit_files / "003_3.png", image).to_dict("records")
     assert (good["class"], good["error"]) == ("3", "")
-    assert bad == {"class": None, "probability": None, "probabilities": {}, "error": error}
+    empty = dict.fromkeys(("class", "probability", "prediction_set", "distance", "unknown"))
+    assert bad == {**empty, "probabilities": {}, "error": error}

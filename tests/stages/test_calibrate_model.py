@@ -1,0 +1,134 @@
+"""What a run adds to its model, so that the model can say that it does not know."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.cli import main
+from pipeline.data.splits import Split, Splits, splits_from_arrays
+from pipeline.evaluation.predictions import Predictions
+from pipeline.recipe.loader import load_recipe
+from pipeline.stages.calibrate_model import calibrate_model
+from pipeline.tracking.lookup import files_of, find_model
+from pipeline.tracking.store import open_store
+from pipeline.workflows.run_result import RunResult
+from pipeline.workflows.single_run import run
+
+
+def random_features(split: Split, indices: np.ndarray, name: str) -> np.ndarray:
+    return np.random.default_rng(len(split)).random((len(indices), 16))
+
+
+def make_splits(train: int, validation: int, test: int) -> Splits:
+    total = train + validation + test
+    numbers = np.arange(total)
+    return splits_from_arrays(
+        np.zeros((total, 4, 4, 1), np.uint8),
+        numbers % 2,
+        image_size=(4, 4),
+        class_names=("ants", "bees"),
+        parts=np.split(numbers, (train, train + validation)),
+    )
+
+
+def predictions_of(split: Split) -> Predictions:
+    bees = np.random.default_rng(0).random(len(split))
+    return Predictions(
+        ("ants", "bees"),
+        split.names,
+        split.hex_digests(),
+        split.labels,
+        np.stack([1 - bees, bees], axis=1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("validation", "test", "images"), [(20, 30, 30), (20, 0, 20), (30, 10, 30), (10, 10, None)]
+)
+def test_the_test_split_sets_the_threshold_of_the_distance_or_else_the_validation_split(
+    validation: int, test: int, images: int | None
+) -> None:
+    splits = make_splits(40, validation, test)
+    predictions = {name: predictions_of(split) for name, split in splits.named().items()}
+    calibration = calibrate_model(splits, random_features, predictions)
+    assert (calibration.distance.images if calibration.distance else None) == images
+    assert (calibration.references is None) == (images is None)
+
+
+def test_validation_images_do_not_calibrate_prediction_sets() -> None:
+    splits = make_splits(40, 30, 0)
+    predictions = {"val": predictions_of(splits.named()["val"])}
+    assert calibrate_model(splits, random_features, predictions).conformal is None
+
+
+def test_the_references_of_many_images_are_as_many_of_each_class() -> None:
+    splits, drawn = make_splits(5000, 30, 0), {}
+
+    def spy(split: Split, indices: np.ndarray, name: str) -> np.ndarray:
+        drawn[name] = indices
+        return random_features(split, indices, name)
+
+    calibrate_model(splits, spy, {})
+    assert len(drawn["train"]) == 2000
+    assert splits.train.labels[drawn["train"]].mean() == 0.5
+
+
+@pytest.fixture(scope="module")
+def insects(
+    tmp_path_factory: pytest.TempPathFactory, photographs: Path, weights: Path
+) -> RunResult:
+    """A run on a quarter of the photographs, whose validation directory is the test split."""
+    directory = tmp_path_factory.mktemp("insects")
+    for path in sorted(photographs.rglob("*.jpg"))[::3]:
+        copy = directory / "photographs" / path.relative_to(photographs)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    (directory / "photographs" / "val").rename(directory / "photographs" / "test")
+    recipe = directory / "insects.yaml"
+    recipe.write_text(
+        "data: {source: image_folder, path: photographs, image_size: [128, 128], validation: 0.2}\n"
+        "model: {architecture: transfer, base: MobileNetV2, weights: "
+        f"{weights / 'mobilenet_v2_imagenet_notop.weights.h5'}}}\n"
+        "optimizer: {learning_rate: 1e-2}\n"
+        "training: {epochs: 5}\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(directory)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        return run(load_recipe(recipe))
+
+
+def unknown(result: RunResult, images: Path, capsys: pytest.CaptureFixture[str]) -> list[bool]:
+    """Return which images the model of a run says are unknown."""
+    arguments = ["predict", result.run_id, str(images), "--uri", result.tracking_uri]
+    assert main(arguments) == 0
+    header, *rows = csv.reader(capsys.readouterr().out.splitlines())
+    assert header[-3:] == ["distance", "unknown", "error"]
+    return [row[-2] == "true" for row in rows]
+
+
+def test_pictures_of_digits_are_of_none_of_the_classes_and_photographs_of_them_are(
+    insects: RunResult,
+    photographs: Path,
+    digit_files: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert np.mean(unknown(insects, digit_files, capsys)) >= 0.9
+    held_out = photographs / "val"  # a third of them set the threshold
+    assert 0 < np.mean(unknown(insects, held_out, capsys)) <= 0.15
+
+
+def test_the_model_and_the_report_have_the_calibration(insects: RunResult) -> None:
+    assert insects.report
+    html = insects.report.read_text()
+    assert "<h3>Prediction sets</h3>" in html
+    assert "The test images calibrate the sets" in html
+    store = open_store(insects.tracking_uri)
+    with files_of(store, find_model(store, insects.run_id)) as directory:
+        names = {path.name for path in (directory / "data").iterdir()}
+    assert {"model.keras", "interface.json", "reference_features.npy"} <= names
