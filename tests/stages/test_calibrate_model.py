@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,11 @@ import pytest
 from pipeline.cli import main
 from pipeline.data.splits import Split, Splits, splits_from_arrays
 from pipeline.evaluation.predictions import Predictions
+from pipeline.inference.model_interface import load_interface
 from pipeline.recipe.loader import load_recipe
 from pipeline.stages.calibrate_model import calibrate_model
 from pipeline.tracking.lookup import files_of, find_model
+from pipeline.tracking.mlflow_model import DATA
 from pipeline.tracking.store import open_store
 from pipeline.workflows.run_result import RunResult
 from pipeline.workflows.single_run import run
@@ -82,7 +86,7 @@ def test_the_references_of_many_images_are_as_many_of_each_class() -> None:
 def insects(
     tmp_path_factory: pytest.TempPathFactory, photographs: Path, weights: Path
 ) -> RunResult:
-    """A run on a quarter of the photographs, whose validation directory is the test split."""
+    """A run on a third of the photographs, whose validation directory is the test split."""
     directory = tmp_path_factory.mktemp("insects")
     for path in sorted(photographs.rglob("*.jpg"))[::3]:
         copy = directory / "photographs" / path.relative_to(photographs)
@@ -103,13 +107,29 @@ def insects(
         return run(load_recipe(recipe))
 
 
-def unknown(result: RunResult, images: Path, capsys: pytest.CaptureFixture[str]) -> list[bool]:
-    """Return which images the model of a run says are unknown."""
+def directory_of(result: RunResult) -> Path:
+    """Return the directory that a run was started in."""
+    assert result.report
+    return next(path.parent for path in result.report.parents if path.name == "mlruns")
+
+
+@contextlib.contextmanager
+def model_files(result: RunResult) -> Iterator[Path]:
+    """Return the directory of the files of a run's model."""
+    store = open_store(result.tracking_uri)
+    with files_of(store, find_model(store, result.run_id)) as directory:
+        yield directory / DATA
+
+
+def predicted(
+    result: RunResult, images: Path, capsys: pytest.CaptureFixture[str]
+) -> tuple[list[float], list[bool]]:
+    """Return the distances of images, and whether the model of a run says that they are unknown."""
     arguments = ["predict", result.run_id, str(images), "--uri", result.tracking_uri]
     assert main(arguments) == 0
     header, *rows = csv.reader(capsys.readouterr().out.splitlines())
     assert header[-3:] == ["distance", "unknown", "error"]
-    return [row[-2] == "true" for row in rows]
+    return [float(row[-3]) for row in rows], [row[-2] == "true" for row in rows]
 
 
 def test_pictures_of_digits_are_of_none_of_the_classes_and_photographs_of_them_are(
@@ -118,9 +138,22 @@ def test_pictures_of_digits_are_of_none_of_the_classes_and_photographs_of_them_a
     digit_files: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert np.mean(unknown(insects, digit_files, capsys)) >= 0.9
+    _, unknown = predicted(insects, digit_files, capsys)
+    assert np.mean(unknown) >= 0.9
     held_out = photographs / "val"  # a third of them set the threshold
-    assert 0 < np.mean(unknown(insects, held_out, capsys)) <= 0.15
+    _, unknown = predicted(insects, held_out, capsys)
+    assert 0 < np.mean(unknown) <= 0.15
+
+
+def test_the_threshold_is_a_quantile_of_the_distances_that_are_predicted(
+    insects: RunResult, capsys: pytest.CaptureFixture[str]
+) -> None:
+    distances, _ = predicted(insects, directory_of(insects) / "photographs" / "test", capsys)
+    with model_files(insects) as files:
+        config = load_interface(files).distance
+    assert config
+    assert config.images == len(distances) == 51
+    assert sorted(distances)[49] == pytest.approx(config.threshold, abs=1e-4)  # ceil(52 · 0.95)
 
 
 def test_the_model_and_the_report_have_the_calibration(insects: RunResult) -> None:
@@ -128,7 +161,6 @@ def test_the_model_and_the_report_have_the_calibration(insects: RunResult) -> No
     html = insects.report.read_text()
     assert "<h3>Prediction sets</h3>" in html
     assert "The test images calibrate the sets" in html
-    store = open_store(insects.tracking_uri)
-    with files_of(store, find_model(store, insects.run_id)) as directory:
-        names = {path.name for path in (directory / "data").iterdir()}
+    with model_files(insects) as files:
+        names = {path.name for path in files.iterdir()}
     assert {"model.keras", "interface.json", "reference_features.npy"} <= names

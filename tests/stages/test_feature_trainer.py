@@ -223,6 +223,10 @@ def test_fine_tuning_on_cached_activations_has_the_metrics_of_the_logged_model(
     log_loss = -np.mean(np.log(probabilities[range(len(files)), labels]))
     assert np.mean(probabilities.argmax(axis=1) == labels) == result.metrics["val_accuracy"]
     assert log_loss == pytest.approx(result.metrics["val_log_loss"], abs=1e-4)
+    # The furthest of 24 held-out images sets the threshold, by the features after fine-tuning.
+    assert classifier.interface.distance
+    furthest = max(answer.distance or 0 for answer in answers)
+    assert furthest == pytest.approx(classifier.interface.distance.threshold, abs=1e-3)
 
 
 def test_fine_tuning_uses_pixels_if_activations_do_not_fit_in_the_cache(
