@@ -40,9 +40,14 @@ def command(runs: tuple[str, ...], output: Path | None, uri: str | None) -> None
         from pipeline.tracking.store import open_store
 
     store = open_store(uri)
-    compared = []
+    compared: list[run_comparison.ComparedRun] = []
     for name in runs:
         found = find_run(store, name)
+        if any(found.info.run_id == run.run_id for run in compared):
+            raise UsageError(
+                f"compare: expected different runs. {found.info.run_name} ({found.info.run_id}) is "
+                "named twice."
+            )
         with artifacts_of(store, found, "predictions") as files:
             predictions = {each.stem: read_predictions(each) for each in sorted(files)[::-1]}
         run_name, run_id, data = found.info.run_name, found.info.run_id, found.data

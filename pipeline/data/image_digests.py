@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from pipeline.data.splits import Splits
-from pipeline.errors import DataError
+from pipeline.errors import DataError, first_line
 
 FILE_NAME = "image_digests.parquet"
 
@@ -104,7 +104,10 @@ def read_image_digests(directory: Path) -> ImageDigests | None:
         if digest.null_count or not np.isin(split, ("train", "val")).all():
             raise ValueError("expected a digest, and train or val, in each row")
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from None
+        reason = first_line(error).replace(f" '{path}'", "")
+        raise DataError(
+            f"{path} cannot be read: {reason}. Restore the file, or train the model again."
+        ) from None
     raw = np.frombuffer(digest.buffers()[1], np.uint8)[_BYTES * digest.offset :]
     keys = _keys(raw[: _BYTES * len(digest)].reshape(-1, _BYTES))
     order = np.argsort(keys, kind="stable")

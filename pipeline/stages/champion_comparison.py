@@ -144,7 +144,7 @@ def compare_with_champion(
         logger.warning(
             f"Not compared with {champion.model.uri}: of {len(split):,} {kind} images, "
             f"{len(indices):,} remain {_ELIGIBLE[kind]}. At least {needed} are needed. Train with "
-            "the champion's splits: the same data.split_seed, or a directory of test images."
+            f"the champion's splits: the same data.split_seed, or a directory of {kind} images."
         )
         return ChampionComparison(len(indices), counts.largest, level)
     registry.record_comparison(store, version, champion, digest)

@@ -12,6 +12,7 @@ from pipeline.cli import main
 from pipeline.evaluation import predictions
 from pipeline.evaluation.predictions import Predictions
 from pipeline.tracking import run_logger as run_loggers
+from pipeline.tracking.lookup import find_run
 from pipeline.tracking.store import open_store
 
 COUNT = 200
@@ -62,6 +63,13 @@ def test_runs_on_other_images_are_not_compared(
     out = capsys.readouterr().out
     assert "val: elsewhere vs. new: The models were not evaluated on the same images" in out
     assert "better" not in out
+
+
+def test_a_run_is_not_compared_with_itself(runs: None, capsys: pytest.CaptureFixture[str]) -> None:
+    run_id = find_run(open_store(None), "new").info.run_id
+    assert main(["compare", "new", "old", run_id]) == 2
+    message = f"Error: compare: expected different runs. new ({run_id}) is named twice.\n"
+    assert capsys.readouterr().err == message
 
 
 @pytest.mark.parametrize(
