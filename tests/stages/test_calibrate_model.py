@@ -14,6 +14,8 @@ import pytest
 from pipeline.cli import main
 from pipeline.data.splits import Split, Splits, splits_from_arrays
 from pipeline.evaluation.predictions import Predictions
+from pipeline.export.exporter import export_model
+from pipeline.inference.classifier import load_classifier
 from pipeline.inference.model_interface import load_interface
 from pipeline.recipe.loader import load_recipe
 from pipeline.stages.calibrate_model import calibrate_model
@@ -164,3 +166,15 @@ def test_the_model_and_the_report_have_the_calibration(insects: RunResult) -> No
     with model_files(insects) as files:
         names = {path.name for path in files.iterdir()}
     assert {"model.keras", "interface.json", "reference_features.npy"} <= names
+
+
+def test_an_exported_model_has_prediction_sets_and_measures_no_distance(
+    insects: RunResult, tmp_path: Path
+) -> None:
+    with model_files(insects) as files:
+        classifier = load_classifier(files)
+    assert classifier.interface.distance
+    export_model(classifier, "keras", tmp_path, np.zeros((1, 128, 128, 3), np.uint8))
+    exported = load_classifier(tmp_path)
+    assert exported.interface.conformal == classifier.interface.conformal
+    assert exported.interface.distance is None

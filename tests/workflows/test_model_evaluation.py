@@ -70,7 +70,9 @@ def test_the_metrics_become_a_child_run(
     stored = predictions.read_predictions(Path(path))
     assert stored.is_correct.mean() == metrics["eval_accuracy"]
     page = store.client.download_artifacts(run.info.run_id, "report.html", str(tmp_path))
-    assert "7/broken.png" in Path(page).read_text("utf-8")
+    html = Path(page).read_text("utf-8")
+    assert "7/broken.png" in html
+    assert "Their thresholds come from the test images of the model." in html
     shown = {file.path for file in store.client.list_artifacts(run.info.run_id, "figures")}
     assert {"figures/eval_confusion_matrix.png", "figures/eval_least_certain.png"} <= shown
     assert find_model(store, "latest").run_id == digits_run.run_id
