@@ -6,13 +6,14 @@ import contextlib
 import csv
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline.cli import main
-from pipeline.data.splits import Split, Splits, splits_from_arrays
+from pipeline.data.splits import DuplicateImage, Split, Splits, splits_from_arrays
 from pipeline.evaluation.predictions import Predictions
 from pipeline.export.exporter import export_model
 from pipeline.inference.classifier import load_classifier
@@ -70,6 +71,17 @@ def test_validation_images_do_not_calibrate_prediction_sets() -> None:
     splits = make_splits(40, 30, 0)
     predictions = {"val": predictions_of(splits.named()["val"])}
     assert calibrate_model(splits, random_features, predictions).conformal is None
+
+
+def test_test_images_with_a_copy_in_another_split_do_not_calibrate() -> None:
+    splits = make_splits(40, 30, 30)
+    copies = tuple(DuplicateImage(name, 3, "3", 1, "", 0) for name in ("train", "test"))
+    predictions = {"test": predictions_of(splits.named()["test"])}
+    leaky = replace(splits, duplicates=(copies,))
+    calibration = calibrate_model(leaky, random_features, predictions)
+    assert calibration.conformal
+    assert calibration.distance
+    assert (calibration.conformal.images, calibration.distance.images) == (29, 29)
 
 
 def test_the_references_of_many_images_are_as_many_of_each_class() -> None:
