@@ -76,21 +76,24 @@ class BackgroundWriter:
         """
         if not self._stopped.is_set():
             self._waits_for_store = within is None
-            self._ending.set()
-            with self._changed:
-                self._changed.notify()
             if within is None:
-                self._wait_or_interrupt()
+                with contextlib.suppress(KeyboardInterrupt), only_main_thread_interrupted():
+                    self._let_end()
+                    while not self._done.wait(_STEP):
+                        pass
             else:
+                self._let_end()
                 self._done.wait(within)
         with self._changed:
             self._stopped.set()
+            self._ending.set()
             return list(self._queue)
 
-    def _wait_or_interrupt(self) -> None:
-        with contextlib.suppress(KeyboardInterrupt), only_main_thread_interrupted():
-            while not self._done.wait(_STEP):
-                pass
+    def _let_end(self) -> None:
+        """Let the thread end when the queue is empty."""
+        self._ending.set()
+        with self._changed:
+            self._changed.notify()
 
     def _run(self) -> None:
         try:
