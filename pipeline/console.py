@@ -48,6 +48,18 @@ def console_logging(level: int = logging.INFO) -> Iterator[ConsoleHandler]:
         logger.setLevel(before)
 
 
+@contextlib.contextmanager
+def only_warnings() -> Iterator[None]:
+    """Log nothing below a warning in the block, such as what a run logs about its model."""
+    logger = logging.getLogger(PACKAGE_LOGGER)
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def set_level(console: ConsoleHandler, level: int) -> None:
     """Change the level of the messages shown; logs of runs have all from INFO up in any case."""
     console.setLevel(level)

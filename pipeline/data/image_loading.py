@@ -94,8 +94,16 @@ def load_listing(
     # A validation split that loses its last image is an error, instead of training without one.
     has_validation = "val" in fractions or (listing.splits == SPLITS.index("val")).any()
     required = ("train", "val") if has_validation else ("train",)
+    groups = group_images(listing, numbers, copies)
     splits = {
-        name: _make_split(listing, files, numbers[drawn == index], decoding, memory)
+        name: _make_split(
+            listing,
+            files,
+            numbers[drawn == index],
+            decoding,
+            memory,
+            groups=None if groups is None else groups[drawn == index],
+        )
         for index, name in enumerate(SPLITS)
         if name in required or (drawn == index).any()
     }
@@ -132,21 +140,36 @@ def draw_splits(
         fractions: as `load_listing` takes them.
         seed: of the draw.
     """
-    from pipeline.data.split_assignment import assign_splits, merge_groups
+    from pipeline.data.split_assignment import assign_splits
 
-    groups = copies.groups(len(numbers)) if len(copies.images) else None
-    if listing.groups is not None:
-        given = listing.groups[numbers]
-        groups = given if groups is None else merge_groups(given, groups)
     return assign_splits(
         [listing.keys[number] for number in numbers.tolist()],
         listing.labels[numbers],
         listing.splits[numbers],
-        groups,
+        group_images(listing, numbers, copies),
         fractions=fractions,
         seed=seed,
         class_names=listing.class_names,
     )
+
+
+def group_images(listing: Listing, numbers: np.ndarray, copies: PictureCopies) -> np.ndarray | None:
+    """Return groups of images that belong together, int64 (n,), None if there are none.
+
+    They are the groups of the listing, joined where images show the same picture.
+
+    Args:
+        listing: the files.
+        numbers: int (n,), the images among them.
+        copies: of the images.
+    """
+    from pipeline.data.split_assignment import merge_groups
+
+    groups = copies.groups(len(numbers)) if len(copies.images) else None
+    if listing.groups is None:
+        return groups
+    given = listing.groups[numbers]
+    return given if groups is None else merge_groups(given, groups)
 
 
 def _with_range(
@@ -233,8 +256,10 @@ def _make_split(
     numbers: np.ndarray,
     decoding: Decoding,
     memory: PixelMemory | None,
+    *,
+    groups: np.ndarray | None,
 ) -> Split:
-    """Return the split of the files at `numbers` of the listing."""
+    """Return the split of the files at `numbers` of the listing, which belong to groups."""
     import numpy as np
     import PIL
 
@@ -248,7 +273,7 @@ def _make_split(
     digest = hashlib.sha256(f"{decoding} Pillow {PIL.__version__}\n".encode())
     digest.update(labels.tobytes())
     digest.update(digests.tobytes())
-    return Split(images, labels, names, digests, digest.hexdigest())
+    return Split(images, labels, names, digests, digest.hexdigest(), groups)
 
 
 def _check_empty_classes(name: str, split: Split, listing: Listing, *, is_drawn: bool) -> None:

@@ -55,6 +55,8 @@ class Split:
         image_digests: uint8 (n, 32), SHA-256 of each file, or of the pixels before resizing if
             there is no file.
         digest: hexadecimal SHA-256 of the images as they are read and of their labels, in order.
+        groups: int64 (n,), images with the same number, also in other splits, belong together;
+            None if there are no groups.
     """
 
     images: Images
@@ -62,6 +64,7 @@ class Split:
     names: Sequence[str]
     image_digests: np.ndarray
     digest: str
+    groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

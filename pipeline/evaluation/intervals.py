@@ -14,7 +14,8 @@ The mean of several proportions has the interval of Price and Bonett (2004), whi
 truth where the proportions are of few images.
 
 Over runs that differ in their seeds, `NAME_mean` is the mean of the metric, `NAME_std` its standard
-deviation, and `NAME_mean_low` to `NAME_mean_high` Student's t interval of the mean.
+deviation, and `NAME_mean_low` to `NAME_mean_high` Student's t interval of the mean. Over folds of
+cross-validation, it is corrected for what they share.
 """
 
 from __future__ import annotations
@@ -157,6 +158,29 @@ def summarize_runs(values: np.ndarray, *, limits: tuple[float, float]) -> RunSum
         values: float (n,), of each run.
         limits: the least and the greatest value that the metric can have; the interval ends there.
     """
+    return _t_interval(values, 1 / len(values), limits)
+
+
+def summarize_folds(
+    values: np.ndarray, *, test_to_train: float, limits: tuple[float, float]
+) -> RunSummary:
+    """Return the mean of a metric over folds of cross-validation, with its corrected t interval.
+
+    The training images of two folds overlap, so that their metrics are not independent, and more
+    repeats do not make the interval arbitrarily narrow. The variance of the mean is that of the
+    metric times 1/folds + test images/training images (Nadeau and Bengio, 2003).
+
+    Args:
+        values: float (n,), of each fold of each repeat.
+        test_to_train: the images that judge a model by those that it was made from, which are all
+            others.
+        limits: as for `summarize_runs`.
+    """
+    return _t_interval(values, 1 / len(values) + test_to_train, limits)
+
+
+def _t_interval(values: np.ndarray, factor: float, limits: tuple[float, float]) -> RunSummary:
+    """Return a summary in which the variance of the mean is that of the values times a factor."""
     mean, std = float(np.mean(values)), float(np.std(values, ddof=1))
-    margin = float(stats.t.ppf(_BOUNDS[1], len(values) - 1)) * std / len(values) ** 0.5
+    margin = float(stats.t.ppf(_BOUNDS[1], len(values) - 1)) * std * factor**0.5
     return RunSummary(mean, std, max(mean - margin, limits[0]), min(mean + margin, limits[1]))

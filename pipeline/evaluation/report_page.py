@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from pipeline.evaluation import figures
 from pipeline.evaluation.captioned_images import CaptionedImage, image_grid
 from pipeline.evaluation.class_metrics import class_metrics
+from pipeline.evaluation.cross_validation import CrossValidation
 from pipeline.evaluation.figures import LearningCurves
 from pipeline.evaluation.html_pages import render_page
 from pipeline.evaluation.predictions import Predictions, confusion_matrix, most_confused
@@ -73,6 +74,7 @@ class Report:
         details: what identifies the run, by name.
         splits: the results.
         curves: the learning curves.
+        folds: the result of cross-validation.
         augmented: augmented training images.
         counts: the images per class, in the order of `class_names`, by split.
         class_names: in the order of the labels.
@@ -93,6 +95,7 @@ class Report:
     description: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
     curves: LearningCurves | None = None
+    folds: CrossValidation | None = None
     augmented: Sequence[CaptionedImage] = ()
     counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
     is_imbalanced: bool = False

@@ -15,6 +15,7 @@ import tensorflow as tf
 from pipeline import array_cache
 from pipeline.config import OutputActivation
 from pipeline.data.batches import shuffled, steps_per_epoch, targets_for
+from pipeline.data.folds import pooled_images
 from pipeline.data.source_config import Sampling
 from pipeline.data.splits import Split, Splits
 from pipeline.engines.engine import ENGINES, Variant
@@ -93,6 +94,22 @@ class CachedFeatures:
             return HeadInputs(self._train_features, None)
         return HeadInputs(
             self._train_features, self._extract(self._exact, validation, UNAUGMENTED, "val")
+        )
+
+    def compute_pool(self) -> HeadInputs:
+        """Compute the features of the training and validation images together.
+
+        Returns:
+            All views of the training images followed by the validation images, and the exact
+            features of the same images unaugmented.
+
+        Raises:
+            PipelineError: if they do not fit on the disk.
+        """
+        pool, name = pooled_images(self.splits), "train and val"
+        return HeadInputs(
+            self._extract(self._training, pool, self.views, name),
+            self._extract(self._exact, pool, UNAUGMENTED, name),
         )
 
     def choice(self) -> EngineChoice:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -80,6 +81,15 @@ class Features:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def select(self, indices: np.ndarray) -> Features:
+        """Return the features of the images at `indices`, int (n,)."""
+        labels = dataclasses.replace(
+            self.labels,
+            labels=self.labels.labels[indices],
+            weights=self.labels.weights[indices],
+        )
+        return dataclasses.replace(self, rows=self.rows[indices], labels=labels)
 
     def batch(self, indices: np.ndarray, view: int | np.ndarray) -> list[np.ndarray]:
         """Return the features of one view of the images at `indices`, float32 (n, …) each.

@@ -81,6 +81,9 @@ def _of_training(recipe: Recipe) -> Iterator[_Unused]:
     if training.class_weight == "balanced" and recipe.data.sampling == "balanced":
         reason = " with data.sampling: balanced. Remove one of them."
         yield _Unused(("training", "class_weight"), reason, ("data", "sampling"))
+    if not _is_default(training, "fold_repeats") and training.folds is None:
+        reason = " without training.folds."
+        yield _Unused(("training", "fold_repeats"), reason, ("training", "folds"))
     if not _is_default(training, "views"):
         path = ("training", "views")
         if not recipe.model.has_frozen_base:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from pipeline.data.splits import Splits
+from pipeline.evaluation.class_metrics import class_metric
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.predictions import Predictions
 from pipeline.recipe.grammar import Recipe
@@ -23,6 +27,30 @@ class Evaluation:
 
     metrics: dict[str, float]
     predictions: dict[str, Predictions]
+
+
+def metrics_of_images(
+    recipe: Recipe,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    names: Collection[str] = (),
+) -> dict[str, float]:
+    """Return every metric by name, and those of one class that are asked for.
+
+    Args:
+        recipe: of the model.
+        labels: int (n,).
+        probabilities: (n, classes).
+        class_names: in the order of the labels.
+        names: of metrics, which start with `val_`, such as `val_recall/ants`.
+    """
+    metrics = classification_metrics(labels, probabilities, top_k=recipe.training.top_k)
+    predicted = probabilities.argmax(axis=1)
+    for name in (metric.removeprefix("val_") for metric in names):
+        of_class = class_metric(name, labels, predicted, class_names)
+        metrics |= {} if of_class is None else {name: of_class}
+    return metrics
 
 
 def evaluate_splits(recipe: Recipe, splits: Splits, trained: TrainedModel) -> Evaluation:

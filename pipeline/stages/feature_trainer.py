@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from pipeline.data.batches import steps_per_epoch
 from pipeline.data.splits import Split, Splits
 from pipeline.engines.engine import ENGINES, EngineName, Precision
 from pipeline.errors import TrainingError
@@ -26,6 +27,7 @@ from pipeline.models import transfer
 from pipeline.recipe.grammar import Recipe
 from pipeline.stages.class_balance import training_class_weights
 from pipeline.stages.trainer import PixelTrainer, Trainer
+from pipeline.training import model_state
 from pipeline.training.devices import Devices
 from pipeline.training.phases import Phase, TrainingData, fine_tuning_optimizer
 from pipeline.training.training_config import FineTuneConfig
@@ -35,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 _GIB = 2**30
 _IMAGES_IN_MEMORY = 256
+# They mix images, which may be of different folds.
+_MIXING_LAYERS = (keras.layers.MixUp, keras.layers.CutMix)
 
 
 class FeatureTrainer(PixelTrainer):
@@ -83,6 +87,12 @@ class FeatureTrainer(PixelTrainer):
             PipelineError: if the features do not fit on the disk.
         """
         return self._base_features.compute()
+
+    def pool_inputs(self) -> HeadInputs | None:
+        is_mixed = any(isinstance(layer, _MIXING_LAYERS) for layer in self._layers)
+        if self._recipe.training.fine_tune or is_mixed:
+            return None
+        return self._base_features.compute_pool()
 
     def predict(self, split: Split, name: str) -> np.ndarray:
         if self._features is None:
@@ -170,27 +180,51 @@ class HeadTrainer(Trainer):
     Its weights, metrics and predictions for the validation images are those of `FeatureTrainer`.
     """
 
-    def __init__(self, recipe: Recipe, splits: Splits, inputs: HeadInputs) -> None:
+    model: keras.Model
+    _initial: Sequence[np.ndarray]
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        splits: Splits,
+        inputs: HeadInputs,
+        previous: HeadTrainer | None = None,
+    ) -> None:
         """Build the head.
 
         Args:
             recipe: a transfer recipe without fine-tuning.
             splits: the images.
             inputs: what `compute_head_inputs` returned for such a recipe.
+            previous: of the same recipe, which has trained. Its head, already compiled, is trained
+                again from the same initial weights if an epoch has as many steps.
         """
         self._recipe, self._splits, self._inputs = recipe, splits, inputs
+        self._steps = steps_per_epoch(inputs.train, recipe.data.batch_size)
         keras.utils.set_random_seed(recipe.seed)
+        self._is_compiled = previous is not None and previous._steps == self._steps
+        if previous is not None and self._is_compiled:
+            self.model, self._initial = previous.model, previous._initial
+            model_state.assign(model_state.variables(self.model), self._initial)
+            return
         self.model = recipe.model.build_head(  # type: ignore[attr-defined]
             features=inputs.train.activations[0].shape[-1],
             classes=len(splits.class_names),
             output=recipe.output,
             regularization=recipe.regularization,
         )
+        self._initial = model_state.values(model_state.variables(self.model))
 
     def phases(self) -> Iterator[Phase]:
         recipe = self._recipe
-        batches = _batches(self._inputs, recipe, self._splits)
-        yield Phase(self.model, batches, recipe.training.epochs, recipe.optimizer)
+        yield Phase(
+            self.model,
+            _batches(self._inputs, recipe, self._splits),
+            recipe.training.epochs,
+            recipe.optimizer,
+            is_saved=False,
+            is_compiled=self._is_compiled,
+        )
 
     def predict(self, split: Split, name: str) -> np.ndarray:
         """Return the probabilities of the validation images, the only ones with features."""

@@ -17,6 +17,7 @@ from pipeline.data.sampling import is_imbalanced
 from pipeline.data.splits import Duplicates, Images, Split, Splits
 from pipeline.evaluation import grad_cam
 from pipeline.evaluation.captioned_images import CaptionedImage
+from pipeline.evaluation.cross_validation import CrossValidation
 from pipeline.evaluation.figures import LearningCurves
 from pipeline.evaluation.predictions import Predictions, least_certain, worst_errors
 from pipeline.evaluation.report_page import (
@@ -59,6 +60,7 @@ def build_report(
     label_errors: Sequence[SuspectedLabel] | None,
     *,
     calibration: ModelCalibration,
+    folds: CrossValidation | None,
     details: Mapping[str, str],
     environment: Mapping[str, str],
     seconds: Mapping[str, float],
@@ -75,6 +77,7 @@ def build_report(
         evaluation: its metrics and predictions.
         label_errors: training images that are probably mislabeled; None if not searched for.
         calibration: of the model.
+        folds: the result of cross-validation, None without it.
         details: what identifies the run, by name.
         environment: versions, by name.
         seconds: the duration of each stage so far.
@@ -115,6 +118,7 @@ def build_report(
             best_epoch=history.best_epoch,
             frozen_epochs=history.phases[1] if len(history.phases) > 1 else None,
         ),
+        folds=folds,
         augmented=_augmented_images(loaded.recipe, splits),
         counts={
             name: np.bincount(split.labels, minlength=classes).tolist()

@@ -48,6 +48,7 @@ def train_model(
     checkpoints: Checkpoints | None = None,
     show_progress: bool = True,
     head_inputs: HeadInputs | None = None,
+    previous: Trainer | None = None,
 ) -> TrainedModel:
     """Build and train the model of a recipe.
 
@@ -60,6 +61,7 @@ def train_model(
         checkpoints: where to resume from and to save to.
         show_progress: whether to show each epoch on standard error.
         head_inputs: what `compute_head_inputs` returned, to build and train the head alone.
+        previous: the trainer of a training of the same recipe, whose head can be used again.
 
     Raises:
         ModelError: if the model cannot be built.
@@ -67,7 +69,7 @@ def train_model(
     """
     devices = find_devices(recipe.runtime)
     logger.info(devices.description)
-    trainer = _make_trainer(recipe, splits, devices, head_inputs)
+    trainer = _make_trainer(recipe, splits, devices, head_inputs, previous)
     model = trainer.model
     logger.info(
         f"Built {model.name}: {model.count_params():,} parameters, input {splits.image_shape}"
@@ -112,13 +114,32 @@ def compute_head_inputs(recipe: Recipe, splits: Splits) -> HeadInputs:
         return FeatureTrainer(recipe, splits, layers, devices).head_inputs()
 
 
+def compute_pool_inputs(recipe: Recipe, splits: Splits) -> HeadInputs | None:
+    """Return the inputs of any head for all training and validation images, to select folds from.
+
+    None if views of images mix several images.
+
+    Raises:
+        ModelError: if the model cannot be built.
+        PipelineError: if the features do not fit on the disk.
+    """
+    devices, layers = find_devices(recipe.runtime), augmentation_layers(recipe, splits)
+    with devices.scope():
+        return FeatureTrainer(recipe, splits, layers, devices).pool_inputs()
+
+
 def _make_trainer(
-    recipe: Recipe, splits: Splits, devices: Devices, head_inputs: HeadInputs | None
+    recipe: Recipe,
+    splits: Splits,
+    devices: Devices,
+    head_inputs: HeadInputs | None,
+    previous: Trainer | None,
 ) -> Trainer:
     layers = augmentation_layers(recipe, splits)  # outside the scope: it stays in float32
     with devices.scope():
         if head_inputs:
-            return HeadTrainer(recipe, splits, head_inputs)
+            head = previous if isinstance(previous, HeadTrainer) else None
+            return HeadTrainer(recipe, splits, head_inputs, head)
         if recipe.model.has_frozen_base:
             return FeatureTrainer(recipe, splits, layers, devices)
         return PixelTrainer(recipe, splits, layers)

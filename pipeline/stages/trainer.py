@@ -12,6 +12,7 @@ import tensorflow as tf
 from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
 from pipeline.data.splits import Split, Splits
 from pipeline.evaluation.probabilities import to_probabilities
+from pipeline.features.cached_features import HeadInputs
 from pipeline.models.standardization import standardization
 from pipeline.recipe.grammar import Recipe
 from pipeline.stages.class_balance import training_class_weights
@@ -43,6 +44,16 @@ class Trainer(Protocol):
 
     def feature_maps(self, split: Split, indices: np.ndarray) -> np.ndarray | None:
         """Return the base's last feature maps, float32 (n, rows, columns, channels)."""
+        return None
+
+    def pool_inputs(self) -> HeadInputs | None:
+        """Return the features of the training and validation images, as `compute_pool` does.
+
+        None if a model is more than a head on them, or views of images mix several images.
+
+        Raises:
+            PipelineError: if they do not fit on the disk.
+        """
         return None
 
     def pretrained_features(self) -> Callable[[np.ndarray], np.ndarray] | None:

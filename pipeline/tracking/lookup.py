@@ -18,6 +18,7 @@ from pipeline.errors import UsageError
 from pipeline.suggestions import did_you_mean
 from pipeline.tracking.paging import experiment_ids, iterate_pages
 from pipeline.tracking.store import Store, newest_runs, translate_errors
+from pipeline.tracking.trial_runs import FOLD
 
 LATEST = "latest"
 EXPECTED = "Expected a run's id or name, models:/NAME@ALIAS, models:/NAME/VERSION, or latest."
@@ -27,6 +28,7 @@ _REGISTERED = re.compile(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))")
 _LOGGED = re.compile(r"models:/m-[0-9a-f]+")
 _CHECKED = 10  # newest runs that are looked at one by one
 _SUGGESTED = 100  # runs whose names are suggested
+_NO_FOLD = f"tags.{FOLD} IS NULL"  # folds have no model, and are newer than the run they are under
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def _candidates(store: Store, reference: str) -> Iterator[Any]:
         yield _run(store, reference, reference)
         return
     quoted = reference.replace("'", "''")
-    condition = "" if reference == LATEST else f"attributes.run_name = '{quoted}'"
+    condition = _NO_FOLD if reference == LATEST else f"attributes.run_name = '{quoted}'"
     runs = newest_runs(store, condition, first_page=_CHECKED)
     first = next(runs, None)
     if first is None:
@@ -228,7 +230,7 @@ def _model_at(store: Store, uri: str) -> StoredModel:
 
 
 def _no_such_run(store: Store, reference: str) -> str:
-    runs = islice(newest_runs(store), _SUGGESTED)
+    runs = islice(newest_runs(store, _NO_FOLD), _SUGGESTED)
     names = list(dict.fromkeys(run.info.run_name for run in runs))
     if not names:
         return f"There is no run in {store.uri} yet. Start one with: pipeline run RECIPE"

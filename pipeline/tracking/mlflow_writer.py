@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
 from pipeline.tracking.store import error_summary
-from pipeline.tracking.trial_runs import TRIAL, find_trial_run
+from pipeline.tracking.trial_runs import find_trial_run
 
 logger = logging.getLogger(__name__)
 
@@ -203,12 +203,12 @@ def _logged_model(client: Any, run_id: str) -> Any:
 def _write_trial(body: Mapping[str, Any], client: Any, parent_id: str) -> None:
     """Write the run of a trial; one that is there already is completed."""
     parent, end = client.get_run(parent_id), int(body["end"] * 1000)
-    run_id = find_trial_run(client, parent, body["number"])
+    run_id = find_trial_run(client, parent, body["number"], body["kind"])
     if run_id is None:
         tags = {
             "mlflow.parentRunId": parent_id,
             "mlflow.source.name": "pipeline",
-            TRIAL: str(body["number"]),
+            body["kind"]: str(body["number"]),
         }
         run_id = client.create_run(
             parent.info.experiment_id,

@@ -1,4 +1,4 @@
-"""The trials of a search as child runs of its run."""
+"""The trials of a search and the folds of a run, as child runs."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 from pipeline.tracking.paging import iterate_pages
 from pipeline.tracking.store import Store
 
-TRIAL = "trial"  # the tag with a trial's number
+TRIAL, FOLD = "trial", "fold"  # the tags with their number
 
 
 @dataclass(frozen=True)
 class TrialRun:
-    """The run of a trial.
+    """The run of a trial, or of a fold.
 
     Attributes:
-        number: the trial's number, from 1.
+        number: from 1.
         name: the run's name.
-        status: how the trial ended: FINISHED, FAILED or KILLED.
+        status: how it ended: FINISHED, FAILED or KILLED.
         start, end: in seconds since 1970.
         params: the parameters of the trial's recipe.
         tags: further tags.
@@ -27,6 +27,7 @@ class TrialRun:
         rows: the metrics of each epoch.
         times: when each epoch ended, in seconds since 1970.
         files: artifacts, the text of each by its name.
+        kind: the tag with its number: `trial` or `fold`.
     """
 
     number: int
@@ -40,13 +41,14 @@ class TrialRun:
     rows: Sequence[Mapping[str, float]]
     times: Sequence[float]
     files: Mapping[str, str]
+    kind: str = TRIAL
 
 
-def find_trial_run(client: Any, parent: Any, number: int) -> str | None:
-    """Return the id of a trial's run under the run of its search, None if there is none yet."""
+def find_trial_run(client: Any, parent: Any, number: int, kind: str) -> str | None:
+    """Return the id of the run of a trial or fold under its parent, None if there is none yet."""
     runs = client.search_runs(
         [parent.info.experiment_id],
-        f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' AND tags.{TRIAL} = '{number}'",
+        f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' AND tags.{kind} = '{number}'",
         max_results=1,
     )
     return runs[0].info.run_id if runs else None

@@ -76,12 +76,18 @@ class Phase:
         batches: the data that it is fitted to.
         epochs: the maximal number of passes over the training data.
         optimizer: the configuration of a new optimizer.
+        is_saved: whether the model may be saved afterwards. One that is not stays compiled.
+        is_compiled: whether the model is compiled already, by an earlier training with the same
+            settings and steps. Only its optimizer starts anew, which saves most of the time of a
+            short training.
     """
 
     model: keras.Model
     batches: TrainingData
     epochs: int
     optimizer: OptimizerConfig
+    is_saved: bool = True
+    is_compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -180,11 +186,12 @@ def fit_phases(
                 if not (monitor and best.epoch):
                     raise
                 divergence = str(error)
-            # A file of the model names its metrics, and only Keras's own can be read everywhere.
-            optimizer = _optimizer(phase) if divergence else model.optimizer  # its state is NaN
-            model.compile(
-                optimizer, model.loss, metrics=["accuracy"], jit_compile=model.jit_compile
-            )
+            if phase.is_saved:
+                # A file of the model names its metrics; only Keras's own can be read everywhere.
+                optimizer = _optimizer(phase) if divergence else model.optimizer  # it has NaN
+                model.compile(
+                    optimizer, model.loss, metrics=["accuracy"], jit_compile=model.jit_compile
+                )
         best.restore_weights()
         if divergence:
             break
@@ -275,8 +282,13 @@ def _compiled_model(
     """Return the model to call `fit` of, which trains the variables of the phase's model."""
     steps = phase.batches.steps_per_epoch
     model = DataParallel(phase.model, devices.strategy) if devices.strategy else phase.model
+    optimizer = _optimizer(phase)
+    if phase.is_compiled and not devices.strategy:
+        optimizer.build(model.trainable_variables)
+        model_state.assign(model.optimizer.variables, model_state.values(optimizer.variables))
+        return model
     model.compile(
-        optimizer=_optimizer(phase),
+        optimizer=optimizer,
         loss=loss_function(training.loss, label_smoothing=label_smoothing),
         metrics=running_metrics(
             training.output, classes=max(phase.model.output_shape[-1], 2), top_k=training.top_k

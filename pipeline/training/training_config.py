@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, Strict
 
 from pipeline.config import (
     Config,
@@ -20,6 +20,8 @@ from pipeline.training.class_weights import ClassWeight
 from pipeline.training.loss_config import Loss, loss_name
 from pipeline.validation_metrics import ValidationMetric
 
+# One fold judges and another one chooses the epoch.
+FoldCount = Annotated[int, Strict(), Field(ge=3), Expected("an integer, 3 or more")]
 DtypePolicy = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 DeviceName = Annotated[
     str, Field(pattern=r"^(cpu|gpu):\d{1,3}$"), Expected("a device such as gpu:0 or cpu:1")
@@ -74,6 +76,13 @@ class TrainingConfig(Config):
     early_stopping: EarlyStoppingConfig | None = Field(
         None, description="Default: train all epochs and keep the one with the best val_log_loss."
     )
+    folds: FoldCount | None = Field(
+        None,
+        description="Cross-validation: the training and validation images are divided into so many "
+        "folds, and models of the recipe are trained on them and judged. `pipeline tune` compares "
+        "trials by them.",
+    )
+    fold_repeats: PositiveInt = Field(1, description="How often the images are divided into folds.")
     fine_tune: FineTuneConfig | None = Field(
         None, description="Second phase of training, for models with a frozen base."
     )

@@ -217,6 +217,8 @@ class Search:
         """Return the rule that stops trials that are behind those finished so far."""
         objective, tuning = self.tuning.objective, self.tuning
         applies = tuning.prune and tuning.tuner != "hyperband"
+        # Its epochs are known of one fold after another, and the first one is no fair sample.
+        applies = applies and self._loaded.recipe.training.folds is None
         others = tuple(done.outcome.rows for done in self.scored)
         return StoppingRule(others, objective if applies else None, tuning.direction)
 

@@ -25,10 +25,11 @@ class TrialOutcome:
 
     Attributes:
         state: FINISHED, or FAILED with a reason.
-        score: the objective, the mean over executions; None where the trial failed.
-        scores: the objective of each execution.
-        metrics: the metrics of the first execution on the validation split, like those of a run.
-        rows: the metrics of the first execution for each epoch.
+        score: the objective, the mean over executions and folds; None where the trial failed.
+        scores: the objective of each fold of each execution.
+        metrics: the metrics of the first execution on the validation split, like those of a run, or
+            their means over the folds.
+        rows: the metrics of the first execution, or of its first fold, for each epoch.
         times: when each epoch ended, in seconds since 1970.
         seconds: the duration of the trial.
         pruned_at: the epoch after which it was stopped early, None if it was not.
@@ -49,7 +50,7 @@ class TrialOutcome:
 
     @property
     def spread(self) -> float | None:
-        """The standard deviation of the objective over executions, None for one."""
+        """The standard deviation of the objective over executions and folds, None for one."""
         return statistics.stdev(self.scores) if len(self.scores) > 1 else None
 
 
@@ -95,11 +96,11 @@ def run_trial(
     try:
         for execution in range(tuning.executions_per_trial):
             seeded = recipe.model_copy(update={"seed": recipe.seed + execution})
-            evaluated = trainer.validation_metrics(
+            evaluations = trainer.evaluate(
                 seeded, on_epoch=on_epoch, epoch_metrics=(tuning.objective,)
             )
-            metrics = metrics or evaluated
-            scores.append(_score(tuning.objective, evaluated))
+            metrics = metrics or _mean_of(evaluations)
+            scores.extend(_score(tuning.objective, each) for each in evaluations)
         outcome = TrialOutcome("FINISHED", statistics.fmean(scores), tuple(scores), metrics)
     except _PrunedError:
         # That of the epoch which a run of so many epochs would have chosen.
@@ -116,6 +117,15 @@ def _best_row(rows: Sequence[EpochMetrics], monitor: str) -> EpochMetrics:
     """Return the metrics of the best epoch; of equal ones, of that with the lowest log loss."""
     sign = 1 if metric_direction(monitor) == "min" else -1
     return min(rows, key=lambda row: (sign * row[monitor], row["val_log_loss"]))
+
+
+def _mean_of(evaluations: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Return the mean of each metric that all evaluations have."""
+    return {
+        name: statistics.fmean(each[name] for each in evaluations)
+        for name in evaluations[0]
+        if all(name in each for each in evaluations)
+    }
 
 
 def _score(objective: str, metrics: dict[str, float]) -> float:

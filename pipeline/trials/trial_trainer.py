@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from typing import Any
 
+from pipeline.console import only_warnings
+from pipeline.data.folds import Fold
 from pipeline.data.splits import Splits
 from pipeline.errors import DataError
-from pipeline.evaluation.class_metrics import class_metric
-from pipeline.evaluation.metrics import classification_metrics
 from pipeline.features.cached_features import HeadInputs
 from pipeline.recipe.grammar import Recipe
+from pipeline.stages.cross_validate import OnEpoch, folds_of, train_fold
 from pipeline.stages.data_checks import check_recipe_with_data
-from pipeline.stages.train_model import compute_head_inputs, train_model, trains_head_alone
-
-OnEpoch = Callable[[int, dict[str, float], float], None]
+from pipeline.stages.evaluate_splits import metrics_of_images
+from pipeline.stages.train_model import (
+    compute_head_inputs,
+    compute_pool_inputs,
+    train_model,
+    trains_head_alone,
+)
 
 _MAX_SHARED = 4  # sets of images and of features in memory; the least recently used goes
 
@@ -28,6 +31,8 @@ class TrialTrainer:
     def __init__(self) -> None:
         self._splits: dict[str, Splits] = {}
         self._head_inputs: dict[str, HeadInputs] = {}
+        self._pool_inputs: dict[str, HeadInputs | None] = {}
+        self._folds: dict[str, list[Fold]] = {}
 
     def splits(self, recipe: Recipe) -> Splits:
         """Return the images of a recipe.
@@ -40,27 +45,58 @@ class TrialTrainer:
         )
         return _shared(self._splits, key, recipe.data.load)
 
-    def validation_metrics(
+    def evaluate(
         self, recipe: Recipe, *, on_epoch: OnEpoch, epoch_metrics: Collection[str] = ()
-    ) -> dict[str, float]:
-        """Train a recipe, and return the metrics of the validation images that a run would have.
+    ) -> list[dict[str, float]]:
+        """Train a recipe, and return the metrics of images that were not trained on.
 
         The test images are not evaluated.
 
         Args:
             recipe: of the trial.
-            on_epoch: as in `train_model`.
+            on_epoch: as in `train_model`; of folds, it is told of the first one.
             epoch_metrics: as in `train_model`.
+
+        Returns:
+            The metrics of each fold; without folds, those of the validation images, which a run
+            has. All names start with `val_`, but for those of the training.
 
         Raises:
             PipelineError: if the model cannot be built or trained.
         """
-        splits = self.splits(recipe)
-        check_recipe_with_data(recipe, splits)
-        if splits.validation is None:
-            raise DataError("data.validation: a search needs validation images. Set it above 0.")
+        if recipe.training.folds is None:
+            return [self._validation_metrics(recipe, on_epoch, epoch_metrics)]
+        splits = self._checked_splits(recipe)
+        training = recipe.training.model_dump(mode="json", include={"folds", "fold_repeats"})
+        key = _key([splits.digest, training, recipe.data.split_seed])
+        folds = _shared(self._folds, key, lambda: folds_of(recipe, splits))
+        inputs = None
+        if trains_head_alone(recipe):
+            key = _inputs_key(recipe, splits)
+            inputs = _shared(self._pool_inputs, key, lambda: compute_pool_inputs(recipe, splits))
+        evaluations = []
+        trained = None
+        for fold in folds:
+            trained, metrics = train_fold(
+                recipe,
+                splits,
+                fold,
+                pool_inputs=inputs,
+                on_epoch=on_epoch if fold is folds[0] else lambda *_: None,
+                previous=trained,
+                names=epoch_metrics,
+            )
+            named = {f"val_{name}": value for name, value in metrics.items()}
+            evaluations.append({**trained.history.metrics, **named})
+        return evaluations
+
+    def _validation_metrics(
+        self, recipe: Recipe, on_epoch: OnEpoch, epoch_metrics: Collection[str]
+    ) -> dict[str, float]:
+        splits = self._checked_splits(recipe)
+        assert splits.validation is not None
         inputs = self._inputs_of(recipe, splits) if trains_head_alone(recipe) else None
-        with _only_warnings():
+        with only_warnings():
             trained = train_model(
                 recipe,
                 splits,
@@ -70,44 +106,41 @@ class TrialTrainer:
                 head_inputs=inputs,
             )
             probabilities = trained.trainer.predict(splits.validation, "val")
-        labels = splits.validation.labels
-        metrics = classification_metrics(labels, probabilities, top_k=recipe.training.top_k)
-        predicted = probabilities.argmax(axis=1)
-        for name in (metric.removeprefix("val_") for metric in epoch_metrics):
-            of_class = class_metric(name, labels, predicted, splits.class_names)
-            metrics |= {} if of_class is None else {name: of_class}
+        metrics = metrics_of_images(
+            recipe, splits.validation.labels, probabilities, splits.class_names, epoch_metrics
+        )
         return {
             **trained.history.metrics,
             **{f"val_{name}": value for name, value in metrics.items()},
         }
 
+    def _checked_splits(self, recipe: Recipe) -> Splits:
+        splits = self.splits(recipe)
+        check_recipe_with_data(recipe, splits)
+        if splits.validation is None:
+            raise DataError("data.validation: a search needs validation images. Set it above 0.")
+        return splits
+
     def _inputs_of(self, recipe: Recipe, splits: Splits) -> HeadInputs:
-        """Return what the head of a recipe is trained on, under the key of all it depends on."""
-        data, model, training = recipe.data, recipe.model, recipe.training
-        augmented = bool(data.augmentation)
-        key = _key(
-            [
-                splits.digest,
-                data.model_dump(mode="json", include={"augmentation", "image_size"}),
-                model.model_dump(mode="json", include={"base", "weights"}),
-                min(training.views, training.epochs) if augmented else 1,
-                recipe.seed if augmented or model.has_random_base else None,
-                recipe.runtime.model_dump(mode="json"),
-            ]
-        )
+        """Return what the head of a recipe is trained on."""
+        key = _inputs_key(recipe, splits)
         return _shared(self._head_inputs, key, lambda: compute_head_inputs(recipe, splits))
 
 
-@contextlib.contextmanager
-def _only_warnings() -> Iterator[None]:
-    """Do not log in every trial what a run logs about its model and its features."""
-    logger = logging.getLogger("pipeline")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+def _inputs_key(recipe: Recipe, splits: Splits) -> str:
+    """Return the key of all that the inputs of a head depend on."""
+    data, model, training = recipe.data, recipe.model, recipe.training
+    augmented = bool(data.augmentation)
+    return _key(
+        [
+            splits.digest,
+            data.model_dump(mode="json", include={"augmentation", "image_size"}),
+            model.model_dump(mode="json", include={"base", "weights"}),
+            min(training.views, training.epochs) if augmented else 1,
+            recipe.seed if augmented or model.has_random_base else None,
+            recipe.runtime.model_dump(mode="json"),
+        ]
+    )
 
 
 def _key(parts: Any) -> str:

@@ -87,7 +87,9 @@ class TuningConfig(Config):
         "ones train longer) or grid (all combinations).",
     )
     objective: ValidationMetric = Field(
-        "val_accuracy", description="Metric to optimize, on the validation split."
+        "val_accuracy",
+        description="Metric to optimize: on the validation split or, with training.folds, the mean "
+        "over the folds, on images that chose no epoch.",
     )
     trials: PositiveInt = Field(
         20, description="Maximum number of trials, including the recipe itself."
@@ -96,12 +98,14 @@ class TuningConfig(Config):
         None, description="Time after which no new trial starts, such as 10m."
     )
     executions_per_trial: PositiveInt = Field(
-        1, description="Trainings per trial with consecutive seeds; the objective is their mean."
+        1,
+        description="Trainings per trial, or per fold, with consecutive seeds; the objective is "
+        "their mean.",
     )
     prune: Bool = Field(
         True,
         description="Stop trials that are worse than the median of the others at the same epoch; "
-        "not with hyperband.",
+        "not with hyperband or training.folds.",
     )
     patience: PositiveInt | None = Field(
         None, description="Trials without improvement before the search stops."

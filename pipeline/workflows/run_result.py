@@ -35,6 +35,8 @@ class RunResult:
         best_epoch: the epoch whose weights the model has, counted from 1; None without validation
             images: it has those of the last epoch.
         divergence: how the training diverged after the best epoch, None if it did not.
+        folds: how many folds were judged, None without cross-validation; `cv_*_mean` in the metrics
+            are means over them.
         is_imbalanced: whether a class has about ten times as many training images as another.
         images: the number of images in each split.
         quarantined: the files that could not be used, with the reason.
@@ -56,6 +58,7 @@ class RunResult:
     epochs: int
     best_epoch: int | None
     divergence: str | None
+    folds: str | None
     is_imbalanced: bool
     images: dict[str, int]
     quarantined: dict[str, str]
@@ -91,6 +94,13 @@ class RunResult:
             text += f" ({self.metrics[f'{name}_low']:.3f} to {self.metrics[f'{name}_high']:.3f})"
         return text
 
+    def format_mean(self, name: str) -> str:
+        """Return the mean of a metric over folds with its 95 % interval and standard deviation."""
+        mean, std, low, high = (
+            self.metrics[f"{name}_{each}"] for each in ("mean", "std", "mean_low", "mean_high")
+        )
+        return f"{mean:.4f} ± {std:.4f} ({low:.3f} to {high:.3f})"
+
     def __str__(self) -> str:
         lines = [f"{self.name}: {self._kept_epoch()}"]
         for split, images in self._evaluated().items():
@@ -99,6 +109,11 @@ class RunResult:
             )
             role = "chose the epoch" if split == "val" else "evaluated once, at the end"
             lines.append(f"  {split:<5} {metrics}  on {images:,} images  ({role})")
+        if self.folds:
+            metrics = "  ".join(
+                f"{name} {self.format_mean(f'cv_{name}')}" for name in self.main_metrics
+            )
+            lines.append(f"  cv    {metrics}  over {self.folds}")
         if self.quarantined:
             names = escape_unprintable(", ".join(self.quarantined))
             lines.append(f"  {len(self.quarantined)} files left out: {names}")
@@ -121,6 +136,9 @@ class RunResult:
             )
             for split, images in self._evaluated().items()
         ]
+        if self.folds:
+            shown = (self.format_mean(f"cv_{name}") for name in self.main_metrics)
+            rows.append(("cv", self.folds, *shown))
         notes = (f"run {self.run_id} in {self.tracking_uri}", f"model {self.model_uri}")
         title = f"{self.name}: {self._kept_epoch()}"
         return html_table(title, ("split", "images", *self.main_metrics), rows, notes=notes)

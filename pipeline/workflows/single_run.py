@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from pipeline.data.sampling import is_imbalanced
@@ -13,6 +13,7 @@ from pipeline.recipe.loader import LoadedRecipe
 from pipeline.stages import log_run, resume_checks
 from pipeline.stages.calibrate_model import calibrate_model
 from pipeline.stages.class_balance import warn_of_imbalance
+from pipeline.stages.cross_validate import cross_validate
 from pipeline.stages.data_checks import check_recipe_with_data, warn_of_rare_updates
 from pipeline.stages.evaluate_splits import evaluate_splits
 from pipeline.stages.find_label_errors import find_label_errors
@@ -74,8 +75,9 @@ def run(
             on_start(run_logger.run_id)
             directory = checkpoint_directory(run_logger.run_id)
             checkpoints = Checkpoints(directory)
+            opened = [checkpoints]
             command = "" if parent else resume_checks.resume_command(loaded, run_logger.run_id)
-            tracked.on_stop = partial(_save_checkpoints, checkpoints, command)
+            tracked.on_stop = partial(_save_checkpoints, opened, command)
             if not resume:
                 resume_checks.save_origin(directory, loaded)
             log_run.log_recipe(loaded, run_logger)
@@ -105,6 +107,17 @@ def run(
                 log_run.log_calibration(calibration, model_directory, run_logger)
                 label_errors = find_label_errors(splits, trained)
                 log_run.log_label_errors(label_errors, run_logger)
+            folds = None
+            if recipe.training.folds:
+                with watch.stage("folds"):
+                    folds = cross_validate(
+                        loaded,
+                        splits,
+                        trained.trainer.pool_inputs(),
+                        run_logger,
+                        directory / "folds",
+                        on_checkpoints=opened.append,
+                    )
             details = {"run": run_logger.run_id}
             if history.divergence:
                 details["divergence"] = history.divergence
@@ -116,6 +129,7 @@ def run(
                     evaluation,
                     label_errors,
                     calibration=calibration,
+                    folds=folds,
                     details=details,
                     environment=log_run.describe_environment(),
                     seconds=watch.seconds,
@@ -144,7 +158,7 @@ def run(
         run_id=run_logger.run_id,
         name=store.mask(recipe.name),
         status="FINISHED",
-        metrics=evaluation.metrics | verified,
+        metrics=evaluation.metrics | (folds.metrics if folds else {}) | verified,
         seconds={stage: round(value, 3) for stage, value in watch.seconds.items()},
         model_uri=run_logger.model_uri(),
         tracking_uri=run_logger.uri,
@@ -152,6 +166,7 @@ def run(
         epochs=len(history.rows),
         best_epoch=history.best_epoch,
         divergence=history.divergence or None,
+        folds=str(folds) if folds else None,
         is_imbalanced=is_imbalanced(splits.train.labels),
         images={name: len(split) for name, split in splits.named().items()},
         quarantined={file.name: file.reason for file in splits.quarantined},
@@ -162,10 +177,17 @@ def run(
     )
 
 
-def _save_checkpoints(checkpoints: Checkpoints, command: str, error: Exception | None) -> None:
-    """Save what was trained, and say how to resume it, if with a command, where that can help."""
-    checkpoints.flush()
-    epoch = checkpoints.last_epoch()
+def _save_checkpoints(opened: Sequence[Checkpoints], command: str, error: Exception | None) -> None:
+    """Save what was trained, and say how to resume it, if with a command, where that can help.
+
+    Args:
+        opened: the checkpoints of the run, and of its folds so far.
+        command: that resumes it.
+        error: which ended it, None for an interruption.
+    """
+    for checkpoints in opened:
+        checkpoints.flush()
+    epoch = opened[0].last_epoch()
     if error is None or (epoch and not isinstance(error, DivergedError)):
         saved = f"Training is saved up to epoch {epoch}." if epoch else ""
         if message := f"{saved} Resume with: {command}".strip() if command else saved:

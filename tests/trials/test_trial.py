@@ -139,6 +139,6 @@ def test_running_out_of_memory_is_a_kind_of_failure(
     def full(*_: Any, **__: Any) -> None:
         raise MemoryError("cannot allocate 3 GiB")
 
-    monkeypatch.setattr(TrialTrainer, "validation_metrics", full)
+    monkeypatch.setattr(TrialTrainer, "evaluate", full)
     outcome = trial(DIGITS, TrialTrainer(), {})
     assert (outcome.kind, outcome.reason) == ("memory", "Out of memory: cannot allocate 3 GiB")

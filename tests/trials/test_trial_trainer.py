@@ -32,9 +32,10 @@ def recipe(text: str, *overrides: str) -> Recipe:
 
 
 def metrics(trainer: TrialTrainer, one: Recipe, *names: str) -> dict[str, float]:
-    return trainer.validation_metrics(
+    (metrics,) = trainer.evaluate(
         one, on_epoch=lambda epoch, row, seconds: None, epoch_metrics=names
     )
+    return metrics
 
 
 def test_recipes_with_the_same_images_share_them(in_empty_folder: Path) -> None:
@@ -79,7 +80,7 @@ def test_a_trial_without_validation_images_fails(in_empty_folder: Path) -> None:
 
 def test_each_epoch_is_reported(in_empty_folder: Path) -> None:
     epochs: list[Any] = []
-    found = TrialTrainer().validation_metrics(
+    (found,) = TrialTrainer().evaluate(
         recipe(DIGITS), on_epoch=lambda epoch, row, seconds: epochs.append((epoch, row))
     )
     assert [epoch for epoch, _ in epochs] == [1, 2]

@@ -1,0 +1,245 @@
+"""Train and judge models of a recipe on folds of the images."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from pipeline.atomic_files import atomic_write
+from pipeline.console import only_warnings
+from pipeline.data.folds import Fold, draw_folds, splits_of_fold
+from pipeline.data.splits import Splits
+from pipeline.errors import DivergedError
+from pipeline.evaluation.cross_validation import CrossValidation, FoldOutcome
+from pipeline.evaluation.probabilities import to_probabilities
+from pipeline.features.cached_features import HeadInputs, head_outputs
+from pipeline.recipe.grammar import Recipe
+from pipeline.recipe.loader import LoadedRecipe, run_parameters
+from pipeline.stages.evaluate_splits import metrics_of_images
+from pipeline.stages.train_model import TrainedModel, train_model
+from pipeline.tracking.run_logger import RunLogger
+from pipeline.tracking.trial_runs import FOLD, TrialRun
+from pipeline.training.checkpoints import Checkpoints
+
+logger = logging.getLogger(__name__)
+
+OnEpoch = Callable[[int, dict[str, float], float], None]
+
+
+def folds_of(recipe: Recipe, splits: Splits) -> list[Fold]:
+    """Return the folds of a recipe.
+
+    Raises:
+        DataError: if there are too few images.
+    """
+    training = recipe.training
+    assert training.folds is not None
+    return draw_folds(
+        splits,
+        count=training.folds,
+        repeats=training.fold_repeats,
+        seed=recipe.data.split_seed,
+    )
+
+
+def train_fold(
+    recipe: Recipe,
+    splits: Splits,
+    fold: Fold,
+    *,
+    pool_inputs: HeadInputs | None,
+    on_epoch: OnEpoch,
+    checkpoints: Checkpoints | None = None,
+    previous: TrainedModel | None = None,
+    names: Collection[str] = (),
+) -> tuple[TrainedModel, dict[str, float]]:
+    """Train a model on a fold, and judge it by images that it has not seen.
+
+    Args:
+        recipe: of the model.
+        splits: the images that the fold divides.
+        fold: the division.
+        pool_inputs: the features of all these images, of which a fold is a selection of rows; None
+            for a model that is more than a head on them.
+        on_epoch: as `train_model` takes it.
+        checkpoints: where to resume from and to save to.
+        previous: what was trained on another fold of the same recipe, and is not used any more.
+        names: of metrics of one class to add, such as `val_recall/ants`.
+
+    Returns:
+        What was trained, and the metrics of the images that judge.
+
+    Raises:
+        DivergedError: if training diverges before there is a model to judge.
+    """
+    of_fold = splits_of_fold(splits, fold)
+    assert of_fold.test is not None
+    with only_warnings():
+        trained = train_model(
+            recipe,
+            of_fold,
+            on_epoch=on_epoch,
+            checkpoints=checkpoints,
+            show_progress=False,
+            head_inputs=_select(pool_inputs, fold) if pool_inputs else None,
+            previous=previous.trainer if previous else None,
+        )
+        if pool_inputs:
+            assert pool_inputs.validation is not None
+            judged = pool_inputs.validation.select(fold.test)
+            probabilities = to_probabilities(head_outputs(trained.model, judged))
+        else:
+            probabilities = trained.trainer.predict(of_fold.test, "fold")
+    metrics = metrics_of_images(
+        recipe, of_fold.test.labels, probabilities, splits.class_names, names
+    )
+    return trained, metrics
+
+
+def cross_validate(
+    loaded: LoadedRecipe,
+    splits: Splits,
+    pool_inputs: HeadInputs | None,
+    run_logger: RunLogger,
+    directory: Path,
+    *,
+    on_checkpoints: Callable[[Checkpoints], None],
+) -> CrossValidation:
+    """Train and judge all folds of a recipe, and log each as a run under the run of the recipe.
+
+    Folds that are finished are kept in a directory, and the others resume from their checkpoints.
+
+    Args:
+        loaded: the recipe.
+        splits: the images.
+        pool_inputs: as `train_fold` takes it.
+        run_logger: logs to the run of the recipe.
+        directory: for the folds of the run.
+        on_checkpoints: is called with the checkpoints of each fold before it is trained.
+
+    Raises:
+        DataError: if there are too few images.
+        DivergedError: if fewer than two folds have a model to judge.
+    """
+    recipe = loaded.recipe
+    folds = folds_of(recipe, splits)
+    outcomes = []
+    trained = None
+    for fold in folds:
+        file = directory / f"fold-{fold.number}.json"
+        if file.exists():
+            outcome = FoldOutcome(**json.loads(file.read_bytes()))
+        else:
+            checkpoints = Checkpoints(directory / f"fold-{fold.number}")
+            on_checkpoints(checkpoints)
+            outcome, trained = _outcome_of(recipe, splits, fold, pool_inputs, checkpoints, trained)
+            directory.mkdir(parents=True, exist_ok=True)
+            atomic_write(file, json.dumps(dataclasses.asdict(outcome)).encode())
+            shutil.rmtree(checkpoints.directory, ignore_errors=True)
+        outcomes.append(outcome)
+        run_logger.log_trial(_fold_run(loaded, fold, outcome, len(folds)))
+        logger.info(f"Fold {fold.number}/{len(folds)}  {_describe(outcome)}")
+    images = len(splits.train) + (0 if splits.validation is None else len(splits.validation))
+    assert recipe.training.folds is not None
+    result = CrossValidation(recipe.training.folds, recipe.training.fold_repeats, images, outcomes)
+    if len(result.finished) < 2:
+        reason = next(outcome.divergence for outcome in outcomes if outcome.divergence)
+        raise DivergedError(f"training.folds: {result}. {reason}")
+    run_logger.log_metrics(result.metrics)
+    run_logger.set_tags({"folds": str(result)})
+    return result
+
+
+def _select(inputs: HeadInputs, fold: Fold) -> HeadInputs:
+    """Return the features that a fold is trained and validated on."""
+    validation = None
+    if fold.validation is not None:
+        assert inputs.validation is not None
+        validation = inputs.validation.select(fold.validation)
+    return HeadInputs(inputs.train.select(fold.train), validation)
+
+
+def _outcome_of(
+    recipe: Recipe,
+    splits: Splits,
+    fold: Fold,
+    pool_inputs: HeadInputs | None,
+    checkpoints: Checkpoints,
+    previous: TrainedModel | None,
+) -> tuple[FoldOutcome, TrainedModel | None]:
+    started, divergence = time.time(), ""
+    rows: list[dict[str, float]] = []
+    times: list[float] = []
+    best_epoch: int | None = None
+    trained: TrainedModel | None = None
+    metrics: dict[str, float] = {}
+
+    def on_epoch(epoch: int, row: dict[str, float], seconds: float) -> None:
+        rows.append({**row, "seconds": seconds})
+        times.append(time.time())
+
+    try:
+        trained, metrics = train_fold(
+            recipe,
+            splits,
+            fold,
+            pool_inputs=pool_inputs,
+            on_epoch=on_epoch,
+            checkpoints=checkpoints,
+            previous=previous,
+        )
+        best_epoch = trained.history.best_epoch
+    except DivergedError as error:
+        divergence = str(error)
+        logger.warning(f"Fold {fold.number} diverged and is in no mean: {divergence}")
+    seconds = time.time() - started
+    outcome = FoldOutcome(
+        fold.number,
+        len(fold.test),
+        best_epoch,
+        metrics,
+        rows,
+        times,
+        started,
+        seconds,
+        divergence,
+    )
+    return outcome, trained
+
+
+def _fold_run(loaded: LoadedRecipe, fold: Fold, outcome: FoldOutcome, count: int) -> TrialRun:
+    """Return the run of a fold, whose metrics are `cv_*`."""
+    counts = {"train": len(fold.train), "cv": len(fold.test)}
+    if fold.validation is not None:
+        counts["val"] = len(fold.validation)
+    metrics = {f"cv_{name}": value for name, value in outcome.metrics.items()}
+    if outcome.best_epoch is not None:
+        metrics["best_epoch"] = float(outcome.best_epoch)
+    return TrialRun(
+        number=fold.number,
+        name=f"fold {fold.number} of {count}",
+        status="FAILED" if outcome.divergence else "FINISHED",
+        start=outcome.started,
+        end=outcome.started + outcome.seconds,
+        params=run_parameters(loaded.recipe, loaded.secrets),
+        tags={"reason": outcome.divergence} if outcome.divergence else {},
+        metrics=metrics | {f"images/{name}": float(number) for name, number in counts.items()},
+        rows=outcome.rows,
+        times=outcome.times,
+        files={},
+        kind=FOLD,
+    )
+
+
+def _describe(outcome: FoldOutcome) -> str:
+    if outcome.divergence:
+        return "diverged"
+    names = ("accuracy", "log_loss")
+    metrics = "  ".join(f"{name} {outcome.metrics[name]:.4f}" for name in names)
+    epoch = f"  best epoch {outcome.best_epoch}" if outcome.best_epoch else ""
+    return f"{metrics}  on {outcome.images:,} images{epoch}"

@@ -1,0 +1,90 @@
+"""Folds on cached features, against folds whose features are computed anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+
+from pipeline.data.splits import Splits
+from pipeline.recipe.grammar import Recipe
+from pipeline.recipe.loader import load_recipe
+from pipeline.stages.cross_validate import folds_of, train_fold
+from pipeline.stages.train_model import compute_pool_inputs
+
+RECIPE = """\
+data:
+  source: image_folder
+  path: '{photographs}'
+  image_size: [32, 32]
+  augmentation: [{{random_flip: {{}}}}]
+model: {{architecture: transfer, base: base.keras, hidden: [8]}}
+regularization: {{dropout: 0.2}}
+optimizer: {{learning_rate: 1e-2, use_ema: true, ema_momentum: 0.9}}
+training: {{epochs: 4, views: 2, folds: 3}}
+"""
+
+
+@pytest.fixture
+def recipe(photographs: Path, in_empty_folder: Path) -> Recipe:
+    keras.utils.set_random_seed(1)
+    convolution = keras.layers.Conv2D(8, 5, strides=4, activation="relu")
+    rescaling = keras.layers.Rescaling(1 / 255)
+    keras.Sequential([keras.Input((32, 32, 3)), rescaling, convolution]).save("base.keras")
+    Path("recipe.yaml").write_text(RECIPE.format(photographs=photographs))
+    return load_recipe(Path("recipe.yaml"), ("runtime.precision=float32",)).recipe
+
+
+def metrics_of(recipe: Recipe, splits: Splits, inputs: Any) -> list[dict[str, float]]:
+    trained, evaluated = None, []
+    for fold in folds_of(recipe, splits):
+        trained, metrics = train_fold(
+            recipe,
+            splits,
+            fold,
+            pool_inputs=inputs,
+            on_epoch=lambda *_: None,
+            previous=trained if inputs else None,
+        )
+        evaluated.append(metrics)
+    return evaluated
+
+
+def test_folds_on_cached_features_are_those_on_features_of_their_own(recipe: Recipe) -> None:
+    splits = recipe.data.load()
+    selected = metrics_of(recipe, splits, compute_pool_inputs(recipe, splits))
+    alone = metrics_of(recipe, splits, None)
+    assert len({metrics["log_loss"] for metrics in selected}) == 3
+    for one, other in zip(selected, alone, strict=True):
+        assert one["log_loss"] == pytest.approx(other["log_loss"], abs=2e-2)
+
+
+def test_a_head_that_is_trained_again_starts_anew(recipe: Recipe) -> None:
+    splits = recipe.data.load()
+    inputs = compute_pool_inputs(recipe, splits)
+    fold = folds_of(recipe, splits)[0]
+    trained, metrics = None, []
+    for _ in range(2):
+        trained, each = train_fold(
+            recipe,
+            splits,
+            fold,
+            pool_inputs=inputs,
+            on_epoch=lambda *_: None,
+            previous=trained,
+        )
+        metrics.append(each)
+    assert metrics[0] == metrics[1]
+
+
+def test_images_that_are_mixed_are_not_mixed_across_folds(recipe: Recipe) -> None:
+    mixed = recipe.model_copy(
+        update={
+            "data": load_recipe(
+                Path("recipe.yaml"), ("data.augmentation=[{mix_up: {}}]",)
+            ).recipe.data
+        }
+    )
+    assert compute_pool_inputs(mixed, mixed.data.load()) is None
