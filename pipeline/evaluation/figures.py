@@ -54,11 +54,13 @@ class LearningCurves:
         best_epoch: the epoch whose weights the model has, counted from 1; None without validation
             images: it has those of the last epoch.
         frozen_epochs: epochs before fine-tuning; None without fine-tuning.
+        near_best: the number of other epochs that are as good within noise.
     """
 
     epochs: Sequence[Mapping[str, float]]
     best_epoch: int | None
     frozen_epochs: int | None
+    near_best: int = 0
 
 
 def plot_learning_curves(curves: LearningCurves) -> Figure:

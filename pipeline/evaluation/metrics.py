@@ -23,7 +23,10 @@ from pipeline.evaluation.intervals import (
 from pipeline.validation_metrics import AVERAGES, OF_CLASSES
 
 CALIBRATION_BINS = 15
-_UNLIMITED = ("best_epoch", "val_log_loss", "test_log_loss", "val_duplicates", "test_duplicates")
+_UNLIMITED = (
+    *("best_epoch", "diverged_epoch", "near_best_epochs"),
+    *("val_log_loss", "test_log_loss", "val_duplicates", "test_duplicates"),
+)
 _ROWS = 1024  # images that are compared at once
 _BLOCK = 64  # classes whose probabilities are copied at once
 

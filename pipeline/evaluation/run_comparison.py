@@ -18,7 +18,7 @@ from pipeline.evaluation.predictions import PairedDifference, Predictions, paire
 from pipeline.evaluation.significance import adjust_p_values
 
 _MIN_SHOWN = 0.0001
-_COUNTS = ("best_epoch", "val_duplicates", "test_duplicates")
+_COUNTS = ("best_epoch", "near_best_epochs", "val_duplicates", "test_duplicates")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import numpy as np
 
 from pipeline.data.splits import Splits
 from pipeline.evaluation.class_metrics import class_metric
-from pipeline.evaluation.metrics import classification_metrics
+from pipeline.evaluation.epoch_choice import near_best_epochs
+from pipeline.evaluation.metrics import classification_metrics, log_losses
 from pipeline.evaluation.predictions import Predictions
 from pipeline.recipe.grammar import Recipe
 from pipeline.stages.leakage_effect import measure_leakage_effect
@@ -68,5 +69,11 @@ def evaluate_splits(recipe: Recipe, splits: Splits, trained: TrainedModel) -> Ev
             splits.class_names, split.names, split.hex_digests(), split.labels, probabilities
         )
         metrics |= measure_leakage_effect(splits, prefix, predicted == split.labels)
+    history = trained.history
+    if history.best_epoch:
+        validated = predictions["val"]
+        losses = log_losses(validated.labels, validated.probabilities)
+        near = near_best_epochs(history.rows, history.best_epoch, losses)
+        metrics["near_best_epochs"] = float(near)
     metrics |= trained.trainer.feature_metrics()
     return Evaluation(metrics, predictions)

@@ -117,6 +117,7 @@ def build_report(
             history.rows,
             best_epoch=history.best_epoch,
             frozen_epochs=history.phases[1] if len(history.phases) > 1 else None,
+            near_best=int(evaluation.metrics.get("near_best_epochs", 0)),
         ),
         folds=folds,
         augmented=_augmented_images(loaded.recipe, splits),

@@ -147,8 +147,10 @@ class RunResult:
         """Return which epoch's weights the model has."""
         if self.best_epoch is None:
             return f"last epoch of {self.epochs}, without validation"
+        near = int(self.metrics.get("near_best_epochs", 0))
+        noise = f" ({near} others are as good within noise)" if near else ""
         diverged = ", after which training diverged" if self.divergence else ""
-        return f"best epoch {self.best_epoch} of {self.epochs}{diverged}"
+        return f"best epoch {self.best_epoch} of {self.epochs}{diverged}{noise}"
 
     def _evaluated(self) -> dict[str, int]:
         """Return the number of images in each split that has metrics."""

@@ -159,6 +159,8 @@ def test_the_report_tells_the_run_s_own_figures(finished: Any, tmp_path: Path) -
     for name in ("val_accuracy", "test_accuracy", "val_log_loss", "test_ece"):
         assert f"{result.metrics[name]:.4f}" in page
     assert f"The model has the weights of epoch {result.best_epoch} of 8." in page
+    near = int(result.metrics["near_best_epochs"])
+    assert (f"The log loss of {near} other epoch" in page) == (near > 0)
     assert "architecture: mlp" in page
     assert "Grad-CAM" not in page  # there are no convolutions to look through
 
@@ -466,7 +468,7 @@ def test_a_run_that_diverges_after_good_epochs_says_so_and_keeps_the_best_one(
     assert (result.status, result.epochs) == ("FINISHED", 2)
     assert result.metrics["diverged_epoch"] == 3
     assert result.metrics["val_accuracy"] > 0.3
-    assert str(result).splitlines()[0] == (
+    assert str(result).startswith(
         f"few_digits: best epoch {result.best_epoch} of 2, after which training diverged"
     )
     warning = (
