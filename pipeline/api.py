@@ -6,6 +6,7 @@ Importing it loads neither TensorFlow nor MLflow: each function loads them when 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from pipeline.tuning.worker_role import WorkerRole, worker_role
 if TYPE_CHECKING:
     from pipeline.errors import RecipeProblem
     from pipeline.inference.classifier import Classifier
+    from pipeline.inference.image_classifier import ImageClassifier
     from pipeline.recipe.loader import LoadedRecipe
     from pipeline.recipe.overrides import Overrides
     from pipeline.tracking.lookup import StoredModel
@@ -235,14 +237,13 @@ def load(run: str, *, tracking_uri: str | None = None) -> Model:
     """
     with _messages_shown():
         with quiet_imports():
-            from pipeline.inference.classifier import load_classifier
-            from pipeline.tracking.lookup import files_of, find_model
-            from pipeline.tracking.mlflow_model import DATA
+            from pipeline.inference.image_classifier import load_image_classifier
+            from pipeline.tracking.lookup import DATA, files_of, find_model
             from pipeline.tracking.store import open_store
         store = open_store(tracking_uri)
         stored = find_model(store, run)
         with files_of(store, stored) as directory:
-            classifier = load_classifier(directory / DATA)
+            classifier = load_image_classifier(directory / DATA)
     return Model(
         name=stored.run_name,
         run_id=stored.run_id,
@@ -265,7 +266,7 @@ class Model:
         uri: the model's address, as MLflow's loaders take it.
         class_names: the classes, in the order of the outputs.
         image_size: height and width in pixels that images are scaled to.
-        classifier: the Keras model with its preprocessing.
+        classifier: what `predict` classifies with.
         stored: the model in the tracking store.
         store: the tracking store.
     """
@@ -275,14 +276,23 @@ class Model:
     uri: str
     class_names: tuple[str, ...]
     image_size: tuple[int, int]
-    classifier: Classifier = field(repr=False)
+    classifier: ImageClassifier = field(repr=False)
     stored: StoredModel = field(repr=False)
     store: Store = field(repr=False)
 
     @property
     def keras_model(self) -> Any:
         """The Keras model: raw RGB pixels from 0 to 255 in, probabilities out."""
-        return self.classifier.model
+        return self.keras_classifier.model
+
+    @functools.cached_property
+    def keras_classifier(self) -> Classifier:
+        """The Keras model with its interface."""
+        with quiet_imports():
+            from pipeline.inference.classifier import load_classifier
+            from pipeline.tracking.lookup import DATA, files_of
+        with files_of(self.store, self.stored) as directory:
+            return load_classifier(directory / DATA)
 
     def predict(
         self, paths: StrPath | Sequence[StrPath], *, confidence_level: float | None = None

@@ -160,8 +160,7 @@ def digits_run(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
 @pytest.fixture(scope="session")
 def digits_model(digits_run: RunResult) -> Path:
     """The folder of the files of the model that `digits_run` logged."""
-    from pipeline.tracking.lookup import files_of, find_model
-    from pipeline.tracking.mlflow_model import DATA
+    from pipeline.tracking.lookup import DATA, files_of, find_model
     from pipeline.tracking.store import open_store
 
     opened = open_store(digits_run.tracking_uri)

@@ -80,7 +80,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "recipe": {"data", "models", "training", "tuning"},
     "features": {"engines", "training", "models", "data"},
-    "inference": {"data", "evaluation"},
+    "inference": {"engines", "data", "evaluation"},
     "export": {"inference", "data", "evaluation"},
     "engines": set(),
     "training": set(),

@@ -76,7 +76,7 @@ def command(
             logger.info(f"Exporting to {name}")
             try:
                 path = output / model.name / name
-                results.append(export_model(model.classifier, name, path, pixels))
+                results.append(export_model(model.keras_classifier, name, path, pixels))
             except ModelError as error:  # the other formats may succeed
                 logger.error(f"{error}")
     metrics = {f"export/{r.format}/{name}": r.metrics[name] for r in results for name in r.metrics}

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -94,10 +95,21 @@ def command(
     return 1 if errors else 0
 
 
-def _opened(path: Path | None) -> contextlib.AbstractContextManager[TextIO]:
+@contextlib.contextmanager
+def _opened(path: Path | None) -> Iterator[TextIO]:
+    """Open a file that replaces the one at `path` once the block has ended without an error."""
     if path is None:
-        return contextlib.nullcontext(sys.stdout)
+        yield sys.stdout
+        return
+    is_device = path.exists() and not path.is_file()  # such as a pipe
+    scratch = path if is_device else path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        return path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+        with scratch.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            yield file
+        if not is_device:
+            scratch.replace(path)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
+    finally:
+        if not is_device:
+            scratch.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from pipeline.data.image_decoding import BadImageError
-from pipeline.inference.classifier import BATCH_SIZE, Classifier, ModelOutputs
+from pipeline.inference.image_classifier import BATCH_SIZE, ImageClassifier, ModelOutputs
 
 _PREFETCHED_BATCHES = 2
 
@@ -58,7 +58,7 @@ class Prediction(Generic[Item]):
 
 
 def predict(
-    classifier: Classifier, items: Sequence[Item], read: Callable[[Item], np.ndarray]
+    classifier: ImageClassifier, items: Sequence[Item], read: Callable[[Item], np.ndarray]
 ) -> Iterator[Prediction[Item]]:
     """Yield the prediction for each item, in order.
 
@@ -92,7 +92,7 @@ def predict(
 
 
 def _prediction(
-    classifier: Classifier, item: Item, outputs: ModelOutputs, index: int
+    classifier: ImageClassifier, item: Item, outputs: ModelOutputs, index: int
 ) -> Prediction[Item]:
     config = classifier.interface.distance
     if config is None or outputs.distances is None:

@@ -1,4 +1,4 @@
-"""A trained model with its interface: pixels in, probabilities and a distance out."""
+"""A trained Keras model with its interface: pixels in, probabilities and a distance out."""
 
 from __future__ import annotations
 
@@ -14,23 +14,8 @@ from pipeline import keras_files
 from pipeline.errors import ModelError
 from pipeline.evaluation.probabilities import to_probabilities
 from pipeline.inference.feature_distance import FeatureReferences, load_references
+from pipeline.inference.image_classifier import MODEL_FILE, ModelOutputs
 from pipeline.inference.model_interface import INTERFACE_FILE, ModelInterface, load_interface
-
-MODEL_FILE = "model.keras"
-BATCH_SIZE = 64
-
-
-@dataclass(frozen=True)
-class ModelOutputs:
-    """What a model computes for a batch.
-
-    Attributes:
-        probabilities: float64 (n, classes), rows summing to 1.
-        distances: float64 (n,), to the training images; None if the model measures none.
-    """
-
-    probabilities: np.ndarray
-    distances: np.ndarray | None
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,24 @@
 """A fresh process that loads a saved model and predicts, to verify what was saved.
 
+It also writes the model's graph, which answers without TensorFlow, while the run continues.
+
     python -m pipeline.inference.fresh_process
 
 It imports Keras, then waits for a request on standard input: one JSON line with the directory of a
-model and image files. It answers with one JSON line of probabilities. Started early, it does not
+model and image files. It answers with one JSON line. Started early, it does not
 keep the caller waiting for imports.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +27,23 @@ import tensorflow as tf
 
 from pipeline.errors import ModelError, first_line
 from pipeline.inference.batch_prediction import predict
-from pipeline.inference.classifier import load_classifier
+from pipeline.inference.classifier import Classifier, load_classifier
+from pipeline.inference.image_classifier import MODEL_FILE
 
 _PACKAGE_PARENT = Path(__file__).parent.parent.parent
+
+
+@dataclass(frozen=True)
+class FreshResult:
+    """What the saved model predicted.
+
+    Attributes:
+        probabilities: float64 (n, classes).
+        graph_error: why the model has no graph, otherwise empty.
+    """
+
+    probabilities: np.ndarray
+    graph_error: str
 
 
 class FreshProcess:
@@ -45,14 +63,29 @@ class FreshProcess:
         assert self._process.stdout
         self._input, self._output = self._process.stdin, self._process.stdout
 
-    def request(self, directory: Path, files: Sequence[Path]) -> None:
-        """Have the model in a directory predict image files, without waiting for the result."""
-        request = json.dumps({"directory": str(directory), "files": [str(path) for path in files]})
+    def request(
+        self, directory: Path, files: Sequence[Path], graph: Path, feature_layer: str | None
+    ) -> None:
+        """Have the model in a directory predict image files, without waiting for the result.
+
+        Args:
+            directory: of the model.
+            files: the images.
+            graph: an empty directory, where the graph of the model is written.
+            feature_layer: the layer whose output is a second one of the graph; None for none.
+        """
+        content = {
+            "directory": str(directory),
+            "files": [str(path) for path in files],
+            "graph": str(graph),
+            "feature_layer": feature_layer,
+        }
+        request = json.dumps(content)
         with contextlib.suppress(BrokenPipeError):  # `result` raises the error
             os.write(self._input.fileno(), f"{request}\n".encode())
 
-    def result(self) -> np.ndarray:
-        """Wait for the probabilities, float64 (n, classes), and end the process.
+    def result(self) -> FreshResult:
+        """Wait for the result, and end the process.
 
         Raises:
             ModelError: if the process could not load the model or read a file, or died.
@@ -63,7 +96,8 @@ class FreshProcess:
         if "probabilities" not in response:
             ended = f"The process ended with exit code {self._process.returncode}."
             raise ModelError(response.get("error", ended))
-        return np.array(response["probabilities"], np.float64)
+        probabilities = np.array(response["probabilities"], np.float64)
+        return FreshResult(probabilities, response["graph_error"])
 
     def close(self) -> None:
         """Kill the process if it is still running."""
@@ -79,22 +113,46 @@ def main() -> None:
     line = sys.stdin.readline()
     if not line:  # the run ended without a request
         return
+    response: dict[str, Any]
     try:
-        response: dict[str, Any] = {"probabilities": _predict(json.loads(line))}
+        response = _respond(json.loads(line))
     except Exception as error:
         response = {"error": f"{type(error).__name__}: {first_line(error)}"}
     print(json.dumps(response), file=out, flush=True)
 
 
-def _predict(request: dict[str, Any]) -> list[list[float]]:
-    classifier = load_classifier(Path(request["directory"]))
+def _respond(request: dict[str, Any]) -> dict[str, Any]:
+    directory = Path(request["directory"])
+    classifier = load_classifier(directory)
     files = [Path(name) for name in request["files"]]
     rows = []
     for prediction in predict(classifier, files, classifier.interface.read):
         if prediction.probabilities is None:
             raise ModelError(f"{prediction.item}: {prediction.error}")
         rows.append(prediction.probabilities.tolist())
-    return rows
+    pixels = np.stack([classifier.interface.read(path) for path in files])
+    return {
+        "probabilities": rows,
+        "graph_error": _write_graph(classifier, request, pixels),
+    }
+
+
+def _write_graph(classifier: Classifier, request: dict[str, Any], pixels: np.ndarray) -> str:
+    """Write the graph of a model; return why that is impossible, otherwise an empty string."""
+    if not importlib.util.find_spec("openvino"):
+        return "OpenVINO is not installed"
+    writer = importlib.import_module(f"{__package__}.graph_writer")
+    try:
+        writer.write_graph(
+            classifier.model,
+            Path(request["directory"]) / MODEL_FILE,
+            Path(request["graph"]),
+            feature_layer=request["feature_layer"],
+            images=pixels,
+        )
+    except Exception as error:  # OpenVINO may not know an operation of the model
+        return first_line(error)
+    return ""
 
 
 if __name__ == "__main__":

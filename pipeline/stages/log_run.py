@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -32,7 +33,8 @@ from pipeline.stages.evaluate_splits import Evaluation
 from pipeline.stages.find_label_errors import SuspectedLabel
 from pipeline.stages.source_commit import source_commit
 from pipeline.stages.train_model import TrainedModel
-from pipeline.tracking.mlflow_model import DATA, write_model
+from pipeline.tracking.lookup import DATA
+from pipeline.tracking.mlflow_model import write_model
 from pipeline.tracking.run_logger import RunLogger
 
 _CONTEXTS = {"train": "training", "val": "validation", "test": "testing"}  # as MLflow names them
@@ -155,6 +157,13 @@ def log_calibration(
         interface.save(directory / DATA)
         if calibration.references:
             (directory / DATA / REFERENCES_FILE).write_bytes(calibration.references.encode())
+
+
+def log_graph(directory: Path | None, run_logger: RunLogger) -> None:
+    """Add the graph in a directory, if there is one, to the files of the logged model."""
+    if directory:
+        with run_logger.log_model_files() as files:
+            shutil.move(directory, files / DATA)
 
 
 def log_evaluation(evaluation: Evaluation, run_logger: RunLogger) -> None:

@@ -17,6 +17,7 @@ from pipeline.errors import ModelError
 from pipeline.evaluation.predictions import Predictions
 from pipeline.inference.fresh_process import FreshProcess
 from pipeline.inference.model_interface import ModelInterface
+from pipeline.models import transfer
 from pipeline.recipe.grammar import Recipe
 from pipeline.stages.trainer import Trainer
 
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 IMAGES = 8  # images that the saved model predicts
 _KINDS = {"val": "validation", "test": "test", "train": "training"}
+_GRAPH = "graph"
 _MAX_DIFFERENCE = 0.01  # of two probabilities, which rounding can explain
 
 
@@ -50,10 +52,14 @@ class ModelVerification:
 
     Args:
         process: the fresh process, None if the recipe turns the verification off.
-        scratch: a directory for images that do not come from files.
+        scratch: a directory for images that do not come from files, and for the model's graph.
+
+    Attributes:
+        graph: the directory of the model's graph, once `metrics` was called; None if it has none.
     """
 
     def __init__(self, process: FreshProcess | None, scratch: Path) -> None:
+        self.graph: Path | None = None
         self._process = process
         self._scratch = scratch
 
@@ -62,7 +68,9 @@ class ModelVerification:
         if self._process:
             _, split = splits.verification
             files = _files(recipe, split, evenly_spaced(len(split), at_most=IMAGES), self._scratch)
-            self._process.request(directory, files)
+            (self._scratch / _GRAPH).mkdir()
+            layer = transfer.FEATURES if recipe.model.has_frozen_base else None
+            self._process.request(directory, files, self._scratch / _GRAPH, layer)
 
     def metrics(
         self, splits: Splits, predictions: Mapping[str, Predictions], trainer: Trainer
@@ -87,10 +95,15 @@ class ModelVerification:
         else:
             before = trainer.predict(split.subset(indices), name)
         try:
-            after = self._process.result()
+            result = self._process.result()
         except ModelError as error:
             logger.warning(f"The saved model cannot be used in a fresh process: {error}")
             return {}
+        after = result.probabilities
+        if result.graph_error:
+            logger.info(f"`pipeline predict` will use Keras: {result.graph_error}")
+        else:
+            self.graph = self._scratch / _GRAPH
         label_changes = int(np.sum(after.argmax(axis=1) != before.argmax(axis=1)))
         difference = float(np.abs(after - before).max())
         if label_changes or difference > _MAX_DIFFERENCE:

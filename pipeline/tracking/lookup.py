@@ -21,6 +21,7 @@ from pipeline.tracking.store import Store, newest_runs, translate_errors
 from pipeline.tracking.trial_runs import FOLD
 
 LATEST = "latest"
+DATA = "data"  # the directory of a model's own files in its MLflow files
 EXPECTED = "Expected a run's id or name, models:/NAME@ALIAS, models:/NAME/VERSION, or latest."
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")

@@ -15,10 +15,9 @@ import pandas as pd
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import AnyType, ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 
-REQUIREMENTS = ("tensorflow", "keras", "mlflow", "numpy", "pandas", "pillow")
+from pipeline.tracking.lookup import DATA
 
-# The sub-directory with the model's own files.
-DATA = "data"
+REQUIREMENTS = ("tensorflow", "keras", "mlflow", "numpy", "pandas", "pillow")
 
 
 def write_model(

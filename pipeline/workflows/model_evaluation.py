@@ -30,8 +30,7 @@ from pipeline.stages.evaluate_splits import Evaluation
 from pipeline.stages.log_run import log_evaluation, log_report
 from pipeline.stages.run_report import build_split_report, heatmap_function
 from pipeline.stages.tracked_run import tracked_run
-from pipeline.tracking.lookup import StoredModel, files_of
-from pipeline.tracking.mlflow_model import DATA
+from pipeline.tracking.lookup import DATA, StoredModel, files_of
 from pipeline.tracking.run_logger import RunLogger
 from pipeline.tracking.store import Store
 

@@ -137,6 +137,7 @@ def run(
                 log_run.log_report(report, run_logger)
             with watch.stage("verify"):
                 verified = verification.metrics(splits, evaluation.predictions, trained.trainer)
+                log_run.log_graph(verification.graph, run_logger)
                 run_logger.log_metrics(verified)
             with watch.stage("log"):
                 spent = {f"seconds/{stage}": value for stage, value in watch.seconds.items()}

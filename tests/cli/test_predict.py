@@ -80,3 +80,30 @@ def test_prediction_sets_of_a_run_without_test_images_are_an_error(
         "which calibrate them. Set data.test in the recipe, such as --set data.test=0.2, and run "
         "it again.\n"
     )
+
+
+def test_an_interrupted_prediction_leaves_the_old_table(
+    digits_run: RunResult, digit_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "predictions.csv"
+    table.write_text("the old one")
+
+    def interrupted(self: object, path: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(model_interface.ModelInterface, "read", interrupted)
+    arguments = ["predict", "digits", str(digit_files), "-o", str(table)]
+    assert main([*arguments, "--uri", digits_run.tracking_uri]) == 130
+    assert table.read_text() == "the old one"
+    assert list(tmp_path.iterdir()) == [table]
+
+
+def test_a_table_that_cannot_be_written_is_an_error(
+    digits_run: RunResult, digit_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "absent" / "predictions.csv"
+    arguments = ["predict", "digits", str(digit_files), "-o", str(table)]
+    assert main([*arguments, "--uri", digits_run.tracking_uri]) == 2
+    assert capsys.readouterr().err.endswith(
+        f"{table} cannot be written: No such file or directory.\n"
+    )

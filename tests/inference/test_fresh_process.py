@@ -15,21 +15,26 @@ from pipeline.inference.classifier import load_classifier
 from pipeline.inference.fresh_process import FreshProcess
 
 
-def test_its_predictions_are_those_of_this_process(digits_model: Path, digit_files: Path) -> None:
+def test_its_predictions_are_those_of_this_process(
+    digits_model: Path, digit_files: Path, tmp_path: Path
+) -> None:
     files = sorted(digit_files.iterdir())[:40]
     process = FreshProcess()
-    process.request(digits_model, files)
+    process.request(digits_model, files, tmp_path, None)
     classifier = load_classifier(digits_model)
     predictions = predict(classifier, files, classifier.interface.read)
     here = [prediction.probabilities for prediction in predictions]
-    np.testing.assert_allclose(process.result(), np.array(here), atol=1e-6)
+    result = process.result()
+    np.testing.assert_allclose(result.probabilities, np.array(here), atol=1e-6)
+    assert result.graph_error == ""
+    assert {path.name for path in tmp_path.iterdir()} == {"graph.xml", "graph.bin", "graph.json"}
 
 
-def test_a_dead_process_is_an_error(digits_model: Path) -> None:
+def test_a_dead_process_is_an_error(digits_model: Path, tmp_path: Path) -> None:
     process = FreshProcess()
     process._process.kill()
     process._process.wait()
-    process.request(digits_model, [])
+    process.request(digits_model, [], tmp_path, None)
     with pytest.raises(ModelError) as caught:
         process.result()
     assert str(caught.value) == "The process ended with exit code -9."

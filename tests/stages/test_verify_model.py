@@ -16,6 +16,7 @@ from pipeline.errors import ModelError
 from pipeline.evaluation.predictions import Predictions
 from pipeline.inference import classifier as classifiers
 from pipeline.inference.batch_prediction import predict
+from pipeline.inference.fresh_process import FreshResult
 from pipeline.recipe.grammar import Recipe
 from pipeline.stages.verify_model import IMAGES, ModelVerification
 
@@ -25,17 +26,23 @@ class InThisProcess:
 
     def __init__(self) -> None:
         self.spoil = 0.0
+        self.graph_error = ""
 
-    def request(self, folder: Path, files: list[Path]) -> None:
+    def request(
+        self, folder: Path, files: list[Path], graph: Path, feature_layer: str | None
+    ) -> None:
+        assert graph.is_dir()
+        assert feature_layer is None  # this model has no frozen base
         self.files = files
         self._classifier = classifiers.load_classifier(folder) if folder.exists() else None
 
-    def result(self) -> np.ndarray:
+    def result(self) -> FreshResult:
         if self._classifier is None:
             raise ModelError("it is broken")
         predictions = predict(self._classifier, self.files, self._classifier.interface.read)
         predicted = np.array([prediction.probabilities for prediction in predictions])
-        return (1 - self.spoil) * predicted + self.spoil * np.roll(predicted, 1, axis=1)
+        spoiled = (1 - self.spoil) * predicted + self.spoil * np.roll(predicted, 1, axis=1)
+        return FreshResult(spoiled, self.graph_error)
 
 
 RECIPE = Recipe.model_validate({"data": {"source": "digits"}, "model": {"architecture": "mlp"}})
@@ -79,6 +86,25 @@ def test_digits_are_predicted_from_files_with_the_same_result(
     assert metrics.pop("verification/max_difference") < 1e-6
     assert metrics == {"verification/label_changes": 0, "verification/images": IMAGES}
     assert messages == []
+
+
+def test_a_model_without_a_graph_is_told(
+    expected: Predictions,
+    splits: Splits,
+    digits_model: Path,
+    tmp_path: Path,
+    messages: list[str],
+) -> None:
+    process: Any = InThisProcess()
+    for error, graph in (("", tmp_path / "1" / "graph"), ("it has an odd layer", None)):
+        process.graph_error = error
+        directory = tmp_path / ("1" if graph else "2")
+        directory.mkdir()
+        verification = ModelVerification(process, directory)
+        verification.ask(RECIPE, splits, digits_model)
+        verification.metrics(splits, {"val": expected}, NO_TRAINER)
+        assert verification.graph == graph
+    assert messages == ["`pipeline predict` will use Keras: it has an odd layer"]
 
 
 def test_a_saved_model_that_predicts_otherwise_is_a_warning(
@@ -149,7 +175,7 @@ def test_photographs_are_predicted_from_their_own_files(photographs: Path, tmp_p
         photographs / "val" / "ants",
         photographs / "val" / "bees",
     }
-    assert list(tmp_path.iterdir()) == []
+    assert not list(tmp_path.glob("*.png"))
 
 
 def test_without_verification_there_are_no_metrics(

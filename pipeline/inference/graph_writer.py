@@ -1,0 +1,83 @@
+"""Write the float32 graph of a Keras model, if it gives the same outputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import openvino
+import tensorflow as tf
+
+from pipeline.engines.openvino_runtime import read_graph
+from pipeline.errors import ModelError
+from pipeline.inference.model_graph import (
+    GRAPH_FILE,
+    MAX_DIFFERENCE,
+    WEIGHTS_FILE,
+    GraphFacts,
+    file_digest,
+)
+
+
+def write_graph(
+    model: keras.Model,
+    model_file: Path,
+    directory: Path,
+    *,
+    feature_layer: str | None,
+    images: np.ndarray,
+) -> GraphFacts:
+    """Write the graph of a model, and what is known of it.
+
+    Args:
+        model: maps pixels (n, height, width, channels) in 0..255 to outputs (n, units).
+        model_file: the Keras file of the model.
+        directory: where the graph is written.
+        feature_layer: the layer whose output is a second output of the graph; None for none.
+        images: pixels (n, height, width, channels) to compare the outputs for.
+
+    Raises:
+        ModelError: if the outputs differ by more than rounding.
+        Exception: any exception of a layer that OpenVINO cannot convert.
+    """
+    outputs = [model.output]
+    if feature_layer:
+        outputs.append(model.get_layer(feature_layer).output)
+    whole = keras.Model(model.input, outputs)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:]))])
+    def compute(pixels: tf.Tensor) -> list[tf.Tensor]:
+        tensors = whole(pixels, training=False)
+        listed = tensors if isinstance(tensors, list | tuple) else [tensors]
+        return [tf.cast(tensor, tf.float32) for tensor in listed]
+
+    graph = directory / GRAPH_FILE
+    converted = openvino.convert_model(compute.get_concrete_function())
+    openvino.save_model(converted, graph, compress_to_fp16=False)
+    files = {GRAPH_FILE: graph, WEIGHTS_FILE: directory / WEIGHTS_FILE, model_file.name: model_file}
+    facts = GraphFacts(
+        digests={name: file_digest(path) for name, path in files.items()},
+        feature_layer=feature_layer,
+        images=len(images),
+        max_difference=_max_difference(model, graph, images),
+    )
+    facts.save(directory)
+    return facts
+
+
+def _max_difference(model: keras.Model, graph: Path, images: np.ndarray) -> float:
+    """Return how far the outputs of a graph are from a model's.
+
+    Raises:
+        ModelError: if they differ by more than rounding.
+    """
+    expected = np.asarray(model.predict_on_batch(images), np.float64)
+    (outputs,) = read_graph(graph, "float32").run([images.astype(np.float32)])
+    difference = float(np.abs(outputs[0] - expected).max())
+    if not difference <= MAX_DIFFERENCE:
+        raise ModelError(
+            f"OpenVINO's outputs differ from Keras's by {difference:.2g}, more than "
+            f"{MAX_DIFFERENCE:g}"
+        )
+    return difference

@@ -1,0 +1,106 @@
+"""What classifies images: the graph of a model where it has one, else its Keras model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from pipeline.evaluation.probabilities import to_probabilities
+from pipeline.inference.feature_distance import FeatureReferences, load_references
+from pipeline.inference.model_graph import ModelGraph, load_graph
+from pipeline.inference.model_interface import ModelInterface, load_interface
+
+MODEL_FILE = "model.keras"
+BATCH_SIZE = 64
+
+
+@dataclass(frozen=True)
+class ModelOutputs:
+    """What a model computes for a batch.
+
+    Attributes:
+        probabilities: float64 (n, classes), rows summing to 1.
+        distances: float64 (n,), to the training images; None if the model measures none.
+    """
+
+    probabilities: np.ndarray
+    distances: np.ndarray | None
+
+
+class ImageClassifier(Protocol):
+    """A model with its interface, whatever computes it."""
+
+    @property
+    def interface(self) -> ModelInterface:
+        """The image size and the class names."""
+
+    def outputs(self, pixels: np.ndarray) -> ModelOutputs:
+        """Return the probabilities of a batch and the distances to the training images.
+
+        Args:
+            pixels: (n, height, width, channels) in 0..255.
+        """
+
+
+@dataclass(frozen=True)
+class GraphClassifier:
+    """A model with its interface, computed without TensorFlow.
+
+    Attributes:
+        graph: maps pixels to probabilities and, with `references`, to features.
+        interface: the image size and the class names.
+        references: the training images that distances are measured to; None for none.
+    """
+
+    graph: ModelGraph
+    interface: ModelInterface
+    references: FeatureReferences | None
+
+    def outputs(self, pixels: np.ndarray) -> ModelOutputs:
+        """Return the probabilities of a batch and the distances to the training images.
+
+        Args:
+            pixels: (n, height, width, channels) in 0..255.
+        """
+        outputs = self.graph(pixels)
+        if self.references is None or self.interface.distance is None:
+            return ModelOutputs(to_probabilities(outputs[0]), None)
+        distances = self.references.distances(outputs[1], self.interface.distance.neighbors)
+        return ModelOutputs(to_probabilities(outputs[0]), distances)
+
+
+def load_image_classifier(directory: Path) -> ImageClassifier:
+    """Load a model and its interface by what answers soonest.
+
+    Its graph is used if it is intact and fits the interface. Otherwise it is the Keras model, and
+    TensorFlow is imported.
+
+    Raises:
+        ModelError: as `load_classifier`.
+    """
+    interface = load_interface(directory)
+    distance = interface.distance
+    graph = load_graph(directory, MODEL_FILE, distance.layer if distance else None)
+    if graph is not None:
+        references = load_references(directory, distance) if distance else None
+        if _fits(graph, interface, references):
+            return GraphClassifier(graph, interface, references)
+    classifier: ImageClassifier = import_module(f"{__package__}.classifier").load_classifier(
+        directory
+    )
+    return classifier
+
+
+def _fits(
+    graph: ModelGraph, interface: ModelInterface, references: FeatureReferences | None
+) -> bool:
+    units, classes = graph.output_units, len(interface.class_names)
+    return (
+        graph.input_shape == interface.image_shape
+        and (2 if units[0] == 1 else units[0]) == classes
+        and (references is None or units[1] == references.features.shape[1])
+    )
