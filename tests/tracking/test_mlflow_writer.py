@@ -40,6 +40,7 @@ def test_a_rejected_tag_of_a_trial_does_not_drop_the_trial(
 ) -> None:
     client, run_id = new_run()
     body = {
+        "kind": "trial",
         "number": 1,
         "name": "trial 1",
         "status": "FINISHED",
