@@ -81,7 +81,7 @@ ARROWS: dict[str, set[str]] = {
     "recipe": {"data", "models", "training", "tuning"},
     "features": {"engines", "training", "models", "data"},
     "inference": {"engines", "data", "evaluation"},
-    "export": {"inference", "data", "evaluation"},
+    "export": {"inference", "engines", "data", "evaluation"},
     "engines": set(),
     "training": set(),
     "evaluation": set(),

@@ -7,10 +7,10 @@ import importlib
 from typing import Any
 
 import numpy as np
-import openvino
 
 from pipeline.engines.engine import Compile, Precision
 from pipeline.engines.frozen_graph import CompiledGraph, FrozenGraph, trace
+from pipeline.engines.openvino_package import openvino
 from pipeline.engines.openvino_runtime import OpenVinoGraph
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import openvino
 
 from pipeline.engines.engine import Precision, usable_threads
+from pipeline.engines.openvino_package import openvino
 
 # Small batches run side by side: one large batch at a time is half as fast.
 _BATCH_SIZES = {"float32": 1, "bfloat16": 4, "int8": 4}

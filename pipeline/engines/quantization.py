@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 
-import nncf
+from pipeline.engines.openvino_package import openvino
+
+# isort: split
+import nncf  # which imports OpenVINO
 import numpy as np
-import openvino
 
 
 def quantize(model: openvino.Model, images: np.ndarray) -> openvino.Model:

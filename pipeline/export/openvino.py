@@ -15,13 +15,14 @@ REQUIREMENTS = {"openvino": "openvino"}
 
 
 def write(model: keras.Model, path: Path) -> None:
+    import pipeline.engines.openvino_package  # noqa: F401, before Keras imports OpenVINO
     from pipeline.export.float32_clone import clone_in_float32
 
     clone_in_float32(model).export(str(path), format="openvino", verbose=False)
 
 
 def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    import openvino
+    from pipeline.engines.openvino_package import openvino
 
     # Its default is bfloat16 on processors that support it.
     float32 = {"INFERENCE_PRECISION_HINT": "f32"}

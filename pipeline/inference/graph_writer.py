@@ -6,9 +6,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import openvino
 import tensorflow as tf
 
+from pipeline.engines.openvino_package import openvino
 from pipeline.engines.openvino_runtime import read_graph
 from pipeline.errors import ModelError
 from pipeline.inference.model_graph import (

@@ -52,6 +52,7 @@ def metrics_of(recipe: Recipe, splits: Splits, inputs: Any) -> list[dict[str, fl
     return evaluated
 
 
+@pytest.mark.slow
 def test_folds_on_cached_features_are_those_on_features_of_their_own(recipe: Recipe) -> None:
     splits = recipe.data.load()
     selected = metrics_of(recipe, splits, compute_pool_inputs(recipe, splits))

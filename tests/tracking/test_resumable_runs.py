@@ -106,9 +106,9 @@ def test_a_resumed_run_has_no_metric_twice(store: Store) -> None:
 def test_the_outbox_of_a_run_is_sent_before_it_resumes(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(background_writer, "RETRIES", RetrySchedule(0.01, after_end=[0.0]))
     run_logger = started(store)
     with monkeypatch.context() as patch:
-        patch.setattr(background_writer, "RETRIES", RetrySchedule(0.01, after_end=[0.0]))
         patch.setattr(store.client, "log_batch", lambda *_, **__: 1 / 0)
         run_logger.log_metrics({"epoch/loss": 0.5}, step=1)
         run_logger.end("KILLED")

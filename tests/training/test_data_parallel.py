@@ -22,6 +22,7 @@ def check(*arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_several_devices_train_as_one_does(has_bfloat16: bool) -> None:
     policies = ["float64", "float32", "mixed_float16"]
     if has_bfloat16:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipeline.recipe.loader import load_recipe
 from pipeline.trials.journal import Journal
 from pipeline.trials.search_state import Search
@@ -36,6 +38,7 @@ class Reporter:
         pass
 
 
+@pytest.mark.slow
 def test_a_search_over_penalties_finds_the_one_whose_predictions_are_best(
     in_empty_folder: Path,
 ) -> None:

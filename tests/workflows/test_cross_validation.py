@@ -72,6 +72,7 @@ def test_a_run_with_folds(in_empty_folder: Path) -> None:
     assert outcome.metrics["val_log_loss"] == pytest.approx(result.metrics["cv_log_loss_mean"])
 
 
+@pytest.mark.slow
 def test_interrupted_folds_resume(
     in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
 ) -> None:

@@ -132,6 +132,7 @@ def test_the_result_says_that_there_is_no_test_split_where_the_data_has_none(fin
     assert "\n  There is no test split for an unbiased estimate.\n" in str(without)
 
 
+@pytest.mark.slow
 def test_hyperband_ends_with_the_score_of_its_best_trial(in_empty_folder: Path) -> None:
     result = searched("tuning.tuner=hyperband", "tuning.trials=5", "training.epochs=3")
     assert result.final.metrics["val_accuracy"] == result.best["score"]

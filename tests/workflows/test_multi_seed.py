@@ -144,6 +144,7 @@ def interrupted(in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[
     return trained
 
 
+@pytest.mark.slow
 def test_interrupted_seeds_resume_together(interrupted: list[int], messages: list[str]) -> None:
     loaded = load_recipe(Path("recipe.yaml"), ("training.epochs=3",))
     with pytest.raises(KeyboardInterrupt):
