@@ -97,6 +97,7 @@ def test_an_interruption_kills_the_run_and_it_can_be_resumed(
     assert log_of(again) == ["INFO KILLED interrupted", "INFO FINISHED"]
 
 
+@pytest.mark.usefixtures("ctrl_c_interrupts")
 def test_ctrl_c_stops_waiting_for_the_store_but_does_not_interrupt_the_run(
     in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,7 @@ def test_what_a_store_never_accepted_is_returned_in_order(lock: liveness.Livenes
     assert store.tries in (4, 5)  # one may fail before the run ends
 
 
+@pytest.mark.usefixtures("ctrl_c_interrupts")
 def test_ctrl_c_ends_the_waiting(
     lock: liveness.LivenessLock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
