@@ -16,8 +16,6 @@ import pytest
 from pipeline.errors import PipelineError
 from pipeline.stages import tracked_run as lifecycle
 from pipeline.stages.tracked_run import tracked_run
-from pipeline.tracking import background_writer
-from pipeline.tracking.background_writer import RetrySchedule
 from pipeline.tracking.outbox import read_outbox
 from pipeline.tracking.store import newest_run, open_store
 
@@ -97,24 +95,35 @@ def test_an_interruption_kills_the_run_and_it_can_be_resumed(
     assert log_of(again) == ["INFO KILLED interrupted", "INFO FINISHED"]
 
 
-@pytest.mark.usefixtures("ctrl_c_interrupts")
+AWAY = """
+import os, signal
+from pipeline.stages.tracked_run import tracked_run
+from pipeline.tracking import background_writer
+from pipeline.tracking.background_writer import RetrySchedule
+from pipeline.tracking.store import open_store
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+background_writer.RETRIES = RetrySchedule(3600, after_end=[3600])
+def fail(*_, **__):
+    if tracked.logger._writer._ending.is_set():
+        os.kill(os.getpid(), signal.SIGINT)
+    raise ConnectionError("no route to the server")
+with tracked_run(open_store(None), experiment="ants", name="a run") as tracked:
+    tracked.logger._client.log_batch = fail
+    tracked.logger.log_metrics({"loss": 0.5})
+print(tracked.logger.run_id, tracked.logger.outbox)
+"""
+
+
 def test_ctrl_c_stops_waiting_for_the_store_but_does_not_interrupt_the_run(
-    in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+    in_empty_folder: Path,
 ) -> None:
-    monkeypatch.setattr(background_writer, "RETRIES", RetrySchedule(3600, after_end=[3600]))
-
-    def fail(*_: Any, **__: Any) -> None:
-        if tracked.logger._writer._ending.is_set():
-            os.kill(os.getpid(), signal.SIGINT)
-        raise ConnectionError("no route to the server")
-
-    with tracked_run(open_store(None), experiment="ants", name="a run") as tracked:
-        # Not of the class: writers of earlier tests must not interrupt this one.
-        monkeypatch.setattr(tracked.logger._writer._client, "log_batch", fail)
-        tracked.logger.log_metrics({"loss": 0.5})
-    run_id = tracked.logger.run_id
-    assert tracked.logger.outbox == in_empty_folder / "mlruns" / "outbox" / run_id
-    _, _, items = read_outbox(tracked.logger.outbox)
+    done = subprocess.run(
+        [sys.executable, "-c", AWAY], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    run_id, outbox = done.stdout.split()
+    assert Path(outbox) == in_empty_folder / "mlruns" / "outbox" / run_id
+    _, _, items = read_outbox(Path(outbox))
     assert [item.kind for item in items] == ["metrics", "artifacts", "status"]
     assert items[-1].body["status"] == "FINISHED"
 

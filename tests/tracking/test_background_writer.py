@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
+import _thread
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,7 +80,7 @@ def test_ctrl_c_ends_the_waiting(
 
     def interrupt(*_: Any, **__: Any) -> None:
         if writer._ending.is_set():
-            os.kill(os.getpid(), signal.SIGINT)
+            _thread.interrupt_main()
         raise ConnectionError("no route to the server")
 
     store = Store(failures=0)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.evaluation.predictions import read_predictions
 from pipeline.inference.model_interface import load_interface
 from pipeline.recipe.loader import load_recipe
 from pipeline.tracking.lookup import files_of, find_model
@@ -47,8 +47,7 @@ def test_prediction_scales_samples_as_training_did(detector: Path) -> None:
     with files_of(store, find_model(store, "latest")) as directory:
         interface = load_interface(directory / "data")
     assert (interface.channels, interface.value_range) == (1, (0, 4095))
-    path = store.client.download_artifacts(result.run_id, "predictions/val.csv", str(detector))
-    with Path(path).open(newline="") as file:
-        names = [row["name"] for row in csv.DictReader(file)]
-    assert names
+    path = store.client.download_artifacts(result.run_id, "predictions/val.parquet", str(detector))
+    names = read_predictions(Path(path)).names
+    assert len(names)
     assert max(interface.read(detector / "digits" / name).max() for name in names) > 240
