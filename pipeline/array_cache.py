@@ -25,6 +25,7 @@ import numpy as np
 
 from pipeline.atomic_files import fsync
 from pipeline.errors import PipelineError
+from pipeline.file_digests import file_digest
 from pipeline.file_locks import file_lock
 
 logger = logging.getLogger(__name__)
@@ -231,7 +232,7 @@ def _write(path: Path, compute: Callable[[Path], Mapping[str, Any]], kind: str, 
             "label": label,
             "size": sum(file.stat().st_size for file in files),
             "facts": dict(facts),
-            "digests": {file.name: _digest(file) for file in files},
+            "digests": {file.name: file_digest(file) for file in files},
         }
         (scratch / _META).write_text(json.dumps(meta), encoding="utf-8")
         for file in (*files, scratch / _META, scratch):
@@ -256,15 +257,10 @@ def _corrupt_file(path: Path) -> str | None:
         return _META
     for name, digest in digests.items():
         with contextlib.suppress(OSError):
-            if _digest(path / name) == digest:
+            if file_digest(path / name) == digest:
                 continue
         return str(name)
     return None
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _load(path: Path, *, was_cached: bool) -> CachedArrays:

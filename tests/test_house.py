@@ -20,6 +20,7 @@ FOUNDATIONS = {
     "suggestions",
     "stopwatch",
     "backend",
+    "file_digests",
     "file_locks",
     "array_cache",
     "npy_writer",

@@ -33,9 +33,6 @@ from pipeline.training.phases import TrainingData
 logger = logging.getLogger(__name__)
 
 
-_UNPOOLED = -2  # tells feature maps from their averages, whose index is -1, in cache keys
-
-
 @dataclass(frozen=True)
 class HeadInputs:
     """The features that a head is trained and validated on.
@@ -153,7 +150,7 @@ class CachedFeatures:
         """
         # A copy also has a digest of its own, of the weights that fine-tuning may have changed.
         frozen = dataclasses.replace(self.model_split.frozen, pool=False)
-        unpooled = dataclasses.replace(self.model_split, frozen=frozen, index=_UNPOOLED)
+        unpooled = dataclasses.replace(self.model_split, frozen=frozen)
         exact = self._exact.variant
         engine = ENGINES[exact.engine]
         extractor = dataclasses.replace(

@@ -12,9 +12,8 @@ import numpy as np
 
 from pipeline import keras_files
 from pipeline.errors import ModelError
-from pipeline.evaluation.probabilities import to_probabilities
 from pipeline.inference.feature_distance import FeatureReferences, load_references
-from pipeline.inference.image_classifier import MODEL_FILE, ModelOutputs
+from pipeline.inference.image_classifier import MODEL_FILE, ModelOutputs, model_outputs
 from pipeline.inference.model_interface import INTERFACE_FILE, ModelInterface, load_interface
 
 
@@ -53,10 +52,9 @@ class Classifier:
             pixels: as `probabilities` takes them.
         """
         if self.references is None or self.interface.distance is None:
-            return ModelOutputs(to_probabilities(self.model.predict_on_batch(pixels)), None)
+            return model_outputs(self.model.predict_on_batch(pixels), None, self.interface, None)
         outputs, features = self._with_features.predict_on_batch(pixels)
-        distances = self.references.distances(features, self.interface.distance.neighbors)
-        return ModelOutputs(to_probabilities(outputs), distances)
+        return model_outputs(outputs, features, self.interface, self.references)
 
     @functools.cached_property
     def _with_features(self) -> keras.Model:

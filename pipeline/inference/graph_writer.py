@@ -11,12 +11,12 @@ import tensorflow as tf
 from pipeline.engines.openvino_package import openvino
 from pipeline.engines.openvino_runtime import read_graph
 from pipeline.errors import ModelError
+from pipeline.file_digests import file_digest
 from pipeline.inference.model_graph import (
     GRAPH_FILE,
     MAX_DIFFERENCE,
     WEIGHTS_FILE,
     GraphFacts,
-    file_digest,
 )
 
 

@@ -31,6 +31,26 @@ class ModelOutputs:
     distances: np.ndarray | None
 
 
+def model_outputs(
+    outputs: np.ndarray,
+    features: np.ndarray | None,
+    interface: ModelInterface,
+    references: FeatureReferences | None,
+) -> ModelOutputs:
+    """Return the probabilities and the distances of a batch.
+
+    Args:
+        outputs: of the model, (n, units).
+        features: (n, units); None without `references`.
+        interface: of the model.
+        references: the training images that distances are measured to; None for none.
+    """
+    distances = None
+    if references is not None and features is not None and interface.distance is not None:
+        distances = references.distances(features, interface.distance.neighbors)
+    return ModelOutputs(to_probabilities(outputs), distances)
+
+
 class ImageClassifier(Protocol):
     """A model with its interface, whatever computes it."""
 
@@ -67,10 +87,8 @@ class GraphClassifier:
             pixels: (n, height, width, channels) in 0..255.
         """
         outputs = self.graph(pixels)
-        if self.references is None or self.interface.distance is None:
-            return ModelOutputs(to_probabilities(outputs[0]), None)
-        distances = self.references.distances(outputs[1], self.interface.distance.neighbors)
-        return ModelOutputs(to_probabilities(outputs[0]), distances)
+        features = outputs[1] if self.references else None
+        return model_outputs(outputs[0], features, self.interface, self.references)
 
 
 def load_image_classifier(directory: Path) -> ImageClassifier:

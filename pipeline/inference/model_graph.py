@@ -6,7 +6,6 @@ for real images were compared.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import logging
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from pipeline.file_digests import file_digest
 
 logger = logging.getLogger(__name__)
 
@@ -107,12 +108,6 @@ def load_graph(directory: Path, model_file: str, feature_layer: str | None) -> M
         reason = getattr(error, "strerror", None) or error
         logger.warning(f"Using Keras, because {directory / GRAPH_FILE} cannot be used: {reason}")
         return None
-
-
-def file_digest(path: Path) -> str:
-    """Return the hexadecimal SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_facts(directory: Path) -> GraphFacts:
