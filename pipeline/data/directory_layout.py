@@ -86,7 +86,7 @@ def find_layout(
         directories = {name: path / directory for name, directory in splits.items()}
         for name, directory in directories.items():
             if not directory.is_dir():
-                raise DataError(f"data.splits: {name}, {directory}, is no directory.")
+                raise DataError(f"data.splits: {name}, {directory}, is not a directory.")
         return _read_splits(path, directories)
     root, ignored = (path, []) if layout else _unwrap(path)
     return _read(root, layout or _recognize(root), ignored)

@@ -13,7 +13,7 @@ _SYSTEM_NAMES = {
     *("__macosx", "__pycache__", "@eadir", "lost+found"),
     *("$recycle.bin", "system volume information"),
 }
-# Of files that are no images. Whether any other file is one, its content decides.
+# Of files that are not images. Whether any other file is one, its content decides.
 _OTHER_SUFFIXES = frozenset(
     [
         ".7z",

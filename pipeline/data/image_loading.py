@@ -237,7 +237,7 @@ def allowed_unreadable(max_bad: float | None, total: int) -> int:
 
 
 def _ignore(listing: Listing, files: IndexedFiles) -> dict[str, int]:
-    """Return the number of files by suffix that are no images, and log it."""
+    """Return the number of files by suffix that are not images, and log it."""
     import numpy as np
 
     from pipeline.data.file_examination import Verdict
@@ -246,7 +246,7 @@ def _ignore(listing: Listing, files: IndexedFiles) -> dict[str, int]:
     suffixes = (os.path.splitext(listing.names[number])[1].lower() for number in numbers)  # noqa: PTH122
     counts = dict(Counter(suffixes).most_common())
     if counts:
-        logger.info(f"Ignored files that are no images: {describe_ignored(counts)}")
+        logger.info(f"Ignored files that are not images: {describe_ignored(counts)}")
     return counts
 
 

@@ -51,7 +51,7 @@ def find_labelled_files(
             labels += [label] * len(images)
             ignored += others
     if ignored:
-        logger.info(f"Ignored files that are no images: {describe_ignored(ignored)}")
+        logger.info(f"Ignored files that are not images: {describe_ignored(ignored)}")
     if not files:
         raise DataError(
             f"{directory} has no images in directories of the model's classes: "

@@ -136,7 +136,7 @@ class Splits:
         duplicates: the pictures of more than one image; None if they were not searched for.
         value_range: the samples that became 0 and 255, of images with more than 8 bits; None for
             the range of their type.
-        ignored: the number of files that are no images, by their suffix in lower case.
+        ignored: the number of files that are not images, by their suffix in lower case.
     """
 
     class_names: tuple[str, ...]

@@ -25,7 +25,7 @@ class DatasetPage:
         augmentation: what the rows of augmented images show.
         augmented: an image and augmented versions of it in each row.
         unreadable: files that cannot be read, with the reason.
-        ignored: the number of files that are no images, by suffix.
+        ignored: the number of files that are not images, by suffix.
         duplicates: what the images of a group have in common, and the images.
     """
 

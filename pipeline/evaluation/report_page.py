@@ -80,7 +80,7 @@ class Report:
         class_names: in the order of the labels.
         is_imbalanced: whether to show balanced accuracy beside accuracy.
         quarantined: files that could not be read, with the reason.
-        ignored: the number of files that are no images, by suffix.
+        ignored: the number of files that are not images, by suffix.
         duplicates: groups of duplicates; None where they were not searched for.
         label_errors: training images that are probably mislabeled; None where they were not
             searched for.

@@ -43,7 +43,7 @@ def _matching_files(argument: str) -> list[Path]:
     if path.is_dir():
         images, ignored = find_images(path)
         if ignored:
-            logger.info(f"Ignored files in {path} that are no images: {describe_ignored(ignored)}")
+            logger.info(f"Ignored files in {path} that are not images: {describe_ignored(ignored)}")
         return images
     if os.path.lexists(path):
         return [path]

@@ -40,7 +40,7 @@ class RunResult:
         is_imbalanced: whether a class has about ten times as many training images as another.
         images: the number of images in each split.
         quarantined: the files that could not be used, with the reason.
-        ignored: the number of files that are no images, by suffix.
+        ignored: the number of files that are not images, by suffix.
         features: precision, error and speed of the frozen base's features, None without a base.
         outbox: the directory with logs that could not be sent, None if all were.
         registered: the model's version in the registry, or why it has none; None if the recipe
@@ -119,7 +119,7 @@ class RunResult:
             lines.append(f"  {len(self.quarantined)} files left out: {names}")
         if self.ignored:
             described = escape_unprintable(describe_ignored(self.ignored))
-            lines.append(f"  files ignored, which are no images: {described}")
+            lines.append(f"  files ignored, which are not images: {described}")
         spent = "  ".join(f"{stage} {seconds:.1f}" for stage, seconds in self.seconds.items())
         lines.append(f"  {sum(self.seconds.values()):.1f} seconds: {spent}")
         lines.append(f"  run {self.run_id} in {self.tracking_uri}")

@@ -296,7 +296,7 @@ def test_named_directories_of_splits_may_be_anywhere(tmp_path: Path) -> None:
 def test_a_named_directory_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     plant(tmp_path, "fold1/ants/1.jpg fold1/bees/1.jpg")
     assert error_of(tmp_path, splits={"train": "fold1", "val": "fold2"}) == (
-        f"data.splits: val, {tmp_path / 'fold2'}, is no directory."
+        f"data.splits: val, {tmp_path / 'fold2'}, is not a directory."
     )
 
 

@@ -384,7 +384,7 @@ def test_files_that_are_no_images_are_counted_by_suffix(
     for name in ("notes.txt", "more.TXT", "LICENSE"):
         (tmp_path / "train" / "ants" / name).write_text("six legs")
     assert load(tmp_path, max_bad=0).ignored == {".txt": 2, "": 1}
-    assert messages[-1] == "Ignored files that are no images: 2 .txt, 1 without a suffix"
+    assert messages[-1] == "Ignored files that are not images: 2 .txt, 1 without a suffix"
 
 
 def test_images_of_any_suffix_are_read(tmp_path: Path, plant: Plant) -> None:

@@ -40,7 +40,7 @@ def test_images_in_a_directory_are_found_by_content_and_the_rest_is_counted(
     Path("a/README").write_text("Photographs.")
     os.mkfifo("a/pipe")
     assert names("a") == ["a/1.PNG", "a/2.jpg", "a/scan", "a/scan.data", "a/deep/3.webp"]
-    assert caplog.messages == ["Ignored files in a that are no images: 2 without a suffix, 1 .txt"]
+    assert caplog.messages == ["Ignored files in a that are not images: 2 without a suffix, 1 .txt"]
 
 
 def test_a_pattern_is_expanded() -> None:
