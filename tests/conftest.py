@@ -178,6 +178,23 @@ def digits_model(digits_run: RunResult) -> Path:
 
 
 @pytest.fixture(scope="session")
+def digits_graph_model(digits_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the folder `digits_model`, in an MLflow model, with the model's graph."""
+    import numpy as np
+
+    from pipeline.inference.classifier import load_classifier
+    from pipeline.inference.graph_writer import write_graph
+
+    folder = tmp_path_factory.mktemp("graph") / "model"
+    shutil.copytree(digits_model.parent, folder)
+    data = folder / digits_model.name
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), np.uint8)
+    model = load_classifier(data).model
+    write_graph(model, data / "model.keras", data, feature_layer=None, images=images)
+    return data
+
+
+@pytest.fixture(scope="session")
 def digit_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of the first 100 digits as PNG files, `NUMBER_LABEL.png`."""
     import numpy as np

@@ -142,7 +142,11 @@ def instruction_sets() -> str:
 def usable_threads() -> int:
     """Return how many threads this process should compute with: its share of the cores."""
     share = os.environ.get("OMP_NUM_THREADS", "")
-    return int(share) if share.isdecimal() and int(share) else len(os.sched_getaffinity(0))
+    if share.isdecimal() and int(share):
+        return int(share)
+    if hasattr(os, "sched_getaffinity"):  # on Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def read_graph(path: Path, precision: Precision) -> OpenVinoGraph:
 
 
 class OpenVinoGraph:
-    """A graph that OpenVINO computes.
+    """A graph that OpenVINO computes; several threads may do so at once.
 
     Images are padded to small batches, which changes no result.
 
@@ -54,8 +54,9 @@ class OpenVinoGraph:
         self.input_shape = tuple(compiled.input().shape)[1:]
         self.output_shapes = [tuple(output.shape)[1:] for output in compiled.outputs]
         self._outputs = range(len(compiled.outputs))
-        count = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-        self._requests = [compiled.create_infer_request() for _ in range(count)]
+        self._side_by_side = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+        self._new_request = compiled.create_infer_request
+        self._idle: list[openvino.InferRequest] = []
 
     def run(self, batches: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
         parts: list[list[np.ndarray]] = []
@@ -69,16 +70,14 @@ class OpenVinoGraph:
         self, batches: Iterable[np.ndarray]
     ) -> Iterator[tuple[list[np.ndarray], bool]]:
         """Yield the activations of small batches, and whether each is the last one of its batch."""
-        idle, running = deque(self._requests), deque[_Running]()
+        running = deque[_Running]()
         try:
             for images in batches:
                 for start in range(0, len(images), self._size):
-                    if not idle:
-                        first = running.popleft()
-                        yield self._outputs_of(first)
-                        idle.append(first.request)
+                    if len(running) == self._side_by_side:
+                        yield self._outputs_of(running.popleft())
                     part = images[start : start + self._size]
-                    request = idle.popleft()
+                    request = self._take_request()
                     padding = ((0, self._size - len(part)), (0, 0), (0, 0), (0, 0))
                     request.set_input_tensor(openvino.Tensor(np.pad(part, padding)))
                     request.start_async()
@@ -89,11 +88,21 @@ class OpenVinoGraph:
         finally:
             for each in running:  # whoever iterates has stopped
                 each.request.wait()
+                self._idle.append(each.request)
+
+    def _take_request(self) -> openvino.InferRequest:
+        """Return a request that no other thread has."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._new_request()
 
     def _outputs_of(self, running: _Running) -> tuple[list[np.ndarray], bool]:
         running.request.wait()
         tensors = (running.request.get_output_tensor(index) for index in self._outputs)
-        return [tensor.data[: running.count].copy() for tensor in tensors], running.is_last
+        outputs = [tensor.data[: running.count].copy() for tensor in tensors]
+        self._idle.append(running.request)
+        return outputs, running.is_last
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,19 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline.inference import pyfunc_model
 
 _ROOT = Path(__file__).parent.parent
 _PACKAGE = _ROOT.name
+# What loads a model, and what that imports only when it is needed.
+_MODULES = (
+    pyfunc_model.__name__,
+    f"{_PACKAGE}.inference.classifier",
+    f"{_PACKAGE}.engines.openvino_runtime",
+)
 _INIT = '"""Loads a model that `pipeline run` logged."""\n'
 
 
@@ -27,7 +33,7 @@ def write_model_code(directory: Path) -> tuple[Path, str]:
     Returns:
         The directory of the package, and the name of its module with `_load_pyfunc`.
     """
-    sources = _sources(pyfunc_model.__name__)
+    sources = _sources(_MODULES)
     text = "".join(source for _, source in sorted(sources.items()))
     name = f"{_PACKAGE}_model_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     package = directory / name
@@ -37,10 +43,10 @@ def write_model_code(directory: Path) -> tuple[Path, str]:
     return package, pyfunc_model.__name__.replace(_PACKAGE, name, 1)
 
 
-def _sources(module: str) -> dict[str, str]:
-    """Return the source of a module and of all that it imports of this package, by path."""
+def _sources(modules: Iterable[str]) -> dict[str, str]:
+    """Return the source of modules and of all that they import of this package, by path."""
     sources: dict[str, str] = {}
-    pending = [module]
+    pending = list(modules)
     while pending:
         parts = pending.pop().split(".")[1:]
         path = _file(parts)

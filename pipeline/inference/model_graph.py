@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -76,13 +77,24 @@ class ModelGraph:
         return [shape[-1] for shape in self._compiled.output_shapes]
 
     def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
-        """Return the outputs, float32 (n, units) each.
+        """Return the outputs, float32 (n, units) each. Several threads may call it at once.
 
         Args:
             pixels: (n, height, width, channels) in 0..255.
         """
-        (outputs,) = self._compiled.run([np.asarray(pixels, np.float32)])
-        return list(outputs)
+        (outputs,) = self.run([pixels])
+        return outputs
+
+    def run(self, batches: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
+        """Yield the outputs of each batch, in order, as a call returns them.
+
+        Args:
+            batches: pixels (n, height, width, channels) in 0..255; n may vary.
+        """
+        outputs: Iterator[list[np.ndarray]] = self._compiled.run(
+            np.asarray(pixels, np.float32) for pixels in batches
+        )
+        return outputs
 
 
 def load_graph(directory: Path, model_file: str, feature_layer: str | None) -> ModelGraph | None:
@@ -102,12 +114,26 @@ def load_graph(directory: Path, model_file: str, feature_layer: str | None) -> M
         for name in (GRAPH_FILE, WEIGHTS_FILE, model_file):
             if facts.digests.get(name) != file_digest(directory / name):
                 raise ValueError(f"{name} is not the file that it was written with")
-        runtime = import_module("pipeline.engines.openvino_runtime")
-        return ModelGraph(facts, runtime.read_graph(directory / GRAPH_FILE, "float32"))
+        return _compile(directory, facts)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
         logger.warning(f"Using Keras, because {directory / GRAPH_FILE} cannot be used: {reason}")
         return None
+
+
+def read_written_graph(directory: Path) -> ModelGraph:
+    """Read a graph that this program wrote a moment ago, whose files are not checked.
+
+    Raises:
+        Exception: any exception of a file that is no graph.
+    """
+    return _compile(directory, _read_facts(directory))
+
+
+def _compile(directory: Path, facts: GraphFacts) -> ModelGraph:
+    # By a relative name, because a logged model has a copy of both modules in another package.
+    runtime = import_module("..engines.openvino_runtime", __package__)
+    return ModelGraph(facts, runtime.read_graph(directory / GRAPH_FILE, "float32"))
 
 
 def _read_facts(directory: Path) -> GraphFacts:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from pipeline.data.image_decoding import BadImageError
 from pipeline.inference.batch_prediction import Prediction, predict
-from pipeline.inference.classifier import Classifier, load_classifier
+from pipeline.inference.image_classifier import ImageClassifier, load_image_classifier
 from pipeline.inference.model_interface import ModelInterface
 from pipeline.inference.request_limit import RequestLimit
 
@@ -31,9 +31,9 @@ _COLUMNS = [
 
 
 class PyfuncClassifier:
-    """A classifier with the interface of an MLflow model."""
+    """A classifier with the interface of an MLflow model; several threads may call it at once."""
 
-    def __init__(self, classifier: Classifier) -> None:
+    def __init__(self, classifier: ImageClassifier) -> None:
         self._classifier = classifier
         self._decoder = ThreadPoolExecutor(1, thread_name_prefix="decode")
 
@@ -142,4 +142,4 @@ def _pixels_of_array(image: Any, shape: tuple[int, int, int]) -> np.ndarray:
 
 def _load_pyfunc(path: str) -> PyfuncClassifier:
     """Load a model from its directory, for MLflow."""
-    return PyfuncClassifier(load_classifier(Path(path)))
+    return PyfuncClassifier(load_image_classifier(Path(path)))

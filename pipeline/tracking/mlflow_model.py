@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+import importlib.util
 import warnings
 from importlib.metadata import version
 from pathlib import Path
@@ -15,9 +15,8 @@ import pandas as pd
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import AnyType, ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 
-from pipeline.tracking.lookup import DATA
-
-REQUIREMENTS = ("tensorflow", "keras", "mlflow", "numpy", "pandas", "pillow")
+_REQUIREMENTS = ("tensorflow", "keras", "mlflow", "numpy", "pandas", "pillow")
+_OPTIONAL = ("openvino",)  # computes the model's graph, if it has one
 
 
 def write_model(
@@ -50,7 +49,7 @@ def write_model(
             str(directory),
             signature=ModelSignature(Schema([TensorSpec(float32, (-1, *model.input_shape[1:]))])),
             # Without them MLflow would load the model in another process to find them.
-            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+            pip_requirements=[f"{name}=={version(name)}" for name in _required_packages()],
             code_paths=[str(code)],
             keras_model_kwargs={"include_optimizer": False},
             metadata=metadata,
@@ -75,19 +74,6 @@ def write_model(
     described.save(str(directory / "MLmodel"))
 
 
-def describe_without_code(directory: Path, copy: Path, *, loader: str) -> None:
-    """Describe a model anew, so that MLflow loads it with a module of this package.
-
-    A model may come from anybody. Only its description for people is taken over, no code, module
-    or environment.
-
-    Args:
-        directory: the files of an MLflow model.
-        copy: an empty directory. It refers to the files of the model.
-        loader: the module that loads the model.
-    """
-    described = Model.load(str(directory))
-    pyfunc = {"loader_module": loader, "data": DATA, "python_version": platform.python_version()}
-    described.flavors = {"python_function": pyfunc}
-    described.save(str(copy / "MLmodel"))
-    (copy / DATA).symlink_to((directory / DATA).absolute())
+def _required_packages() -> list[str]:
+    """Return the packages that a model needs, with those that this environment has besides."""
+    return [*_REQUIREMENTS, *(name for name in _OPTIONAL if importlib.util.find_spec(name))]

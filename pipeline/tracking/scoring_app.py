@@ -17,8 +17,8 @@ from mlflow.pyfunc import scoring_server
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from pipeline.tracking.body_limit import BodyLimit
-from pipeline.tracking.mlflow_model import describe_without_code
 from pipeline.tracking.mlflow_server import ALLOWED_HOSTS
+from pipeline.tracking.model_description import describe_without_code
 
 # Parsing the JSON of a request takes several times its size.
 MAX_REQUEST_BYTES = 2**27

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
@@ -77,6 +78,15 @@ def test_an_abandoned_iteration_leaves_the_graph_usable(
     next(abandoned)
     abandoned.close()  # type: ignore[attr-defined]
     assert features(float32, images).shape == (11, 512)
+
+
+def test_threads_may_compute_at_the_same_time(float32: CompiledGraph, images: np.ndarray) -> None:
+    together = features(float32, images)
+    orders = [np.random.default_rng(seed).permutation(len(images)) for seed in range(6)]
+    with ThreadPoolExecutor(3) as threads:
+        results = list(threads.map(lambda order: features(float32, images[order]), orders))
+    for order, result in zip(orders, results, strict=True):
+        np.testing.assert_array_equal(result, together[order])
 
 
 def test_int8_is_close_to_float32(

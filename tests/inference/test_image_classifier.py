@@ -15,31 +15,20 @@ import numpy as np
 import pytest
 
 from pipeline.inference.classifier import Classifier, load_classifier
-from pipeline.inference.graph_writer import write_graph
 from pipeline.inference.image_classifier import GraphClassifier, load_image_classifier
 
 DIGITS = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), np.uint8)
 
 
-@pytest.fixture(scope="module")
-def with_graph(digits_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the model with its graph."""
-    directory = tmp_path_factory.mktemp("model") / "data"
-    shutil.copytree(digits_model, directory)
-    model = load_classifier(directory).model
-    write_graph(model, directory / "model.keras", directory, feature_layer=None, images=DIGITS)
-    return directory
-
-
 @pytest.fixture
-def copy(with_graph: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(with_graph, tmp_path / "data")
+def copy(digits_graph_model: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(digits_graph_model, tmp_path / "data")
 
 
-def test_the_graph_gives_the_probabilities_of_the_keras_model(with_graph: Path) -> None:
-    classifier = load_image_classifier(with_graph)
+def test_the_graph_gives_the_probabilities_of_the_keras_model(digits_graph_model: Path) -> None:
+    classifier = load_image_classifier(digits_graph_model)
     assert isinstance(classifier, GraphClassifier)
-    expected = load_classifier(with_graph).probabilities(DIGITS)
+    expected = load_classifier(digits_graph_model).probabilities(DIGITS)
     outputs = classifier.outputs(DIGITS)
     np.testing.assert_allclose(outputs.probabilities, expected, atol=1e-5)
     assert outputs.distances is None
@@ -102,7 +91,7 @@ def test_keras_answers_if_a_graph_is_no_graph(copy: Path, messages: list[str]) -
     assert message.startswith(f"WARNING: Using Keras, because {copy / 'graph.xml'} cannot be used:")
 
 
-def test_it_answers_without_tensorflow(with_graph: Path) -> None:
+def test_it_answers_without_tensorflow(digits_graph_model: Path) -> None:
     code = (
         "import sys; from pathlib import Path; import numpy as np; "
         "from pipeline.inference.image_classifier import load_image_classifier; "
@@ -114,6 +103,9 @@ def test_it_answers_without_tensorflow(with_graph: Path) -> None:
         "assert not loaded, loaded"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(with_graph)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, str(digits_graph_model)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -24,18 +24,25 @@ class NotInstalled:
 
 sys.meta_path.insert(0, NotInstalled())
 import mlflow.pyfunc
-model = mlflow.pyfunc.load_model(sys.argv[1])
-print(model.predict(model.input_example).to_json(orient="records"))
+for path in sys.argv[1:]:
+    model = mlflow.pyfunc.load_model(path)
+    print("tensorflow" in sys.modules)
+    print(model.predict(model.input_example).to_json(orient="records"))
 """
 
 
 def test_a_logged_model_predicts_where_the_package_is_not_installed(
-    digits_model: Path, tmp_path: Path
+    digits_model: Path, digits_graph_model: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-I", "-c", ELSEWHERE, str(digits_model.parent)]
+    models = [str(data.parent) for data in (digits_graph_model, digits_model)]
+    command = [sys.executable, "-I", "-c", ELSEWHERE, *models]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
-    (row,) = json.loads(done.stdout.splitlines()[-1])
+    by_graph, graph_row, by_keras, keras_row = done.stdout.splitlines()[-4:]
+    assert (by_graph, by_keras) == ("False", "True")  # whether TensorFlow was imported
+    (row,), (other,) = json.loads(keras_row), json.loads(graph_row)
+    assert other["class"] == row["class"]
+    assert other["probabilities"] == pytest.approx(row["probabilities"], abs=1e-4)
     classifier = load_classifier(digits_model)
     example = json.loads((digits_model.parent / "input_example.json").read_text())["data"][0][0]
     pixels = classifier.interface.decode(base64.b64decode(example))

@@ -17,7 +17,7 @@ from PIL import Image
 from pipeline.errors import UsageError
 from pipeline.inference import pyfunc_model, request_limit
 from pipeline.inference.classifier import Classifier, ModelOutputs
-from pipeline.tracking.mlflow_model import describe_without_code
+from pipeline.tracking.model_description import describe_without_code
 
 
 @pytest.fixture(scope="module")

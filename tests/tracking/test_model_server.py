@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,6 @@ import pytest
 
 from pipeline.inference import pyfunc_model
 from pipeline.tracking import mlflow_server, model_server
-from pipeline.tracking.lookup import files_of, find_model
 from pipeline.tracking.mlflow_server import free_port
 from pipeline.tracking.store import open_store
 from pipeline.workflows.single_run import RunResult
@@ -26,15 +26,19 @@ DOCUMENTATION = Path(__file__).parent.parent.parent / "docs" / "using_models.md"
 
 
 @pytest.fixture(scope="module")
-def port(digits_run: RunResult) -> Iterator[int]:
-    """The port of a server of the model of `digits_run`."""
-    store = open_store(digits_run.tracking_uri)
-    port = free_port(5700)
-    with (
-        files_of(store, find_model(store, "latest")) as folder,
-        model_server.serve(folder, store, port, loader=pyfunc_model.__name__),
-    ):
-        yield port
+def server(
+    digits_run: RunResult, digits_graph_model: Path
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A server of the model of `digits_run`, with its graph, and its port."""
+    store, port = open_store(digits_run.tracking_uri), free_port(5700)
+    folder, loader = digits_graph_model.parent, pyfunc_model.__name__
+    with model_server.serve(folder, store, port, loader=loader) as process:
+        yield process, port
+
+
+@pytest.fixture
+def port(server: tuple[subprocess.Popen[bytes], int]) -> int:
+    return server[1]
 
 
 def test_the_request_in_the_documentation_is_answered(
@@ -58,6 +62,22 @@ def post(port: int, body: str, **headers: str) -> tuple[int, str]:
         connection.request("POST", "/invocations", body, headers)
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
+
+
+def libraries_of(pid: int) -> str:
+    """Return the files that a process and its children have mapped."""
+    root = Path("/proc", str(pid))
+    children = (root / "task" / str(pid) / "children").read_text().split()
+    return (root / "maps").read_text() + "".join(libraries_of(int(child)) for child in children)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_model_with_a_graph_is_served_without_tensorflow(
+    server: tuple[subprocess.Popen[bytes], int],
+) -> None:
+    libraries = libraries_of(server[0].pid)
+    assert "libopenvino_intel_cpu_plugin" in libraries
+    assert "libtensorflow" not in libraries
 
 
 @pytest.mark.parametrize("number", ["1e400", "1" + 400 * "0"], ids=["float", "integer"])
