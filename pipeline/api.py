@@ -287,10 +287,12 @@ class Model:
 
     @functools.cached_property
     def keras_classifier(self) -> Classifier:
-        """The Keras model with its interface."""
+        """The Keras model with its interface; it is `classifier` where that is Keras."""
         with quiet_imports():
-            from pipeline.inference.classifier import load_classifier
+            from pipeline.inference.classifier import Classifier, load_classifier
             from pipeline.tracking.lookup import DATA, files_of
+        if isinstance(self.classifier, Classifier):
+            return self.classifier
         with files_of(self.store, self.stored) as directory:
             return load_classifier(directory / DATA)
 

@@ -34,7 +34,7 @@ def command(run: str, data: Path, uri: str | None) -> None:
     interrupt_on(signal.SIGTERM)  # clusters send it
     model = api.load(run, tracking_uri=uri)
     evaluation, run_id = evaluate_and_log(
-        model.keras_classifier, data, store=model.store, model=model.stored
+        model.classifier, model.keras_classifier, data, store=model.store, model=model.stored
     )
     values = {name.removeprefix(f"{PREFIX}_"): value for name, value in evaluation.metrics.items()}
     accuracies = "  ".join(

@@ -1,12 +1,10 @@
-"""A fresh process that loads a saved model and predicts, to verify what was saved.
-
-It also writes the model's graph, which answers without TensorFlow, while the run continues.
+"""A fresh process that writes the graph of a saved model and predicts with the model, to verify it.
 
     python -m pipeline.inference.fresh_process
 
 It imports Keras, then waits for a request on standard input: one JSON line with the directory of a
-model and image files. It answers with one JSON line. Started early, it does not
-keep the caller waiting for imports.
+model and image files. It answers with one JSON line once the graph is written, and with another
+once the images are predicted. Started early, it does not keep the caller waiting for imports.
 """
 
 from __future__ import annotations
@@ -17,8 +15,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,21 +30,8 @@ from pipeline.inference.image_classifier import MODEL_FILE
 _PACKAGE_PARENT = Path(__file__).parent.parent.parent
 
 
-@dataclass(frozen=True)
-class FreshResult:
-    """What the saved model predicted.
-
-    Attributes:
-        probabilities: float64 (n, classes).
-        graph_error: why the model has no graph, otherwise empty.
-    """
-
-    probabilities: np.ndarray
-    graph_error: str
-
-
 class FreshProcess:
-    """A process that loads a saved model and predicts. It ends when this process does."""
+    """A process that writes a graph and predicts. It ends when this process does."""
 
     def __init__(self) -> None:
         path = f"{_PACKAGE_PARENT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
@@ -66,7 +50,7 @@ class FreshProcess:
     def request(
         self, directory: Path, files: Sequence[Path], graph: Path, feature_layer: str | None
     ) -> None:
-        """Have the model in a directory predict image files, without waiting for the result.
+        """Have the graph of a model written, and image files predicted, without waiting for it.
 
         Args:
             directory: of the model.
@@ -81,23 +65,35 @@ class FreshProcess:
             "feature_layer": feature_layer,
         }
         request = json.dumps(content)
-        with contextlib.suppress(BrokenPipeError):  # `result` raises the error
+        with contextlib.suppress(BrokenPipeError):  # whoever waits gets the error
             os.write(self._input.fileno(), f"{request}\n".encode())
 
-    def result(self) -> FreshResult:
-        """Wait for the result, and end the process.
+    def graph_error(self) -> str:
+        """Wait for the graph; return why the model has none, otherwise an empty string.
 
         Raises:
             ModelError: if the process could not load the model or read a file, or died.
         """
+        return str(self._response("graph_error"))
+
+    def probabilities(self) -> np.ndarray:
+        """Wait for the predictions after the graph, float64 (n, classes), and end the process.
+
+        Raises:
+            ModelError: as `graph_error`.
+        """
+        probabilities = np.array(self._response("probabilities"), np.float64)
+        self.close()
+        return probabilities
+
+    def _response(self, key: str) -> Any:
         line = self._output.readline()
         response = json.loads(line) if line.endswith(b"\n") else {}
-        self.close()
-        if "probabilities" not in response:
+        if key not in response:
+            self.close()
             ended = f"The process ended with exit code {self._process.returncode}."
             raise ModelError(response.get("error", ended))
-        probabilities = np.array(response["probabilities"], np.float64)
-        return FreshResult(probabilities, response["graph_error"])
+        return response[key]
 
     def close(self) -> None:
         """Kill the process if it is still running."""
@@ -113,28 +109,25 @@ def main() -> None:
     line = sys.stdin.readline()
     if not line:  # the run ended without a request
         return
-    response: dict[str, Any]
     try:
-        response = _respond(json.loads(line))
+        for response in _responses(json.loads(line)):
+            print(json.dumps(response), file=out, flush=True)
     except Exception as error:
-        response = {"error": f"{type(error).__name__}: {first_line(error)}"}
-    print(json.dumps(response), file=out, flush=True)
+        failure = {"error": f"{type(error).__name__}: {first_line(error)}"}
+        print(json.dumps(failure), file=out, flush=True)
 
 
-def _respond(request: dict[str, Any]) -> dict[str, Any]:
-    directory = Path(request["directory"])
-    classifier = load_classifier(directory)
+def _responses(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    classifier = load_classifier(Path(request["directory"]))
     files = [Path(name) for name in request["files"]]
+    pixels = np.stack([classifier.interface.read(path) for path in files])
+    yield {"graph_error": _write_graph(classifier, request, pixels)}
     rows = []
     for prediction in predict(classifier, files, classifier.interface.read):
         if prediction.probabilities is None:
             raise ModelError(f"{prediction.item}: {prediction.error}")
         rows.append(prediction.probabilities.tolist())
-    pixels = np.stack([classifier.interface.read(path) for path in files])
-    return {
-        "probabilities": rows,
-        "graph_error": _write_graph(classifier, request, pixels),
-    }
+    yield {"probabilities": rows}
 
 
 def _write_graph(classifier: Classifier, request: dict[str, Any], pixels: np.ndarray) -> str:

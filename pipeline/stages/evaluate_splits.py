@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from pipeline.data.splits import Splits
+from pipeline.engines.engine import EngineName, Variant
 from pipeline.evaluation.class_metrics import class_metric
 from pipeline.evaluation.epoch_choice import near_best_epochs
 from pipeline.evaluation.metrics import classification_metrics, log_losses
 from pipeline.evaluation.predictions import Predictions
+from pipeline.inference.graph_parity import GraphParity
 from pipeline.recipe.grammar import Recipe
+from pipeline.stages.graph_outputs import GraphOutputs, compare_graph, graph_pays
 from pipeline.stages.leakage_effect import measure_leakage_effect
 from pipeline.stages.train_model import TrainedModel
 
@@ -24,10 +28,20 @@ class Evaluation:
     Attributes:
         metrics: by name, `val_*` and `test_*` of the splits that exist.
         predictions: by the split's prefix in the names of metrics.
+        engine: what computed the predictions.
+        parity: how far it is from Keras, where both computed some images.
     """
 
     metrics: dict[str, float]
     predictions: dict[str, Predictions]
+    engine: EngineName
+    parity: GraphParity | None
+
+    @property
+    def computation(self) -> str:
+        """A phrase on what computed the predictions, for people."""
+        described = str(Variant(self.engine, "float32"))
+        return f"{described}: {self.parity}" if self.parity else described
 
 
 def metrics_of_images(
@@ -75,5 +89,25 @@ def evaluate_splits(recipe: Recipe, splits: Splits, trained: TrainedModel) -> Ev
         losses = log_losses(validated.labels, validated.probabilities)
         near = near_best_epochs(history.rows, history.best_epoch, losses)
         metrics["near_best_epochs"] = float(near)
-    metrics |= trained.trainer.feature_metrics()
-    return Evaluation(metrics, predictions)
+    trainer = trained.trainer
+    metrics |= trainer.feature_metrics()
+    parity = trainer.graph.parity if trainer.graph else None
+    metrics |= parity.metrics if parity else {}
+    return Evaluation(metrics, predictions, trainer.evaluation_engine(), parity)
+
+
+def evaluation_graph(
+    trained: TrainedModel, splits: Splits, written: Callable[[], Path | None]
+) -> GraphOutputs | None:
+    """Return the graph that computes what a model is evaluated by; None where Keras does.
+
+    Args:
+        trained: the model.
+        splits: the images.
+        written: waits for the graph and returns its directory; None if there is none.
+    """
+    trainer, is_slow = trained.trainer, graph_pays(trained.model, splits)
+    if trained.devices.on_gpu or not trainer.runs_whole_model() or not is_slow:
+        return None
+    directory = written()
+    return None if directory is None else compare_graph(directory, trained.model, splits)

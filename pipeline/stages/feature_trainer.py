@@ -99,6 +99,14 @@ class FeatureTrainer(PixelTrainer):
             return super().predict(split, name)
         return to_probabilities(self._features.outputs(split, name))
 
+    def runs_whole_model(self) -> bool:
+        return self._features is not self._base_features
+
+    def evaluation_engine(self) -> EngineName:
+        if self._features is None:
+            return super().evaluation_engine()
+        return self._features.choice().exact.engine
+
     def feature_maps(self, split: Split, indices: np.ndarray) -> np.ndarray:
         return self._base_features.feature_maps(split, indices)
 
@@ -108,6 +116,8 @@ class FeatureTrainer(PixelTrainer):
         if self._features is self._base_features:
             return self._base_features.features(split, indices, name)
         # Fine-tuning has changed them.
+        if self.graph:
+            return self.graph.features(split, indices)
         model = keras.Model(self.model.input, self.model.get_layer(transfer.FEATURES).output)
         parts = np.split(indices, range(_IMAGES_IN_MEMORY, len(indices), _IMAGES_IN_MEMORY))
         batches = (self._evaluation_batches(split.subset(part)) for part in parts)

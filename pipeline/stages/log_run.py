@@ -184,7 +184,8 @@ def log_evaluation(evaluation: Evaluation, run_logger: RunLogger) -> None:
             tables.append(f"class_metrics/{prefix}.json")
             of_classes = class_metrics(masked.labels, masked.predicted, masked.class_names)
             write_class_metrics(of_classes, directory / tables[-1])
-    run_logger.set_tags({"mlflow.loggedArtifacts": _tables_tag(tables)})
+    tags = {"mlflow.loggedArtifacts": _tables_tag(tables), "evaluation.engine": evaluation.engine}
+    run_logger.set_tags(tags)
 
 
 def _tables_tag(paths: Sequence[str]) -> str:

@@ -11,11 +11,13 @@ import tensorflow as tf
 
 from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
 from pipeline.data.splits import Split, Splits
+from pipeline.engines.engine import EngineName
 from pipeline.evaluation.probabilities import to_probabilities
 from pipeline.features.cached_features import HeadInputs
 from pipeline.models.standardization import standardization
 from pipeline.recipe.grammar import Recipe
 from pipeline.stages.class_balance import training_class_weights
+from pipeline.stages.graph_outputs import GraphOutputs
 from pipeline.training.phases import Phase, TrainingData
 
 _EVALUATION_BATCH_SIZE = 64
@@ -31,6 +33,9 @@ class Trainer(Protocol):
     model: keras.Model
     """The model, over pixels."""
 
+    graph: GraphOutputs | None = None
+    """Computes the trained model in place of Keras, if it is set."""
+
     def phases(self) -> Iterator[Phase]:
         """Yield the phases of training, for `fit_phases`."""
 
@@ -41,6 +46,14 @@ class Trainer(Protocol):
             split: the images.
             name: of the split, as in the names of metrics.
         """
+
+    def runs_whole_model(self) -> bool:
+        """Return whether the trained model computes from pixels on what it is evaluated by."""
+        return True
+
+    def evaluation_engine(self) -> EngineName:
+        """Return what computes the images that the trained model is evaluated on."""
+        return "openvino" if self.graph else "keras"
 
     def feature_maps(self, split: Split, indices: np.ndarray) -> np.ndarray | None:
         """Return the base's last feature maps, float32 (n, rows, columns, channels)."""
@@ -115,6 +128,8 @@ class PixelTrainer(Trainer):
         yield Phase(self.model, self._pixels(), recipe.training.epochs, recipe.optimizer)
 
     def predict(self, split: Split, name: str) -> np.ndarray:
+        if self.graph:
+            return to_probabilities(self.graph.outputs(split))
         return to_probabilities(self.model.predict(self._evaluation_batches(split), verbose=0))
 
     def _pixels(self) -> TrainingData:

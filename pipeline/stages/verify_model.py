@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -46,22 +47,19 @@ def model_verification(recipe: Recipe) -> Iterator[ModelVerification]:
 
 
 class ModelVerification:
-    """Loads the saved model in a fresh process and predicts images that the run predicted.
+    """Loads the saved model in a fresh process, which writes its graph and predicts images.
 
-    The process works while the run continues: `ask` does not wait, `metrics` does.
+    The process works while the run continues: `ask` does not wait, `graph` and `metrics` do.
 
     Args:
         process: the fresh process, None if the recipe turns the verification off.
         scratch: a directory for images that do not come from files, and for the model's graph.
-
-    Attributes:
-        graph: the directory of the model's graph, once `metrics` was called; None if it has none.
     """
 
     def __init__(self, process: FreshProcess | None, scratch: Path) -> None:
-        self.graph: Path | None = None
         self._process = process
         self._scratch = scratch
+        self._failure = ""
 
     def ask(self, recipe: Recipe, splits: Splits, directory: Path) -> None:
         """Let the model in a directory predict images of a split from their files."""
@@ -71,6 +69,21 @@ class ModelVerification:
             (self._scratch / _GRAPH).mkdir()
             layer = transfer.FEATURES if recipe.model.has_frozen_base else None
             self._process.request(directory, files, self._scratch / _GRAPH, layer)
+
+    @functools.cached_property
+    def graph(self) -> Path | None:
+        """The directory of the model's graph, which is waited for; None if it has none."""
+        if not self._process:
+            return None
+        try:
+            error = self._process.graph_error()
+        except ModelError as failure:
+            self._failure = str(failure)
+            return None
+        if error:
+            logger.info(f"The model has no graph for OpenVINO, so Keras computes it: {error}")
+            return None
+        return self._scratch / _GRAPH
 
     def metrics(
         self, splits: Splits, predictions: Mapping[str, Predictions], trainer: Trainer
@@ -94,16 +107,10 @@ class ModelVerification:
             before = predictions[name].probabilities[indices]
         else:
             before = trainer.predict(split.subset(indices), name)
-        try:
-            result = self._process.result()
-        except ModelError as error:
-            logger.warning(f"The saved model cannot be used in a fresh process: {error}")
+        after = self._probabilities()
+        if after is None:
+            logger.warning(f"The saved model cannot be used in a fresh process: {self._failure}")
             return {}
-        after = result.probabilities
-        if result.graph_error:
-            logger.info(f"`pipeline predict` will use Keras: {result.graph_error}")
-        else:
-            self.graph = self._scratch / _GRAPH
         label_changes = int(np.sum(after.argmax(axis=1) != before.argmax(axis=1)))
         difference = float(np.abs(after - before).max())
         if label_changes or difference > _MAX_DIFFERENCE:
@@ -117,6 +124,17 @@ class ModelVerification:
             "verification/label_changes": float(label_changes),
             "verification/images": float(len(after)),
         }
+
+    def _probabilities(self) -> np.ndarray | None:
+        """Return what the saved model predicts; None, and why, if it cannot be used."""
+        assert self._process
+        if self.graph is None and self._failure:
+            return None
+        try:
+            return self._process.probabilities()
+        except ModelError as failure:
+            self._failure = str(failure)
+            return None
 
 
 def _files(recipe: Recipe, split: Split, indices: list[int], scratch: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from pipeline.data.image_digests import ImageDigests, read_image_digests
 from pipeline.data.image_files import ImageFiles
 from pipeline.data.labelled_directory import find_labelled_files
 from pipeline.data.sampling import is_imbalanced
+from pipeline.data.splits import evenly_spaced
 from pipeline.errors import DataError, escape_unprintable
 from pipeline.evaluation.conformal import ConformalCalibration, prediction_sets
 from pipeline.evaluation.known_images import KnownImages
@@ -25,6 +26,8 @@ from pipeline.evaluation.report_page import Report, render_report
 from pipeline.evaluation.set_coverage import REPORTED_LEVELS, SetCoverage, set_coverage
 from pipeline.inference.batch_prediction import predict
 from pipeline.inference.classifier import Classifier
+from pipeline.inference.graph_parity import COMPARED, GraphParity, compare_outputs
+from pipeline.inference.image_classifier import ImageClassifier
 from pipeline.progress_bar import show_progress
 from pipeline.stages.evaluate_splits import Evaluation
 from pipeline.stages.log_run import log_evaluation, log_report
@@ -64,12 +67,19 @@ class ExternalEvaluation:
 
 
 def evaluate_and_log(
-    classifier: Classifier, directory: Path, *, store: Store, model: StoredModel
+    classifier: ImageClassifier,
+    keras_classifier: Classifier,
+    directory: Path,
+    *,
+    store: Store,
+    model: StoredModel,
 ) -> tuple[ExternalEvaluation, str]:
     """Evaluate a logged model on another dataset, as a child of the run that logged it.
 
     Args:
-        classifier: the model.
+        classifier: the model. If it is not the Keras model, both predict some of the images, and
+            the Keras model predicts all if they differ.
+        keras_classifier: the Keras model, which also explains its errors.
         directory: has a sub-directory for each class, or for some, named like the model's classes.
         store: the tracking store.
         model: the model in the store.
@@ -95,14 +105,20 @@ def evaluate_and_log(
         if model.model_id:
             tracked.logger.log_input_model(model.model_id)
         evaluation = evaluate(classifier, directory, digests)
+        parity = None
+        if classifier is not keras_classifier:
+            parity = _compare_with_keras(evaluation, keras_classifier)
+            if not parity.is_exact:
+                logger.warning(f"Evaluating again with Keras, because OpenVINO differs: {parity}.")
+                evaluation, parity = evaluate(keras_classifier, directory, digests), None
         for name, reason in evaluation.left_out.items():
             logger.warning(f"Skipped {escape_unprintable(name)}: {reason}")
-        _log(classifier, evaluation, directory, tracked.logger)
+        _log(keras_classifier, evaluation, directory, tracked.logger, parity)
     return evaluation, tracked.logger.run_id
 
 
 def evaluate(
-    classifier: Classifier, directory: Path, known: ImageDigests | None = None
+    classifier: ImageClassifier, directory: Path, known: ImageDigests | None = None
 ) -> ExternalEvaluation:
     """Evaluate a model on the images in a directory.
 
@@ -183,8 +199,20 @@ def _known_images(
     )
 
 
+def _compare_with_keras(evaluation: ExternalEvaluation, classifier: Classifier) -> GraphParity:
+    """Compare the predictions of an evaluation with those of the Keras model for some images."""
+    predictions = evaluation.predictions
+    indices = np.array(evenly_spaced(len(predictions), at_most=COMPARED))
+    expected = classifier.probabilities(evaluation.images.read(indices))
+    return compare_outputs(predictions.probabilities[indices], expected)
+
+
 def _log(
-    classifier: Classifier, evaluation: ExternalEvaluation, directory: Path, run_logger: RunLogger
+    classifier: Classifier,
+    evaluation: ExternalEvaluation,
+    directory: Path,
+    run_logger: RunLogger,
+    parity: GraphParity | None,
 ) -> None:
     predictions, left_out = evaluation.predictions, evaluation.left_out
     run_logger.log_dataset(
@@ -203,7 +231,9 @@ def _log(
                 listed = json.dumps(known, ensure_ascii=False, indent=1)
                 (artifacts / "known_images.json").write_text(listed, "utf-8", "backslashreplace")
     run_logger.log_metrics({name: float(count) for name, count in counts.items()})
-    log_evaluation(Evaluation(evaluation.metrics, {PREFIX: predictions}), run_logger)
+    metrics = evaluation.metrics | (parity.metrics if parity else {})
+    computed = Evaluation(metrics, {PREFIX: predictions}, "openvino" if parity else "keras", parity)
+    log_evaluation(computed, run_logger)
     if left_out:
         listed = json.dumps(left_out, ensure_ascii=False, indent=1)
         with run_logger.log_artifacts() as artifacts:
@@ -225,6 +255,7 @@ def _log(
     by_class = np.bincount(predictions.labels, minlength=len(predictions.class_names))
     report = Report(
         title=f"{classifier.model.name} on {directory.name}",
+        details={"evaluated by": computed.computation},
         class_names=predictions.class_names,
         splits=[split],
         counts={PREFIX: by_class.tolist()},

@@ -42,6 +42,8 @@ class RunResult:
         quarantined: the files that could not be used, with the reason.
         ignored: the number of files that are not images, by suffix.
         features: precision, error and speed of the frozen base's features, None without a base.
+        evaluation_engine: what computed the predictions of the final metrics, in float32:
+            `openvino` or `keras`.
         outbox: the directory with logs that could not be sent, None if all were.
         registered: the model's version in the registry, or why it has none; None if the recipe
             registers no model.
@@ -64,6 +66,7 @@ class RunResult:
     quarantined: dict[str, str]
     ignored: dict[str, int]
     features: dict[str, Any] | None
+    evaluation_engine: str
     outbox: str | None
     registered: RegisteredModel | None
 

@@ -15,7 +15,7 @@ from pipeline.stages.calibrate_model import calibrate_model
 from pipeline.stages.class_balance import warn_of_imbalance
 from pipeline.stages.cross_validate import cross_validate
 from pipeline.stages.data_checks import check_recipe_with_data, warn_of_rare_updates
-from pipeline.stages.evaluate_splits import evaluate_splits
+from pipeline.stages.evaluate_splits import evaluate_splits, evaluation_graph
 from pipeline.stages.find_label_errors import find_label_errors
 from pipeline.stages.register_model import register_model
 from pipeline.stages.run_report import build_report
@@ -99,6 +99,8 @@ def run(
                 model_directory = log_run.log_model(recipe, splits, trained, run_logger)
                 verification.ask(recipe, splits, model_directory)
             with watch.stage("evaluate"):
+                graph = evaluation_graph(trained, splits, lambda: verification.graph)
+                trained.trainer.graph = graph
                 evaluation = evaluate_splits(recipe, splits, trained)
                 log_run.log_evaluation(evaluation, run_logger)
                 calibration = calibrate_model(
@@ -118,7 +120,7 @@ def run(
                         directory / "folds",
                         on_checkpoints=opened.append,
                     )
-            details = {"run": run_logger.run_id}
+            details = {"run": run_logger.run_id, "evaluated by": evaluation.computation}
             if history.divergence:
                 details["divergence"] = history.divergence
             with watch.stage("report"):
@@ -173,6 +175,7 @@ def run(
         quarantined={file.name: file.reason for file in splits.quarantined},
         ignored=dict(splits.ignored),
         features=trained.trainer.feature_facts() or None,
+        evaluation_engine=evaluation.engine,
         outbox=str(run_logger.outbox) if run_logger.outbox else None,
         registered=registered,
     )

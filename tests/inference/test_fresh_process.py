@@ -24,9 +24,8 @@ def test_its_predictions_are_those_of_this_process(
     classifier = load_classifier(digits_model)
     predictions = predict(classifier, files, classifier.interface.read)
     here = [prediction.probabilities for prediction in predictions]
-    result = process.result()
-    np.testing.assert_allclose(result.probabilities, np.array(here), atol=1e-6)
-    assert result.graph_error == ""
+    assert process.graph_error() == ""
+    np.testing.assert_allclose(process.probabilities(), np.array(here), atol=1e-6)
     assert {path.name for path in tmp_path.iterdir()} == {"graph.xml", "graph.bin", "graph.json"}
 
 
@@ -36,7 +35,7 @@ def test_a_dead_process_is_an_error(digits_model: Path, tmp_path: Path) -> None:
     process._process.wait()
     process.request(digits_model, [], tmp_path, None)
     with pytest.raises(ModelError) as caught:
-        process.result()
+        process.graph_error()
     assert str(caught.value) == "The process ended with exit code -9."
 
 

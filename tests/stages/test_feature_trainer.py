@@ -18,13 +18,15 @@ from pipeline.features import engine_choice, extraction
 from pipeline.features.extraction import Features
 from pipeline.inference import classifier as classifiers
 from pipeline.inference.batch_prediction import predict
+from pipeline.inference.fresh_process import FreshProcess
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import load_recipe
-from pipeline.stages import feature_trainer
+from pipeline.stages import feature_trainer, graph_outputs, verify_model
 from pipeline.stages.evaluate_splits import evaluate_splits
 from pipeline.stages.train_model import TrainedModel, train_model
 from pipeline.tracking.lookup import DATA, files_of, find_model
 from pipeline.tracking.store import open_store
+from pipeline.workflows.run_result import RunResult
 from pipeline.workflows.single_run import run
 
 RECIPE = """\
@@ -212,6 +214,11 @@ def test_fine_tuning_on_cached_activations_has_the_metrics_of_the_logged_model(
     assert not any(line.startswith("Fine-tuning runs ") for line in messages)
     assert result.epochs == 10
     assert result.metrics["val_accuracy"] > 0.7
+    check_metrics_of_logged_model(result)
+
+
+def check_metrics_of_logged_model(result: RunResult) -> None:
+    """Check the validation metrics and the threshold of the distance against Keras's answers."""
     store = open_store(result.tracking_uri)
     with files_of(store, find_model(store, result.run_id)) as folder:
         classifier = classifiers.load_classifier(folder / DATA)
@@ -246,6 +253,22 @@ def test_fine_tuning_uses_pixels_if_activations_do_not_fit_in_the_cache(
     best = trained.history.rows[(trained.history.best_epoch or 0) - 1]
     metrics = metrics_of(trained, splits, *changes)
     assert metrics["val_log_loss"] == pytest.approx(best["val_log_loss"], abs=1e-4)
+
+
+@pytest.mark.slow
+def test_fine_tuning_on_pixels_is_evaluated_by_the_graph_of_the_logged_model(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify_model, "FreshProcess", FreshProcess)
+    monkeypatch.setattr(graph_outputs, "_MIN_MULTIPLICATIONS", 0)
+    fine_tune = "training.fine_tune={from: 6, epochs: 2, learning_rate: 1e-4}"
+    changes = (fine_tune, "runtime.cache_gb=0.001")
+    result = run(load_recipe(Path("recipe.yaml"), changes))
+    assert result.evaluation_engine == "openvino"
+    assert result.metrics["graph/compared"] == 24
+    assert result.metrics["graph/max_difference"] < 1e-4
+    assert result.metrics["verification/max_difference"] < 1e-4
+    check_metrics_of_logged_model(result)
 
 
 def test_a_misspelt_layer_to_fine_tune_is_found_before_features_are_computed(

@@ -16,7 +16,6 @@ from pipeline.errors import ModelError
 from pipeline.evaluation.predictions import Predictions
 from pipeline.inference import classifier as classifiers
 from pipeline.inference.batch_prediction import predict
-from pipeline.inference.fresh_process import FreshResult
 from pipeline.recipe.grammar import Recipe
 from pipeline.stages.verify_model import IMAGES, ModelVerification
 
@@ -26,7 +25,7 @@ class InThisProcess:
 
     def __init__(self) -> None:
         self.spoil = 0.0
-        self.graph_error = ""
+        self.error = ""
 
     def request(
         self, folder: Path, files: list[Path], graph: Path, feature_layer: str | None
@@ -36,13 +35,16 @@ class InThisProcess:
         self.files = files
         self._classifier = classifiers.load_classifier(folder) if folder.exists() else None
 
-    def result(self) -> FreshResult:
+    def graph_error(self) -> str:
         if self._classifier is None:
             raise ModelError("it is broken")
+        return self.error
+
+    def probabilities(self) -> np.ndarray:
+        assert self._classifier
         predictions = predict(self._classifier, self.files, self._classifier.interface.read)
         predicted = np.array([prediction.probabilities for prediction in predictions])
-        spoiled = (1 - self.spoil) * predicted + self.spoil * np.roll(predicted, 1, axis=1)
-        return FreshResult(spoiled, self.graph_error)
+        return (1 - self.spoil) * predicted + self.spoil * np.roll(predicted, 1, axis=1)
 
 
 RECIPE = Recipe.model_validate({"data": {"source": "digits"}, "model": {"architecture": "mlp"}})
@@ -97,14 +99,16 @@ def test_a_model_without_a_graph_is_told(
 ) -> None:
     process: Any = InThisProcess()
     for error, graph in (("", tmp_path / "1" / "graph"), ("it has an odd layer", None)):
-        process.graph_error = error
+        process.error = error
         directory = tmp_path / ("1" if graph else "2")
         directory.mkdir()
         verification = ModelVerification(process, directory)
         verification.ask(RECIPE, splits, digits_model)
         verification.metrics(splits, {"val": expected}, NO_TRAINER)
         assert verification.graph == graph
-    assert messages == ["`pipeline predict` will use Keras: it has an odd layer"]
+    assert messages == [
+        "The model has no graph for OpenVINO, so Keras computes it: it has an odd layer"
+    ]
 
 
 def test_a_saved_model_that_predicts_otherwise_is_a_warning(

@@ -1,0 +1,53 @@
+"""Compare the outputs of a model's graph with those of the Keras model that it was made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.evaluation.probabilities import to_probabilities
+from pipeline.inference.model_graph import MAX_DIFFERENCE
+
+COMPARED = 32  # images that Keras computes too, where a graph computes them all
+
+
+@dataclass(frozen=True)
+class GraphParity:
+    """How far a graph is from Keras.
+
+    Attributes:
+        images: whose outputs were compared.
+        label_changes: the images that the graph gives another label.
+        max_difference: of two outputs.
+    """
+
+    images: int
+    label_changes: int
+    max_difference: float
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all labels are equal, and outputs differ by rounding at most."""
+        return self.label_changes == 0 and self.max_difference <= MAX_DIFFERENCE
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The comparison as metrics, `graph/…`."""
+        return {
+            "graph/compared": float(self.images),
+            "graph/max_difference": self.max_difference,
+        }
+
+    def __str__(self) -> str:
+        return (
+            f"on {self.images} images, {self.label_changes or 'no'} labels differ from Keras's and "
+            f"outputs by up to {self.max_difference:.2g}"
+        )
+
+
+def compare_outputs(outputs: np.ndarray, expected: np.ndarray) -> GraphParity:
+    """Compare the outputs of a graph with those of Keras for the same images, both (n, units)."""
+    labels, kept = (to_probabilities(each).argmax(axis=1) for each in (outputs, expected))
+    difference = np.abs(outputs.astype(np.float64) - expected).max()
+    return GraphParity(len(outputs), int(np.sum(labels != kept)), float(difference))
