@@ -21,9 +21,11 @@ class ArchitectureConfig(Config):
     Attributes:
         has_frozen_base: whether the model is a head on a pretrained base that does not learn, so
             that the features of the base can be cached and the base fine-tuned.
+        always_normalizes: whether it has batch normalization, whatever `regularization` says.
     """
 
     has_frozen_base: ClassVar[bool] = False
+    always_normalizes: ClassVar[bool] = False
 
     architecture: Any
 

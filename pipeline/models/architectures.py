@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from pipeline.models.alexnet import AlexNetConfig
 from pipeline.models.architecture_config import ArchitectureConfig
+from pipeline.models.inception import InceptionConfig
 from pipeline.models.lenet import LeNetConfig
 from pipeline.models.mlp import MLPConfig
+from pipeline.models.resnet import ResNetConfig
 from pipeline.models.transfer import TransferConfig
+from pipeline.models.vgg import VGGConfig
 
 ARCHITECTURES: dict[str, type[ArchitectureConfig]] = {
+    "alexnet": AlexNetConfig,
+    "inception": InceptionConfig,
     "lenet": LeNetConfig,
     "mlp": MLPConfig,
+    "resnet": ResNetConfig,
     "transfer": TransferConfig,
+    "vgg": VGGConfig,
 }

@@ -44,11 +44,34 @@ def dense_stack(
     return x
 
 
+def dense_head(
+    x: Any, units: tuple[int, ...], activation: str, regularization: RegularizationConfig
+) -> Any:
+    """Apply the hidden layers before the output layer; without any, dropout of their input."""
+    if not units:
+        x = dropout(x, regularization)
+    return dense_stack(x, units, activation, regularization)
+
+
 def dropout(x: Any, regularization: RegularizationConfig) -> Any:
     """Apply dropout (Srivastava et al., 2014) unless its rate is 0."""
     import keras
 
     return keras.layers.Dropout(regularization.dropout)(x) if regularization.dropout else x
+
+
+def response_normalization(x: Any) -> Any:
+    """Apply local response normalization (Krizhevsky et al., 2012, section 3.3).
+
+    Each value is divided by (2 + 1e-4 · the sum of squares in five neighboring channels)^0.75.
+    """
+    from keras import ops
+
+    channels = x.shape[-1]
+    squares = ops.pad(ops.square(x), [[0, 0], [0, 0], [0, 0], [2, 2]])
+    neighborhood = sum(squares[..., start : start + channels] for start in range(5))
+    root = ops.rsqrt(2.0 + 1e-4 * neighborhood)
+    return x * root * ops.sqrt(root)  # twice as fast as a power
 
 
 def output_layer(

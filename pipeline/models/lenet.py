@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pipeline.config import Activation
-from pipeline.errors import ModelError
 from pipeline.models.architecture_config import ArchitectureConfig
+from pipeline.models.convolutional import check_image_size
 from pipeline.models.layers import dropout, hidden_block
 from pipeline.models.regularization import RegularizationConfig
 from pipeline.models.standardization import Standardize
@@ -38,9 +38,7 @@ class LeNetConfig(ArchitectureConfig):
         import keras
 
         _, height, width, _ = pixels.shape
-        problem = self.image_size_problem(height, width)
-        if problem:
-            raise ModelError(f"data.image_size: {problem}. Received [{height}, {width}].")
+        check_image_size(self, height, width)
         is_average = self.pooling == "average"
         pooling = keras.layers.AveragePooling2D if is_average else keras.layers.MaxPooling2D
 

@@ -23,7 +23,7 @@ from pipeline.config import (
 from pipeline.errors import ModelError, first_line
 from pipeline.models.applications import APPLICATIONS
 from pipeline.models.architecture_config import ArchitectureConfig
-from pipeline.models.layers import dense_stack, dropout, output_layer
+from pipeline.models.layers import dense_head, output_layer
 from pipeline.models.regularization import RegularizationConfig
 from pipeline.models.standardization import Standardize
 from pipeline.suggestions import did_you_mean
@@ -152,9 +152,7 @@ class TransferConfig(ArchitectureConfig):
         return keras.Model(inputs, outputs, name="head")
 
     def _apply_head(self, x: Any, regularization: RegularizationConfig) -> Any:
-        if not self.hidden:
-            x = dropout(x, regularization)
-        return dense_stack(x, self.hidden, self.activation, regularization)
+        return dense_head(x, self.hidden, self.activation, regularization)
 
     def _build_base(self, input_shape: tuple[int, int, int]) -> keras.Model:
         # Keras draws all its seeds from Python's random generator. The initial weights of a head

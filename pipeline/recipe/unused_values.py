@@ -55,10 +55,17 @@ def _is_default(section: Config, key: str) -> bool:
 
 def _unused(recipe: Recipe) -> Iterator[_Unused]:
     yield from _of_hidden_layers(recipe)
+    yield from _of_batch_norm(recipe)
     yield from _of_training(recipe)
     yield from _of_averaging(recipe.optimizer)
     yield from _of_one_optimizer(recipe)
     yield from _of_schedule(recipe)
+
+
+def _of_batch_norm(recipe: Recipe) -> Iterator[_Unused]:
+    if recipe.model.always_normalizes and recipe.regularization.batch_norm:
+        reason = f": {recipe.model.architecture} always has batch normalization."
+        yield _Unused(("regularization", "batch_norm"), reason, _ARCHITECTURE)
 
 
 def _of_hidden_layers(recipe: Recipe) -> Iterator[_Unused]:

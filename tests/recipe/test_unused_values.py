@@ -44,6 +44,11 @@ NO_AVERAGE = "has no effect without moving average. Set optimizer.use_ema: true.
             f"3:18: regularization.batch_norm: {NO_HIDDEN}",
         ),
         (
+            DATA + "model: {architecture: resnet}\nregularization: {batch_norm: true}\n",
+            "3:18: regularization.batch_norm: has no effect: resnet always has batch "
+            "normalization.",
+        ),
+        (
             MLP + "tracking: {promote_on: validation}\n",
             "3:12: tracking.promote_on: has no effect without tracking.promote: better.",
         ),
