@@ -229,6 +229,3 @@ def unwrap_single_key(entry: Config) -> tuple[str, Any]:
 Activation = Literal[
     "elu", "gelu", "leaky_relu", "linear", "relu", "selu", "sigmoid", "silu", "softplus", "tanh"
 ]
-
-# softmax: a probability for each class; sigmoid: one unit, the probability of the second class.
-OutputActivation = Literal["softmax", "sigmoid"]

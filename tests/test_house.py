@@ -79,8 +79,8 @@ ARROWS: dict[str, set[str]] = {
         "tracking",
         "inference",
     },
-    "recipe": {"data", "models", "training", "tuning"},
-    "features": {"engines", "training", "models", "data"},
+    "recipe": {"data", "models", "tasks", "training", "tuning"},
+    "features": {"engines", "training", "models", "data", "tasks"},
     "inference": {"engines", "data", "evaluation"},
     "export": {"inference", "engines", "data", "evaluation"},
     "engines": set(),
@@ -89,7 +89,8 @@ ARROWS: dict[str, set[str]] = {
     "tracking": set(),
     "models": set(),
     "tuning": set(),
-    "data": set(),
+    "data": {"tasks"},
+    "tasks": {"training", "evaluation", "models"},
 }
 SOLE_IMPORTERS = {"mlflow": "tracking", "keras_tuner": "tuning", "matplotlib": "evaluation"}
 

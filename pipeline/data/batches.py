@@ -10,11 +10,11 @@ from typing import Any, Literal
 import numpy as np
 import tensorflow as tf
 
-from pipeline.config import OutputActivation
 from pipeline.data.augmentation import augmenter
 from pipeline.data.sampling import balanced_draws
 from pipeline.data.source_config import Sampling
 from pipeline.data.splits import Images, Split
+from pipeline.tasks.label_encoding import LabelEncoding
 
 
 def steps_per_epoch(images: Sized, batch_size: int | Literal["all"]) -> int:
@@ -25,8 +25,7 @@ def steps_per_epoch(images: Sized, batch_size: int | Literal["all"]) -> int:
 def training_batches(
     split: Split,
     *,
-    classes: int,
-    output: OutputActivation,
+    encoding: LabelEncoding,
     batch_size: int | Literal["all"],
     augmentation: Sequence[Any],
     seed: int,
@@ -43,8 +42,7 @@ def training_batches(
 
     Args:
         split: the images.
-        classes: the number of classes.
-        output: the activation of the output layer.
+        encoding: of their labels.
         batch_size: images per batch; `all` for batch gradient descent.
         augmentation: Keras preprocessing layers.
         seed: of the order and the augmentation.
@@ -55,8 +53,8 @@ def training_batches(
 
     Returns:
         Batches of images (n, height, width, channels) in 0..255, uint8 or, if augmented, float32,
-        and of float32 targets: one-hot (n, classes) for softmax; for sigmoid (n, 1), the
-        probability of the second class. With class weights, also of the weights of the images (n,).
+        and of targets, float32 (n, units). With class weights, also of the weights of the images
+        (n,).
     """
     indices = shuffled(
         split.labels,
@@ -73,9 +71,9 @@ def training_batches(
         draws = tf.data.Dataset.range(first_epoch * steps, epochs * steps)
         numbered = tf.data.Dataset.zip(batches, draws)
         batches = numbered.map(
-            lambda batch, draw: augment(batch[0], tf.one_hot(batch[1], classes), draw)
+            lambda batch, draw: augment(batch[0], encoding.dense(batch[1]), draw)
         )
-    return batches.map(targets_for(output, classes, class_weights)).prefetch(2)
+    return batches.map(targets_for(encoding, class_weights)).prefetch(2)
 
 
 def shuffled(
@@ -122,26 +120,26 @@ def shuffled(
 
 
 def evaluation_batches(
-    split: Split, *, classes: int, output: OutputActivation, batch_size: int
+    split: Split, *, encoding: LabelEncoding, batch_size: int
 ) -> tf.data.Dataset:
     """Return the batches of one pass over `split`, in its order, as `training_batches` does."""
     indices = tf.data.Dataset.range(len(split)).batch(batch_size)
-    return batches_at(indices, split).map(targets_for(output, classes)).prefetch(2)
+    return batches_at(indices, split).map(targets_for(encoding)).prefetch(2)
 
 
 def targets_for(
-    output: OutputActivation, classes: int, class_weights: np.ndarray | None = None
+    encoding: LabelEncoding, class_weights: np.ndarray | None = None
 ) -> Callable[[Any, Any], tuple[Any, ...]]:
     """Return the function (images, labels) → (images, targets) of an output layer.
 
-    The labels are int (n,) or, after augmentation, the weights of all classes (n, classes). With
-    weights of the classes in the loss, float32 (classes,), the function returns the weights of the
-    images too. That of a label that augmentation mixed is the mix of the weights.
+    The labels are those of a split or, after augmentation, dense ones. With weights of the classes
+    in the loss, float32 (classes,), the function returns the weights of the images too. That of a
+    label that augmentation mixed is the mix of the weights.
     """
 
     def targets(images: Any, labels: Any) -> tuple[Any, ...]:
-        dense = tf.one_hot(labels, classes) if labels.shape.rank == 1 else labels
-        of_output = dense if output == "softmax" else dense[:, 1:]
+        dense = encoding.dense(labels)
+        of_output = encoding.targets(dense)
         if class_weights is None:
             return images, of_output
         return images, of_output, tf.linalg.matvec(dense, class_weights)
@@ -150,7 +148,7 @@ def targets_for(
 
 
 def batches_at(indices: tf.data.Dataset, split: Split) -> tf.data.Dataset:
-    """Map batches of indices to batches of images and labels (n,), decoding in parallel."""
+    """Map batches of indices to batches of images and their labels, decoding in parallel."""
     images: Images = split.images
     labels = tf.constant(split.labels)
 

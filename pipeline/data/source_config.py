@@ -12,10 +12,15 @@ from pydantic import Field
 from pipeline.config import Config, Expected, Finding, ImageSize, PositiveInt, Seed
 from pipeline.data.augmentation import Augmentation
 from pipeline.data.splits import Splits
+from pipeline.tasks.tasks import TASKS
 
 if TYPE_CHECKING:
     from pipeline.data.image_decoding import Resize
 
+if TYPE_CHECKING:
+    TaskName = str
+else:  # so that the JSON Schema lists the names
+    TaskName = Literal[tuple(TASKS)]
 Sampling = Literal["natural", "balanced"]
 SplitName = Literal["val", "test"]
 BatchSize = Annotated[
@@ -35,6 +40,7 @@ class SourceConfig(Config):
     orientation_matters: ClassVar[bool] = False
 
     source: Any
+    task: TaskName = Field("classification", description="What is predicted for an image.")
     image_size: ImageSize = Field(description="Height and width after resizing.")
     batch_size: BatchSize = Field(
         32, description="Images per training step, or `all` for batch gradient descent."

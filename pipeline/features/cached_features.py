@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline import array_cache
-from pipeline.config import OutputActivation
 from pipeline.data.batches import shuffled, steps_per_epoch, targets_for
 from pipeline.data.folds import pooled_images
 from pipeline.data.source_config import Sampling
@@ -28,6 +27,7 @@ from pipeline.features.extraction import (
     feature_batches,
 )
 from pipeline.features.splitting import ModelSplit
+from pipeline.tasks.label_encoding import LabelEncoding
 from pipeline.training.phases import TrainingData
 
 logger = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ class CachedFeatures:
     Attributes:
         model_split: where the model is split.
         splits: the images.
+        encoding: of their labels.
         views: how the training images are augmented.
         options: the engines that may be used.
         limit: bytes that the whole cache may take.
@@ -62,6 +63,7 @@ class CachedFeatures:
 
     model_split: ModelSplit
     splits: Splits
+    encoding: LabelEncoding
     views: AugmentedViews
     options: EngineOptions
     limit: int
@@ -185,7 +187,7 @@ class CachedFeatures:
         selector = self._selector
         return FeatureExtractor(
             self.model_split,
-            len(self.splits.class_names),
+            self.encoding,
             self.limit,
             variant,
             engine=selector.facts(variant),
@@ -218,7 +220,7 @@ def head_batches(
     inputs: HeadInputs,
     labels: np.ndarray,
     *,
-    output: OutputActivation,
+    encoding: LabelEncoding,
     batch_size: int | Literal["all"],
     seed: int,
     sampling: Sampling,
@@ -229,10 +231,9 @@ def head_batches(
     Args:
         inputs: the features.
         labels: int (n,), of the training images before augmentation.
-        output: as in `training_batches`, and so are the other arguments.
+        encoding: as in `training_batches`, and so are the other arguments.
     """
     train, validation = inputs.train, inputs.validation
-    classes = train.labels.classes
 
     def training(first_epoch: int, epochs: int) -> Any:
         indices = shuffled(
@@ -243,13 +244,13 @@ def head_batches(
             epochs=epochs,
             sampling=sampling,
         )
-        return feature_batches(train, indices, targets_for(output, classes, class_weights))
+        return feature_batches(train, indices, targets_for(encoding, class_weights))
 
     validating = None
     if validation is not None:
         in_order = tf.data.Dataset.range(len(validation)).batch(256)
         in_order = in_order.map(lambda indices: (tf.zeros_like(indices), indices))
-        validating = feature_batches(validation, in_order, targets_for(output, classes))
+        validating = feature_batches(validation, in_order, targets_for(encoding))
         if validation.fits_in_memory:  # starting to read again takes longer than the head itself
             validating = validating.cache()
     return TrainingData(

@@ -26,6 +26,7 @@ from pipeline.features.known_views import KnownViews, ViewTable
 from pipeline.features.splitting import ModelSplit
 from pipeline.features.view_labels import LabelBatch, ViewLabels, join_batches, to_sparse
 from pipeline.npy_writer import npy_writer
+from pipeline.tasks.label_encoding import LabelEncoding
 
 BATCH_SIZE = 32
 # More bytes of features are read from their files: TensorFlow makes several copies of a tensor.
@@ -106,7 +107,7 @@ class FeatureExtractor:
 
     Attributes:
         model_split: the model.
-        classes: the number of classes.
+        encoding: of the labels.
         limit: bytes that the whole cache may take.
         variant: the engine that computes them.
         engine: what the bits of its results depend on, serializable as JSON.
@@ -114,7 +115,7 @@ class FeatureExtractor:
     """
 
     model_split: ModelSplit
-    classes: int
+    encoding: LabelEncoding
     limit: int
     variant: Variant
     engine: Mapping[str, Any]
@@ -157,7 +158,7 @@ class FeatureExtractor:
             labels=ViewLabels(
                 np.asarray(cached.arrays["labels"]),
                 np.asarray(cached.arrays["weights"]),
-                self.classes,
+                self.encoding.width,
             ),
             images_per_second=0.0 if cached.was_cached else cached.facts["computed"] / seconds,
         )
@@ -284,10 +285,8 @@ class FeatureExtractor:
             )
         )
         if views.layers:
-            augment, classes = augmenter(views.layers, seed=views.seed), self.classes
-            numbered = numbered.map(
-                lambda number, x, y: (number, *augment(x, tf.one_hot(y, classes), number))
-            )
+            augment, dense = augmenter(views.layers, seed=views.seed), self.encoding.dense
+            numbered = numbered.map(lambda number, x, y: (number, *augment(x, dense(y), number)))
         options = tf.data.Options()
         options.autotune.enabled = False  # it delays the end of the iteration by seconds
         return numbered.prefetch(2).with_options(options)

@@ -6,8 +6,8 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pipeline.config import Config, Finding, OutputActivation
-from pipeline.models.layers import output_layer
+from pipeline.config import Config, Finding
+from pipeline.models.layers import OutputLayer, apply_output
 from pipeline.models.regularization import RegularizationConfig
 from pipeline.models.standardization import Standardize
 
@@ -48,8 +48,7 @@ class ArchitectureConfig(Config):
         self,
         *,
         image_shape: tuple[int, int, int],
-        classes: int,
-        output: OutputActivation,
+        output: OutputLayer,
         regularization: RegularizationConfig,
         standardize: Standardize,
     ) -> keras.Model:
@@ -57,8 +56,7 @@ class ArchitectureConfig(Config):
 
         Args:
             image_shape: height, width and channels of its input, raw pixels in 0..255.
-            classes: the number of classes.
-            output: `softmax`, or `sigmoid` for one unit, the probability of the second class.
+            output: the last layer.
             regularization: the section of the recipe.
             standardize: standardizes pixels as measured on the training images.
 
@@ -69,7 +67,7 @@ class ArchitectureConfig(Config):
 
         pixels = keras.Input(image_shape, name="pixels")
         x = self.apply(pixels, standardize, regularization)
-        outputs = output_layer(x, classes, output, regularization)
+        outputs = apply_output(x, output, regularization)
         return keras.Model(pixels, outputs, name=self.architecture)
 
     @abstractmethod

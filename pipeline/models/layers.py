@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from pipeline.config import OutputActivation
 from pipeline.models.regularization import RegularizationConfig
+
+
+@dataclass(frozen=True)
+class OutputLayer:
+    """The last layer of a model.
+
+    Attributes:
+        units: their number.
+        activation: the name of a Keras activation.
+    """
+
+    units: int
+    activation: str
 
 
 def hidden_block(
@@ -74,16 +87,14 @@ def response_normalization(x: Any) -> Any:
     return x * root * ops.sqrt(root)  # twice as fast as a power
 
 
-def output_layer(
-    x: Any, classes: int, output: OutputActivation, regularization: RegularizationConfig
-) -> Any:
+def apply_output(x: Any, output: OutputLayer, regularization: RegularizationConfig) -> Any:
     """Apply the output layer, which is float32 under every precision policy."""
     import keras
 
     return keras.layers.Dense(
-        1 if output == "sigmoid" else classes,
-        activation=output,
+        output.units,
+        activation=output.activation,
         dtype="float32",
         name="output",
-        **regularization.kernel_arguments(output, is_output=True),
+        **regularization.kernel_arguments(output.activation, is_output=True),
     )(x)

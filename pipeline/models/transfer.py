@@ -16,14 +16,13 @@ from pipeline.config import (
     Activation,
     FilePath,
     Finding,
-    OutputActivation,
     PositiveInt,
     invalid_value,
 )
 from pipeline.errors import ModelError, first_line
 from pipeline.models.applications import APPLICATIONS
 from pipeline.models.architecture_config import ArchitectureConfig
-from pipeline.models.layers import dense_head, output_layer
+from pipeline.models.layers import OutputLayer, apply_output, dense_head
 from pipeline.models.regularization import RegularizationConfig
 from pipeline.models.standardization import Standardize
 from pipeline.suggestions import did_you_mean
@@ -132,15 +131,13 @@ class TransferConfig(ArchitectureConfig):
         self,
         *,
         features: int,
-        classes: int,
-        output: OutputActivation,
+        output: OutputLayer,
         regularization: RegularizationConfig,
     ) -> keras.Model:
         """Return the head alone, with the same initial weights as in `build`.
 
         Args:
             features: units of its input.
-            classes: as in `build`.
             output: as in `build`.
             regularization: as in `build`.
         """
@@ -148,7 +145,7 @@ class TransferConfig(ArchitectureConfig):
 
         inputs = keras.Input((features,), name=FEATURES)
         x = self._apply_head(inputs, regularization)
-        outputs = output_layer(x, classes, output, regularization)
+        outputs = apply_output(x, output, regularization)
         return keras.Model(inputs, outputs, name="head")
 
     def _apply_head(self, x: Any, regularization: RegularizationConfig) -> Any:

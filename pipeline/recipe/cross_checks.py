@@ -13,7 +13,6 @@ from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.unused_values import needs_frozen_base, unused_values
 from pipeline.suggestions import did_you_mean
 from pipeline.training.class_weights import unknown_class
-from pipeline.training.loss_config import loss_name
 from pipeline.training.optimizers import schedule_of
 from pipeline.training.schedules import PlateauSchedule
 
@@ -162,15 +161,7 @@ def _in_section(name: str, findings: Iterator[Finding]) -> Iterator[Finding]:
 
 def _classes(recipe: Recipe) -> Iterator[Finding]:
     training, names = recipe.training, recipe.data.class_names()
-    if names and training.top_k and training.top_k >= len(names):
-        message = f"expected less than the number of classes, {len(names)}"
-        yield ("training", "top_k"), f"{message}. Received {training.top_k}."
-    if names and recipe.output == "sigmoid" and len(names) != 2:
-        message = f"{loss_name(training.loss)} needs two classes. The data has {len(names)}."
-        yield ("training", "loss"), message
-    if recipe.output == "sigmoid" and training.top_k:
-        message = f"cannot be used with {loss_name(training.loss)}. Remove this key."
-        yield ("training", "top_k"), message
+    yield from recipe.task.problems(training, len(names) if names else None)
     unknown = unknown_class(training.class_weight, names) if names else None
     if unknown:
         name, message = unknown

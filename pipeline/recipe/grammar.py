@@ -11,7 +11,6 @@ from pipeline.config import (
     Config,
     Expected,
     NonEmptyString,
-    OutputActivation,
     Seed,
     TaggedUnion,
 )
@@ -19,7 +18,11 @@ from pipeline.data.source_config import SourceConfig
 from pipeline.data.sources import SOURCES
 from pipeline.models.architecture_config import ArchitectureConfig
 from pipeline.models.architectures import ARCHITECTURES
+from pipeline.models.layers import OutputLayer
 from pipeline.models.regularization import RegularizationConfig
+from pipeline.tasks.label_encoding import LabelEncoding
+from pipeline.tasks.task import Task
+from pipeline.tasks.tasks import TASKS
 from pipeline.training import optimizers
 from pipeline.training.training_config import RuntimeConfig, TrainingConfig
 from pipeline.tuning.tuning_config import TuningConfig
@@ -84,9 +87,17 @@ class Recipe(Config):
     runtime: RuntimeConfig = Field(RuntimeConfig(), description="Hardware.")
 
     @property
-    def output(self) -> OutputActivation:
-        """The activation of the output layer that the loss needs."""
-        return self.training.output
+    def task(self) -> Task:
+        """What is predicted."""
+        return TASKS[self.data.task]
+
+    def output_layer(self, classes: int) -> OutputLayer:
+        """Return the output layer of the model for so many classes."""
+        return self.task.output_layer(classes, self.training.loss)
+
+    def label_encoding(self, classes: int) -> LabelEncoding:
+        """Return how labels of so many classes become the targets of the output layer."""
+        return self.task.label_encoding(classes, self.output_layer(classes))
 
 
 # The key of each section with alternatives that names one of them, such as `optimizer.name`.

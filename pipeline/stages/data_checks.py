@@ -13,7 +13,6 @@ from pipeline.errors import DataError, escape_unprintable
 from pipeline.recipe.cross_checks import metric_problem, missing_splits, used_metrics
 from pipeline.recipe.grammar import Recipe
 from pipeline.training.class_weights import unknown_class
-from pipeline.training.loss_config import loss_name
 
 logger = logging.getLogger(__name__)
 
@@ -25,14 +24,8 @@ def check_recipe_with_data(recipe: Recipe, splits: Splits) -> None:
         DataError: if the recipe cannot be trained with these images.
     """
     count, training = len(splits.class_names), recipe.training
-    if recipe.output == "sigmoid" and count != 2:
-        name = loss_name(training.loss)
-        raise DataError(f"training.loss: {name} needs two classes. The data has {count}.")
-    if training.top_k and training.top_k >= count:
-        raise DataError(
-            f"training.top_k: expected less than the {count} classes of the data. "
-            f"Received {training.top_k}."
-        )
+    for path, problem in recipe.task.problems(training, count):
+        raise DataError(f"{'.'.join(map(str, path))}: {problem}")
     unknown = unknown_class(training.class_weight, splits.class_names)
     if unknown:
         name, problem = unknown

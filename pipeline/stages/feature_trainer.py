@@ -171,6 +171,7 @@ class FeatureTrainer(PixelTrainer):
         return CachedFeatures(
             model_split,
             self._splits,
+            self._encoding,
             self._views(),
             options=_engine_options(self._recipe, self._devices),
             limit=self._limit,
@@ -219,8 +220,7 @@ class HeadTrainer(Trainer):
             return
         self.model = recipe.model.build_head(  # type: ignore[attr-defined]
             features=inputs.train.activations[0].shape[-1],
-            classes=len(splits.class_names),
-            output=recipe.output,
+            output=recipe.output_layer(len(splits.class_names)),
             regularization=recipe.regularization,
         )
         self._initial = model_state.values(model_state.variables(self.model))
@@ -246,7 +246,7 @@ def _batches(inputs: HeadInputs, recipe: Recipe, splits: Splits) -> TrainingData
     return head_batches(
         inputs,
         splits.train.labels,
-        output=recipe.output,
+        encoding=recipe.label_encoding(len(splits.class_names)),
         batch_size=recipe.data.batch_size,
         seed=recipe.seed,
         sampling=recipe.data.sampling,

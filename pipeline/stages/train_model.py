@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -74,7 +75,7 @@ def train_model(
     logger.info(
         f"Built {model.name}: {model.count_params():,} parameters, input {splits.image_shape}"
     )
-    is_validated = splits.validation is not None
+    is_validated, classes = splits.validation is not None, len(splits.class_names)
     if not is_validated:
         logger.info("Training without validation images: the last epoch is kept")
     with devices.scope():
@@ -83,6 +84,12 @@ def train_model(
             training=recipe.training,
             monitor=recipe.training.monitor if is_validated else None,
             label_smoothing=recipe.regularization.label_smoothing,
+            metrics=partial(
+                recipe.task.running_metrics,
+                classes,
+                recipe.output_layer(classes),
+                top_k=recipe.training.top_k,
+            ),
             devices=devices,
             on_epoch=on_epoch,
             evaluate=epoch_evaluation(splits, {recipe.training.monitor, *epoch_metrics}),

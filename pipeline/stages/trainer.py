@@ -113,12 +113,12 @@ class PixelTrainer(Trainer):
             ModelError: if the model cannot be built.
         """
         self._recipe, self._splits, self._layers = recipe, splits, layers
+        self._encoding = recipe.label_encoding(len(splits.class_names))
         # Not earlier: the augmentation must not change the initial weights.
         keras.utils.set_random_seed(recipe.seed)
         self.model = recipe.model.build(
             image_shape=splits.image_shape,
-            classes=len(splits.class_names),
-            output=recipe.output,
+            output=recipe.output_layer(len(splits.class_names)),
             regularization=recipe.regularization,
             standardize=standardization(lambda: _evenly_spaced_images(splits.train)),
         )
@@ -139,8 +139,7 @@ class PixelTrainer(Trainer):
         def training(first_epoch: int, epochs: int) -> tf.data.Dataset:
             return training_batches(
                 train,
-                classes=len(self._splits.class_names),
-                output=recipe.output,
+                encoding=self._encoding,
                 batch_size=recipe.data.batch_size,
                 augmentation=self._layers,
                 seed=recipe.seed,
@@ -158,12 +157,7 @@ class PixelTrainer(Trainer):
         )
 
     def _evaluation_batches(self, split: Split) -> tf.data.Dataset:
-        return evaluation_batches(
-            split,
-            classes=len(self._splits.class_names),
-            output=self._recipe.output,
-            batch_size=_EVALUATION_BATCH_SIZE,
-        )
+        return evaluation_batches(split, encoding=self._encoding, batch_size=_EVALUATION_BATCH_SIZE)
 
 
 def _evenly_spaced_images(split: Split) -> np.ndarray:

@@ -7,7 +7,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipeline.config import OutputActivation
 from pipeline.training.loss_config import Loss, focal_section, loss_name
 
 _MIN_LIKELIHOOD = float(np.finfo(np.float64).eps)  # as in `pipeline.evaluation.metrics`
@@ -33,7 +32,7 @@ def loss_function(loss: Loss, *, label_smoothing: float) -> Any:
     return keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
 
 
-def running_metrics(output: OutputActivation, *, classes: int, top_k: int | None) -> list[Any]:
+def running_metrics(activation: str, *, classes: int, top_k: int | None) -> list[Any]:
     """Return new Keras metrics: `accuracy`, `log_loss` and so on.
 
     `log_loss` is that of the predictions alone. Unlike `loss`, it has no penalty of the weights, no
@@ -42,7 +41,7 @@ def running_metrics(output: OutputActivation, *, classes: int, top_k: int | None
     mean = keras.metrics.MeanMetricWrapper
     metrics: list[Any] = [
         keras.metrics.CategoricalAccuracy(name="accuracy")
-        if output == "softmax"
+        if activation == "softmax"
         else mean(_binary_accuracy, name="accuracy"),
         mean(_log_loss, name="log_loss"),
         BalancedAccuracy(classes),

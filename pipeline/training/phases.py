@@ -29,7 +29,7 @@ from pipeline.training.callbacks import (
 from pipeline.training.checkpoints import Checkpoint, Checkpoints
 from pipeline.training.data_parallel import DataParallel
 from pipeline.training.devices import Devices
-from pipeline.training.losses import loss_function, running_metrics
+from pipeline.training.losses import loss_function
 from pipeline.training.optimizers import OptimizerConfig
 from pipeline.training.progress_display import ProgressDisplay
 from pipeline.training.training_config import FineTuneConfig, TrainingConfig
@@ -123,6 +123,7 @@ def fit_phases(
     training: TrainingConfig,
     monitor: str | None,
     label_smoothing: float,
+    metrics: Callable[[], list[Any]],
     devices: Devices,
     on_epoch: Callable[[int, EpochMetrics, float], None],
     evaluate: Callable[[np.ndarray], EpochMetrics] | None = None,
@@ -146,6 +147,7 @@ def fit_phases(
         monitor: the metric that the best epoch is chosen by; None without validation images: the
             model ends with the weights of the last epoch.
         label_smoothing: the fraction of a label that is spread over all classes.
+        metrics: returns new Keras metrics over the outputs.
         devices: the devices to train on.
         on_epoch: called with the number of each epoch, from 1, its metrics and its seconds, once
             its checkpoint is saved. When a training resumes, also called for the epochs before.
@@ -177,7 +179,8 @@ def fit_phases(
         else:
             log.starts.append(len(log.rows))
         if not (resumed and resumed.is_phase_over):
-            model = _compiled_model(phase, training, label_smoothing, devices)
+            loss = loss_function(training.loss, label_smoothing=label_smoothing)
+            model = _compiled_model(phase, loss, metrics, devices)
             callbacks = _keras_callbacks(phase, training, evaluate)
             try:
                 with _translate_unsupported_precision(devices):
@@ -277,7 +280,7 @@ class _EpochLog(keras.callbacks.Callback):
 
 
 def _compiled_model(
-    phase: Phase, training: TrainingConfig, label_smoothing: float, devices: Devices
+    phase: Phase, loss: Any, metrics: Callable[[], list[Any]], devices: Devices
 ) -> keras.Model:
     """Return the model to call `fit` of, which trains the variables of the phase's model."""
     steps = phase.batches.steps_per_epoch
@@ -289,10 +292,8 @@ def _compiled_model(
         return model
     model.compile(
         optimizer=optimizer,
-        loss=loss_function(training.loss, label_smoothing=label_smoothing),
-        metrics=running_metrics(
-            training.output, classes=max(phase.model.output_shape[-1], 2), top_k=training.top_k
-        ),
+        loss=loss,
+        metrics=metrics(),
         steps_per_execution=steps_per_execution(steps),
         # XLA compiles for one device, and on CPUs it makes training two to twelve times slower.
         jit_compile="auto" if devices.on_gpu and not devices.strategy else False,

@@ -11,13 +11,12 @@ from pipeline.config import (
     Expected,
     NonEmptyString,
     NonNegativeFloat,
-    OutputActivation,
     PositiveFloat32,
     PositiveInt,
     SeveralInt,
 )
 from pipeline.training.class_weights import ClassWeight
-from pipeline.training.loss_config import Loss, loss_name
+from pipeline.training.loss_config import Loss
 from pipeline.validation_metrics import ValidationMetric
 
 # One fold judges and another one chooses the epoch.
@@ -86,11 +85,6 @@ class TrainingConfig(Config):
     fine_tune: FineTuneConfig | None = Field(
         None, description="Second phase of training, for models with a frozen base."
     )
-
-    @property
-    def output(self) -> OutputActivation:
-        """The activation of the output layer that the loss needs."""
-        return "sigmoid" if loss_name(self.loss).startswith("binary_") else "softmax"
 
     @property
     def monitor(self) -> str:

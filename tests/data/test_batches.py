@@ -16,8 +16,13 @@ from pipeline.data.augmentation import Augmentation
 from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
 from pipeline.data.digits import DigitsConfig
 from pipeline.data.splits import ArrayImages, Split
+from pipeline.models.layers import OutputLayer
+from pipeline.tasks.classification import label_encoding
+from pipeline.tasks.label_encoding import LabelEncoding
 
 COUNT = 50
+TEN, TWO = (label_encoding(count, OutputLayer(count, "softmax")) for count in (10, 2))
+SECOND_OF_TWO = label_encoding(2, OutputLayer(1, "sigmoid"))
 CHANGES: tuple[dict[str, Any], ...] = (
     {"random_rotation": {"factor": 0.1}},
     {"mix_up": {}},
@@ -65,7 +70,7 @@ def train(
     **changes: Any,
 ) -> list[list[tuple[np.ndarray, np.ndarray]]]:
     """Return the batches of each epoch."""
-    arguments: dict[str, Any] = {"classes": 10, "output": "softmax", "seed": 1, "first_epoch": 0}
+    arguments: dict[str, Any] = {"encoding": TEN, "seed": 1, "first_epoch": 0}
     arguments |= changes
     batches = training_batches(
         split,
@@ -170,8 +175,7 @@ def test_a_later_epoch_is_the_same_if_training_starts_with_it(
 def test_a_dataset_can_be_iterated_twice(split: Split) -> None:
     batches = training_batches(
         split,
-        classes=10,
-        output="softmax",
+        encoding=TEN,
         batch_size=16,
         augmentation=layers(),
         seed=1,
@@ -197,11 +201,10 @@ def test_images_are_uint8_without_augmentation_and_float32_with_it(split: Split)
 
 def test_the_shapes_are_known_before_a_batch_is_read(split: Split) -> None:
     for batches in (
-        evaluation_batches(split, classes=10, output="softmax", batch_size=16),
+        evaluation_batches(split, encoding=TEN, batch_size=16),
         training_batches(
             split,
-            classes=10,
-            output="softmax",
+            encoding=TEN,
             batch_size=16,
             augmentation=layers(),
             seed=1,
@@ -221,10 +224,10 @@ def test_softmax_targets_are_one_hot(split: Split) -> None:
 
 def test_sigmoid_targets_are_the_column_of_the_second_class(zeros_and_ones: Split) -> None:
     for epochs in (
-        train(zeros_and_ones, classes=2, output="sigmoid"),
-        train(zeros_and_ones, classes=2, output="sigmoid", augmented=True),
+        train(zeros_and_ones, encoding=SECOND_OF_TWO),
+        train(zeros_and_ones, encoding=SECOND_OF_TWO, augmented=True),
     ):
-        softmax = train(zeros_and_ones, classes=2, augmented=epochs[0][0][0].dtype == np.float32)
+        softmax = train(zeros_and_ones, encoding=TWO, augmented=epochs[0][0][0].dtype == np.float32)
         for (images, share), (others, labels) in zip(epochs[0], softmax[0], strict=True):
             np.testing.assert_array_equal(images, others)
             np.testing.assert_array_equal(share, labels[:, 1:])
@@ -233,7 +236,7 @@ def test_sigmoid_targets_are_the_column_of_the_second_class(zeros_and_ones: Spli
 
 @pytest.mark.parametrize("batch_size", [1, 16, 50, 64])
 def test_evaluation_keeps_the_order(split: Split, batch_size: int) -> None:
-    batches = evaluation_batches(split, classes=10, output="softmax", batch_size=batch_size)
+    batches = evaluation_batches(split, encoding=TEN, batch_size=batch_size)
     images, labels = concatenate(batches.as_numpy_iterator())
     np.testing.assert_array_equal(images, split.images.read(np.arange(COUNT)))
     np.testing.assert_array_equal(labels, np.eye(10)[split.labels])
@@ -241,7 +244,7 @@ def test_evaluation_keeps_the_order(split: Split, batch_size: int) -> None:
 
 
 def test_evaluation_has_sigmoid_targets_too(zeros_and_ones: Split) -> None:
-    batches = evaluation_batches(zeros_and_ones, classes=2, output="sigmoid", batch_size=16)
+    batches = evaluation_batches(zeros_and_ones, encoding=SECOND_OF_TWO, batch_size=16)
     _, labels = concatenate(batches.as_numpy_iterator())
     np.testing.assert_array_equal(labels[:, 0], zeros_and_ones.labels)
 
@@ -256,8 +259,8 @@ def test_photographs_read_from_files_make_the_same_batches_as_those_in_memory(
     monkeypatch.setattr(image_loading, "MAX_BYTES_IN_MEMORY", 0)
     from_files = keys.load()
     for one, again in zip(
-        train(in_memory.named()["val"], classes=2, batch_size=64),
-        train(from_files.named()["val"], classes=2, batch_size=64),
+        train(in_memory.named()["val"], encoding=TWO, batch_size=64),
+        train(from_files.named()["val"], encoding=TWO, batch_size=64),
         strict=True,
     ):
         assert_same(one, again)
@@ -285,13 +288,14 @@ def test_balanced_epochs_are_mixed_and_can_be_repeated(split: Split) -> None:
     assert not np.array_equal(labels, concatenate(later)[1].argmax(axis=1))
 
 
-@pytest.mark.parametrize("output", ["softmax", "sigmoid"])
-def test_an_image_has_the_weight_of_its_class(zeros_and_ones: Split, output: str) -> None:
+@pytest.mark.parametrize("encoding", [TWO, SECOND_OF_TWO], ids=["softmax", "sigmoid"])
+def test_an_image_has_the_weight_of_its_class(
+    zeros_and_ones: Split, encoding: LabelEncoding
+) -> None:
     weights = np.array([1.0, 3.0], np.float32)
     batches = training_batches(
         zeros_and_ones,
-        classes=2,
-        output=output,  # type: ignore[arg-type]
+        encoding=encoding,
         batch_size=16,
         augmentation=[],
         seed=1,
@@ -299,7 +303,7 @@ def test_an_image_has_the_weight_of_its_class(zeros_and_ones: Split, output: str
         class_weights=weights,
     )
     for _, targets, image_weights in batches.as_numpy_iterator():
-        labels = targets.argmax(axis=1) if output == "softmax" else targets[:, 0].astype(int)
+        labels = targets.argmax(axis=1) if encoding is TWO else targets[:, 0].astype(int)
         np.testing.assert_array_equal(image_weights, weights[labels])
 
 
@@ -307,8 +311,7 @@ def test_the_weight_of_a_mixed_label_is_the_mix_of_the_weights(split: Split) -> 
     weights = np.arange(1, 11, dtype=np.float32)
     batches = training_batches(
         split,
-        classes=10,
-        output="softmax",
+        encoding=TEN,
         batch_size=16,
         augmentation=layers(),
         seed=1,

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.evaluation import grad_cam
 from pipeline.models.architecture_config import ArchitectureConfig
+from pipeline.models.layers import OutputLayer
 from pipeline.models.lenet import LeNetConfig
 from pipeline.models.mlp import MLPConfig
 from pipeline.models.regularization import RegularizationConfig
@@ -64,8 +65,7 @@ def test_a_saturated_prediction_has_a_heatmap_too(model: keras.Model) -> None:
 def built(architecture: ArchitectureConfig, shape: tuple[int, int, int]) -> keras.Model:
     return architecture.build(
         image_shape=shape,
-        classes=10,
-        output="softmax",
+        output=OutputLayer(10, "softmax"),
         regularization=RegularizationConfig(),
         standardize=keras.layers.Rescaling(1 / 255),
     )

@@ -12,8 +12,11 @@ from pipeline.data.splits import ArrayImages, Split
 from pipeline.features.cached_features import HeadInputs, head_batches
 from pipeline.features.extraction import Features
 from pipeline.features.view_labels import ViewLabels
+from pipeline.models.layers import OutputLayer
+from pipeline.tasks.classification import label_encoding
 
 VIEWS = 3
+ENCODING = label_encoding(10, OutputLayer(10, "softmax"))
 
 
 def features_of(split: Split, views: int) -> Features:
@@ -56,7 +59,7 @@ def epochs(train: Split, **changes: Any) -> list[list[np.ndarray]]:
     arguments: dict[str, Any] = {"sampling": "natural", "class_weights": None, **changes}
     inputs = HeadInputs(features_of(train, VIEWS), features_of(train, 1))
     batches = head_batches(
-        inputs, train.labels, output="softmax", batch_size="all", seed=1, **arguments
+        inputs, train.labels, encoding=ENCODING, batch_size="all", seed=1, **arguments
     )
     assert batches.validation is not None
     for batch in batches.validation:

@@ -26,7 +26,9 @@ from pipeline.features.extraction import (
     feature_batches,
 )
 from pipeline.models import transfer
+from pipeline.models.layers import OutputLayer
 from pipeline.models.regularization import RegularizationConfig
+from pipeline.tasks.classification import label_encoding
 
 COUNT = 40
 PLAIN = AugmentedViews(1, (), None, 0)
@@ -51,8 +53,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], keras.Mod
         ).save(path)
         return transfer.TransferConfig(architecture="transfer", base=path).build(
             image_shape=(32, 32, 3),
-            classes=2,
-            output="softmax",
+            output=OutputLayer(2, "softmax"),
             regularization=RegularizationConfig(),
             standardize=keras.layers.Rescaling(1 / 255),
         )
@@ -80,7 +81,8 @@ def extractor(
             TracedGraph(trace(graph, graph.network)), [] if batches is None else batches
         )
 
-    return FeatureExtractor(model_split, classes, 2**30, variant, {"engine": engine}, compiled)
+    encoding = label_encoding(classes, OutputLayer(classes, "softmax"))
+    return FeatureExtractor(model_split, encoding, 2**30, variant, {"engine": engine}, compiled)
 
 
 class Counting:

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.features.splitting import ModelSplit, split_before_head, split_before_layer
 from pipeline.models import transfer
+from pipeline.models.layers import OutputLayer
 from pipeline.models.regularization import RegularizationConfig
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
@@ -21,8 +22,7 @@ def built(base: Any) -> keras.Model:
         architecture="transfer", base=base, weights=None, hidden=(8,)
     ).build(
         image_shape=(32, 32, 3),
-        classes=3,
-        output="softmax",
+        output=OutputLayer(3, "softmax"),
         regularization=RegularizationConfig(dropout=0.5),
         standardize=keras.layers.Rescaling(1 / 255),
     )

@@ -10,14 +10,14 @@ import pytest
 
 from pipeline.errors import ModelError
 from pipeline.models import lenet
+from pipeline.models.layers import OutputLayer
 from pipeline.models.regularization import RegularizationConfig
 
 
 def built(image_shape: tuple[int, int, int] = (28, 28, 1), **regularization: Any) -> keras.Model:
     return lenet.LeNetConfig(architecture="lenet").build(
         image_shape=image_shape,
-        classes=10,
-        output="softmax",
+        output=OutputLayer(10, "softmax"),
         regularization=RegularizationConfig(**regularization),
         standardize=keras.layers.Rescaling(1 / 255),
     )

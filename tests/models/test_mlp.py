@@ -8,17 +8,20 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline.config import OutputActivation
 from pipeline.models import mlp
+from pipeline.models.layers import OutputLayer
 from pipeline.models.regularization import RegularizationConfig
+
+SOFTMAX = OutputLayer(10, "softmax")
 
 
 def built(
-    hidden: tuple[int, ...] = (32,), output: OutputActivation = "softmax", **regularization: Any
+    hidden: tuple[int, ...] = (32,),
+    output: OutputLayer = SOFTMAX,
+    **regularization: Any,
 ) -> keras.Model:
     return mlp.MLPConfig(architecture="mlp", hidden=hidden, activation="relu").build(
         image_shape=(8, 8, 1),
-        classes=10 if output == "softmax" else 2,
         output=output,
         regularization=RegularizationConfig(**regularization),
         standardize=keras.layers.Rescaling(1 / 255),
@@ -40,7 +43,7 @@ def test_probabilities_sum_to_one() -> None:
 
 
 def test_a_sigmoid_output_is_one_unit() -> None:
-    assert built(output="sigmoid").output_shape == (None, 1)
+    assert built(output=OutputLayer(1, "sigmoid")).output_shape == (None, 1)
 
 
 def test_dropout_follows_each_hidden_layer() -> None:

@@ -11,6 +11,7 @@ import pytest
 from pipeline.data.image_decoding import Decoding, decode_image
 from pipeline.errors import ModelError
 from pipeline.models import transfer
+from pipeline.models.layers import OutputLayer
 from pipeline.models.regularization import RegularizationConfig
 
 SIZE = (96, 96)
@@ -21,8 +22,7 @@ def built(base: object = "MobileNetV2", weights: object = None, **keys: object) 
         architecture="transfer", base=base, weights=weights, **keys
     ).build(
         image_shape=(*SIZE, 3),
-        classes=2,
-        output="softmax",
+        output=OutputLayer(2, "softmax"),
         regularization=RegularizationConfig(dropout=0.3),
         standardize=keras.layers.Rescaling(1 / 255),
     )
@@ -85,8 +85,7 @@ def test_grayscale_images_become_rgb() -> None:
         architecture="transfer", base="MobileNetV2", weights=None
     ).build(
         image_shape=(32, 32, 1),
-        classes=10,
-        output="softmax",
+        output=OutputLayer(10, "softmax"),
         regularization=RegularizationConfig(),
         standardize=keras.layers.Rescaling(1 / 255),
     )

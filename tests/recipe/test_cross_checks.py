@@ -203,7 +203,8 @@ def test_classes_are_counted_in_a_directory_with_splits(
 ) -> None:
     class_folders(tmp_path / "photographs", "train/ant", "train/bee", "val/ant", "val/bee")
     text = "data: {source: image_folder, path: photographs}\n" + MODEL
-    assert loaded(text + "training: {loss: binary_cross_entropy}\n").recipe.output == "sigmoid"
+    recipe = loaded(text + "training: {loss: binary_cross_entropy}\n").recipe
+    assert recipe.output_layer(2).activation == "sigmoid"
     assert problems(text + "training: {loss: binary_cross_entropy, top_k: 2}\n") == [
         "recipe.yaml:3:40: training.top_k: expected less than the number of classes, 2. "
         "Received 2.",

@@ -25,7 +25,10 @@ from pipeline.data import augmentation
 from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
 from pipeline.data.digits import DigitsConfig
 from pipeline.data.splits import ArrayImages, Split
+from pipeline.models.layers import OutputLayer
 from pipeline.recipe.loader import load_recipe
+from pipeline.tasks.classification import label_encoding, running_metrics
+from pipeline.tasks.label_encoding import LabelEncoding
 from pipeline.training import checkpoints, devices, optimizers
 from pipeline.training.callbacks import EpochMetrics
 from pipeline.training.checkpoints import Checkpoints
@@ -35,6 +38,7 @@ from pipeline.training.phases import History, Phase, TrainingData, fit_phases
 from pipeline.training.training_config import EarlyStoppingConfig, RuntimeConfig, TrainingConfig
 from pipeline.workflows.single_run import run
 
+SOFTMAX = OutputLayer(10, "softmax")
 Policy = Literal["float64", "float32", "mixed_bfloat16", "mixed_float16"]
 
 
@@ -46,7 +50,7 @@ class Case:
     batch_size: int | Literal["all"]
     device_counts: tuple[int, ...]
     optimizer: dict[str, Any]
-    output: Literal["softmax", "sigmoid"] = "softmax"
+    output: OutputLayer = SOFTMAX
     augmentation: Sequence[Any] = ()
     sampling: Literal["natural", "balanced"] = "natural"
     class_weights: tuple[float, ...] | None = None
@@ -55,7 +59,11 @@ class Case:
 
     @property
     def classes(self) -> int:
-        return 10 if self.output == "softmax" else 2
+        return 10 if self.output == SOFTMAX else 2
+
+    @property
+    def encoding(self) -> LabelEncoding:
+        return label_encoding(self.classes, self.output)
 
 
 # In float64, where rounding does not hide a mistake, if TensorFlow has the operations in it.
@@ -67,7 +75,14 @@ CASES = (
         (3,),
         {"name": "sgd", "global_clipnorm": 0.1, "gradient_accumulation_steps": 3},
     ),
-    Case(17, "all", (4,), {"name": "adamw"}, output="sigmoid", class_weights=(0.4, 3.0)),
+    Case(
+        17,
+        "all",
+        (4,),
+        {"name": "adamw"},
+        output=OutputLayer(1, "sigmoid"),
+        class_weights=(0.4, 3.0),
+    ),
     Case(
         23,
         9,
@@ -118,7 +133,7 @@ def network(case: Case, *, dropout: float = 0.0) -> keras.Model:
     x = keras.layers.Activation("tanh")(keras.layers.BatchNormalization()(x))
     x = keras.layers.Dropout(dropout)(x)
     output = keras.layers.Dense(
-        10 if case.output == "softmax" else 1, activation=case.output, dtype=keras.config.floatx()
+        case.output.units, activation=case.output.activation, dtype=keras.config.floatx()
     )
     return keras.Model(pixels, output(x))
 
@@ -131,8 +146,7 @@ def fit(case: Case, model: keras.Model, device_count: int, **changes: Any) -> Hi
     def training(first_epoch: int, epochs: int) -> tf.data.Dataset:
         return training_batches(
             train,
-            classes=case.classes,
-            output=case.output,
+            encoding=case.encoding,
             batch_size=case.batch_size,
             augmentation=layers,
             seed=7,
@@ -146,15 +160,13 @@ def fit(case: Case, model: keras.Model, device_count: int, **changes: Any) -> Hi
 
     batches = TrainingData(
         training=training,
-        validation=evaluation_batches(
-            validation, classes=case.classes, output=case.output, batch_size=5
-        ),
+        validation=evaluation_batches(validation, encoding=case.encoding, batch_size=5),
         steps_per_epoch=steps_per_epoch(train, case.batch_size),
     )
     config = TypeAdapter(optimizers.AnyOptimizer).validate_python(case.optimizer)
     arguments: dict[str, Any] = {
         "training": TrainingConfig(
-            loss="cross_entropy" if case.output == "softmax" else "binary_cross_entropy",
+            loss="cross_entropy" if case.output == SOFTMAX else "binary_cross_entropy",
             top_k=None if case.policy == "float64" else 3,
         ),
         "monitor": "val_log_loss",
@@ -163,6 +175,9 @@ def fit(case: Case, model: keras.Model, device_count: int, **changes: Any) -> Hi
     return fit_phases(
         [Phase(model, batches, epochs=2, optimizer=config)],
         label_smoothing=0.1,
+        metrics=lambda: running_metrics(
+            case.classes, case.output, top_k=None if case.policy == "float64" else 3
+        ),
         devices=devices_of(device_count),
         show_progress=False,
         **(arguments | changes),

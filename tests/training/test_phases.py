@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from pipeline.data.digits import DigitsConfig
 from pipeline.data.splits import Splits
 from pipeline.errors import DivergedError, TrainingError
 from pipeline.models import mlp
+from pipeline.models.layers import OutputLayer
 from pipeline.models.regularization import RegularizationConfig
+from pipeline.tasks.classification import label_encoding, running_metrics
 from pipeline.training import checkpoints, devices, optimizers
 from pipeline.training.callbacks import EpochMetrics
 from pipeline.training.checkpoints import Checkpoints
@@ -38,6 +41,10 @@ from pipeline.training.training_config import (
     TrainingConfig,
 )
 
+OUTPUT = OutputLayer(10, "softmax")
+ENCODING = label_encoding(10, OUTPUT)
+METRICS = partial(running_metrics, 10, OUTPUT, top_k=None)
+
 
 @pytest.fixture(scope="module")
 def splits() -> Splits:
@@ -48,8 +55,7 @@ def batches_of(splits: Splits, batch_size: Any = 64) -> TrainingData:
     def training(first_epoch: int, epochs: int) -> Any:
         return training_batches(
             splits.train,
-            classes=10,
-            output="softmax",
+            encoding=ENCODING,
             batch_size=batch_size,
             augmentation=(),
             seed=7,
@@ -59,9 +65,7 @@ def batches_of(splits: Splits, batch_size: Any = 64) -> TrainingData:
 
     return TrainingData(
         training=training,
-        validation=evaluation_batches(
-            splits.named()["val"], classes=10, output="softmax", batch_size=64
-        ),
+        validation=evaluation_batches(splits.named()["val"], encoding=ENCODING, batch_size=64),
         steps_per_epoch=steps_per_epoch(splits.train, batch_size),
     )
 
@@ -78,8 +82,7 @@ def train(
     keras.utils.set_random_seed(7)
     model = mlp.MLPConfig(architecture="mlp", hidden=(64,)).build(
         image_shape=(8, 8, 1),
-        classes=10,
-        output="softmax",
+        output=OutputLayer(10, "softmax"),
         regularization=RegularizationConfig(dropout=dropout),
         standardize=keras.layers.Rescaling(1 / 255),
     )
@@ -101,6 +104,7 @@ def fit(
         training=training,
         monitor=monitor,
         label_smoothing=0.0,
+        metrics=METRICS,
         devices=on or devices.find_devices(RuntimeConfig(devices="cpu")),
         on_epoch=on_epoch,
     )
@@ -115,8 +119,7 @@ def test_the_function_is_called_with_epochs_counted_from_one(splits: Splits) -> 
     calls: list[tuple[int, EpochMetrics, bool]] = []
     model = mlp.MLPConfig(architecture="mlp", hidden=()).build(
         image_shape=(8, 8, 1),
-        classes=10,
-        output="softmax",
+        output=OutputLayer(10, "softmax"),
         regularization=RegularizationConfig(),
         standardize=keras.layers.Rescaling(1 / 255),
     )
@@ -279,8 +282,7 @@ def two_phases(
     keras.utils.set_random_seed(7)
     model = mlp.MLPConfig(architecture="mlp", hidden=(32,)).build(
         image_shape=(8, 8, 1),
-        classes=10,
-        output="softmax",
+        output=OutputLayer(10, "softmax"),
         regularization=RegularizationConfig(dropout=0.3, batch_norm=True),
         standardize=keras.layers.Rescaling(1 / 255),
     )
@@ -303,6 +305,7 @@ def two_phases(
             training=TrainingConfig(epochs=3, early_stopping=stopping),
             monitor=stopping.monitor if stopping else None,
             label_smoothing=0.0,
+            metrics=METRICS,
             devices=devices.find_devices(RuntimeConfig(devices="cpu")),
             on_epoch=on_epoch,
             checkpoints=saved,
