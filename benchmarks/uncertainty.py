@@ -165,7 +165,7 @@ def digits(mnist: Path, others: Mapping[str, list[Path]]) -> None:
     trained = train_model(recipe, splits, on_epoch=lambda *_: None, show_progress=False)
     assert splits.test
     coverage("MNIST, LeNet", splits.test.labels, trained.trainer.predict(splits.test, "test"))
-    interface = ModelInterface(splits.class_names, (28, 28), 1, "crop")
+    interface = ModelInterface("classification", splits.class_names, (28, 28), 1, "crop")
     penultimate(trained.model, splits, interface.read, others)
 
 

@@ -11,6 +11,7 @@ from pipeline import api
 from pipeline.backend import quiet_imports
 from pipeline.cli.options import run_argument, uri_option
 from pipeline.shutdown import interrupt_on
+from pipeline.tasks.tasks import TASKS
 
 
 @click.command("evaluate", epilog="Example: pipeline evaluate latest --data more_photographs")
@@ -37,13 +38,12 @@ def command(run: str, data: Path, uri: str | None) -> None:
         model.classifier, model.keras_classifier, data, store=model.store, model=model.stored
     )
     values = {name.removeprefix(f"{PREFIX}_"): value for name, value in evaluation.metrics.items()}
-    accuracies = "  ".join(
-        f"{name} {values[name]:.4f} ({values[f'{name}_low']:.3f} to {values[f'{name}_high']:.3f})"
-        for name in ("accuracy", "balanced_accuracy")[: 2 if evaluation.is_imbalanced else 1]
-    )
-    click.echo(
-        f"{model.name} on {data}: {accuracies}  "
-        f"f1_macro {values['f1_macro']:.4f}  log_loss {values['log_loss']:.4f}  "
-        f"on {len(evaluation.predictions):,} images"
-    )
+    task = TASKS[model.classifier.interface.task]
+    shown = []
+    for name in task.main_metrics(is_imbalanced=evaluation.is_imbalanced):
+        shown.append(f"{name} {values[name]:.4f}")
+        if name in task.headline_metrics(is_imbalanced=evaluation.is_imbalanced):
+            shown[-1] += f" ({values[f'{name}_low']:.3f} to {values[f'{name}_high']:.3f})"
+    images = f"on {len(evaluation.predictions):,} images"
+    click.echo(f"{model.name} on {data}: {'  '.join(shown)}  {images}")
     click.echo(f"  run {run_id} in {model.store.uri}")

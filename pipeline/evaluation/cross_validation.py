@@ -16,8 +16,6 @@ import numpy as np
 from pipeline.evaluation.intervals import RunSummary, summarize_folds
 from pipeline.evaluation.metrics import metric_limits
 
-_SHOWN = ("accuracy", "balanced_accuracy", "f1_macro", "log_loss")
-
 
 @dataclass(frozen=True)
 class FoldOutcome:
@@ -95,10 +93,9 @@ class CrossValidation:
             for statistic, value in dataclasses.asdict(summary).items()
         }
 
-    @property
-    def shown(self) -> dict[str, RunSummary]:
-        """The summaries to show first."""
-        return {name: self.summaries[name] for name in _SHOWN if name in self.summaries}
+    def shown(self, names: Sequence[str]) -> list[str]:
+        """Return which of some metrics all folds have."""
+        return [name for name in names if name in self.summaries]
 
     def __str__(self) -> str:
         """Return such as `4 of 5 folds; fold 3 diverged` or `5 folds, 2 times`."""

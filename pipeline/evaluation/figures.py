@@ -49,8 +49,8 @@ class LearningCurves:
     """The metrics of each epoch.
 
     Attributes:
-        epochs: `loss`, `accuracy` and, with validation images, `val_loss` and `val_accuracy` of
-            each epoch.
+        epochs: the metrics of each epoch; those of validation images start with `val_`.
+        metric: the name of the metric that is plotted beside the loss.
         best_epoch: the epoch whose weights the model has, counted from 1; None without validation
             images: it has those of the last epoch.
         frozen_epochs: epochs before fine-tuning; None without fine-tuning.
@@ -58,16 +58,17 @@ class LearningCurves:
     """
 
     epochs: Sequence[Mapping[str, float]]
+    metric: str
     best_epoch: int | None
     frozen_epochs: int | None
     near_best: int = 0
 
 
 def plot_learning_curves(curves: LearningCurves) -> Figure:
-    """Plot loss and accuracy by epoch, with the best epoch, if there is one, marked."""
+    """Plot loss and a metric by epoch, with the best epoch, if there is one, marked."""
     with _style():
         figure, panels = _panels(2)
-        for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
+        for axes, name in zip(panels, ("loss", curves.metric), strict=True):
             _draw_epochs(axes, curves, name)
     return figure
 

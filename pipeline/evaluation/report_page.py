@@ -75,6 +75,7 @@ class Report:
         splits: the results.
         curves: the learning curves.
         folds: the result of cross-validation.
+        fold_metrics: the names of the metrics to show of each fold.
         augmented: augmented training images.
         counts: the images per class, in the order of `class_names`, by split.
         class_names: in the order of the labels.
@@ -96,6 +97,7 @@ class Report:
     details: Mapping[str, str] = field(default_factory=dict)
     curves: LearningCurves | None = None
     folds: CrossValidation | None = None
+    fold_metrics: Sequence[str] = ()
     augmented: Sequence[CaptionedImage] = ()
     counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
     is_imbalanced: bool = False

@@ -12,9 +12,9 @@ import numpy as np
 
 from pipeline import backend
 from pipeline.errors import ModelError, first_line
-from pipeline.evaluation.probabilities import to_probabilities
 from pipeline.export.formats import FORMATS
 from pipeline.inference.classifier import Classifier
+from pipeline.tasks.tasks import TASKS
 
 _BATCH_SIZE = 32
 _TIMED_CALLS, _WARM_UP_CALLS = 30, 3
@@ -76,12 +76,13 @@ def export_model(
     path = directory / export_format.FILE_NAME
     directory.mkdir(parents=True, exist_ok=True)
     # First, because the converters of Keras do not take a model that was never called.
-    expected = to_probabilities(_in_batches(classifier.model.predict_on_batch, images))
+    task = TASKS[classifier.interface.task]
+    expected = task.probabilities(_in_batches(classifier.model.predict_on_batch, images))
     try:
         with backend.suppress_native_stderr():
             export_format.write(classifier.model, path)
             model = export_format.load(path)
-            received = to_probabilities(_in_batches(model, images))
+            received = task.probabilities(_in_batches(model, images))
     except Exception as error:  # converters and runtimes raise anything
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise ModelError(f"The model cannot be exported as {name}: {reason}") from None
@@ -93,7 +94,7 @@ def export_model(
         size=_size(path),
         milliseconds=_milliseconds(model, images[:1].astype(np.float32)),
         images=len(images),
-        same_labels=int(np.sum(received.argmax(axis=1) == expected.argmax(axis=1))),
+        same_labels=int(np.sum(task.decide(received) == task.decide(expected))),
         max_difference=float(np.abs(received - expected).max()),
     )
 

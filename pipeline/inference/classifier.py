@@ -15,6 +15,7 @@ from pipeline.errors import ModelError
 from pipeline.inference.feature_distance import FeatureReferences, load_references
 from pipeline.inference.image_classifier import MODEL_FILE, ModelOutputs, model_outputs
 from pipeline.inference.model_interface import INTERFACE_FILE, ModelInterface, load_interface
+from pipeline.tasks.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def load_classifier(directory: Path) -> Classifier:
     model = keras_files.load_keras_file(path)
     expected = (interface.image_shape, len(interface.class_names))
     units = model.output_shape[-1]
-    received = (tuple(model.input_shape[1:]), 2 if units == 1 else units)
+    received = (tuple(model.input_shape[1:]), TASKS[interface.task].classes_of(units))
     if expected != received:
         raise ModelError(
             f"{path} does not match {INTERFACE_FILE} in the same directory. Expected images of "

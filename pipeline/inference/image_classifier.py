@@ -9,10 +9,10 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeline.evaluation.probabilities import to_probabilities
 from pipeline.inference.feature_distance import FeatureReferences, load_references
 from pipeline.inference.model_graph import ModelGraph, load_graph
 from pipeline.inference.model_interface import ModelInterface, load_interface
+from pipeline.tasks.tasks import TASKS
 
 MODEL_FILE = "model.keras"
 BATCH_SIZE = 64
@@ -48,7 +48,7 @@ def model_outputs(
     distances = None
     if references is not None and features is not None and interface.distance is not None:
         distances = references.distances(features, interface.distance.neighbors)
-    return ModelOutputs(to_probabilities(outputs), distances)
+    return ModelOutputs(TASKS[interface.task].probabilities(outputs), distances)
 
 
 class ImageClassifier(Protocol):
@@ -119,6 +119,6 @@ def _fits(
     units, classes = graph.output_units, len(interface.class_names)
     return (
         graph.input_shape == interface.image_shape
-        and (2 if units[0] == 1 else units[0]) == classes
+        and TASKS[interface.task].classes_of(units[0]) == classes
         and (references is None or units[1] == references.features.shape[1])
     )

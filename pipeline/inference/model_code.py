@@ -69,8 +69,11 @@ def _file(parts: list[str]) -> str | None:
 
 
 def _imports(source: str) -> Iterator[str]:
-    """Yield the names of the modules of this package that a module imports, and of members."""
-    for node in ast.walk(ast.parse(source)):
+    """Yield the names of the modules of this package that a module imports, and of members.
+
+    What a function imports is needed for training or evaluation alone.
+    """
+    for node in ast.parse(source).body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == _PACKAGE:
             yield str(node.module)
             yield from (f"{node.module}.{name.name}" for name in node.names)

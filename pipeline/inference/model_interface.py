@@ -15,6 +15,7 @@ from pipeline.data.image_decoding import Decoding, Resize, decode_image, read_im
 from pipeline.errors import ModelError, UsageError
 from pipeline.evaluation.conformal import ConformalCalibration
 from pipeline.inference.feature_distance import DistanceConfig
+from pipeline.tasks.tasks import TASKS
 
 INTERFACE_FILE = "interface.json"
 
@@ -24,6 +25,7 @@ class ModelInterface:
     """The inputs and outputs of a model.
 
     Attributes:
+        task: what is predicted, a name in `TASKS`.
         class_names: in the order of the probabilities.
         image_size: height and width in pixels.
         channels: 3 for RGB, 1 for gray.
@@ -35,6 +37,7 @@ class ModelInterface:
             measures none.
     """
 
+    task: str
     class_names: tuple[str, ...]
     image_size: tuple[int, int]
     channels: int
@@ -106,6 +109,7 @@ def load_interface(directory: Path) -> ModelInterface:
         content = json.loads(path.read_text("utf-8"))
         height, width = content["image_size"]
         interface = ModelInterface(
+            task=_task(content["task"]),
             class_names=tuple(str(name) for name in content["class_names"]),
             image_size=(int(height), int(width)),
             channels=int(content["channels"]),
@@ -125,6 +129,12 @@ def load_interface(directory: Path) -> ModelInterface:
             f"Received: {interface.channels} and {interface.resize!r}."
         )
     return interface
+
+
+def _task(name: Any) -> str:
+    if name not in TASKS:
+        raise ValueError(f"expected one of the tasks {', '.join(TASKS)}. Received: {name}")
+    return str(name)
 
 
 def _value_range(content: Any) -> tuple[float, float] | None:

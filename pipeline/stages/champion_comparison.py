@@ -10,7 +10,7 @@ changes that were made because of the errors of earlier models on the same test 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -179,15 +179,14 @@ def _champion_is_correct(
         ModelError: if it cannot read one of the images.
     """
     names = classifier.interface.class_names
-    labels = [names.index(predicted.class_names[label]) for label in split.labels[indices]]
+    order = [names.index(name) for name in predicted.class_names]
     read = image_reader(recipe, split, classifier.interface)
-    is_correct = []
-    answers = predict(classifier, indices.tolist(), read)
-    for answer, label in zip(answers, labels, strict=True):
+    rows = []
+    for answer in predict(classifier, indices.tolist(), read):
         if answer.probabilities is None:
             raise ModelError(
                 f"{champion.model.uri} cannot be compared: {split.names[answer.item]}: "
                 f"{answer.error}."
             )
-        is_correct.append(int(answer.probabilities.argmax()) == label)
-    return np.array(is_correct, bool)
+        rows.append(answer.probabilities[order])
+    return replace(predicted.subset(indices), probabilities=np.stack(rows)).is_correct

@@ -7,7 +7,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from pipeline.atomic_files import atomic_write
@@ -16,7 +16,6 @@ from pipeline.data.folds import Fold, draw_folds, splits_of_fold
 from pipeline.data.splits import Splits
 from pipeline.errors import DivergedError
 from pipeline.evaluation.cross_validation import CrossValidation, FoldOutcome
-from pipeline.evaluation.probabilities import to_probabilities
 from pipeline.features.cached_features import HeadInputs, head_outputs
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import LoadedRecipe, run_parameters
@@ -92,7 +91,7 @@ def train_fold(
         if pool_inputs:
             assert pool_inputs.validation is not None
             judged = pool_inputs.validation.select(fold.test)
-            probabilities = to_probabilities(head_outputs(trained.model, judged))
+            probabilities = recipe.task.probabilities(head_outputs(trained.model, judged))
         else:
             probabilities = trained.trainer.predict(of_fold.test, "fold")
     metrics = metrics_of_images(
@@ -143,7 +142,8 @@ def cross_validate(
             shutil.rmtree(checkpoints.directory, ignore_errors=True)
         outcomes.append(outcome)
         run_logger.log_trial(_fold_run(loaded, fold, outcome, len(folds)))
-        logger.info(f"Fold {fold.number}/{len(folds)}  {_describe(outcome)}")
+        first, *_, last = recipe.task.main_metrics(is_imbalanced=False)
+        logger.info(f"Fold {fold.number}/{len(folds)}  {_describe(outcome, (first, last))}")
     images = len(splits.train) + (0 if splits.validation is None else len(splits.validation))
     assert recipe.training.folds is not None
     result = CrossValidation(recipe.training.folds, recipe.training.fold_repeats, images, outcomes)
@@ -236,10 +236,10 @@ def _fold_run(loaded: LoadedRecipe, fold: Fold, outcome: FoldOutcome, count: int
     )
 
 
-def _describe(outcome: FoldOutcome) -> str:
+def _describe(outcome: FoldOutcome, names: Sequence[str]) -> str:
+    """Return the metrics with some names."""
     if outcome.divergence:
         return "diverged"
-    names = ("accuracy", "log_loss")
     metrics = "  ".join(f"{name} {outcome.metrics[name]:.4f}" for name in names)
     epoch = f"  best epoch {outcome.best_epoch}" if outcome.best_epoch else ""
     return f"{metrics}  on {outcome.images:,} images{epoch}"

@@ -9,20 +9,18 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 
 from pipeline.data.splits import Splits
-from pipeline.evaluation.class_metrics import class_metric
-from pipeline.evaluation.metrics import single_metric
-from pipeline.evaluation.probabilities import to_probabilities
-from pipeline.training.losses import RUNNING
+from pipeline.tasks.task import Task
 
 Evaluate = Callable[[np.ndarray], dict[str, float]]
 
 
-def epoch_evaluation(splits: Splits, names: Collection[str]) -> Evaluate | None:
+def epoch_evaluation(task: Task, splits: Splits, names: Collection[str]) -> Evaluate | None:
     """Return the function that computes metrics from the outputs of a model in each epoch.
 
     Its metrics are those that the evaluation of the trained model has.
 
     Args:
+        task: what is predicted.
         splits: the images.
         names: of the metrics, such as `val_f1_macro`. Those of Keras are left out.
 
@@ -30,27 +28,27 @@ def epoch_evaluation(splits: Splits, names: Collection[str]) -> Evaluate | None:
         A function of the outputs for the validation images, (n, units), for `fit_phases`. Outputs
         that are not finite have the metrics NaN. None if no metric is left, or no image.
     """
-    needed = sorted(set(names) - set(RUNNING))
+    needed = sorted(set(names) - {f"val_{name}" for name in task.RUNNING_METRICS})
     if not needed or splits.validation is None:
         return None
     return functools.partial(
-        _evaluate, needed, splits.validation.labels, class_names=splits.class_names
+        _evaluate, task, needed, splits.validation.labels, class_names=splits.class_names
     )
 
 
 def _evaluate(
-    names: Sequence[str], labels: np.ndarray, outputs: np.ndarray, *, class_names: Sequence[str]
+    task: Task,
+    names: Sequence[str],
+    labels: np.ndarray,
+    outputs: np.ndarray,
+    *,
+    class_names: Sequence[str],
 ) -> dict[str, float]:
     if not np.isfinite(outputs).all():
         return dict.fromkeys(names, math.nan)
-    probabilities = to_probabilities(outputs)
+    probabilities = task.probabilities(outputs)
     metrics = {}
     for name in names:
-        metric = name.removeprefix("val_")
-        value = (
-            class_metric(metric, labels, probabilities.argmax(axis=1), class_names)
-            if "/" in metric
-            else single_metric(metric, labels, probabilities)
-        )
+        value = task.metric(name.removeprefix("val_"), labels, probabilities, class_names)
         metrics[name] = math.nan if value is None else value
     return metrics

@@ -10,9 +10,7 @@ import numpy as np
 
 from pipeline.data.splits import Splits
 from pipeline.engines.engine import EngineName, Variant
-from pipeline.evaluation.class_metrics import class_metric
 from pipeline.evaluation.epoch_choice import near_best_epochs
-from pipeline.evaluation.metrics import classification_metrics, log_losses
 from pipeline.evaluation.predictions import Predictions
 from pipeline.inference.graph_parity import GraphParity
 from pipeline.recipe.grammar import Recipe
@@ -60,10 +58,10 @@ def metrics_of_images(
         class_names: in the order of the labels.
         names: of metrics, which start with `val_`, such as `val_recall/ants`.
     """
-    metrics = classification_metrics(labels, probabilities, top_k=recipe.training.top_k)
-    predicted = probabilities.argmax(axis=1)
-    for name in (metric.removeprefix("val_") for metric in names):
-        of_class = class_metric(name, labels, predicted, class_names)
+    task = recipe.task
+    metrics = task.metrics(labels, probabilities, top_k=recipe.training.top_k)
+    for name in (metric.removeprefix("val_") for metric in names if "/" in metric):
+        of_class = task.metric(name, labels, probabilities, class_names)
         metrics |= {} if of_class is None else {name: of_class}
     return metrics
 
@@ -76,17 +74,16 @@ def evaluate_splits(recipe: Recipe, splits: Splits, trained: TrainedModel) -> Ev
         if prefix == "train":
             continue
         probabilities = trained.trainer.predict(split, prefix)
-        predicted = probabilities.argmax(axis=1)
-        values = classification_metrics(split.labels, probabilities, top_k=recipe.training.top_k)
+        values = metrics_of_images(recipe, split.labels, probabilities, splits.class_names)
         metrics |= {f"{prefix}_{name}": value for name, value in values.items()}
         predictions[prefix] = Predictions(
             splits.class_names, split.names, split.hex_digests(), split.labels, probabilities
         )
-        metrics |= measure_leakage_effect(splits, prefix, predicted == split.labels)
+        metrics |= measure_leakage_effect(splits, prefix, predictions[prefix].is_correct)
     history = trained.history
     if history.best_epoch:
         validated = predictions["val"]
-        losses = log_losses(validated.labels, validated.probabilities)
+        losses = recipe.task.image_losses(validated.labels, validated.probabilities)
         near = near_best_epochs(history.rows, history.best_epoch, losses)
         metrics["near_best_epochs"] = float(near)
     trainer = trained.trainer

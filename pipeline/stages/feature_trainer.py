@@ -13,7 +13,6 @@ from pipeline.data.batches import steps_per_epoch
 from pipeline.data.splits import Split, Splits
 from pipeline.engines.engine import ENGINES, EngineName, Precision
 from pipeline.errors import TrainingError
-from pipeline.evaluation.probabilities import to_probabilities
 from pipeline.features.cached_features import (
     CachedFeatures,
     HeadInputs,
@@ -97,7 +96,7 @@ class FeatureTrainer(PixelTrainer):
     def predict(self, split: Split, name: str) -> np.ndarray:
         if self._features is None:
             return super().predict(split, name)
-        return to_probabilities(self._features.outputs(split, name))
+        return self._recipe.task.probabilities(self._features.outputs(split, name))
 
     def runs_whole_model(self) -> bool:
         return self._features is not self._base_features
@@ -239,7 +238,7 @@ class HeadTrainer(Trainer):
     def predict(self, split: Split, name: str) -> np.ndarray:
         """Return the probabilities of the validation images, the only ones with features."""
         assert self._inputs.validation is not None
-        return to_probabilities(head_outputs(self.model, self._inputs.validation))
+        return self._recipe.task.probabilities(head_outputs(self.model, self._inputs.validation))
 
 
 def _batches(inputs: HeadInputs, recipe: Recipe, splits: Splits) -> TrainingData:

@@ -102,6 +102,7 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
     """Log the model with its interface; return the directory of its files."""
     height, width, channels = splits.image_shape
     interface = ModelInterface(
+        task=recipe.data.task,
         class_names=splits.class_names,
         image_size=(height, width),
         channels=channels,

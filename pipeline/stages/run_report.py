@@ -115,11 +115,13 @@ def build_report(
         splits=reports,
         curves=LearningCurves(
             history.rows,
+            loaded.recipe.task.CURVE,
             best_epoch=history.best_epoch,
             frozen_epochs=history.phases[1] if len(history.phases) > 1 else None,
             near_best=int(evaluation.metrics.get("near_best_epochs", 0)),
         ),
         folds=folds,
+        fold_metrics=loaded.recipe.task.main_metrics(is_imbalanced=True),
         augmented=_augmented_images(loaded.recipe, splits),
         counts={
             name: np.bincount(split.labels, minlength=classes).tolist()

@@ -92,9 +92,11 @@ def train_model(
             ),
             devices=devices,
             on_epoch=on_epoch,
-            evaluate=epoch_evaluation(splits, {recipe.training.monitor, *epoch_metrics}),
+            evaluate=epoch_evaluation(
+                recipe.task, splits, {recipe.training.monitor, *epoch_metrics}
+            ),
             checkpoints=checkpoints,
-            show_progress=show_progress,
+            shown_metric=recipe.task.CURVE if show_progress else None,
         )
     return TrainedModel(trainer, history, devices)
 

@@ -12,7 +12,6 @@ import tensorflow as tf
 from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
 from pipeline.data.splits import Split, Splits
 from pipeline.engines.engine import EngineName
-from pipeline.evaluation.probabilities import to_probabilities
 from pipeline.features.cached_features import HeadInputs
 from pipeline.models.standardization import standardization
 from pipeline.recipe.grammar import Recipe
@@ -129,8 +128,9 @@ class PixelTrainer(Trainer):
 
     def predict(self, split: Split, name: str) -> np.ndarray:
         if self.graph:
-            return to_probabilities(self.graph.outputs(split))
-        return to_probabilities(self.model.predict(self._evaluation_batches(split), verbose=0))
+            return self._recipe.task.probabilities(self.graph.outputs(split))
+        outputs = self.model.predict(self._evaluation_batches(split), verbose=0)
+        return self._recipe.task.probabilities(outputs)
 
     def _pixels(self) -> TrainingData:
         recipe, train = self._recipe, self._splits.train

@@ -21,6 +21,7 @@ from pipeline.inference.model_interface import ModelInterface
 from pipeline.models import transfer
 from pipeline.recipe.grammar import Recipe
 from pipeline.stages.trainer import Trainer
+from pipeline.tasks.task import Task
 
 logger = logging.getLogger(__name__)
 
@@ -86,11 +87,12 @@ class ModelVerification:
         return self._scratch / _GRAPH
 
     def metrics(
-        self, splits: Splits, predictions: Mapping[str, Predictions], trainer: Trainer
+        self, task: Task, splits: Splits, predictions: Mapping[str, Predictions], trainer: Trainer
     ) -> dict[str, float]:
         """Compare the saved model's predictions with the trained model's; warn if they differ.
 
         Args:
+            task: what is predicted.
             splits: the images.
             predictions: the trained model's, by split.
             trainer: has the trained model, to predict the images of a split that is not evaluated.
@@ -111,7 +113,7 @@ class ModelVerification:
         if after is None:
             logger.warning(f"The saved model cannot be used in a fresh process: {self._failure}")
             return {}
-        label_changes = int(np.sum(after.argmax(axis=1) != before.argmax(axis=1)))
+        label_changes = int(np.sum(task.decide(after) != task.decide(before)))
         difference = float(np.abs(after - before).max())
         if label_changes or difference > _MAX_DIFFERENCE:
             logger.warning(

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipeline.config import Finding
-from pipeline.models.layers import OutputLayer
 from pipeline.tasks.label_encoding import LabelEncoding
-from pipeline.training.loss_config import loss_name
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from pipeline.config import Finding
+    from pipeline.models.layers import OutputLayer
     from pipeline.training.training_config import TrainingConfig
 
+RUNNING_METRICS = ("accuracy", "log_loss", "balanced_accuracy")
+CURVE = "accuracy"
 _BINARY = ("binary_cross_entropy", "binary_focal_cross_entropy")  # with one sigmoid unit
 
 
+def headline_metrics(*, is_imbalanced: bool) -> tuple[str, ...]:
+    """Return accuracy, with balanced accuracy where it alone would mislead."""
+    return ("accuracy", "balanced_accuracy") if is_imbalanced else ("accuracy",)
+
+
+def main_metrics(*, is_imbalanced: bool) -> tuple[str, ...]:
+    return (*headline_metrics(is_imbalanced=is_imbalanced), "f1_macro", "log_loss")
+
+
 def problems(training: TrainingConfig, classes: int | None) -> Iterator[Finding]:
+    from pipeline.training.loss_config import loss_name
+
     name, top_k = loss_name(training.loss), training.top_k
     if classes and top_k and top_k >= classes:
         message = f"expected less than the number of classes, {classes}. Received {top_k}."
@@ -29,6 +43,9 @@ def problems(training: TrainingConfig, classes: int | None) -> Iterator[Finding]
 
 def output_layer(classes: int, loss: Any) -> OutputLayer:
     """Return a softmax over the classes or, for a binary loss, the probability of the second."""
+    from pipeline.models.layers import OutputLayer
+    from pipeline.training.loss_config import loss_name
+
     is_binary = loss_name(loss) in _BINARY
     return OutputLayer(1, "sigmoid") if is_binary else OutputLayer(classes, "softmax")
 
@@ -48,3 +65,51 @@ def running_metrics(classes: int, output: OutputLayer, *, top_k: int | None) -> 
     from pipeline.training import losses
 
     return losses.running_metrics(output.activation, classes=classes, top_k=top_k)
+
+
+def probabilities(outputs: np.ndarray) -> np.ndarray:
+    """Return class probabilities, float64 (n, classes), rows summing to 1.
+
+    One sigmoid unit p becomes the two columns 1 - p and p.
+    """
+    import numpy as np
+
+    columns = np.asarray(outputs, np.float64)
+    if columns.shape[1] == 1:
+        columns = np.hstack([1 - columns, columns])
+    return np.asarray(columns / columns.sum(axis=1, keepdims=True))
+
+
+def classes_of(units: int) -> int:
+    """Return the number of classes of a model with so many outputs."""
+    return 2 if units == 1 else units
+
+
+def decide(probabilities: np.ndarray) -> np.ndarray:
+    """Return the most probable class of each image, int (n,)."""
+    return probabilities.argmax(axis=1)
+
+
+def metrics(
+    labels: np.ndarray, probabilities: np.ndarray, *, top_k: int | None = None
+) -> dict[str, float]:
+    from pipeline.evaluation.metrics import classification_metrics
+
+    return classification_metrics(labels, probabilities, top_k=top_k)
+
+
+def metric(
+    name: str, labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]
+) -> float | None:
+    from pipeline.evaluation.class_metrics import class_metric
+    from pipeline.evaluation.metrics import single_metric
+
+    if "/" in name:
+        return class_metric(name, labels, decide(probabilities), class_names)
+    return single_metric(name, labels, probabilities)
+
+
+def image_losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    from pipeline.evaluation.metrics import log_losses
+
+    return log_losses(labels, probabilities)

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pipeline.config import Finding
-from pipeline.models.layers import OutputLayer
 from pipeline.tasks.label_encoding import LabelEncoding
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from pipeline.config import Finding
+    from pipeline.models.layers import OutputLayer
     from pipeline.training.training_config import TrainingConfig
 
 
 class Task(Protocol):
     """The interface of a module that implements a task.
 
-    `pipeline validate` loads it, and `pipeline predict` does: what it needs for training and
-    evaluation, it imports inside functions.
+    `pipeline validate` loads it, and so does a model that MLflow serves: what it needs for training
+    and evaluation, it imports inside functions.
     """
+
+    RUNNING_METRICS: tuple[str, ...]
+    """The names of the metrics that `running_metrics` returns for every recipe."""
+
+    CURVE: str
+    """The metric that is shown by epoch, beside the loss."""
+
+    def headline_metrics(self, *, is_imbalanced: bool) -> tuple[str, ...]:
+        """Return the names of the most important metrics, which have intervals.
+
+        Args:
+            is_imbalanced: whether a class has about ten times as many training images as another.
+        """
+
+    def main_metrics(self, *, is_imbalanced: bool) -> tuple[str, ...]:
+        """Return the names of the metrics to show first: those of the headline, and others.
+
+        Args:
+            is_imbalanced: as `headline_metrics` takes it.
+        """
 
     def problems(self, training: TrainingConfig, classes: int | None) -> Iterator[Finding]:
         """Yield values of the section `training` that the number of classes does not allow.
@@ -52,3 +74,43 @@ class Task(Protocol):
             output: what `output_layer` returned.
             top_k: `training.top_k`.
         """
+
+    def probabilities(self, outputs: np.ndarray) -> np.ndarray:
+        """Return the outputs of a model, (n, units), as probabilities, float64 (n, classes)."""
+
+    def classes_of(self, units: int) -> int:
+        """Return the number of classes of a model with so many outputs."""
+
+    def decide(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return the predicted labels of images, in the shape of the labels of a split.
+
+        Args:
+            probabilities: float (n, classes).
+        """
+
+    def metrics(
+        self, labels: np.ndarray, probabilities: np.ndarray, *, top_k: int | None = None
+    ) -> dict[str, float]:
+        """Return every metric of a split by name; those with an interval have `_low` and `_high`.
+
+        Args:
+            labels: of the split.
+            probabilities: float (n, classes).
+            top_k: `training.top_k`.
+        """
+
+    def metric(
+        self,
+        name: str,
+        labels: np.ndarray,
+        probabilities: np.ndarray,
+        class_names: Sequence[str],
+    ) -> float | None:
+        """Return one metric, also of one class, such as `recall/ants`; None where it is undefined.
+
+        Raises:
+            KeyError: if there is no such metric.
+        """
+
+    def image_losses(self, labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+        """Return the loss of each image, (n,), whose mean is the metric `log_loss`."""

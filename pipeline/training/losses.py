@@ -11,9 +11,6 @@ from pipeline.training.loss_config import Loss, focal_section, loss_name
 
 _MIN_LIKELIHOOD = float(np.finfo(np.float64).eps)  # as in `pipeline.evaluation.metrics`
 
-# The metrics of the validation images that Keras computes in each epoch.
-RUNNING = ("val_accuracy", "val_log_loss", "val_balanced_accuracy")
-
 
 def loss_function(loss: Loss, *, label_smoothing: float) -> Any:
     """Return the Keras loss over probabilities."""

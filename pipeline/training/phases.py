@@ -128,7 +128,7 @@ def fit_phases(
     on_epoch: Callable[[int, EpochMetrics, float], None],
     evaluate: Callable[[np.ndarray], EpochMetrics] | None = None,
     checkpoints: Checkpoints | None = None,
-    show_progress: bool = True,
+    shown_metric: str | None = None,
 ) -> History:
     """Train in one phase after another; the model ends with the weights of the best epoch of all.
 
@@ -154,7 +154,8 @@ def fit_phases(
         evaluate: returns the metrics of the outputs for the validation images, (n, units), that
             Keras does not compute; called in each epoch. None if there are none.
         checkpoints: where to resume from, and where to save.
-        show_progress: whether to show each epoch on standard error.
+        shown_metric: the name of the metric to show beside the loss, after each epoch on standard
+            error; None to show nothing.
 
     Raises:
         DivergedError: if the loss becomes NaN or infinite before the first epoch has ended, or
@@ -184,7 +185,7 @@ def fit_phases(
             callbacks = _keras_callbacks(phase, training, evaluate)
             try:
                 with _translate_unsupported_precision(devices):
-                    _fit(model, phase, log, callbacks, resumed, show_progress=show_progress)
+                    _fit(model, phase, log, callbacks, resumed, shown_metric=shown_metric)
             except DivergedError as error:
                 if not (monitor and best.epoch):
                     raise
@@ -327,7 +328,7 @@ def _fit(
     callbacks: Sequence[Any],
     resumed: Checkpoint | None,
     *,
-    show_progress: bool,
+    shown_metric: str | None,
 ) -> None:
     first, end = len(log.rows), log.starts[-1] + phase.epochs
     if resumed:
@@ -335,9 +336,9 @@ def _fit(
         model_state.assign(model.optimizer.variables, resumed.optimizer)
 
     log.set_phase(phase, callbacks)
-    display = (
-        ProgressDisplay(log.best, first_epoch=first, last_epoch=end) if show_progress else None
-    )
+    display = None
+    if shown_metric:
+        display = ProgressDisplay(log.best, shown_metric, first_epoch=first, last_epoch=end)
     with deferred_signals() as is_signalled:
         try:
             model.fit(

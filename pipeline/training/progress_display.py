@@ -18,8 +18,17 @@ logger = logging.getLogger(__name__)
 class ProgressDisplay(keras.callbacks.Callback):
     """Show the epoch, its metrics, the best epoch so far, if one is chosen, and the time left."""
 
-    def __init__(self, best: BestEpoch, *, first_epoch: int, last_epoch: int) -> None:
+    def __init__(self, best: BestEpoch, metric: str, *, first_epoch: int, last_epoch: int) -> None:
+        """Begin a phase.
+
+        Args:
+            best: the best epoch so far.
+            metric: the name of the metric to show beside the loss.
+            first_epoch: counted from 0.
+            last_epoch: the epoch to end before.
+        """
         super().__init__()
+        self._metric = metric
         self._best = best
         self._first, self._last = first_epoch, last_epoch
         self._bar: Progress | None = None
@@ -43,14 +52,15 @@ class ProgressDisplay(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: EpochMetrics | None = None) -> None:
         if self._bar:
             values = logs or {}
-            note = f"loss {values.get('loss', 0):.4f}  accuracy {values.get('accuracy', 0):.4f}"
+            names = ("loss", self._metric)
+            note = "  ".join(f"{name} {values[name]:.4f}" for name in names if name in values)
             self._bar.update(self._task, completed=batch + 1, note=f"{note}{self._best_epoch()}")
 
     def on_epoch_end(self, epoch: int, logs: EpochMetrics | None = None) -> None:
         completed = epoch + 1 - self._first
         left = (time.monotonic() - self._started) / completed * (self._last - epoch - 1)
         values = logs or {}
-        names = ("loss", "accuracy", "val_log_loss", "val_accuracy")
+        names = ("loss", self._metric, "val_log_loss", f"val_{self._metric}")
         metrics = "  ".join(f"{name} {values[name]:.4f}" for name in names if name in values)
         number = f"Epoch {epoch + 1}/{self._last}"
         logger.info(f"{number}  {metrics}{self._best_epoch()}  {format_duration(left)} left")

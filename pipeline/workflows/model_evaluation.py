@@ -20,7 +20,6 @@ from pipeline.data.splits import evenly_spaced
 from pipeline.errors import DataError, escape_unprintable
 from pipeline.evaluation.conformal import ConformalCalibration, prediction_sets
 from pipeline.evaluation.known_images import KnownImages
-from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.report_page import Report, render_report
 from pipeline.evaluation.set_coverage import REPORTED_LEVELS, SetCoverage, set_coverage
@@ -33,6 +32,7 @@ from pipeline.stages.evaluate_splits import Evaluation
 from pipeline.stages.log_run import log_evaluation, log_report
 from pipeline.stages.run_report import build_split_report, heatmap_function
 from pipeline.stages.tracked_run import tracked_run
+from pipeline.tasks.tasks import TASKS
 from pipeline.tracking.lookup import DATA, StoredModel, files_of
 from pipeline.tracking.run_logger import RunLogger
 from pipeline.tracking.store import Store
@@ -170,7 +170,8 @@ def evaluate(
         labels=np.array(classes, np.int64),
         probabilities=np.array(probabilities),
     )
-    values = classification_metrics(predictions.labels, predictions.probabilities)
+    task = TASKS[interface.task]
+    values = task.metrics(predictions.labels, predictions.probabilities)
     if interface.distance:
         values["unknown"] = float(np.mean(unknown))
     metrics = {f"{PREFIX}_{name}": value for name, value in values.items()}

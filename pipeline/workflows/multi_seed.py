@@ -72,12 +72,12 @@ class SeedsResult:
                         f"{spread.std:.4f}"
                     )
         for single in self.runs:
-            accuracies = [
+            main = [
                 f"  {name} {single.metrics[name]:.4f}"
-                for name in ("val_accuracy", "test_accuracy")
+                for name in (f"{split}_{single.main_metrics[0]}" for split in ("val", "test"))
                 if name in single.metrics
             ]
-            lines.append(f"  run {single.run_id}{''.join(accuracies[:1])}")
+            lines.append(f"  run {single.run_id}{''.join(main[:1])}")
         lines.append(f"  under {self.parent_run_id} in {self.tracking_uri}")
         lines.append("View them with: pipeline ui")
         return "\n".join(lines)

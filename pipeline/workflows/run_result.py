@@ -11,9 +11,7 @@ from pipeline.data.splits import describe_ignored
 from pipeline.errors import escape_unprintable
 from pipeline.html_table import html_table
 from pipeline.stages.register_model import RegisteredModel
-
-_METRICS = ("accuracy", "f1_macro", "log_loss")
-_IMBALANCED_METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "log_loss")
+from pipeline.tasks.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -23,6 +21,7 @@ class RunResult:
     Attributes:
         run_id: the id of the MLflow run.
         name: the recipe's name.
+        task: what is predicted, a name in `TASKS`.
         status: FINISHED; a run that does not finish raises an error instead.
         metrics: the final metrics by name. `val_*` are of the validation images, which chose the
             epoch; `test_*` are of the test images, which are evaluated once, at the end. Without
@@ -51,6 +50,7 @@ class RunResult:
 
     run_id: str
     name: str
+    task: str
     status: str
     metrics: dict[str, float]
     seconds: dict[str, float]
@@ -77,8 +77,8 @@ class RunResult:
 
     @property
     def main_metrics(self) -> tuple[str, ...]:
-        """The metrics that are shown: with balanced accuracy where accuracy would mislead."""
-        return _IMBALANCED_METRICS if self.is_imbalanced else _METRICS
+        """The metrics that are shown."""
+        return TASKS[self.task].main_metrics(is_imbalanced=self.is_imbalanced)
 
     @property
     def report(self) -> Path | None:
@@ -160,5 +160,5 @@ class RunResult:
         return {
             split: images
             for split, images in self.images.items()
-            if f"{split}_accuracy" in self.metrics
+            if f"{split}_{self.main_metrics[0]}" in self.metrics
         }

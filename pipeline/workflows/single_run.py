@@ -138,7 +138,9 @@ def run(
                 )
                 log_run.log_report(report, run_logger)
             with watch.stage("verify"):
-                verified = verification.metrics(splits, evaluation.predictions, trained.trainer)
+                verified = verification.metrics(
+                    recipe.task, splits, evaluation.predictions, trained.trainer
+                )
                 log_run.log_graph(verification.graph, run_logger)
                 run_logger.log_metrics(verified)
             with watch.stage("log"):
@@ -160,6 +162,7 @@ def run(
     return RunResult(
         run_id=run_logger.run_id,
         name=store.mask(recipe.name),
+        task=recipe.data.task,
         status="FINISHED",
         metrics=evaluation.metrics | (folds.metrics if folds else {}) | verified,
         seconds={stage: round(value, 3) for stage, value in watch.seconds.items()},

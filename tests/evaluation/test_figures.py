@@ -23,7 +23,7 @@ EPOCHS = [
     {"loss": 0.6, "accuracy": 0.7, "val_loss": 0.9, "val_accuracy": 0.6},
     {"loss": 0.3, "accuracy": 0.9, "val_loss": 1.0, "val_accuracy": 0.5},
 ]
-CURVES = LearningCurves(EPOCHS, best_epoch=2, frozen_epochs=1)
+CURVES = LearningCurves(EPOCHS, "accuracy", best_epoch=2, frozen_epochs=1)
 
 
 def panels(figure: Figure) -> list[Any]:
@@ -35,7 +35,9 @@ def legend(axes: Any) -> list[str]:
 
 
 def test_learning_curves_show_every_epoch_and_mark_the_best_one() -> None:
-    figure = figures.plot_learning_curves(LearningCurves(EPOCHS, best_epoch=2, frozen_epochs=None))
+    figure = figures.plot_learning_curves(
+        LearningCurves(EPOCHS, "accuracy", best_epoch=2, frozen_epochs=None)
+    )
     assert [axes.get_title() for axes in panels(figure)] == ["loss", "accuracy"]
     for axes, name in zip(panels(figure), ("loss", "accuracy"), strict=True):
         training, validation, best = axes.lines
@@ -48,7 +50,7 @@ def test_learning_curves_show_every_epoch_and_mark_the_best_one() -> None:
 
 def test_learning_curves_without_validation_are_those_of_training() -> None:
     epochs = [{"loss": epoch["loss"], "accuracy": epoch["accuracy"]} for epoch in EPOCHS]
-    curves = LearningCurves(epochs, best_epoch=None, frozen_epochs=None)
+    curves = LearningCurves(epochs, "accuracy", best_epoch=None, frozen_epochs=None)
     for axes in panels(figures.plot_learning_curves(curves)):
         assert len(axes.lines) == 1
         assert legend(axes) == ["training"]

@@ -52,7 +52,7 @@ def report() -> Report:
         class_names=NAMES,
         details={"run": HOSTILE},
         splits=[SplitReport("val", "validation", "", predictions, metrics, [IMAGE], [IMAGE])],
-        curves=LearningCurves([row, row], best_epoch=1, frozen_epochs=None),
+        curves=LearningCurves([row, row], "accuracy", best_epoch=1, frozen_epochs=None),
         augmented=[IMAGE],
         counts={"train": [3, 2, 1], "val": [10, 10, 10]},
         quarantined=[(HOSTILE, HOSTILE)],

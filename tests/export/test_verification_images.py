@@ -14,7 +14,7 @@ from pipeline.errors import UsageError
 from pipeline.export import verification_images
 from pipeline.inference.model_interface import ModelInterface
 
-GRAY = ModelInterface(tuple("0123456789"), (8, 8), 1, "squash")
+GRAY = ModelInterface("classification", tuple("0123456789"), (8, 8), 1, "squash")
 
 
 def test_they_are_spread_over_the_validation_split() -> None:

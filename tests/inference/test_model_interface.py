@@ -18,7 +18,9 @@ from pipeline.evaluation.conformal import ConformalCalibration
 from pipeline.inference.feature_distance import DistanceConfig
 from pipeline.inference.model_interface import ModelInterface, load_interface
 
-GRAY = ModelInterface(class_names=("no", "yes"), image_size=(8, 8), channels=1, resize="squash")
+GRAY = ModelInterface(
+    task="classification", class_names=("no", "yes"), image_size=(8, 8), channels=1, resize="squash"
+)
 
 
 def test_it_survives_saving_and_loading(tmp_path: Path) -> None:
@@ -62,7 +64,7 @@ def test_a_calibration_that_is_none_is_an_error(tmp_path: Path, key: str, value:
 @pytest.mark.parametrize("resize", ["crop", "pad", "squash"])
 def test_a_photograph_is_read_as_training_reads_it(photographs: Path, resize: Resize) -> None:
     path = next((photographs / "val" / "bees").iterdir())
-    rgb = ModelInterface(("ants", "bees"), (64, 48), 3, resize)
+    rgb = ModelInterface("classification", ("ants", "bees"), (64, 48), 3, resize)
     (trained,) = ImageFiles(path.parent, [path.name], Decoding((64, 48), resize)).read(np.arange(1))
     np.testing.assert_array_equal(rgb.read(path), trained)
 
@@ -72,7 +74,7 @@ def test_a_gray_image_scaled_from_a_file_is_what_training_scales(digit_files: Pa
     train = keys.load().train
     (trained,) = train.images.read(np.arange(1))
     (file,) = digit_files.glob(f"{int(train.names[0]):03}_*.png")
-    scaled = ModelInterface(tuple("0123456789"), (28, 28), 1, "squash").read(file)
+    scaled = ModelInterface("classification", tuple("0123456789"), (28, 28), 1, "squash").read(file)
     np.testing.assert_array_equal(scaled, trained)
 
 

@@ -16,7 +16,7 @@ from pipeline.inference import request_limit
 from pipeline.inference.model_interface import ModelInterface
 from pipeline.inference.request_limit import RequestLimit
 
-RGB = ModelInterface(("no", "yes"), (8, 8), 3, "squash")
+RGB = ModelInterface("classification", ("no", "yes"), (8, 8), 3, "squash")
 
 
 @pytest.fixture

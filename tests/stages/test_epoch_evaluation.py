@@ -15,6 +15,7 @@ from pipeline.recipe.loader import load_recipe
 from pipeline.stages.epoch_evaluation import epoch_evaluation
 from pipeline.stages.evaluate_splits import evaluate_splits
 from pipeline.stages.train_model import compute_head_inputs, train_model
+from pipeline.tasks import classification
 
 DIGITS = """\
 data: {source: digits, batch_size: 64}
@@ -106,8 +107,8 @@ def test_the_best_epoch_is_that_of_the_monitored_metric(
 def test_metrics_of_keras_are_not_computed_again(in_empty_folder: Path) -> None:
     Path("recipe.yaml").write_text(DIGITS)
     splits = load_recipe(Path("recipe.yaml")).recipe.data.load()
-    assert epoch_evaluation(splits, ("val_accuracy", "val_log_loss")) is None
-    evaluate = epoch_evaluation(splits, ("val_accuracy", "val_ece"))
+    assert epoch_evaluation(classification, splits, ("val_accuracy", "val_log_loss")) is None
+    evaluate = epoch_evaluation(classification, splits, ("val_accuracy", "val_ece"))
     assert evaluate
     assert splits.validation
     uniform = np.full((len(splits.validation), 10), 0.1, np.float32)
@@ -117,7 +118,7 @@ def test_metrics_of_keras_are_not_computed_again(in_empty_folder: Path) -> None:
 def test_outputs_that_are_not_finite_have_no_metric(in_empty_folder: Path) -> None:
     Path("recipe.yaml").write_text(DIGITS)
     splits = load_recipe(Path("recipe.yaml")).recipe.data.load()
-    evaluate = epoch_evaluation(splits, ("val_roc_auc",))
+    evaluate = epoch_evaluation(classification, splits, ("val_roc_auc",))
     assert evaluate
     assert splits.validation
     outputs = np.full((len(splits.validation), 10), np.nan, np.float32)

@@ -18,6 +18,7 @@ from pipeline.inference import classifier as classifiers
 from pipeline.inference.batch_prediction import predict
 from pipeline.recipe.grammar import Recipe
 from pipeline.stages.verify_model import IMAGES, ModelVerification
+from pipeline.tasks import classification
 
 
 class InThisProcess:
@@ -74,7 +75,7 @@ def verified(
     process.spoil = spoil
     verification = ModelVerification(process, tmp_path)
     verification.ask(RECIPE, splits, folder)
-    return verification.metrics(splits, {"val": expected}, NO_TRAINER)
+    return verification.metrics(classification, splits, {"val": expected}, NO_TRAINER)
 
 
 def test_digits_are_predicted_from_files_with_the_same_result(
@@ -104,7 +105,7 @@ def test_a_model_without_a_graph_is_told(
         directory.mkdir()
         verification = ModelVerification(process, directory)
         verification.ask(RECIPE, splits, digits_model)
-        verification.metrics(splits, {"val": expected}, NO_TRAINER)
+        verification.metrics(classification, splits, {"val": expected}, NO_TRAINER)
         assert verification.graph == graph
     assert messages == [
         "The model has no graph for OpenVINO, so Keras computes it: it has an odd layer"
@@ -187,5 +188,5 @@ def test_without_verification_there_are_no_metrics(
 ) -> None:
     verification = ModelVerification(None, tmp_path)
     verification.ask(RECIPE, splits, tmp_path)
-    assert verification.metrics(splits, {"val": expected}, NO_TRAINER) == {}
+    assert verification.metrics(classification, splits, {"val": expected}, NO_TRAINER) == {}
     assert messages == []

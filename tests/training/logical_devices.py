@@ -179,7 +179,6 @@ def fit(case: Case, model: keras.Model, device_count: int, **changes: Any) -> Hi
             case.classes, case.output, top_k=None if case.policy == "float64" else 3
         ),
         devices=devices_of(device_count),
-        show_progress=False,
         **(arguments | changes),
     )
 

@@ -15,7 +15,7 @@ def test_each_epoch_is_one_line_without_a_terminal(
     monkeypatch.setattr("time.monotonic", lambda: now)
     best = BestEpoch("val_log_loss")
     best.load(3, {"val_log_loss": 0.25}, [])
-    display = ProgressDisplay(best, first_epoch=2, last_epoch=1000)
+    display = ProgressDisplay(best, "accuracy", first_epoch=2, last_epoch=1000)
     display.on_train_begin()
     display.on_epoch_begin(2)
     display.on_train_batch_end(0, {"loss": 1.0})
@@ -32,7 +32,7 @@ def test_each_epoch_is_one_line_without_a_terminal(
 def test_without_validation_there_is_no_best_epoch(messages: list[str]) -> None:
     best = BestEpoch(None)
     best.load(1, {"loss": 1.0}, [])
-    display = ProgressDisplay(best, first_epoch=0, last_epoch=1)
+    display = ProgressDisplay(best, "accuracy", first_epoch=0, last_epoch=1)
     display.on_train_begin()
     display.on_epoch_end(0, {"loss": 1.0, "accuracy": 0.5})
     assert messages == ["Epoch 1/1  loss 1.0000  accuracy 0.5000  0:00 left"]
