@@ -13,7 +13,6 @@ from pipeline.data.batches import training_batches
 from pipeline.data.digits import DigitsConfig
 from pipeline.data.splits import DuplicateImage, Splits
 from pipeline.evaluation.predictions import Predictions
-from pipeline.models.layers import OutputLayer
 from pipeline.recipe.loader import LoadedRecipe, load_recipe
 from pipeline.stages import run_report
 
@@ -38,7 +37,7 @@ def test_the_augmented_images_are_those_of_the_first_training_batch(
     layers = augmentation.build_augmentation(recipe.data.augmentation, image_size=(8, 8))
     batches = training_batches(
         splits.train,
-        output=OutputLayer(10, "softmax"),
+        encoding=recipe.label_encoding(10),
         batch_size=32,
         augmentation=layers,
         seed=recipe.seed,
