@@ -1,4 +1,4 @@
-"""The report on a classifier: an HTML page, and its charts and images as PNG files."""
+"""The report on a model: an HTML page, and its charts and images as PNG files."""
 
 from __future__ import annotations
 
@@ -11,17 +11,28 @@ from matplotlib.figure import Figure
 
 from pipeline.evaluation import figures
 from pipeline.evaluation.captioned_images import CaptionedImage, image_grid
-from pipeline.evaluation.class_metrics import class_metrics
 from pipeline.evaluation.cross_validation import CrossValidation
 from pipeline.evaluation.figures import LearningCurves
 from pipeline.evaluation.html_pages import render_page
-from pipeline.evaluation.predictions import Predictions, confusion_matrix, most_confused
-from pipeline.evaluation.selective_accuracy import selective_accuracy
 from pipeline.evaluation.set_coverage import SetCoverage
+from pipeline.evaluation.split_content import ReportTerms, SplitContent
 
-_MAX_TABLE_CLASSES = 20  # up to which the confusion matrix is a table
-_MAX_CONFUSIONS = 12
-_MAX_LISTED_CLASSES = 100  # of more, the tables list the worst, or those with the fewest images
+_MAX_LISTED_CLASSES = 100  # of more, the table lists those with the fewest images
+
+
+@dataclass(frozen=True)
+class ImageSheet:
+    """Images of a split that say much about the model.
+
+    Attributes:
+        name: of the file that shows them.
+        title: above them on the page.
+        images: with what they are and what the model predicts.
+    """
+
+    name: str
+    title: str
+    images: Sequence[CaptionedImage]
 
 
 @dataclass(frozen=True)
@@ -32,10 +43,10 @@ class SplitReport:
         prefix: of the names of its figures, such as `val`.
         title: of the section.
         note: on how the split was used.
-        predictions: for the images of the split.
-        metrics: as `classification_metrics` returns them.
-        errors: misclassified images with the highest losses, highest first.
-        uncertain: other images with the smallest margins between two classes.
+        images: their number.
+        metrics: by name, without the prefix.
+        content: tables and figures.
+        sheets: images to look at.
         set_coverage: of the prediction sets, at several confidence levels; empty without sets.
         set_note: on the images that set their thresholds.
     """
@@ -43,12 +54,17 @@ class SplitReport:
     prefix: str
     title: str
     note: str
-    predictions: Predictions
+    images: int
     metrics: Mapping[str, float]
-    errors: Sequence[CaptionedImage] = ()
-    uncertain: Sequence[CaptionedImage] = ()
+    content: SplitContent
+    sheets: Sequence[ImageSheet] = ()
     set_coverage: Sequence[SetCoverage] = ()
     set_note: str = ""
+
+    @property
+    def has_heatmaps(self) -> bool:
+        """Whether the images have heatmaps."""
+        return any(one.heatmap is not None for sheet in self.sheets for one in sheet.images)
 
 
 @dataclass(frozen=True)
@@ -75,11 +91,10 @@ class Report:
         splits: the results.
         curves: the learning curves.
         folds: the result of cross-validation.
-        fold_metrics: the names of the metrics to show of each fold.
         augmented: augmented training images.
         counts: the images per class, in the order of `class_names`, by split.
         class_names: in the order of the labels.
-        is_imbalanced: whether to show balanced accuracy beside accuracy.
+        terms: what the page calls things.
         quarantined: files that could not be read, with the reason.
         ignored: the number of files that are not images, by suffix.
         duplicates: groups of duplicates; None where they were not searched for.
@@ -93,14 +108,13 @@ class Report:
     title: str
     class_names: Sequence[str]
     splits: Sequence[SplitReport]
+    terms: ReportTerms
     description: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
     curves: LearningCurves | None = None
     folds: CrossValidation | None = None
-    fold_metrics: Sequence[str] = ()
     augmented: Sequence[CaptionedImage] = ()
     counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    is_imbalanced: bool = False
     quarantined: Sequence[tuple[str, str]] = ()
     ignored: Mapping[str, int] = field(default_factory=dict)
     duplicates: Sequence[DuplicateGroup] | None = None
@@ -108,19 +122,6 @@ class Report:
     recipe: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ClassTable:
-    """The metrics of classes.
-
-    Attributes:
-        rows: as `ClassMetrics.rows` returns them.
-        classes: the number of all classes.
-    """
-
-    rows: Sequence[Mapping[str, Any]]
-    classes: int
 
 
 @dataclass(frozen=True)
@@ -139,40 +140,23 @@ class RenderedReport:
 def render_report(report: Report) -> RenderedReport:
     """Render the page of a report, and its charts and images as PNG files."""
     charts: dict[str, Figure] = {}
-    matrices: dict[str, Figure] = {}
     sheets = {"augmented": report.augmented}
     if report.curves:
         charts["learning_curves"] = figures.plot_learning_curves(report.curves)
     for split in report.splits:
-        prefix, predictions = split.prefix, split.predictions
-        charts[f"{prefix}_calibration_roc_pr"] = figures.plot_calibration_roc_pr(predictions)
-        matrices[f"{prefix}_confusion_matrix"] = figures.plot_confusion_matrix(
-            predictions, title=split.title
-        )
-        sheets[f"{prefix}_worst_errors"] = split.errors
-        sheets[f"{prefix}_least_certain"] = split.uncertain
-    images = {name: figures.png(figure) for name, figure in (charts | matrices).items()}
+        drawn = {**split.content.charts, **split.content.pictures}
+        charts |= {f"{split.prefix}_{name}": figure for name, figure in drawn.items()}
+        sheets |= {f"{split.prefix}_{sheet.name}": sheet.images for sheet in split.sheets}
+    images = {name: figures.png(figure) for name, figure in charts.items()}
     images |= {name: image_grid(shown) for name, shown in sheets.items() if shown}
-    values = {
+    values: dict[str, Any] = {
         "report": report,
-        "charts": {name: figures.svg(figure) for name, figure in charts.items()},
+        "curves": charts.get("learning_curves"),
+        "svg": figures.svg,
         "images": images,
-        "class_table": _class_table,
-        "confusion_matrix": _matrix_of_all,
-        "most_frequent_confusions": _most_frequent_confusions,
         "rare_classes": _rare_classes,
-        "selective_accuracy": selective_accuracy,
-        "max_table_classes": _MAX_TABLE_CLASSES,
     }
     return RenderedReport(render_page("report_page.html.jinja", values), images)
-
-
-def _class_table(predictions: Predictions) -> ClassTable:
-    metrics = class_metrics(predictions.labels, predictions.predicted, predictions.class_names)
-    labels = None
-    if len(predictions.class_names) > _MAX_LISTED_CLASSES:
-        labels = metrics.worst(_MAX_LISTED_CLASSES)
-    return ClassTable(metrics.rows(labels), len(predictions.class_names))
 
 
 def _rare_classes(report: Report) -> tuple[Sequence[str], Mapping[str, Sequence[int]]]:
@@ -184,19 +168,3 @@ def _rare_classes(report: Report) -> tuple[Sequence[str], Mapping[str, Sequence[
     rare = np.argsort(totals, kind="stable")[:_MAX_LISTED_CLASSES].tolist()
     chosen = {split: [images[label] for label in rare] for split, images in counts.items()}
     return [names[label] for label in rare], chosen
-
-
-def _most_frequent_confusions(predictions: Predictions) -> list[tuple[str, str, int]]:
-    """Return true class, predicted class and images, the most frequent confusion first."""
-    names = predictions.class_names
-    return [
-        (names[true], names[predicted], images)
-        for true, predicted, images in most_confused(predictions, _MAX_CONFUSIONS)
-    ]
-
-
-def _matrix_of_all(predictions: Predictions) -> list[list[int]]:
-    """Return the confusion matrix of all classes."""
-    matrix = confusion_matrix(predictions, range(len(predictions.class_names)))
-    rows: list[list[int]] = matrix.tolist()
-    return rows

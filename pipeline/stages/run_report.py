@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 
 import keras
 import numpy as np
@@ -19,22 +20,25 @@ from pipeline.evaluation import grad_cam
 from pipeline.evaluation.captioned_images import CaptionedImage
 from pipeline.evaluation.cross_validation import CrossValidation
 from pipeline.evaluation.figures import LearningCurves
-from pipeline.evaluation.predictions import Predictions, least_certain, worst_errors
+from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.report_page import (
     DuplicateGroup,
+    ImageSheet,
     RenderedReport,
     Report,
     SplitReport,
     render_report,
 )
+from pipeline.evaluation.split_content import ImageSelection
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import LoadedRecipe
 from pipeline.stages.calibrate_model import ModelCalibration
 from pipeline.stages.evaluate_splits import Evaluation
 from pipeline.stages.find_label_errors import SuspectedLabel
 from pipeline.stages.train_model import TrainedModel, augmentation_layers
+from pipeline.tasks.task import Task
 
-_MAX_ERRORS, _MAX_UNCERTAIN, _MAX_AUGMENTED, _MAX_LABEL_ERRORS = 12, 8, 12, 24
+_MAX_AUGMENTED, _MAX_LABEL_ERRORS = 12, 24
 _MAX_DUPLICATES, _MAX_COPIES = 20, 4  # groups; copies of each in a split
 _MAX_BATCH = 64  # images augmented for the report where the batch is the whole split
 
@@ -83,15 +87,18 @@ def build_report(
         seconds: the duration of each stage so far.
     """
     history, classes = trained.history, len(splits.class_names)
+    task = loaded.recipe.task
     reports: list[SplitReport] = []
     for prefix, predictions in evaluation.predictions.items():
         title, note = _TITLES[prefix]
         if reports:
             metrics = metrics_of_split(evaluation.metrics, prefix)
-            split_report = SplitReport(prefix, title, note, predictions, metrics)
+            content = task.split_content(predictions, title=title)
+            split_report = SplitReport(prefix, title, note, len(predictions), metrics, content)
         else:
             split = splits.named()[prefix]
             split_report = build_split_report(
+                task,
                 split.images,
                 predictions,
                 evaluation.metrics,
@@ -115,19 +122,18 @@ def build_report(
         splits=reports,
         curves=LearningCurves(
             history.rows,
-            loaded.recipe.task.CURVE,
+            task.CURVE,
             best_epoch=history.best_epoch,
             frozen_epochs=history.phases[1] if len(history.phases) > 1 else None,
             near_best=int(evaluation.metrics.get("near_best_epochs", 0)),
         ),
         folds=folds,
-        fold_metrics=loaded.recipe.task.main_metrics(is_imbalanced=True),
         augmented=_augmented_images(loaded.recipe, splits),
         counts={
             name: np.bincount(split.labels, minlength=classes).tolist()
             for name, split in splits.named().items()
         },
-        is_imbalanced=is_imbalanced(splits.train.labels),
+        terms=task.report_terms(is_imbalanced=is_imbalanced(splits.train.labels)),
         duplicates=_duplicate_groups(splits),
         label_errors=(
             None if label_errors is None else _label_error_images(splits.train, label_errors)
@@ -142,6 +148,7 @@ def build_report(
 
 
 def build_split_report(
+    task: Task,
     images: Images,
     predictions: Predictions,
     metrics: Mapping[str, float],
@@ -154,6 +161,7 @@ def build_split_report(
     """Return the results on a split, with its most informative images.
 
     Args:
+        task: what is predicted.
         images: of the split.
         predictions: for these images.
         metrics: of the run; those of the split start with `prefix`.
@@ -162,18 +170,20 @@ def build_split_report(
         note: on how the split was used.
         heatmap_function: returns Grad-CAM heatmaps of the images.
     """
-    errors = worst_errors(predictions, _MAX_ERRORS)
-    uncertain = least_certain(predictions, _MAX_UNCERTAIN, exclude=errors)
-    indices = np.concatenate([errors, uncertain])
-    captioned = _captioned_predictions(images, predictions, indices, heatmap_function)
+    selections = task.select_images(predictions)
+    # All at once, because what computes the feature maps of heatmaps is compiled in each call.
+    captioned = iter(_captioned(images, predictions, selections, heatmap_function))
     return SplitReport(
         prefix=prefix,
         title=title,
         note=note,
-        predictions=predictions,
+        images=len(predictions),
         metrics=metrics_of_split(metrics, prefix),
-        errors=captioned[: len(errors)],
-        uncertain=captioned[len(errors) :],
+        content=task.split_content(predictions, title=title),
+        sheets=[
+            ImageSheet(one.name, one.title, list(islice(captioned, len(one.indices))))
+            for one in selections
+        ],
     )
 
 
@@ -210,24 +220,29 @@ def heatmap_function(
     return heatmaps
 
 
-def _captioned_predictions(
+def _captioned(
     images: Images,
     predictions: Predictions,
-    indices: np.ndarray,
+    selections: Sequence[ImageSelection],
     heatmap_function: HeatmapFunction,
 ) -> list[CaptionedImage]:
-    pixels = images.read(indices)
-    predicted, confidence = predictions.predicted[indices], predictions.confidence[indices]
-    heatmaps = heatmap_function(indices, predicted) if len(indices) else None
-    names = predictions.class_names
-    captioned = []
-    for position, index in enumerate(indices):
-        true, guess = names[predictions.labels[index]], names[predicted[position]]
-        caption = f"true: {true} · predicted: {guess} ({confidence[position]:.1%})"
-        heatmap = None if heatmaps is None else heatmaps[position]
-        name = predictions.names[index]
-        captioned.append(CaptionedImage(pixels[position], name, caption, heatmap))
-    return captioned
+    """Return the images of all selections, one after another."""
+    indices = np.concatenate([selection.indices for selection in selections])
+    if not len(indices):
+        return []
+    classes = np.concatenate([selection.classes for selection in selections])
+    captions = [caption for selection in selections for caption in selection.captions]
+    heatmaps = heatmap_function(indices, classes)
+    rows = zip(images.read(indices), indices.tolist(), captions, strict=True)
+    return [
+        CaptionedImage(
+            pixels,
+            predictions.names[index],
+            caption,
+            None if heatmaps is None else heatmaps[position],
+        )
+        for position, (pixels, index, caption) in enumerate(rows)
+    ]
 
 
 def _label_error_images(

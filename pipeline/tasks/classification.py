@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pipeline.config import Finding
+    from pipeline.evaluation.predictions import Predictions
+    from pipeline.evaluation.split_content import ImageSelection, ReportTerms, SplitContent
     from pipeline.models.layers import OutputLayer
     from pipeline.training.training_config import TrainingConfig
 
@@ -113,3 +115,32 @@ def image_losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     from pipeline.evaluation.metrics import log_losses
 
     return log_losses(labels, probabilities)
+
+
+def report_terms(*, is_imbalanced: bool) -> ReportTerms:
+    from pipeline.evaluation.split_content import ReportTerms
+
+    note = "bootstrap intervals, or Wilson's where fewer than ten images are correct or incorrect."
+    if is_imbalanced:
+        note += (
+            " Balanced accuracy is the mean recall of the classes; its interval is that of Price "
+            "and Bonett."
+        )
+    return ReportTerms(
+        headline=headline_metrics(is_imbalanced=is_imbalanced),
+        of_folds=main_metrics(is_imbalanced=True),
+        interval_note=note,
+        heatmap_class="the predicted class",
+    )
+
+
+def split_content(predictions: Predictions, *, title: str) -> SplitContent:
+    from pipeline.evaluation.classification_content import classification_content
+
+    return classification_content(predictions, title=title)
+
+
+def select_images(predictions: Predictions) -> list[ImageSelection]:
+    from pipeline.evaluation import classification_content
+
+    return classification_content.select_images(predictions)

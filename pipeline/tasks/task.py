@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pipeline.config import Finding
+    from pipeline.evaluation.predictions import Predictions
+    from pipeline.evaluation.split_content import ImageSelection, ReportTerms, SplitContent
     from pipeline.models.layers import OutputLayer
     from pipeline.training.training_config import TrainingConfig
 
@@ -111,6 +113,24 @@ class Task(Protocol):
         Raises:
             KeyError: if there is no such metric.
         """
+
+    def report_terms(self, *, is_imbalanced: bool) -> ReportTerms:
+        """Return what the report calls by the name that the task has for it.
+
+        Args:
+            is_imbalanced: as `headline_metrics` takes it.
+        """
+
+    def split_content(self, predictions: Predictions, *, title: str) -> SplitContent:
+        """Return the tables and figures that the report shows of a split.
+
+        Args:
+            predictions: for its images.
+            title: of the split.
+        """
+
+    def select_images(self, predictions: Predictions) -> list[ImageSelection]:
+        """Return the images of a split that the report shows."""
 
     def image_losses(self, labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
         """Return the loss of each image, (n,), whose mean is the metric `log_loss`."""

@@ -239,7 +239,9 @@ def _log(
         listed = json.dumps(left_out, ensure_ascii=False, indent=1)
         with run_logger.log_artifacts() as artifacts:
             (artifacts / "quarantined.json").write_text(listed, "utf-8", "backslashreplace")
+    task = TASKS[classifier.interface.task]
     split = build_split_report(
+        task,
         evaluation.images,
         predictions,
         evaluation.metrics,
@@ -260,7 +262,7 @@ def _log(
         class_names=predictions.class_names,
         splits=[split],
         counts={PREFIX: by_class.tolist()},
-        is_imbalanced=evaluation.is_imbalanced,
+        terms=task.report_terms(is_imbalanced=evaluation.is_imbalanced),
         quarantined=list(left_out.items()),
     )
     log_report(render_report(report), run_logger)

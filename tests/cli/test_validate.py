@@ -78,8 +78,9 @@ def test_every_shipped_recipe_is_valid(capsys: pytest.CaptureFixture[str]) -> No
         (
             "batch_size: 32",
             "batchsize: 32",
-            "3:3: data.batchsize: unknown key. Expected one of: source, task, image_size, batch_size, "
-            "augmentation, sampling, split_seed, validation, test. Did you mean 'batch_size'?",
+            "3:3: data.batchsize: unknown key. Expected one of: source, task, image_size, "
+            "batch_size, augmentation, sampling, split_seed, validation, test. Did you mean "
+            "'batch_size'?",
         ),
         (
             "batch_size: 32",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -9,15 +10,23 @@ import numpy as np
 import pytest
 
 from pipeline.evaluation.captioned_images import CaptionedImage
-from pipeline.evaluation.class_metrics import class_metrics
 from pipeline.evaluation.figures import LearningCurves
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.predictions import Predictions
-from pipeline.evaluation.report_page import DuplicateGroup, Report, SplitReport, render_report
+from pipeline.evaluation.report_page import (
+    DuplicateGroup,
+    ImageSheet,
+    Report,
+    SplitReport,
+    render_report,
+)
+from pipeline.tasks.classification import report_terms, split_content
 
 HOSTILE = '<script>alert("1")</script>'
 NAMES = (f"ants {HOSTILE}", "bees ' onload=x", "$été\udce9$")
 IMAGE = CaptionedImage(np.zeros((8, 8, 1), np.uint8), f"{HOSTILE}.jpg", HOSTILE, np.ones((8, 8)))
+SHEETS = [ImageSheet(name, name, [IMAGE]) for name in ("worst_errors", "least_certain")]
+TERMS = report_terms(is_imbalanced=False)
 
 
 class Page(HTMLParser):
@@ -36,6 +45,13 @@ class Page(HTMLParser):
         self.text += data
 
 
+def split_report(
+    predictions: Predictions, metrics: dict[str, float], sheets: Sequence[ImageSheet] = ()
+) -> SplitReport:
+    content = split_content(predictions, title="validation")
+    return SplitReport("val", "validation", "", len(predictions), metrics, content, sheets)
+
+
 @pytest.fixture(scope="module")
 def report() -> Report:
     labels = np.arange(30) % 3
@@ -50,8 +66,9 @@ def report() -> Report:
         title=HOSTILE,
         description=HOSTILE,
         class_names=NAMES,
+        terms=TERMS,
         details={"run": HOSTILE},
-        splits=[SplitReport("val", "validation", "", predictions, metrics, [IMAGE], [IMAGE])],
+        splits=[split_report(predictions, metrics, SHEETS)],
         curves=LearningCurves([row, row], "accuracy", best_epoch=1, frozen_epochs=None),
         augmented=[IMAGE],
         counts={"train": [3, 2, 1], "val": [10, 10, 10]},
@@ -115,7 +132,7 @@ def test_it_has_a_section_for_all_content(page: Page) -> None:
 
 
 def test_missing_content_has_no_section(report: Report) -> None:
-    known = Report(title="ants", class_names=NAMES, splits=report.splits)
+    known = Report(title="ants", class_names=NAMES, splits=report.splits, terms=TERMS)
     page = Page(render_report(known).html)
     assert {a["id"] for tag, a in page.elements if tag == "h2"} == {"val"}
 
@@ -123,8 +140,8 @@ def test_missing_content_has_no_section(report: Report) -> None:
 def test_a_heatmap_is_shown_beside_its_image(report: Report) -> None:
     def images(with_heatmap: bool) -> int:
         image = IMAGE if with_heatmap else replace(IMAGE, heatmap=None)
-        split = replace(report.splits[0], errors=[image], uncertain=[])
-        page = Page(render_report(Report("ants", NAMES, [split])).html)
+        split = replace(report.splits[0], sheets=[ImageSheet("worst_errors", "", [image])])
+        page = Page(render_report(Report("ants", NAMES, [split], TERMS)).html)
         assert ("Grad-CAM" in page.text) == with_heatmap
         return sum(tag == "img" for tag, _ in page.elements)
 
@@ -132,9 +149,8 @@ def test_a_heatmap_is_shown_beside_its_image(report: Report) -> None:
 
 
 def test_the_table_of_classes_agrees_with_the_metrics(report: Report, page: Page) -> None:
-    predictions = report.splits[0].predictions
-    for recall in class_metrics(predictions.labels, predictions.predicted, NAMES).recall:
-        assert f"{recall:.3f}" in page.text
+    for row in report.splits[0].content.values["rows"]:
+        assert f"{row['recall']:.3f}" in page.text
     accuracy = report.splits[0].metrics["accuracy"]
     assert f"{accuracy:.4f}" in page.text
 
@@ -147,8 +163,8 @@ def test_the_confusion_matrix_of_many_classes_is_an_image() -> None:
         names, names, names, labels, probabilities / probabilities.sum(axis=1, keepdims=True)
     )
     metrics = classification_metrics(labels, predictions.probabilities)
-    split = SplitReport("val", "validation", "", predictions, metrics)
-    page = Page(render_report(Report("many", names, [split])).html)
+    split = split_report(predictions, metrics)
+    page = Page(render_report(Report("many", names, [split], TERMS)).html)
     assert [a["alt"] for tag, a in page.elements if tag == "img"] == ["confusion matrix"]
     assert "Most frequent confusions" in page.text
 
@@ -163,9 +179,9 @@ def test_of_many_classes_the_tables_list_the_worst_and_the_rarest() -> None:
     image_names = [""] * 2000
     predictions = Predictions(names, image_names, image_names, labels, probabilities)
     metrics = classification_metrics(labels, probabilities)
-    split = SplitReport("val", "validation", "", predictions, metrics)
+    split = split_report(predictions, metrics)
     counts = {"train": [9] * 500 + [3] + [9] * 499}
-    text = Page(render_report(Report("many", names, [split], counts=counts)).html).text
+    text = Page(render_report(Report("many", names, [split], TERMS, counts=counts)).html).text
     assert "The 100 classes with the lowest recall, of 1,000." in text
     assert "The 100 classes with the fewest images, of 1,000." in text
     by_class = text.partition("Metrics by class")[2]
@@ -191,7 +207,7 @@ def test_the_figures_of_the_page_are_files_too(report: Report) -> None:
 def test_the_head_shows_balanced_accuracy_where_classes_are_imbalanced(report: Report) -> None:
     head = "Validation balanced accuracy"
     assert head not in Page(render_report(report).html).text
-    text = Page(render_report(replace(report, is_imbalanced=True)).html).text
+    text = Page(render_report(replace(report, terms=report_terms(is_imbalanced=True))).html).text
     metrics = report.splits[0].metrics
     assert f"{head}{metrics['balanced_accuracy']:.4f}" in text
     assert text.index("Validation accuracy") < text.index(head) < text.index("Intervals on")

@@ -15,6 +15,7 @@ from pipeline.data.splits import DuplicateImage, Splits
 from pipeline.evaluation.predictions import Predictions
 from pipeline.recipe.loader import LoadedRecipe, load_recipe
 from pipeline.stages import run_report
+from pipeline.tasks import classification
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +112,7 @@ def test_the_errors_and_the_uncertain_images_match_their_predictions(splits: Spl
         return np.zeros((len(indices), 8, 8))
 
     report = run_report.build_split_report(
+        classification,
         split.images,
         predictions,
         {"val_accuracy": 0.9, "test_accuracy": 0.8},
@@ -119,12 +121,13 @@ def test_the_errors_and_the_uncertain_images_match_their_predictions(splits: Spl
         note="",
         heatmap_function=heatmaps,
     )
-    (error,) = report.errors
+    errors, least_certain = report.sheets
+    (error,) = errors.images
     true = split.labels[wrong]
     assert error.name == split.names[wrong]
     assert error.caption == f"true: {true} · predicted: {(true + 1) % 10} (91.0%)"
     np.testing.assert_array_equal(error.image, split.images.read(np.array([wrong]))[0])
     label = split.labels[uncertain]
-    assert report.uncertain[0].caption == f"true: {label} · predicted: {label} (50.0%)"
+    assert least_certain.images[0].caption == f"true: {label} · predicted: {label} (50.0%)"
     assert requested[0][:2] == [wrong, uncertain]
     assert report.metrics == {"accuracy": 0.9}
