@@ -57,7 +57,7 @@ def training_batches(
         (n,).
     """
     indices = shuffled(
-        split.labels,
+        split.strata,
         batch_size=batch_size,
         seed=seed,
         first_epoch=first_epoch,

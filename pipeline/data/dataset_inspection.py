@@ -23,6 +23,7 @@ from pipeline.data.image_loading import draw_splits
 from pipeline.data.listing import SPLITS, Listing
 from pipeline.data.picture_copies import PictureCopies, find_copies
 from pipeline.data.splits import Splits, UnreadableFile
+from pipeline.tasks.task import Task
 
 _COLOR_DIFFERENCE = 8  # of two channels of a gray image, after lossy compression
 
@@ -35,13 +36,15 @@ class InspectedFiles:
         statistics: of the data set.
         root: the directory that the names start from.
         names: of the images.
-        labels: int (n,), their classes.
+        labels: of the images, as the task has them.
+        task: what is predicted.
     """
 
     statistics: DatasetStatistics
     root: Path
     names: Sequence[str]
     labels: np.ndarray
+    task: Task
 
 
 def inspect_listing(
@@ -71,7 +74,7 @@ def inspect_listing(
     wide = records[~np.isnan(records["lowest"])]
     statistics = DatasetStatistics(
         class_names=tuple(listing.class_names),
-        counts=_counts(labels, splits, len(listing.class_names)),
+        counts=_counts(listing, labels, splits),
         given=tuple(name for name in SPLITS if name in listing.given_splits),
         sizes=summarize_sizes(records["width"], records["height"]),
         formats=_ranked(value.decode() for value in records["format"].tolist()),
@@ -93,22 +96,22 @@ def inspect_listing(
             copies,
             names,
             [SPLITS[split] for split in splits.tolist()],
-            [listing.class_names[label] for label in labels.tolist()],
+            [listing.task.describe_label(label, listing.class_names) for label in labels],
             files.digests[numbers],
         ),
-        groups=guess_groups([listing.keys[number] for number in numbers.tolist()], labels.tolist()),
+        groups=guess_groups(
+            [listing.keys[number] for number in numbers.tolist()],
+            listing.task.strata(labels).tolist(),
+        ),
         problems=tuple(problems),
     )
-    return InspectedFiles(statistics, listing.root, names, labels)
+    return InspectedFiles(statistics, listing.root, names, labels, listing.task)
 
 
 def inspect_splits(splits: Splits) -> DatasetStatistics:
     """Return the statistics of images in memory."""
     height, width, channels = splits.image_shape
-    counts = {
-        name: tuple(np.bincount(split.labels, minlength=len(splits.class_names)).tolist())
-        for name, split in splits.named().items()
-    }
+    counts = {name: tuple(splits.class_counts(name).tolist()) for name in splits.named()}
     total = sum(map(sum, counts.values()))
     return DatasetStatistics(
         class_names=splits.class_names,
@@ -120,9 +123,10 @@ def inspect_splits(splits: Splits) -> DatasetStatistics:
     )
 
 
-def _counts(labels: np.ndarray, splits: np.ndarray, classes: int) -> dict[str, tuple[int, ...]]:
+def _counts(listing: Listing, labels: np.ndarray, splits: np.ndarray) -> dict[str, tuple[int, ...]]:
+    classes = len(listing.class_names)
     return {
-        name: tuple(np.bincount(labels[splits == index], minlength=classes).tolist())
+        name: tuple(listing.task.class_counts(labels[splits == index], classes).tolist())
         for index, name in enumerate(SPLITS)
         if (splits == index).any()
     }

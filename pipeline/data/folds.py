@@ -55,7 +55,7 @@ def draw_folds(splits: Splits, *, count: int, repeats: int, seed: int) -> list[F
         DataError: if there are too few images or groups of images.
     """
     pool = pooled_images(splits)
-    members = np.bincount(pool.labels, minlength=len(splits.class_names))
+    members = splits.task.class_counts(pool.labels, len(splits.class_names))
     rare = [splits.class_names[label] for label in np.flatnonzero(members < count)]
     if rare:
         logger.warning(
@@ -87,6 +87,7 @@ def pooled_images(splits: Splits) -> Split:
         image_digests=np.concatenate([train.image_digests, validation.image_digests]),
         digest=hashlib.sha256(f"{train.digest} {validation.digest}".encode()).hexdigest(),
         groups=np.concatenate([train.groups, validation.groups]) if is_grouped else None,
+        task=train.task,
     )
 
 
@@ -112,7 +113,7 @@ def _divide(pool: Split, *, count: int, seed: int) -> Sequence[np.ndarray]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class")  # `draw_folds` warns
         try:
-            parts = [test for _, test in folding.split(pool.labels, pool.labels, groups)]
+            parts = [test for _, test in folding.split(pool.strata, pool.strata, groups)]
         except ValueError:  # fewer images of every class, or fewer groups
             parts = []
     if not parts or not all(len(part) for part in parts):
@@ -132,6 +133,7 @@ def _select(split: Split, indices: np.ndarray) -> Split:
         image_digests=split.image_digests[indices],
         digest=hashlib.sha256(f"{split.digest} {indices.tolist()}".encode()).hexdigest(),
         groups=None if split.groups is None else split.groups[indices],
+        task=split.task,
     )
 
 

@@ -142,14 +142,15 @@ def draw_splits(
     """
     from pipeline.data.split_assignment import assign_splits
 
+    labels = listing.labels[numbers]
     return assign_splits(
         [listing.keys[number] for number in numbers.tolist()],
-        listing.labels[numbers],
+        listing.task.strata(labels),
         listing.splits[numbers],
         group_images(listing, numbers, copies),
         fractions=fractions,
         seed=seed,
-        class_names=listing.class_names,
+        stratum_names=listing.task.stratum_names(labels, listing.class_names),
     )
 
 
@@ -273,18 +274,16 @@ def _make_split(
     digest = hashlib.sha256(f"{decoding} Pillow {PIL.__version__}\n".encode())
     digest.update(labels.tobytes())
     digest.update(digests.tobytes())
-    return Split(images, labels, names, digests, digest.hexdigest(), groups)
+    return Split(images, labels, names, digests, digest.hexdigest(), groups, listing.task)
 
 
 def _check_empty_classes(name: str, split: Split, listing: Listing, *, is_drawn: bool) -> None:
-    present = set(split.labels.tolist())
-    empty = [
-        class_name for label, class_name in enumerate(listing.class_names) if label not in present
-    ]
+    counts = listing.task.class_counts(split.labels, len(listing.class_names)).tolist()
+    empty = [name for name, count in zip(listing.class_names, counts, strict=True) if not count]
     if not empty:
         return
     problem = f"the {name} split of {listing.root} has no images of {', '.join(empty)}"
-    if not is_drawn or not present:
+    if not is_drawn or not len(split):
         raise DataError(f"data.path: {problem}. Add images.")
     logger.warning(
         f"{problem[0].upper()}{problem[1:]}: they have too few images, or too few groups of images "
@@ -308,20 +307,35 @@ def _group_copies(
     for number in range(len(SPLITS)):
         members = np.flatnonzero(numbers == number)
         index_in_split[members] = np.arange(len(members))
+    labels = _numbered_labels(numbers, splits)
     groups: dict[int, list[DuplicateImage]] = {}
     columns = (copies.images, copies.pictures, copies.identities)
     for image, picture, identity in zip(*(column.tolist() for column in columns), strict=True):
         name, index = SPLITS[numbers[image]], int(index_in_split[image])
         split = splits[name]
         digest = split.image_digests[index].tobytes().hex()
-        one = DuplicateImage(
-            name, index, split.names[index], int(split.labels[index]), digest, identity
-        )
+        one = DuplicateImage(name, index, split.names[index], int(labels[image]), digest, identity)
         groups.setdefault(picture, []).append(one)
     return tuple(
         tuple(sorted(group, key=lambda one: (SPLITS.index(one.split), one.index)))
         for group in groups.values()
     )
+
+
+def _numbered_labels(numbers: np.ndarray, splits: Mapping[str, Split]) -> np.ndarray:
+    """Return the same number, int (n,), for images that have the same labels.
+
+    Args:
+        numbers: int8 (n,), the split of each image.
+        splits: by their names.
+    """
+    import numpy as np
+
+    train = splits["train"].labels
+    labels = np.empty((len(numbers), *train.shape[1:]), train.dtype)
+    for name, split in splits.items():
+        labels[numbers == SPLITS.index(name)] = split.labels
+    return np.unique(labels, axis=0, return_inverse=True)[1]
 
 
 def _report_duplicates(groups: Sequence[Duplicates], leakage: Literal["warn", "error"]) -> None:

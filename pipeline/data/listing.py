@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.tasks import classification
+from pipeline.tasks.task import Task
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -23,11 +26,13 @@ class Listing:
         root: the directory that relative names start from.
         names: the path of each file, relative to `root` or absolute.
         class_names: in the order of the labels.
-        labels: int32 (n,), index in `class_names`.
+        labels: of each file, as the task has them: int32 (n,), index in `class_names`, for
+            classification.
         splits: int8 (n,), index in `SPLITS`; -1 for a file whose split is to be drawn.
         keys: what is hashed to draw a file's split: its path relative to its class directory, or
             its image in the table.
         groups: int64 (n,) or None; files with the same number belong in the same split.
+        task: what is predicted.
     """
 
     root: Path
@@ -37,6 +42,7 @@ class Listing:
     splits: np.ndarray
     keys: Sequence[str]
     groups: np.ndarray | None
+    task: Task = classification
 
     @property
     def given_splits(self) -> frozenset[str]:

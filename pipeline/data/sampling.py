@@ -7,10 +7,14 @@ import numpy as np
 _IMBALANCE = 9.5  # ten when rounded: times as many images in one class as in another
 
 
-def is_imbalanced(labels: np.ndarray) -> bool:
-    """Return whether a class has about ten times as many images as another that has some."""
-    _, counts = np.unique(labels, return_counts=True)
-    return bool(counts.max() >= _IMBALANCE * counts.min())
+def is_imbalanced(counts: np.ndarray) -> bool:
+    """Return whether a class has about ten times as many images as another that has some.
+
+    Args:
+        counts: int (classes,), the images of each class.
+    """
+    present = counts[counts > 0]
+    return bool(present.max() >= _IMBALANCE * present.min())
 
 
 def balanced_draws(labels: np.ndarray, *, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -46,11 +50,14 @@ def balanced_draws(labels: np.ndarray, *, seed: int, epoch: int) -> tuple[np.nda
     return np.concatenate(passes), np.concatenate(indices)
 
 
-def draws_per_class(labels: np.ndarray, classes: int, *, is_balanced: bool) -> np.ndarray:
-    """Return how often each class is drawn in an epoch, on average, float64 (classes,)."""
-    counts = np.bincount(labels, minlength=classes).astype(np.float64)
+def draws_per_class(counts: np.ndarray, *, is_balanced: bool) -> np.ndarray:
+    """Return how often each class is drawn in an epoch, on average, float64 (classes,).
+
+    Args:
+        counts: int (classes,), the images of each class.
+        is_balanced: whether each class is drawn equally often.
+    """
+    drawn = counts.astype(np.float64)
     return (
-        np.where(counts > 0, counts.sum() / np.count_nonzero(counts), 0.0)
-        if is_balanced
-        else counts
+        np.where(counts > 0, drawn.sum() / np.count_nonzero(counts), 0.0) if is_balanced else drawn
     )

@@ -23,7 +23,7 @@ def assign_splits(
     *,
     fractions: Mapping[str, float],
     seed: int,
-    class_names: Sequence[str],
+    stratum_names: Sequence[str],
 ) -> np.ndarray:
     """Draw the split of each file that has none.
 
@@ -39,13 +39,13 @@ def assign_splits(
 
     Args:
         keys: what is hashed, of each file.
-        labels: int (n,), the class of each file.
+        labels: int (n,), the class of each file, or another stratum by its labels.
         given: int8 (n,), index in `SPLITS`; -1 for a file whose split is drawn.
         groups: int (n,), files with the same number belong in the same split; None if there are
             no groups.
         fractions: the share of `val` and of `test` in the files that are drawn; train is the rest.
         seed: another seed draws other splits.
-        class_names: in the order of the labels.
+        stratum_names: of the classes, in the order of the labels.
 
     Returns:
         int8 (n,), index in `SPLITS`.
@@ -59,12 +59,12 @@ def assign_splits(
     if not held_out or not len(is_open):
         splits[is_open] = _TRAIN
         return splits
-    names = [f"{seed}/{name}/" for name in class_names]
+    names = [f"{seed}/{name}/" for name in stratum_names]
     pool = _rank(
         np.unique(numbers[is_open], return_inverse=True)[1],
         labels[is_open],
         np.array([_hash(names[labels[i]] + keys[i]) for i in is_open.tolist()], np.uint64),
-        len(class_names),
+        len(stratum_names),
     )
     counts = _apportion(
         pool,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline.errors import DataError
+from pipeline.tasks import classification
+from pipeline.tasks.task import Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,13 +53,15 @@ class Split:
 
     Attributes:
         images: the images.
-        labels: int64 (n,), the index of each image's class in `Splits.class_names`.
+        labels: of the images, as the task has them: int64 (n,), the index of each one's class in
+            `Splits.class_names`, for classification.
         names: the name of each image in reports: a relative path, or a number.
         image_digests: uint8 (n, 32), SHA-256 of each file, or of the pixels before resizing if
             there is no file.
         digest: hexadecimal SHA-256 of the images as they are read and of their labels, in order.
         groups: int64 (n,), images with the same number, also in other splits, belong together;
             None if there are no groups.
+        task: what is predicted.
     """
 
     images: Images
@@ -65,9 +70,15 @@ class Split:
     image_digests: np.ndarray
     digest: str
     groups: np.ndarray | None = None
+    task: Task = classification
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @functools.cached_property
+    def strata(self) -> np.ndarray:
+        """The stratum of each image, int (n,), by its labels."""
+        return self.task.strata(self.labels)
 
     def subset(self, indices: np.ndarray) -> Split:
         """Return some of the images, in memory.
@@ -81,6 +92,7 @@ class Split:
             names=[self.names[index] for index in indices],
             image_digests=self.image_digests[indices],
             digest=hashlib.sha256(f"{self.digest} {indices.tolist()}".encode()).hexdigest(),
+            task=self.task,
         )
 
     def hex_digests(self) -> list[str]:
@@ -104,7 +116,7 @@ class DuplicateImage:
         split: `train`, `val` or `test`.
         index: its index in the split.
         name: its name in the split.
-        label: the index of its class in `Splits.class_names`.
+        label: the same number for all images that have the same labels.
         digest: hexadecimal SHA-256 of its file.
         identity: the same number for all of the images that have the same pixels; the others look
             the same.
@@ -147,6 +159,15 @@ class Splits:
     duplicates: tuple[Duplicates, ...] | None = None
     value_range: tuple[float, float] | None = None
     ignored: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def task(self) -> Task:
+        """What is predicted."""
+        return self.train.task
+
+    def class_counts(self, name: str) -> np.ndarray:
+        """Return the images of each class in a split, int (classes,)."""
+        return self.task.class_counts(self.named()[name].labels, len(self.class_names))
 
     @property
     def digest(self) -> str:

@@ -234,7 +234,7 @@ class EngineSelector:
 
     def _agreement(self, exact: Variant, variant: Variant) -> tuple[int, int] | None:
         """Return on how many images heads disagree, and of how many; None if on too many."""
-        indices = choose_images(self._train.labels)
+        indices = choose_images(self._train.strata)
         some = self._read(indices) if indices is not None else self._images(_CHECKED)
         original, faster = self._features(exact, some), self._features(variant, some)
         if indices is None:
@@ -243,7 +243,7 @@ class EngineSelector:
                 return 0, 0
             self._refuse(variant, f"its features differ from Keras's by {error:.2g} of their norm")
             return None
-        compared = compare_heads(original, faster, self._train.labels[indices])
+        compared = compare_heads(original, faster, self._train.strata[indices])
         if compared.is_sufficient:
             return compared.disagreements, compared.images
         self._refuse(

@@ -58,7 +58,7 @@ def calibrate_model(
     """
     conformal, coverage = None, []
     kept = np.empty(0, np.int64) if splits.test is None else _without_leaks(splits, "test")
-    if len(kept):
+    if len(kept) and splits.task.IS_EXCLUSIVE:
         calibrating = predictions["test"].subset(kept)
         conformal = calibrate(calibrating.labels, calibrating.probabilities)
         levels = (calibration_coverage(calibrating, level) for level in REPORTED_LEVELS)
@@ -105,7 +105,7 @@ def _held_out(splits: Splits) -> tuple[Split, np.ndarray, str] | None:
 
 
 def _references(train: Split) -> np.ndarray:
-    """Return the indices of training images that are evenly drawn from the classes."""
-    by_class = np.argsort(train.labels, kind="stable")
-    drawn = evenly_spaced(len(by_class), at_most=feature_distance.MAX_REFERENCES)
-    return np.sort(by_class[drawn])
+    """Return the indices of training images that are evenly drawn from the strata."""
+    in_order = np.argsort(train.strata, kind="stable")
+    drawn = evenly_spaced(len(in_order), at_most=feature_distance.MAX_REFERENCES)
+    return np.sort(in_order[drawn])

@@ -31,9 +31,9 @@ def warn_of_imbalance(recipe: Recipe, splits: Splits) -> None:
         or focal_section(training.loss) is not None
         or any(path.startswith(_REMEDIES) for path in (tuning.space if tuning else ()))
     )
-    if is_remedied or not is_imbalanced(splits.train.labels):
+    counts = splits.class_counts("train")
+    if is_remedied or not is_imbalanced(counts):
         return
-    counts = np.bincount(splits.train.labels, minlength=len(splits.class_names))
     order = np.argsort(-counts, kind="stable")
     listed = [f"{escape_unprintable(splits.class_names[i])} {counts[i]:,}" for i in order]
     if len(listed) > _MAX_COUNTS:
@@ -49,7 +49,6 @@ def warn_of_imbalance(recipe: Recipe, splits: Splits) -> None:
 def training_class_weights(recipe: Recipe, splits: Splits) -> np.ndarray | None:
     """Return the weight of each class in the training loss, float32 (classes,), or None."""
     names = splits.class_names
-    draws = draws_per_class(
-        splits.train.labels, len(names), is_balanced=recipe.data.sampling == "balanced"
-    )
+    is_balanced = recipe.data.sampling == "balanced"
+    draws = draws_per_class(splits.class_counts("train"), is_balanced=is_balanced)
     return class_weights(recipe.training.class_weight, draws, names)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
-import numpy as np
-
 from pipeline.data.batches import steps_per_epoch
 from pipeline.data.splits import Splits
 from pipeline.errors import DataError, escape_unprintable
@@ -73,10 +71,5 @@ def _metric_problem(recipe: Recipe, splits: Splits, metric: str) -> str:
     )
     if problem or validation is None:
         return problem
-    present = [names[label] for label in np.unique(validation.labels)]
-    if metric == "val_roc_auc" and len(present) < 2:
-        return f"{metric} is undefined: all validation images are of {present[0]}."
-    of_class = metric.partition("/")[2]
-    if of_class in names and of_class not in present:
-        return f"{metric} is undefined without validation images of {of_class}."
-    return ""
+    problem = splits.task.metric_problem(metric.removeprefix("val_"), validation.labels, names)
+    return problem and f"{metric} {problem}"

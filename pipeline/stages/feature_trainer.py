@@ -244,7 +244,7 @@ class HeadTrainer(Trainer):
 def _batches(inputs: HeadInputs, recipe: Recipe, splits: Splits) -> TrainingData:
     return head_batches(
         inputs,
-        splits.train.labels,
+        splits.train.strata,
         encoding=recipe.label_encoding(len(splits.class_names)),
         batch_size=recipe.data.batch_size,
         seed=recipe.seed,

@@ -39,10 +39,11 @@ def find_label_errors(splits: Splits, trained: TrainedModel) -> list[SuspectedLa
     """Return the training images that are probably mislabeled, the most probable first.
 
     Returns:
-        None without features of a base that was not trained on these labels.
+        None without features of a base that was not trained on these labels, or where an image may
+        be of several classes.
     """
     features = trained.trainer.pretrained_features()
-    if features is None:
+    if features is None or not splits.task.IS_EXCLUSIVE:
         return None
     split, names = splits.train, splits.class_names
     errors = find_cross_validated_label_errors(features, split.labels)

@@ -86,8 +86,7 @@ def build_report(
         environment: versions, by name.
         seconds: the duration of each stage so far.
     """
-    history, classes = trained.history, len(splits.class_names)
-    task = loaded.recipe.task
+    history, task = trained.history, loaded.recipe.task
     reports: list[SplitReport] = []
     for prefix, predictions in evaluation.predictions.items():
         title, note = _TITLES[prefix]
@@ -129,11 +128,8 @@ def build_report(
         ),
         folds=folds,
         augmented=_augmented_images(loaded.recipe, splits),
-        counts={
-            name: np.bincount(split.labels, minlength=classes).tolist()
-            for name, split in splits.named().items()
-        },
-        terms=task.report_terms(is_imbalanced=is_imbalanced(splits.train.labels)),
+        counts={name: splits.class_counts(name).tolist() for name in splits.named()},
+        terms=task.report_terms(is_imbalanced=is_imbalanced(splits.class_counts("train"))),
         duplicates=_duplicate_groups(splits),
         label_errors=(
             None if label_errors is None else _label_error_images(splits.train, label_errors)
@@ -259,7 +255,7 @@ def _augmented_images(recipe: Recipe, splits: Splits) -> list[CaptionedImage]:
     """Return images of the first training batch after augmentation."""
     split, size = splits.train, recipe.data.batch_size
     batches = shuffled(
-        split.labels,
+        split.strata,
         batch_size=size,
         seed=recipe.seed,
         epochs=1,
@@ -269,13 +265,16 @@ def _augmented_images(recipe: Recipe, splits: Splits) -> list[CaptionedImage]:
     if size == "all":
         indices = indices[:_MAX_BATCH]
     images = split.images.read(indices)
-    labels = tf.one_hot(split.labels[indices], len(splits.class_names))
+    dense = recipe.label_encoding(len(splits.class_names)).dense
+    labels = dense(tf.constant(split.labels[indices]))
     layers = augmentation_layers(recipe, splits)
     if layers:
         images, labels = augmenter(layers, seed=recipe.seed)(images, labels, 0)
         images = np.asarray(images).round().astype(np.uint8)
     return [
-        CaptionedImage(image, split.names[index], _mixed_classes(label, splits.class_names))
+        CaptionedImage(
+            image, split.names[index], recipe.task.describe_dense(label, splits.class_names)
+        )
         for index, image, label in zip(
             indices[:_MAX_AUGMENTED], images, labels.numpy(), strict=False
         )
@@ -296,14 +295,7 @@ def _duplicate_group(splits: Splits, copies: Duplicates) -> DuplicateGroup:
     for name, split in splits.named().items():
         for copy in [copy for copy in copies if copy.split == name][:_MAX_COPIES]:
             image = split.images.read(np.array([copy.index]))[0]
-            caption = f"{splits.class_names[copy.label]} · {name}"
+            label = split.task.describe_label(split.labels[copy.index], splits.class_names)
+            caption = f"{label} · {name}"
             images.append(CaptionedImage(image, copy.name, caption))
     return DuplicateGroup(images, is_leak=is_leak(copies))
-
-
-def _mixed_classes(shares: np.ndarray, class_names: tuple[str, ...]) -> str:
-    """Return the class of an image, or the classes that augmentation mixed."""
-    present = np.flatnonzero(shares > 0.005)
-    if len(present) == 1:
-        return class_names[present[0]]
-    return " + ".join(f"{shares[label]:.0%} {class_names[label]}" for label in present)

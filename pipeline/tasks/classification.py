@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from pipeline.models.layers import OutputLayer
     from pipeline.training.training_config import TrainingConfig
 
-RUNNING_METRICS = ("accuracy", "log_loss", "balanced_accuracy")
+RUNNING_METRICS: tuple[str, ...] = ("accuracy", "log_loss", "balanced_accuracy")
 CURVE = "accuracy"
+IS_EXCLUSIVE = True
 _BINARY = ("binary_cross_entropy", "binary_focal_cross_entropy")  # with one sigmoid unit
 
 
@@ -41,6 +42,49 @@ def problems(training: TrainingConfig, classes: int | None) -> Iterator[Finding]
         yield ("training", "loss"), f"{name} needs two classes. The data has {classes}."
     if name in _BINARY and top_k:
         yield ("training", "top_k"), f"cannot be used with {name}. Remove this key."
+
+
+def metric_problem(name: str, labels: np.ndarray, class_names: Sequence[str]) -> str:
+    import numpy as np
+
+    present = [class_names[label] for label in np.unique(labels)]
+    if name == "roc_auc" and len(present) < 2:
+        return f"is undefined: all validation images are of {present[0]}."
+    of_class = name.partition("/")[2]
+    if of_class in class_names and of_class not in present:
+        return f"is undefined without validation images of {of_class}."
+    return ""
+
+
+def class_counts(labels: np.ndarray, classes: int) -> np.ndarray:
+    import numpy as np
+
+    return np.bincount(labels, minlength=classes)
+
+
+def is_of_class(labels: np.ndarray, label: int) -> np.ndarray:
+    return labels == label
+
+
+def strata(labels: np.ndarray) -> np.ndarray:
+    """Return the classes."""
+    return labels
+
+
+def stratum_names(labels: np.ndarray, class_names: Sequence[str]) -> list[str]:
+    return list(class_names)
+
+
+def describe_label(label: Any, class_names: Sequence[str]) -> str:
+    return class_names[label]
+
+
+def describe_dense(label: np.ndarray, class_names: Sequence[str]) -> str:
+    """Return the class of an image, or the classes that augmentation mixed, with their shares."""
+    present = (label > 0.005).nonzero()[0].tolist()
+    if len(present) == 1:
+        return class_names[present[0]]
+    return " + ".join(f"{label[index]:.0%} {class_names[index]}" for index in present)
 
 
 def output_layer(classes: int, loss: Any) -> OutputLayer:

@@ -30,6 +30,9 @@ class Task(Protocol):
     CURVE: str
     """The metric that is shown by epoch, beside the loss."""
 
+    IS_EXCLUSIVE: bool
+    """Whether an image is of exactly one class, as prediction sets and label errors need it."""
+
     def headline_metrics(self, *, is_imbalanced: bool) -> tuple[str, ...]:
         """Return the names of the most important metrics, which have intervals.
 
@@ -51,6 +54,27 @@ class Task(Protocol):
             training: the section.
             classes: their number; None if it is not known yet.
         """
+
+    def metric_problem(self, name: str, labels: np.ndarray, class_names: Sequence[str]) -> str:
+        """Return why a metric is undefined for the labels of a split, or an empty string."""
+
+    def class_counts(self, labels: np.ndarray, classes: int) -> np.ndarray:
+        """Return the images of each class, int (classes,)."""
+
+    def is_of_class(self, labels: np.ndarray, label: int) -> np.ndarray:
+        """Return whether each image is of a class, bool (n,)."""
+
+    def strata(self, labels: np.ndarray) -> np.ndarray:
+        """Return the stratum of each image, int (n,): splits have the same share of each."""
+
+    def stratum_names(self, labels: np.ndarray, class_names: Sequence[str]) -> list[str]:
+        """Return the name of each stratum of these labels, by its number."""
+
+    def describe_label(self, label: Any, class_names: Sequence[str]) -> str:
+        """Return the label of an image in words."""
+
+    def describe_dense(self, label: np.ndarray, class_names: Sequence[str]) -> str:
+        """Return a dense label, float (width,), in words; augmentation may have mixed several."""
 
     def output_layer(self, classes: int, loss: Any) -> OutputLayer:
         """Return the output layer of a model.

@@ -24,6 +24,7 @@ from pipeline.evaluation.dataset_page import DatasetPage, render_dataset_page
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import dump_value
 from pipeline.recipe.starter_recipe import check_recipe, render_recipe
+from pipeline.tasks.task import Task
 from pipeline.workflows.data_inspection import Inspection, describe_statistics
 from pipeline.workflows.recipe_init import starter_choices
 
@@ -50,11 +51,12 @@ def write_page(inspection: Inspection, path: Path) -> None:
 
 @dataclass(frozen=True)
 class _Pictures:
-    """Images with their names and their classes, int (n,)."""
+    """Images with their names and their labels, as the task has them."""
 
     images: Images
     names: Sequence[str]
     labels: np.ndarray
+    task: Task
 
 
 def _render(inspection: Inspection) -> str:
@@ -98,7 +100,7 @@ def _pictures(inspection: Inspection, recipe: Recipe | None) -> _Pictures:
     """Return the images as the model of a recipe gets them."""
     if inspection.splits:
         split = inspection.splits.train
-        return _Pictures(split.images, split.names, split.labels)
+        return _Pictures(split.images, split.names, split.labels, split.task)
     files = inspection.files
     assert files is not None
     decoding, setting = _DEFAULT_DECODING, _DEFAULT_RANGE
@@ -107,14 +109,16 @@ def _pictures(inspection: Inspection, recipe: Recipe | None) -> _Pictures:
     if samples := inspection.statistics.sample_range:
         value_range = resolve_range(setting, *np.array(samples)[:, np.newaxis])
         decoding = replace(decoding, value_range=value_range)
-    return _Pictures(ImageFiles(files.root, files.names, decoding), files.names, files.labels)
+    images = ImageFiles(files.root, files.names, decoding)
+    return _Pictures(images, files.names, files.labels, files.task)
 
 
 def _samples(class_names: Sequence[str], pictures: _Pictures) -> Iterator[CaptionedImage]:
     """Yield images of each class, as many as there is room for."""
     count = min(max(_MAX_SAMPLES // max(len(class_names), 1), 1), _SAMPLES_OF_CLASS)
     for label, name in list(enumerate(class_names))[:_MAX_SAMPLES]:
-        for index in np.flatnonzero(pictures.labels == label)[:count].tolist():
+        members = np.flatnonzero(pictures.task.is_of_class(pictures.labels, label))
+        for index in members[:count].tolist():
             yield _captioned(pictures, index, name)
 
 

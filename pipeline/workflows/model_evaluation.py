@@ -32,6 +32,7 @@ from pipeline.stages.evaluate_splits import Evaluation
 from pipeline.stages.log_run import log_evaluation, log_report
 from pipeline.stages.run_report import build_split_report, heatmap_function
 from pipeline.stages.tracked_run import tracked_run
+from pipeline.tasks.task import Task
 from pipeline.tasks.tasks import TASKS
 from pipeline.tracking.lookup import DATA, StoredModel, files_of
 from pipeline.tracking.run_logger import RunLogger
@@ -52,6 +53,7 @@ class ExternalEvaluation:
         images: the files of these images.
         left_out: the files that could not be read, with the reason.
         known: the images that the model was trained or chosen on; None if that is unknown.
+        task: what is predicted.
     """
 
     metrics: dict[str, float]
@@ -59,11 +61,17 @@ class ExternalEvaluation:
     images: ImageFiles
     left_out: dict[str, str]
     known: KnownImages | None
+    task: Task
 
     @property
     def is_imbalanced(self) -> bool:
         """Whether a class has about ten times as many of the images as another."""
-        return is_imbalanced(self.predictions.labels)
+        return is_imbalanced(self.class_counts)
+
+    @property
+    def class_counts(self) -> np.ndarray:
+        """The images of each class, int (classes,)."""
+        return self.task.class_counts(self.predictions.labels, len(self.predictions.class_names))
 
 
 def evaluate_and_log(
@@ -179,7 +187,7 @@ def evaluate(
     found = _known_images(known, predictions, [pixel_digests[path] for path in paths])
     if found and (found.trained or found.chosen):
         logger.warning(f"{found}")
-    return ExternalEvaluation(metrics, predictions, images, left_out, found)
+    return ExternalEvaluation(metrics, predictions, images, left_out, found, task)
 
 
 def _known_images(
@@ -239,7 +247,7 @@ def _log(
         listed = json.dumps(left_out, ensure_ascii=False, indent=1)
         with run_logger.log_artifacts() as artifacts:
             (artifacts / "quarantined.json").write_text(listed, "utf-8", "backslashreplace")
-    task = TASKS[classifier.interface.task]
+    task = evaluation.task
     split = build_split_report(
         task,
         evaluation.images,
@@ -255,13 +263,12 @@ def _log(
         set_coverage=_set_coverage(predictions, classifier.interface.conformal),
         set_note="Their thresholds come from the test images of the model.",
     )
-    by_class = np.bincount(predictions.labels, minlength=len(predictions.class_names))
     report = Report(
         title=f"{classifier.model.name} on {directory.name}",
         details={"evaluated by": computed.computation},
         class_names=predictions.class_names,
         splits=[split],
-        counts={PREFIX: by_class.tolist()},
+        counts={PREFIX: evaluation.class_counts.tolist()},
         terms=task.report_terms(is_imbalanced=evaluation.is_imbalanced),
         quarantined=list(left_out.items()),
     )

@@ -173,7 +173,7 @@ def run(
         best_epoch=history.best_epoch,
         divergence=history.divergence or None,
         folds=str(folds) if folds else None,
-        is_imbalanced=is_imbalanced(splits.train.labels),
+        is_imbalanced=is_imbalanced(splits.class_counts("train")),
         images={name: len(split) for name, split in splits.named().items()},
         quarantined={file.name: file.reason for file in splits.quarantined},
         ignored=dict(splits.ignored),

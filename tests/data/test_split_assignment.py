@@ -30,7 +30,7 @@ def drawn(
         None if groups is None else np.asarray(groups, np.int64),
         fractions=fractions,
         seed=seed,
-        class_names=[f"class {label}" for label in range(labels.max() + 1)],
+        stratum_names=[f"class {label}" for label in range(labels.max() + 1)],
     )
 
 

@@ -145,7 +145,7 @@ def test_training_images_are_predicted_where_no_split_is_evaluated(
     trainer: Any = SimpleNamespace(predict=predict)
     verification = ModelVerification(process, tmp_path)
     verification.ask(RECIPE, trained_on, digits_model)
-    metrics = verification.metrics(trained_on, {}, trainer)
+    metrics = verification.metrics(classification, trained_on, {}, trainer)
     ((name, names),) = asked
     assert name == "train"
     assert names == [splits.train.names[index * len(splits.train) // 8] for index in range(8)]
