@@ -8,6 +8,7 @@ import pytest
 from pipeline.data.sampling import balanced_draws, draws_per_class, is_imbalanced
 
 LABELS = np.repeat([0, 2, 3], [40, 7, 3])  # class 1 has no image
+COUNTS = np.bincount(LABELS, minlength=4)
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 7])
@@ -46,14 +47,14 @@ def test_the_draws_are_a_function_of_the_seed_and_the_epoch() -> None:
 
 
 def test_the_draws_per_class_are_those_of_an_epoch() -> None:
-    assert draws_per_class(np.bincount(LABELS, minlength=4), is_balanced=False).tolist() == [
+    assert draws_per_class(COUNTS, is_balanced=False).tolist() == [
         40,
         0,
         7,
         3,
     ]
     np.testing.assert_allclose(
-        draws_per_class(np.bincount(LABELS, minlength=4), is_balanced=True),
+        draws_per_class(COUNTS, is_balanced=True),
         [50 / 3, 0] + [50 / 3] * 2,
     )
 
