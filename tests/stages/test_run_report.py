@@ -86,7 +86,9 @@ def test_of_many_copies_the_first_of_each_split_are_shown(splits: Splits) -> Non
     groups = (
         run_report._duplicate_groups(dataclasses.replace(splits, duplicates=(tuple(copies),))) or []
     )
-    assert [captioned.caption for captioned in groups[0].images] == [*["0 · train"] * 4, "0 · val"]
+    captions = [f"{label} · train" for label in splits.train.labels[:4]]
+    captions.append(f"{splits.named()['val'].labels[4]} · val")
+    assert [captioned.caption for captioned in groups[0].images] == captions
 
 
 def test_duplicates_that_were_not_searched_for_have_no_section(splits: Splits) -> None:
