@@ -24,6 +24,7 @@ from pipeline.evaluation.class_metrics import class_metrics, write_class_metrics
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.report_page import Report, SplitReport, render_report
+from pipeline.tasks.classification import report_terms, split_content
 
 _ROWS = 1000
 
@@ -42,9 +43,11 @@ def main() -> None:
     labels, probabilities = drawn.labels, drawn.probabilities
     metrics = measure("metrics", lambda: classification_metrics(labels, probabilities, top_k=5))
     measure("images to show", lambda: images_to_show(drawn))
-    split = SplitReport("val", "validation", "", drawn, metrics)
+    content = measure("tables and charts", lambda: split_content(drawn, title="validation"))
+    split = SplitReport("val", "validation", "", len(drawn), metrics, content)
     counts = {"train": np.bincount(labels, minlength=given.classes).tolist()}
-    report = Report("many classes", drawn.class_names, [split], counts=counts)
+    terms = report_terms(is_imbalanced=False)
+    report = Report("many classes", drawn.class_names, [split], terms, counts=counts)
     rendered = measure("report", lambda: render_report(report))
     with tempfile.TemporaryDirectory() as scratch:
         table = class_metrics(labels, drawn.predicted, drawn.class_names)
