@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.evaluation.probabilities import to_probabilities
 from pipeline.inference.model_graph import MAX_DIFFERENCE
+from pipeline.tasks.task import Task
 
 COMPARED = 32  # images that Keras computes too, where a graph computes them all
 
@@ -46,8 +46,14 @@ class GraphParity:
         )
 
 
-def compare_outputs(outputs: np.ndarray, expected: np.ndarray) -> GraphParity:
-    """Compare the outputs of a graph with those of Keras for the same images, both (n, units)."""
-    labels, kept = (to_probabilities(each).argmax(axis=1) for each in (outputs, expected))
+def compare_outputs(task: Task, outputs: np.ndarray, expected: np.ndarray) -> GraphParity:
+    """Compare the outputs of a graph with those of Keras.
+
+    Args:
+        task: what is predicted.
+        outputs: of the graph, (n, units).
+        expected: of Keras, for the same images.
+    """
+    labels, kept = (task.decide(task.probabilities(each)) for each in (outputs, expected))
     difference = np.abs(outputs.astype(np.float64) - expected).max()
     return GraphParity(len(outputs), int(np.sum(labels != kept)), float(difference))

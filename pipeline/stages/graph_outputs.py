@@ -94,7 +94,7 @@ def compare_graph(directory: Path, model: keras.Model, splits: Splits) -> GraphO
     expected = np.asarray(model.predict_on_batch(split.images.read(indices)))
     try:
         graph = read_written_graph(directory)
-        parity = compare_outputs(_compute(graph, split, indices, output=0), expected)
+        parity = compare_outputs(splits.task, _compute(graph, split, indices, output=0), expected)
     except Exception as error:  # whatever OpenVINO raises
         logger.warning(f"Keras computes the metrics, because OpenVINO fails: {first_line(error)}")
         return None

@@ -213,7 +213,7 @@ def _compare_with_keras(evaluation: ExternalEvaluation, classifier: Classifier) 
     predictions = evaluation.predictions
     indices = np.array(evenly_spaced(len(predictions), at_most=COMPARED))
     expected = classifier.probabilities(evaluation.images.read(indices))
-    return compare_outputs(predictions.probabilities[indices], expected)
+    return compare_outputs(evaluation.task, predictions.probabilities[indices], expected)
 
 
 def _log(
