@@ -11,6 +11,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from pipeline.models.architectures import ARCHITECTURES
+from pipeline.models.layers import OutputLayer
 from pipeline.models.regularization import RegularizationConfig
 
 
@@ -30,8 +31,7 @@ def _build(
 ) -> keras.Model:
     return ARCHITECTURES[architecture](architecture=architecture, **keys).build(
         image_shape=image_shape,
-        classes=classes,
-        output="softmax",
+        output=OutputLayer(classes, "softmax"),
         regularization=regularization or _ZeroKernels(),
         standardize=keras.layers.Rescaling(1 / 75, -1.0),
     )
