@@ -11,7 +11,8 @@ intervals replace it: Wilson's (1927) for a proportion, Agresti and Min's (2005)
 of two proportions of the same images.
 
 The mean of several proportions has the interval of Price and Bonett (2004), which also covers the
-truth where the proportions are of few images.
+truth where the proportions are of few images. The mean of several paired differences has that of
+Agresti and Min, whose four added images are shared by the classes in the same way.
 
 Over runs that differ in their seeds, `NAME_mean` is the mean of the metric, `NAME_std` its standard
 deviation, and `NAME_mean_low` to `NAME_mean_high` Student's t interval of the mean. Over folds of
@@ -147,6 +148,29 @@ def paired_difference_interval(first: np.ndarray, second: np.ndarray) -> Confide
     draws = np.random.default_rng(_SEED).multinomial(total, shares, size=_RESAMPLES)
     low, high = np.quantile((draws[:, 0] - draws[:, 1]) / total, _BOUNDS)
     return ConfidenceInterval(value, float(low), float(high))
+
+
+def mean_paired_difference_interval(
+    first: np.ndarray, second: np.ndarray, labels: np.ndarray
+) -> ConfidenceInterval:
+    """Return the balanced accuracy of the second model minus that of the first, on the same images.
+
+    Args:
+        first: bool (n,), whether the first model classifies each image correctly.
+        second: the same for the second model.
+        labels: int (n,), the true class of each image.
+    """
+    _, classes, totals = np.unique(labels, return_inverse=True, return_counts=True)
+    number = len(totals)
+    wins = np.bincount(classes[second & ~first], minlength=number)
+    losses = np.bincount(classes[first & ~second], minlength=number)
+    sizes = totals + 2 / number
+    centers = (wins - losses) / sizes
+    variances = ((wins + losses + 1 / number) / sizes - centers**2) / sizes
+    center = float(centers.mean())
+    margin = float(stats.norm.ppf(_BOUNDS[1]) * np.sqrt(variances.sum())) / number
+    value = float(np.mean((wins - losses) / totals))
+    return ConfidenceInterval(value, max(center - margin, -1.0), min(center + margin, 1.0))
 
 
 def summarize_runs(values: np.ndarray, *, limits: tuple[float, float]) -> RunSummary:

@@ -89,12 +89,14 @@ class PairedDifference:
     Attributes:
         images: their number.
         accuracy: above 0 where the second model is better.
+        balanced_accuracy: the same.
         log_loss: below 0 where the second model is better.
         p_value: of McNemar's exact test that their accuracies are equal.
     """
 
     images: int
     accuracy: ConfidenceInterval
+    balanced_accuracy: ConfidenceInterval
     log_loss: ConfidenceInterval
     p_value: float
 
@@ -168,9 +170,11 @@ def paired_difference(first: Predictions, second: Predictions) -> PairedDifferen
     pairs = list(zip((first, second), _matching_orders(first, second), strict=True))
     correct = [predictions.is_correct[order] for predictions, order in pairs]
     losses = [log_losses(each.labels, each.probabilities)[order] for each, order in pairs]
+    labels = first.labels[pairs[0][1]]
     return PairedDifference(
         images=len(first),
         accuracy=intervals.paired_difference_interval(*correct),
+        balanced_accuracy=intervals.mean_paired_difference_interval(*correct, labels),
         log_loss=intervals.mean_interval(losses[1] - losses[0]),
         p_value=mcnemar_test(*correct),
     )

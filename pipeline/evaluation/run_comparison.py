@@ -197,7 +197,11 @@ def _sentence(pair: PairedComparison, first: str) -> str:
 
 
 def _differences(difference: PairedDifference) -> list[tuple[str, ConfidenceInterval]]:
-    return [("accuracy", difference.accuracy), ("log_loss", difference.log_loss)]
+    return [
+        ("accuracy", difference.accuracy),
+        ("balanced_accuracy", difference.balanced_accuracy),
+        ("log_loss", difference.log_loss),
+    ]
 
 
 def _formatted(name: str, value: float | None) -> str:

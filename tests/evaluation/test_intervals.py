@@ -105,6 +105,37 @@ def test_the_paired_interval_covers_the_truth_in_about_95_of_100_samples() -> No
         assert 0.92 < np.mean(held) <= 0.99
 
 
+def test_the_balanced_difference_counts_every_class_the_same() -> None:
+    labels = np.repeat([0, 1], [90, 10])
+    first = np.arange(100) != 95
+    second = np.arange(100) >= 9  # wrong for a tenth of the many, right for all of the few
+    interval = intervals.mean_paired_difference_interval(first, second, labels)
+    assert interval.value == pytest.approx((-0.1 + 0.1) / 2)
+    assert intervals.paired_difference_interval(first, second).value == pytest.approx(-0.08)
+    swapped = intervals.mean_paired_difference_interval(second, first, labels)
+    assert bounds(swapped) == pytest.approx((-interval.high, -interval.low), abs=1e-4)
+
+
+def test_the_balanced_difference_of_one_class_is_that_of_agresti_and_min() -> None:
+    first, second = np.arange(153) < 150, np.arange(153) < 146
+    balanced = intervals.mean_paired_difference_interval(first, second, np.zeros(153, int))
+    assert bounds(balanced) == bounds(intervals.paired_difference_interval(first, second))
+
+
+def test_the_balanced_difference_covers_the_truth_in_about_95_of_100_samples() -> None:
+    labels = np.repeat([0, 1, 2], [20, 60, 400])
+    wins, losses = np.array([0.2, 0.1, 0.02]), np.array([0.05, 0.1, 0.05])
+    generator = np.random.default_rng(7)
+    held = []
+    for uniform in generator.random((400, len(labels))):
+        second_wins = uniform < wins[labels]
+        first = ~second_wins
+        second = ~(~second_wins & (uniform > 1 - losses[labels]))
+        interval = intervals.mean_paired_difference_interval(first, second, labels)
+        held.append(interval.low <= np.mean(wins - losses) <= interval.high)
+    assert 0.92 < np.mean(held) <= 0.99
+
+
 def test_the_mean_over_runs_has_a_t_interval() -> None:
     summary = intervals.summarize_runs(np.array([0.9, 0.92, 0.94]), limits=(0.0, 1.0))
     assert (summary.mean, summary.std) == (pytest.approx(0.92), pytest.approx(0.02))

@@ -116,6 +116,7 @@ def test_the_text_has_aligned_tables_and_a_sentence_for_each_run(compared: RunCo
     lines = text[text.index("val: new vs. old on the same 200 images: better\n") :].splitlines()
     assert lines[1].startswith("  accuracy +0.2000 (")
     assert lines[1].endswith(f")  {corrected}")
+    assert lines[2].startswith("  balanced_accuracy +0.2000 (")
 
 
 def test_counts_have_no_decimals() -> None:
@@ -133,7 +134,7 @@ def test_the_csv_can_be_parsed(compared: RunComparison) -> None:
     assert header[:2] == ["kind", "name"]
     assert all(row[0] in ("parameter", "metric", "difference") for row in rows)
     paired = {row[1]: row for row in rows if row[0] == "difference"}
-    assert len(paired) == 6
+    assert len(paired) == 9
     accuracy, log_loss = (
         dict(zip(header, paired[f"val_{name}: new - old"], strict=True))
         for name in ("accuracy", "log_loss")
