@@ -23,6 +23,7 @@ from pipeline.recipe.space_combinations import (
 )
 from pipeline.recipe.yaml_reader import Document, Location, dotted_path
 from pipeline.tuning import search_space as spaces
+from pipeline.tuning.hyperband_rounds import fewest_epochs
 from pipeline.tuning.search_space import Dimension, SearchSpace, SpacePath, Values
 from pipeline.tuning.tuning_config import TuningConfig
 
@@ -69,6 +70,8 @@ def check_space(
     warnings = _incomparable(document, tuning)
     if problems:
         return problems, warnings
+    if tuning.tuner == "hyperband":
+        check = _with_short_trials(check)
     alone: dict[SpaceValue, list[RecipeProblem]] = {}
     for dimension in space:
         errors, unused = _checked_values(document, dimension, space, tuning.objective, check)
@@ -87,6 +90,26 @@ def check_space(
     if combined.is_certain or combined.are_all:
         return unusable, warnings
     return [], warnings + unusable
+
+
+def _with_short_trials(check: Check) -> Check:
+    """Return a check that a recipe is also valid with the fewest epochs of hyperband."""
+
+    def checked(document: Document) -> tuple[Recipe, tuple[RecipeProblem, ...]]:
+        recipe, warnings = check(document)
+        epochs = fewest_epochs(recipe.training.epochs)
+        where = document.location_of(("training", "epochs"))
+        short = {("training", "epochs"): Document(epochs, {(): where})}
+        try:
+            check(apply_overrides(document, short))
+        except RecipeError as error:
+            reason = f"Hyperband trains some trials for {epochs} epochs only."
+            raise RecipeError(
+                [replace(one, message=f"{one.message} {reason}") for one in error.problems]
+            ) from None
+        return recipe, warnings
+
+    return checked
 
 
 def _incomparable(document: Document, tuning: TuningConfig) -> list[RecipeProblem]:

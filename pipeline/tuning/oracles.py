@@ -20,6 +20,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor, kernels
 from threadpoolctl import threadpool_limits
 
 from pipeline.metric_direction import Direction
+from pipeline.tuning.hyperband_rounds import rounds_of
 from pipeline.tuning.search_space import Numbers, SearchSpace, exists
 from pipeline.tuning.tuning_config import Tuner
 
@@ -213,13 +214,10 @@ def _most_informative(scores: np.ndarray, limit: int) -> np.ndarray:
 class HyperbandOracle(SeededOracle):
     """Brackets of short trials; the best third of each round is trained for longer.
 
-    Source: Li et al. (2018), https://jmlr.org/papers/v18/16-558.html, with the sizes of
-    `keras_tuner.oracles.HyperbandOracle`. A trial is promoted as soon as it is certain to be among
-    the best of its round, and a new bracket starts when none can be, so that no worker waits. A
-    trial that failed is worse than all others.
+    Source: Li et al. (2018), https://jmlr.org/papers/v18/16-558.html. A trial is promoted as soon
+    as it is certain to be among the best of its round, and a new bracket starts when none can be,
+    so that no worker waits. A trial that failed is worse than all others.
     """
-
-    factor = 3
 
     def next_numbers(self) -> Numbers:
         proposals = (self._next_of(bracket) for bracket in itertools.count())
@@ -227,7 +225,7 @@ class HyperbandOracle(SeededOracle):
 
     def _next_of(self, bracket: int) -> Numbers | None:
         """Return the next trial of a bracket, None where none can be started now."""
-        rounds = self._rounds_of(bracket)
+        rounds = rounds_of(bracket, self.max_epochs)
         members = [self._members_of(bracket, epochs) for _, epochs in rounds]
         if len(members[0]) < rounds[0][0]:
             return {**self.random_numbers(), EPOCHS: rounds[0][1], _BRACKET: bracket}
@@ -246,18 +244,6 @@ class HyperbandOracle(SeededOracle):
                 _, parent = best(scores, key=lambda one: one[0])
                 return {**self.results[parent].proposal, EPOCHS: epochs, _PARENT: parent}
         return None
-
-    def _rounds_of(self, bracket: int) -> list[tuple[int, int]]:
-        """Return the number of trials and their epochs for each round of a bracket."""
-        max_rounds = 1
-        while self.factor**max_rounds <= self.max_epochs:
-            max_rounds += 1
-        rounds = max_rounds - bracket % max_rounds
-        last_size = math.ceil(1 + math.log(self.max_epochs, self.factor)) / rounds
-        return [
-            (math.ceil(last_size * fraction), math.ceil(self.max_epochs / fraction))
-            for fraction in (self.factor**left for left in reversed(range(rounds)))
-        ]
 
     def _members_of(self, bracket: int, epochs: int) -> list[int]:
         return [

@@ -266,6 +266,15 @@ def test_a_value_that_no_value_of_the_others_allows_is_an_error(tmp_path: Path) 
     ]
 
 
+def test_hyperband_s_shortest_trials_have_to_be_valid_too(tmp_path: Path) -> None:
+    head = "training: {epochs: 12}\n" + BASE.replace("tuning:\n", "tuning:\n  tuner: hyperband\n")
+    space = "    optimizer.schedule: {choice: [{cosine: {warmup: 1}}, {cosine: {warmup: 2}}]}\n"
+    assert problems(tmp_path, space, head) == [
+        "recipe.yaml:7:58: tuning.space.optimizer.schedule: expected a warmup shorter than "
+        "training.epochs, 2. Received 2.0. Hyperband trains some trials for 2 epochs only."
+    ]
+
+
 def test_a_space_without_a_valid_point_is_an_error(tmp_path: Path) -> None:
     contradictory = (
         "    optimizer.clipnorm: {choice: [1.0, 2.0]}\n"
