@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.recipe.loader import LoadedRecipe, load_recipe
+from pipeline.recipe.loader import LoadedRecipe, load_recipe, with_overrides
 from pipeline.trials import search_logging
 from pipeline.trials.journal import Journal
 from pipeline.trials.search_state import PendingTrial, Search
@@ -149,6 +149,19 @@ def test_the_best_recipe_runs_as_it_is(
         "# The best of 4 trials of digits: trial 2, val_accuracy 0.7500.\n"
     )
     assert (run_logger.directory / "best.yaml").read_text() == path.read_text()
+
+
+def test_the_password_of_a_tracking_server_is_in_the_best_recipe_alone(
+    search: Search, loaded: LoadedRecipe, run_logger: Any, tmp_path: Path
+) -> None:
+    address = "https://keeper:hay-stack@mlflow.example"
+    loaded = with_overrides(loaded, {"tracking.uri": address})
+    path = search_logging.write_best(search, loaded, tmp_path, run_logger)
+    assert load_recipe(path).recipe.tracking.uri == address
+    assert path.stat().st_mode & 0o777 == 0o600
+    logged = (run_logger.directory / "best.yaml").read_text()
+    assert "  uri: https://keeper:***@mlflow.example\n" in logged
+    assert "hay-stack" not in logged
 
 
 def test_the_best_recipe_of_hyperband_has_the_epochs_of_its_score(
