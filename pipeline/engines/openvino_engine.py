@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.engines.engine import Compile, Precision
 from pipeline.engines.frozen_graph import CompiledGraph, FrozenGraph, trace
+from pipeline.engines.openvino_conversion import convert
 from pipeline.engines.openvino_package import openvino
 from pipeline.engines.openvino_runtime import OpenVinoGraph
 
@@ -20,7 +21,7 @@ def compiler(graph: FrozenGraph) -> Compile:
     @functools.cache
     def converted() -> openvino.Model:
         function: Any = trace(graph, graph.network)
-        return openvino.convert_model(function.get_concrete_function())
+        return convert(function.get_concrete_function())
 
     def compile_graph(precision: Precision, calibration: np.ndarray) -> CompiledGraph:
         model = converted().clone()

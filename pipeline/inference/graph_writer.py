@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pipeline.engines.openvino_conversion import convert
 from pipeline.engines.openvino_package import openvino
 from pipeline.engines.openvino_runtime import read_graph
 from pipeline.errors import ModelError
@@ -53,7 +54,7 @@ def write_graph(
         return [tf.cast(tensor, tf.float32) for tensor in listed]
 
     graph = directory / GRAPH_FILE
-    converted = openvino.convert_model(compute.get_concrete_function())
+    converted = convert(compute.get_concrete_function())
     openvino.save_model(converted, graph, compress_to_fp16=False)
     files = {GRAPH_FILE: graph, WEIGHTS_FILE: directory / WEIGHTS_FILE, model_file.name: model_file}
     facts = GraphFacts(

@@ -36,8 +36,8 @@ FAMILIES = {
     "Xception": (40, 40),
     "vision transformer": (0, 0),
 }
-NOT_SLOW = ("MobileNetV2", "vision transformer")
-MIN_SIDE = 64
+NOT_SLOW = ("vision transformer",)
+MIN_SIDE = 32
 MAX_ERRORS = {"float32": 1e-4, "bfloat16": 0.15, "int8": 0.5}
 VARIANTS = [
     Variant(name, precision) for name, engine in ENGINES.items() for precision in engine.precisions
@@ -109,6 +109,9 @@ def test_every_engine_has_the_features_of_the_original(
 
     expected = features(KERAS)
     for variant in VARIANTS:
+        # Quantizing hundreds of layers takes half a minute.
+        if variant.precision == "int8" and len(network.layers) > 300:
+            continue
         if has_bfloat16 or variant.precision != "bfloat16":
             error = relative_error(features(variant), expected)
             assert error < MAX_ERRORS[variant.precision], (str(variant), error)
