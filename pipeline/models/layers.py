@@ -68,9 +68,7 @@ def dense_head(
 
 def dropout(x: Any, regularization: RegularizationConfig) -> Any:
     """Apply dropout (Srivastava et al., 2014) unless its rate is 0."""
-    import keras
-
-    return keras.layers.Dropout(regularization.dropout)(x) if regularization.dropout else x
+    return regularization.dropout_layer()(x) if regularization.dropout else x
 
 
 def response_normalization(x: Any) -> Any:

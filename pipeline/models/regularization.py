@@ -46,10 +46,19 @@ class RegularizationConfig(Config):
 
         He: He et al., 2015. Glorot: Glorot and Bengio, 2010.
         """
-        import keras
-
         initializer = self.initializer
         if initializer == "auto" or (initializer == "zeros" and not is_output):
             initializer = "he_normal" if activation in _RECTIFIERS else "glorot_uniform"
-        penalty = keras.regularizers.L1L2(self.l1, self.l2) if self.l1 or self.l2 else None
-        return {"kernel_initializer": initializer, "kernel_regularizer": penalty}
+        return {"kernel_initializer": initializer, "kernel_regularizer": self.penalty()}
+
+    def penalty(self) -> Any:
+        """Return the Keras regularizer of kernels, None without one."""
+        import keras
+
+        return keras.regularizers.L1L2(self.l1, self.l2) if self.l1 or self.l2 else None
+
+    def dropout_layer(self) -> Any:
+        """Return a new Keras layer with the rate of the recipe, which is above 0."""
+        import keras
+
+        return keras.layers.Dropout(self.dropout)

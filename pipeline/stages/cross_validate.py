@@ -20,6 +20,7 @@ from pipeline.features.cached_features import HeadInputs, head_outputs
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import LoadedRecipe, run_parameters
 from pipeline.stages.evaluate_splits import metrics_of_images
+from pipeline.stages.head_trainer import CompiledHeads
 from pipeline.stages.train_model import TrainedModel, train_model
 from pipeline.tracking.run_logger import RunLogger
 from pipeline.tracking.trial_runs import FOLD, TrialRun
@@ -54,7 +55,7 @@ def train_fold(
     pool_inputs: HeadInputs | None,
     on_epoch: OnEpoch,
     checkpoints: Checkpoints | None = None,
-    previous: TrainedModel | None = None,
+    heads: CompiledHeads | None = None,
     names: Collection[str] = (),
 ) -> tuple[TrainedModel, dict[str, float]]:
     """Train a model on a fold, and judge it by images that it has not seen.
@@ -67,7 +68,7 @@ def train_fold(
             for a model that is more than a head on them.
         on_epoch: as `train_model` takes it.
         checkpoints: where to resume from and to save to.
-        previous: what was trained on another fold of the same recipe, and is not used any more.
+        heads: as `train_model` takes them.
         names: of metrics of one class to add, such as `val_recall/ants`.
 
     Returns:
@@ -86,7 +87,7 @@ def train_fold(
             checkpoints=checkpoints,
             show_progress=False,
             head_inputs=_select(pool_inputs, fold) if pool_inputs else None,
-            previous=previous.trainer if previous else None,
+            heads=heads,
         )
         if pool_inputs:
             assert pool_inputs.validation is not None
@@ -127,8 +128,7 @@ def cross_validate(
     """
     recipe = loaded.recipe
     folds = folds_of(recipe, splits)
-    outcomes = []
-    trained = None
+    outcomes, heads = [], CompiledHeads()
     for fold in folds:
         file = directory / f"fold-{fold.number}.json"
         if file.exists():
@@ -136,7 +136,7 @@ def cross_validate(
         else:
             checkpoints = Checkpoints(directory / f"fold-{fold.number}")
             on_checkpoints(checkpoints)
-            outcome, trained = _outcome_of(recipe, splits, fold, pool_inputs, checkpoints, trained)
+            outcome = _outcome_of(recipe, splits, fold, pool_inputs, checkpoints, heads)
             directory.mkdir(parents=True, exist_ok=True)
             atomic_write(file, json.dumps(dataclasses.asdict(outcome)).encode())
             shutil.rmtree(checkpoints.directory, ignore_errors=True)
@@ -170,13 +170,12 @@ def _outcome_of(
     fold: Fold,
     pool_inputs: HeadInputs | None,
     checkpoints: Checkpoints,
-    previous: TrainedModel | None,
-) -> tuple[FoldOutcome, TrainedModel | None]:
+    heads: CompiledHeads,
+) -> FoldOutcome:
     started, divergence = time.time(), ""
     rows: list[dict[str, float]] = []
     times: list[float] = []
     best_epoch: int | None = None
-    trained: TrainedModel | None = None
     metrics: dict[str, float] = {}
 
     def on_epoch(epoch: int, row: dict[str, float], seconds: float) -> None:
@@ -191,14 +190,14 @@ def _outcome_of(
             pool_inputs=pool_inputs,
             on_epoch=on_epoch,
             checkpoints=checkpoints,
-            previous=previous,
+            heads=heads,
         )
         best_epoch = trained.history.best_epoch
     except DivergedError as error:
         divergence = str(error)
         logger.warning(f"Fold {fold.number} diverged and is in no mean: {divergence}")
     seconds = time.time() - started
-    outcome = FoldOutcome(
+    return FoldOutcome(
         fold.number,
         len(fold.test),
         best_epoch,
@@ -209,7 +208,6 @@ def _outcome_of(
         seconds,
         divergence,
     )
-    return outcome, trained
 
 
 def _fold_run(loaded: LoadedRecipe, fold: Fold, outcome: FoldOutcome, count: int) -> TrialRun:

@@ -9,26 +9,22 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipeline.data.batches import steps_per_epoch
 from pipeline.data.splits import Split, Splits
 from pipeline.engines.engine import ENGINES, EngineName, Precision
 from pipeline.errors import TrainingError
 from pipeline.features.cached_features import (
     CachedFeatures,
     HeadInputs,
-    head_batches,
-    head_outputs,
 )
 from pipeline.features.engine_choice import EngineOptions
 from pipeline.features.extraction import AugmentedViews
 from pipeline.features.splitting import ModelSplit, split_before_head, split_before_layer
 from pipeline.models import transfer
 from pipeline.recipe.grammar import Recipe
-from pipeline.stages.class_balance import training_class_weights
-from pipeline.stages.trainer import PixelTrainer, Trainer
-from pipeline.training import model_state
+from pipeline.stages.head_trainer import batches_of_head
+from pipeline.stages.trainer import PixelTrainer
 from pipeline.training.devices import Devices
-from pipeline.training.phases import Phase, TrainingData, fine_tuning_optimizer
+from pipeline.training.phases import Phase, fine_tuning_optimizer
 from pipeline.training.training_config import FineTuneConfig
 
 logger = logging.getLogger(__name__)
@@ -74,7 +70,7 @@ class FeatureTrainer(PixelTrainer):
         """Yield the phase of the head and, if the recipe asks for it, the one of fine-tuning."""
         training = self._recipe.training
         self._inputs = self.head_inputs()
-        batches = _batches(self._inputs, self._recipe, self._splits)
+        batches = batches_of_head(self._inputs, self._recipe, self._splits)
         yield Phase(self._split.head, batches, training.epochs, self._recipe.optimizer)
         if training.fine_tune:
             yield self._fine_tuning(training.fine_tune)
@@ -163,7 +159,7 @@ class FeatureTrainer(PixelTrainer):
             )
             return Phase(self.model, self._pixels(), config.epochs, optimizer)
         self._features = features
-        batches = _batches(features.compute(), self._recipe, self._splits)
+        batches = batches_of_head(features.compute(), self._recipe, self._splits)
         return Phase(model_split.head, batches, config.epochs, optimizer)
 
     def _features_at(self, model_split: ModelSplit) -> CachedFeatures:
@@ -182,75 +178,6 @@ class FeatureTrainer(PixelTrainer):
         epochs = training.epochs + (training.fine_tune.epochs if training.fine_tune else 0)
         count = min(training.views, epochs) if self._layers else 1
         return AugmentedViews(count, self._layers, entries, self._recipe.seed)
-
-
-class HeadTrainer(Trainer):
-    """Trains the head of a transfer model alone, on features that are computed already.
-
-    Its weights, metrics and predictions for the validation images are those of `FeatureTrainer`.
-    """
-
-    model: keras.Model
-    _initial: Sequence[np.ndarray]
-
-    def __init__(
-        self,
-        recipe: Recipe,
-        splits: Splits,
-        inputs: HeadInputs,
-        previous: HeadTrainer | None = None,
-    ) -> None:
-        """Build the head.
-
-        Args:
-            recipe: a transfer recipe without fine-tuning.
-            splits: the images.
-            inputs: what `compute_head_inputs` returned for such a recipe.
-            previous: of the same recipe, which has trained. Its head, already compiled, is trained
-                again from the same initial weights if an epoch has as many steps.
-        """
-        self._recipe, self._splits, self._inputs = recipe, splits, inputs
-        self._steps = steps_per_epoch(inputs.train, recipe.data.batch_size)
-        keras.utils.set_random_seed(recipe.seed)
-        self._is_compiled = previous is not None and previous._steps == self._steps
-        if previous is not None and self._is_compiled:
-            self.model, self._initial = previous.model, previous._initial
-            model_state.assign(model_state.variables(self.model), self._initial)
-            return
-        self.model = recipe.model.build_head(  # type: ignore[attr-defined]
-            features=inputs.train.activations[0].shape[-1],
-            output=recipe.output_layer(len(splits.class_names)),
-            regularization=recipe.regularization,
-        )
-        self._initial = model_state.values(model_state.variables(self.model))
-
-    def phases(self) -> Iterator[Phase]:
-        recipe = self._recipe
-        yield Phase(
-            self.model,
-            _batches(self._inputs, recipe, self._splits),
-            recipe.training.epochs,
-            recipe.optimizer,
-            is_saved=False,
-            is_compiled=self._is_compiled,
-        )
-
-    def predict(self, split: Split, name: str) -> np.ndarray:
-        """Return the probabilities of the validation images, the only ones with features."""
-        assert self._inputs.validation is not None
-        return self._recipe.task.probabilities(head_outputs(self.model, self._inputs.validation))
-
-
-def _batches(inputs: HeadInputs, recipe: Recipe, splits: Splits) -> TrainingData:
-    return head_batches(
-        inputs,
-        splits.train.strata,
-        encoding=recipe.label_encoding(len(splits.class_names)),
-        batch_size=recipe.data.batch_size,
-        seed=recipe.seed,
-        sampling=recipe.data.sampling,
-        class_weights=training_class_weights(recipe, splits),
-    )
 
 
 def _engine_options(recipe: Recipe, devices: Devices) -> EngineOptions:

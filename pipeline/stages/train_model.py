@@ -15,7 +15,8 @@ from pipeline.data.splits import Splits
 from pipeline.features.cached_features import HeadInputs
 from pipeline.recipe.grammar import Recipe
 from pipeline.stages.epoch_evaluation import epoch_evaluation
-from pipeline.stages.feature_trainer import FeatureTrainer, HeadTrainer
+from pipeline.stages.feature_trainer import FeatureTrainer
+from pipeline.stages.head_trainer import CompiledHeads, HeadTrainer
 from pipeline.stages.trainer import PixelTrainer, Trainer
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.devices import Devices, find_devices
@@ -49,7 +50,7 @@ def train_model(
     checkpoints: Checkpoints | None = None,
     show_progress: bool = True,
     head_inputs: HeadInputs | None = None,
-    previous: Trainer | None = None,
+    heads: CompiledHeads | None = None,
 ) -> TrainedModel:
     """Build and train the model of a recipe.
 
@@ -62,7 +63,7 @@ def train_model(
         checkpoints: where to resume from and to save to.
         show_progress: whether to show each epoch on standard error.
         head_inputs: what `compute_head_inputs` returned, to build and train the head alone.
-        previous: the trainer of a training of the same recipe, whose head can be used again.
+        heads: for `head_inputs`, those of earlier trainings, whose models are not used any more.
 
     Raises:
         ModelError: if the model cannot be built.
@@ -70,7 +71,7 @@ def train_model(
     """
     devices = find_devices(recipe.runtime)
     logger.info(devices.description)
-    trainer = _make_trainer(recipe, splits, devices, head_inputs, previous)
+    trainer = _make_trainer(recipe, splits, devices, head_inputs, heads or CompiledHeads())
     model = trainer.model
     logger.info(
         f"Built {model.name}: {model.count_params():,} parameters, input {splits.image_shape}"
@@ -142,13 +143,12 @@ def _make_trainer(
     splits: Splits,
     devices: Devices,
     head_inputs: HeadInputs | None,
-    previous: Trainer | None,
+    heads: CompiledHeads,
 ) -> Trainer:
     layers = augmentation_layers(recipe, splits)  # outside the scope: it stays in float32
     with devices.scope():
         if head_inputs:
-            head = previous if isinstance(previous, HeadTrainer) else None
-            return HeadTrainer(recipe, splits, head_inputs, head)
+            return HeadTrainer(recipe, splits, head_inputs, heads)
         if recipe.model.has_frozen_base:
             return FeatureTrainer(recipe, splits, layers, devices)
         return PixelTrainer(recipe, splits, layers)

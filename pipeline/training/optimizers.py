@@ -25,7 +25,7 @@ from pipeline.config import (
     TaggedUnion,
     unwrap_single_key,
 )
-from pipeline.training.schedules import Schedule, learning_rate
+from pipeline.training.schedules import Schedule, adjustable_rate, learning_rate
 
 
 class OptimizerConfig(Config):
@@ -174,22 +174,25 @@ def schedule_of(config: OptimizerConfig) -> Config | None:
     return unwrap_single_key(config.schedule)[1] if config.schedule else None
 
 
-def build_optimizer(config: OptimizerConfig, *, steps_per_epoch: int, epochs: int) -> Any:
+def build_optimizer(
+    config: OptimizerConfig, *, steps_per_epoch: int, epochs: int, peak: Any = None
+) -> Any:
     """Return a new Keras optimizer. Weight decay does not apply to biases and normalization.
 
     Args:
         config: the section `optimizer` of a recipe.
         steps_per_epoch: training steps per epoch, for the schedule.
         epochs: the number of epochs, for the schedule.
+        peak: a Keras variable in place of `learning_rate` in a schedule, None for a constant.
     """
     import keras
 
     arguments = config.model_dump(exclude={"name", "schedule"})
-    arguments["learning_rate"] = learning_rate(
-        schedule_of(config),
-        config.learning_rate,
-        steps_per_epoch=steps_per_epoch,
-        epochs=epochs,
+    schedule, times = schedule_of(config), {"steps_per_epoch": steps_per_epoch, "epochs": epochs}
+    arguments["learning_rate"] = (
+        learning_rate(schedule, config.learning_rate, **times)
+        if peak is None
+        else adjustable_rate(schedule, peak, **times)
     )
     optimizer = getattr(keras.optimizers, OPTIMIZERS[config.name].class_name)(**arguments)
     optimizer.exclude_from_weight_decay(var_names=_NOT_DECAYED)

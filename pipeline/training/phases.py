@@ -80,6 +80,8 @@ class Phase:
         is_compiled: whether the model is compiled already, by an earlier training with the same
             settings and steps. Only its optimizer starts anew, which saves most of the time of a
             short training.
+        peak: a Keras variable in place of the learning rate of a schedule, so that a compiled model
+            can be trained with another one; None for a constant.
     """
 
     model: keras.Model
@@ -88,6 +90,7 @@ class Phase:
     optimizer: OptimizerConfig
     is_saved: bool = True
     is_compiled: bool = False
+    peak: Any = None
 
 
 @dataclass(frozen=True)
@@ -304,7 +307,10 @@ def _compiled_model(
 
 def _optimizer(phase: Phase) -> keras.Optimizer:
     return optimizers.build_optimizer(
-        phase.optimizer, steps_per_epoch=phase.batches.steps_per_epoch, epochs=phase.epochs
+        phase.optimizer,
+        steps_per_epoch=phase.batches.steps_per_epoch,
+        epochs=phase.epochs,
+        peak=phase.peak,
     )
 
 

@@ -107,6 +107,43 @@ def learning_rate(
     return _with_warmup(rate, peak, warmup) if warmup else rate
 
 
+def is_proportional(schedule: Config | None) -> bool:
+    """Return whether every rate is the peak times a number, to the bit, in `adjustable_rate`."""
+    return isinstance(schedule, CosineSchedule) and not schedule.warmup
+
+
+def has_constant_peak(schedule: Config | None) -> bool:
+    """Return whether Keras keeps the rate in a variable, because it has no schedule."""
+    return isinstance(schedule, PlateauSchedule | None) or (
+        isinstance(schedule, ConstantSchedule) and not schedule.warmup
+    )
+
+
+def adjustable_rate(
+    schedule: Config | None, peak: Any, *, steps_per_epoch: int, epochs: int
+) -> Any:
+    """Return a Keras schedule whose peak is a variable.
+
+    Args:
+        schedule: a proportional one.
+        peak: a float32 Keras variable.
+        steps_per_epoch: training steps per epoch.
+        epochs: the number of epochs.
+    """
+    import keras
+
+    shape = learning_rate(schedule, 1.0, steps_per_epoch=steps_per_epoch, epochs=epochs)
+
+    class Adjustable(keras.optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step: Any) -> Any:
+            return peak * shape(step)
+
+        def get_config(self) -> dict[str, Any]:
+            return {"peak": peak, "shape": shape}
+
+    return Adjustable()
+
+
 def callbacks(schedule: Config | None) -> list[Any]:
     """Return the Keras callbacks of a schedule."""
     import keras

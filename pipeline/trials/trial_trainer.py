@@ -15,6 +15,7 @@ from pipeline.recipe.grammar import Recipe
 from pipeline.stages.cross_validate import OnEpoch, folds_of, train_fold
 from pipeline.stages.data_checks import check_recipe_with_data
 from pipeline.stages.evaluate_splits import metrics_of_images
+from pipeline.stages.head_trainer import CompiledHeads
 from pipeline.stages.train_model import (
     compute_head_inputs,
     compute_pool_inputs,
@@ -33,6 +34,7 @@ class TrialTrainer:
         self._head_inputs: dict[str, HeadInputs] = {}
         self._pool_inputs: dict[str, HeadInputs | None] = {}
         self._folds: dict[str, list[Fold]] = {}
+        self._heads = CompiledHeads()
 
     def splits(self, recipe: Recipe) -> Splits:
         """Return the images of a recipe.
@@ -75,7 +77,6 @@ class TrialTrainer:
             key = _inputs_key(recipe, splits)
             inputs = _shared(self._pool_inputs, key, lambda: compute_pool_inputs(recipe, splits))
         evaluations = []
-        trained = None
         for fold in folds:
             trained, metrics = train_fold(
                 recipe,
@@ -83,7 +84,7 @@ class TrialTrainer:
                 fold,
                 pool_inputs=inputs,
                 on_epoch=on_epoch if fold is folds[0] else lambda *_: None,
-                previous=trained,
+                heads=self._heads,
                 names=epoch_metrics,
             )
             named = {f"val_{name}": value for name, value in metrics.items()}
@@ -104,6 +105,7 @@ class TrialTrainer:
                 epoch_metrics=epoch_metrics,
                 show_progress=False,
                 head_inputs=inputs,
+                heads=self._heads,
             )
             probabilities = trained.trainer.predict(splits.validation, "val")
         metrics = metrics_of_images(

@@ -12,6 +12,7 @@ from pipeline.data.splits import Splits
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import load_recipe
 from pipeline.stages.cross_validate import folds_of, train_fold
+from pipeline.stages.head_trainer import CompiledHeads
 from pipeline.stages.train_model import compute_pool_inputs
 
 RECIPE = """\
@@ -38,15 +39,15 @@ def recipe(photographs: Path, in_empty_folder: Path) -> Recipe:
 
 
 def metrics_of(recipe: Recipe, splits: Splits, inputs: Any) -> list[dict[str, float]]:
-    trained, evaluated = None, []
+    heads, evaluated = CompiledHeads(), []
     for fold in folds_of(recipe, splits):
-        trained, metrics = train_fold(
+        _, metrics = train_fold(
             recipe,
             splits,
             fold,
             pool_inputs=inputs,
             on_epoch=lambda *_: None,
-            previous=trained if inputs else None,
+            heads=heads,
         )
         evaluated.append(metrics)
     return evaluated
@@ -66,15 +67,15 @@ def test_a_head_that_is_trained_again_starts_anew(recipe: Recipe) -> None:
     splits = recipe.data.load()
     inputs = compute_pool_inputs(recipe, splits)
     fold = folds_of(recipe, splits)[0]
-    trained, metrics = None, []
+    heads, metrics = CompiledHeads(), []
     for _ in range(2):
-        trained, each = train_fold(
+        _, each = train_fold(
             recipe,
             splits,
             fold,
             pool_inputs=inputs,
             on_epoch=lambda *_: None,
-            previous=trained,
+            heads=heads,
         )
         metrics.append(each)
     assert metrics[0] == metrics[1]
