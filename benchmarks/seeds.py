@@ -31,6 +31,7 @@ def logistic_regression(changes: tuple[str, ...]) -> float:
     """Return the accuracy of a logistic regression on the stock features."""
     recipe = load_recipe(RECIPE, changes).recipe
     splits = recipe.data.load()
+    assert splits.validation
     model = PixelTrainer(recipe, splits, []).model
     base = keras.Model(model.input, model.get_layer("features").output)
     train, validation = (

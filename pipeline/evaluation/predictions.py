@@ -168,15 +168,15 @@ def paired_difference(first: Predictions, second: Predictions) -> PairedDifferen
         DataError: if the images or their classes differ.
     """
     pairs = list(zip((first, second), _matching_orders(first, second), strict=True))
-    correct = [predictions.is_correct[order] for predictions, order in pairs]
+    before, after = (predictions.is_correct[order] for predictions, order in pairs)
     losses = [log_losses(each.labels, each.probabilities)[order] for each, order in pairs]
     labels = first.labels[pairs[0][1]]
     return PairedDifference(
         images=len(first),
-        accuracy=intervals.paired_difference_interval(*correct),
-        balanced_accuracy=intervals.mean_paired_difference_interval(*correct, labels),
+        accuracy=intervals.paired_difference_interval(before, after),
+        balanced_accuracy=intervals.mean_paired_difference_interval(before, after, labels),
         log_loss=intervals.mean_interval(losses[1] - losses[0]),
-        p_value=mcnemar_test(*correct),
+        p_value=mcnemar_test(before, after),
     )
 
 

@@ -99,7 +99,9 @@ def _with_short_trials(check: Check) -> Check:
         recipe, warnings = check(document)
         epochs = fewest_epochs(recipe.training.epochs)
         where = document.location_of(("training", "epochs"))
-        short = {("training", "epochs"): Document(epochs, {(): where})}
+        short: dict[tuple[str, ...], Document] = {
+            ("training", "epochs"): Document(epochs, {(): where})
+        }
         try:
             check(apply_overrides(document, short))
         except RecipeError as error:
