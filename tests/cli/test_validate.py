@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli import main
+from pipeline.models.architectures import ARCHITECTURES
 from pipeline.recipe.shipped import shipped_recipes
 
 VALID = """\
@@ -91,7 +92,7 @@ def test_every_shipped_recipe_is_valid(capsys: pytest.CaptureFixture[str]) -> No
         (
             "architecture: mlp",
             "architecture: mpl",
-            "5:3: model.architecture: expected one of: lenet, mlp, transfer. "
+            f"5:3: model.architecture: expected one of: {', '.join(ARCHITECTURES)}. "
             "Received 'mpl'. Did you mean 'mlp'?",
         ),
         (

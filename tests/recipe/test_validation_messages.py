@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
+from pipeline.models.architectures import ARCHITECTURES
 from pipeline.recipe.validation_messages import format_value
 
 Problems = Callable[..., list[str]]
 
 DATA = "data: {source: digits}\n"
 MODEL = "model: {architecture: mlp}\n"
+ARCHITECTURE_NAMES = ", ".join(ARCHITECTURES)
 OPERATIONS = (
     "random_flip, random_rotation, random_translation, random_zoom, random_crop, random_contrast, "
     "random_brightness, rand_augment, mix_up, cut_mix, random_erasing"
@@ -69,7 +71,7 @@ regularization: {dropuot: 0.5, dropout: 1}
                 "recipe.yaml:1:1: data.source: required key is missing, "
                 "expected one of: digits, image_folder, mnist, table.",
                 "recipe.yaml:2:1: model.architecture: required key is missing, "
-                "expected one of: lenet, mlp, transfer.",
+                f"expected one of: {ARCHITECTURE_NAMES}.",
             ],
         ),
         (
@@ -274,7 +276,7 @@ def test_a_wrong_augmentation_is_an_error(problems: Problems, entry: str, proble
         ),
         (
             DATA + "model: {architecture: [mlp]}\n",
-            "2:9: model.architecture: expected one of: lenet, mlp, transfer. Received ['mlp'].",
+            f"2:9: model.architecture: expected one of: {ARCHITECTURE_NAMES}. Received ['mlp'].",
         ),
         (
             "data: {source: digits, image_size: 28}\n" + MODEL,
@@ -340,7 +342,10 @@ def test_the_error_of_an_unknown_key_suggests_the_nearest(
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        (DATA + "model: {architecture: lenet, hidden: [3]}\n", "architecture mlp or transfer"),
+        (
+            DATA + "model: {architecture: lenet, hidden: [3]}\n",
+            "architecture alexnet or mlp or transfer or vgg",
+        ),
         (DATA + "model: {architecture: mlp, pooling: max}\n", "architecture lenet"),
         ("data: {source: digits, path: x}\n" + MODEL, "source image_folder or mnist or table"),
         (DATA + MODEL + "optimizer: {momentum: 0.9}\n", "name muon or rmsprop or sgd"),
