@@ -30,8 +30,9 @@ from pipeline.inference.batch_prediction import predict
 from pipeline.recipe.loader import load_recipe
 from pipeline.stages.register_model import register_model
 from pipeline.tracking import registry
-from pipeline.tracking.lookup import DATA, files_of, find_model
+from pipeline.tracking.lookup import files_of, find_model
 from pipeline.tracking.store import Store, open_store
+from pipeline.tracking.stored_model import DATA
 
 IMAGES = 1000
 RECIPE = """\

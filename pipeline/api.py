@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pipeline.inference.image_classifier import ImageClassifier
     from pipeline.recipe.loader import LoadedRecipe
     from pipeline.recipe.overrides import Overrides
-    from pipeline.tracking.lookup import StoredModel
     from pipeline.tracking.store import Store
+    from pipeline.tracking.stored_model import StoredModel
     from pipeline.workflows.data_inspection import Inspection
     from pipeline.workflows.hyperparameter_search import TuneResult
     from pipeline.workflows.multi_seed import SeedsResult
@@ -238,12 +238,21 @@ def load(run: str, *, tracking_uri: str | None = None) -> Model:
     with _messages_shown():
         with quiet_imports():
             from pipeline.inference.image_classifier import load_image_classifier
-            from pipeline.tracking.lookup import DATA, files_of, find_model
-            from pipeline.tracking.store import open_store
-        store = open_store(tracking_uri)
-        stored = find_model(store, run)
-        with files_of(store, stored) as directory:
-            classifier = load_image_classifier(directory / DATA)
+            from pipeline.tracking import lookup_cache
+            from pipeline.tracking.stored_model import DATA
+            from pipeline.tracking.tracking_uri import resolve_uri
+        address = resolve_uri(tracking_uri)
+        stored = lookup_cache.recall(address, run)
+        if stored is not None and stored.directory is not None and stored.directory.is_dir():
+            classifier = load_image_classifier(stored.directory / DATA)
+        else:
+            with quiet_imports():
+                from pipeline.tracking.lookup import files_of, find_model
+                from pipeline.tracking.store import open_store
+            store = open_store(address)
+            stored = find_model(store, run)
+            with files_of(store, stored) as directory:
+                classifier = load_image_classifier(directory / DATA)
     return Model(
         name=stored.run_name,
         run_id=stored.run_id,
@@ -252,7 +261,7 @@ def load(run: str, *, tracking_uri: str | None = None) -> Model:
         image_size=classifier.interface.image_size,
         classifier=classifier,
         stored=stored,
-        store=store,
+        address=address,
     )
 
 
@@ -268,7 +277,7 @@ class Model:
         image_size: height and width in pixels that images are scaled to.
         classifier: what `predict` classifies with.
         stored: the model in the tracking store.
-        store: the tracking store.
+        address: the tracking URI of that store, with the password if there is one.
     """
 
     name: str
@@ -278,7 +287,14 @@ class Model:
     image_size: tuple[int, int]
     classifier: ImageClassifier = field(repr=False)
     stored: StoredModel = field(repr=False)
-    store: Store = field(repr=False)
+    address: str = field(repr=False)
+
+    @functools.cached_property
+    def store(self) -> Store:
+        """The tracking store."""
+        with quiet_imports():
+            from pipeline.tracking.store import open_store
+        return open_store(self.address)
 
     @property
     def keras_model(self) -> Any:
@@ -290,7 +306,8 @@ class Model:
         """The Keras model with its interface; it is `classifier` where that is Keras."""
         with quiet_imports():
             from pipeline.inference.classifier import Classifier, load_classifier
-            from pipeline.tracking.lookup import DATA, files_of
+            from pipeline.tracking.lookup import files_of
+            from pipeline.tracking.stored_model import DATA
         if isinstance(self.classifier, Classifier):
             return self.classifier
         with files_of(self.store, self.stored) as directory:

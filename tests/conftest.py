@@ -169,8 +169,9 @@ def digits_run(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
 @pytest.fixture(scope="session")
 def digits_model(digits_run: RunResult) -> Path:
     """The folder of the files of the model that `digits_run` logged."""
-    from pipeline.tracking.lookup import DATA, files_of, find_model
+    from pipeline.tracking.lookup import files_of, find_model
     from pipeline.tracking.store import open_store
+    from pipeline.tracking.stored_model import DATA
 
     opened = open_store(digits_run.tracking_uri)
     with files_of(opened, find_model(opened, digits_run.run_id)) as folder:

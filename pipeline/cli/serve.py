@@ -27,9 +27,10 @@ def command(run: str, port: int, uri: str | None) -> None:
         from pipeline.inference import pyfunc_model
         from pipeline.inference.model_interface import load_interface
         from pipeline.tracking import model_server
-        from pipeline.tracking.lookup import DATA, files_of, find_model
+        from pipeline.tracking.lookup import files_of, find_model
         from pipeline.tracking.mlflow_server import free_port
         from pipeline.tracking.store import open_store
+        from pipeline.tracking.stored_model import DATA
 
     store = open_store(uri)
     model = find_model(store, run)

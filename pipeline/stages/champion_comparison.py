@@ -31,9 +31,10 @@ from pipeline.recipe.grammar import Recipe
 from pipeline.stages.comparable_images import PREFIXES, comparable_images, images_digest
 from pipeline.stages.verify_model import image_reader
 from pipeline.tracking import registry
-from pipeline.tracking.lookup import DATA, files_of
+from pipeline.tracking.lookup import files_of
 from pipeline.tracking.registry import Champion
 from pipeline.tracking.store import Store
+from pipeline.tracking.stored_model import DATA
 
 logger = logging.getLogger(__name__)
 

@@ -33,9 +33,9 @@ from pipeline.stages.evaluate_splits import Evaluation
 from pipeline.stages.find_label_errors import SuspectedLabel
 from pipeline.stages.source_commit import source_commit
 from pipeline.stages.train_model import TrainedModel
-from pipeline.tracking.lookup import DATA
 from pipeline.tracking.mlflow_model import write_model
 from pipeline.tracking.run_logger import RunLogger
+from pipeline.tracking.stored_model import DATA
 
 _CONTEXTS = {"train": "training", "val": "validation", "test": "testing"}  # as MLflow names them
 

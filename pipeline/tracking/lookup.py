@@ -6,22 +6,21 @@ import contextlib
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import mlflow.artifacts
 
-from pipeline.errors import UsageError
+from pipeline.errors import PipelineError, UsageError
 from pipeline.suggestions import did_you_mean
+from pipeline.tracking import lookup_cache
 from pipeline.tracking.paging import experiment_ids, iterate_pages
 from pipeline.tracking.store import Store, newest_runs, translate_errors
+from pipeline.tracking.stored_model import StoredModel
 from pipeline.tracking.trial_runs import FOLD
 
 LATEST = "latest"
-DATA = "data"  # the directory of a model's own files in its MLflow files
 EXPECTED = "Expected a run's id or name, models:/NAME@ALIAS, models:/NAME/VERSION, or latest."
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -30,27 +29,6 @@ _LOGGED = re.compile(r"models:/m-[0-9a-f]+")
 _CHECKED = 10  # newest runs that are looked at one by one
 _SUGGESTED = 100  # runs whose names are suggested
 _NO_FOLD = f"tags.{FOLD} IS NULL"  # folds have no model, and are newer than the run they are under
-
-
-@dataclass(frozen=True)
-class StoredModel:
-    """A model in a store.
-
-    Attributes:
-        uri: its URI, as MLflow's loaders take it.
-        run_id: the run that logged it.
-        run_name: the name of that run.
-        experiment_id: the experiment of that run.
-        location: the URI of its files.
-        model_id: the id of the logged model, None for one that a store keeps without.
-    """
-
-    uri: str
-    run_id: str
-    run_name: str
-    experiment_id: str
-    location: str
-    model_id: str | None
 
 
 def find_run(store: Store, reference: str) -> Any:
@@ -70,7 +48,7 @@ def find_run(store: Store, reference: str) -> Any:
 
 
 def find_model(store: Store, reference: str) -> StoredModel:
-    """Return the model of a run.
+    """Return the model of a run, and remember it for `lookup_cache.recall`.
 
     Args:
         store: the tracking store.
@@ -83,6 +61,22 @@ def find_model(store: Store, reference: str) -> StoredModel:
     """
     if reference.startswith("models:/"):
         return _model_at(store, reference)
+    state = lookup_cache.state_of(store.address)
+    model = _model_of_run(store, reference)
+    lookup_cache.remember(store.address, reference, model, state)
+    return model
+
+
+def remember_model(store: Store, run_id: str, run_name: str) -> None:
+    """Let `lookup_cache` know the model of a run that has ended."""
+    if lookup_cache.state_of(store.address) is None:
+        return
+    for reference in (run_id, run_name, LATEST):
+        with contextlib.suppress(PipelineError):
+            find_model(store, reference)
+
+
+def _model_of_run(store: Store, reference: str) -> StoredModel:
     runs = _candidates(store, reference)
     newest = [next(runs), *islice(runs, _CHECKED - 1)]
     model = _first_model(store, newest)
@@ -107,9 +101,8 @@ def files_of(store: Store, model: StoredModel) -> Iterator[Path]:
     Raises:
         UsageError: if they are not available.
     """
-    address = urlsplit(model.location)
-    if address.scheme in ("", "file"):
-        directory = Path(unquote(address.path))
+    directory = model.directory
+    if directory:
         if not directory.is_dir():
             raise UsageError(f"The files of {model.uri} are missing: {directory} does not exist.")
         yield directory

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlflow.models import Model
 
-from pipeline.tracking.lookup import DATA
+from pipeline.tracking.stored_model import DATA
 
 
 def describe_without_code(directory: Path, copy: Path, *, loader: str) -> None:

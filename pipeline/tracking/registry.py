@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import TrackingError, UsageError
-from pipeline.tracking.lookup import StoredModel, find_model
+from pipeline.tracking.lookup import find_model
 from pipeline.tracking.store import Store, store_lock, translate_errors
+from pipeline.tracking.stored_model import StoredModel
 
 CHAMPION = "champion"
 

@@ -19,9 +19,7 @@ from pipeline.file_locks import file_lock
 from pipeline.secrets import MASK, mask_credentials, mask_secrets
 from pipeline.tracking.liveness import mark_dead_runs
 from pipeline.tracking.paging import experiment_ids, iterate_pages
-
-DIRECTORY = "mlruns"
-_DATABASE = "mlflow.db"
+from pipeline.tracking.tracking_uri import DATABASE, DIRECTORY, local_uri, resolve_uri
 
 # A run must not wait minutes for a server that is gone: its logs are kept and sent later.
 _MLFLOW_SETTINGS = {
@@ -66,15 +64,6 @@ class Store:
         return mask_secrets(text, self.secrets)
 
 
-def resolve_uri(uri: str | None) -> str:
-    """Return the tracking URI in use.
-
-    Args:
-        uri: the recipe's; if None, MLFLOW_TRACKING_URI or mlruns/ in the working directory.
-    """
-    return uri or os.environ.get("MLFLOW_TRACKING_URI") or _local_uri()
-
-
 def open_store(uri: str | None, secrets: Mapping[str, str] | None = None) -> Store:
     """Open the store; create it if it is the local one and does not exist.
 
@@ -88,7 +77,7 @@ def open_store(uri: str | None, secrets: Mapping[str, str] | None = None) -> Sto
         TrackingError: if it cannot be reached, created or read.
     """
     address = resolve_uri(uri)
-    is_local = address == _local_uri()
+    is_local = address == local_uri()
     secrets = secrets or {}
     artifacts = Path(DIRECTORY, "artifacts").absolute() if is_local else None
     for name, value in _MLFLOW_SETTINGS.items():
@@ -102,7 +91,7 @@ def open_store(uri: str | None, secrets: Mapping[str, str] | None = None) -> Sto
             artifacts.mkdir(parents=True, exist_ok=True)
         with store_lock(artifacts):
             if artifacts:
-                _create(artifacts.parent / _DATABASE)
+                _create(artifacts.parent / DATABASE)
             client = mlflow.MlflowClient(tracking_uri=address)
             client.search_experiments(max_results=1)
         mark_dead_runs(client)
@@ -236,10 +225,6 @@ def _advice(error: BaseException) -> str:
     if "disk is full" in str(error) or getattr(error, "errno", None) == errno.ENOSPC:
         return "Free space on its disk."
     return "Check tracking.uri and MLFLOW_TRACKING_URI, and that you may write there."
-
-
-def _local_uri() -> str:
-    return f"sqlite:///{Path(DIRECTORY, _DATABASE).absolute()}"
 
 
 def _create(path: Path) -> None:

@@ -34,9 +34,10 @@ from pipeline.stages.run_report import build_split_report, heatmap_function
 from pipeline.stages.tracked_run import tracked_run
 from pipeline.tasks.task import Task
 from pipeline.tasks.tasks import TASKS
-from pipeline.tracking.lookup import DATA, StoredModel, files_of
+from pipeline.tracking.lookup import files_of
 from pipeline.tracking.run_logger import RunLogger
 from pipeline.tracking.store import Store
+from pipeline.tracking.stored_model import DATA, StoredModel
 
 logger = logging.getLogger(__name__)
 

@@ -23,6 +23,7 @@ from pipeline.stages.tracked_run import tracked_run
 from pipeline.stages.train_model import train_model
 from pipeline.stages.verify_model import model_verification
 from pipeline.stopwatch import Stopwatch
+from pipeline.tracking.lookup import remember_model
 from pipeline.tracking.resumable_runs import find_resumable_run
 from pipeline.tracking.run_logger import RunLogger
 from pipeline.tracking.store import checkpoint_directory, open_store
@@ -159,6 +160,8 @@ def run(
                 store=store,
                 outbox=run_logger.outbox,
             )
+    if not parent:
+        remember_model(store, run_logger.run_id, store.mask(recipe.name))
     return RunResult(
         run_id=run_logger.run_id,
         name=store.mask(recipe.name),

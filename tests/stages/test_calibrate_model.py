@@ -20,8 +20,9 @@ from pipeline.inference.classifier import load_classifier
 from pipeline.inference.model_interface import load_interface
 from pipeline.recipe.loader import load_recipe
 from pipeline.stages.calibrate_model import calibrate_model
-from pipeline.tracking.lookup import DATA, files_of, find_model
+from pipeline.tracking.lookup import files_of, find_model
 from pipeline.tracking.store import open_store
+from pipeline.tracking.stored_model import DATA
 from pipeline.workflows.run_result import RunResult
 from pipeline.workflows.single_run import run
 

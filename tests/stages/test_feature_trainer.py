@@ -24,8 +24,9 @@ from pipeline.recipe.loader import load_recipe
 from pipeline.stages import feature_trainer, graph_outputs, verify_model
 from pipeline.stages.evaluate_splits import evaluate_splits
 from pipeline.stages.train_model import TrainedModel, train_model
-from pipeline.tracking.lookup import DATA, files_of, find_model
+from pipeline.tracking.lookup import files_of, find_model
 from pipeline.tracking.store import open_store
+from pipeline.tracking.stored_model import DATA
 from pipeline.workflows.run_result import RunResult
 from pipeline.workflows.single_run import run
 

@@ -18,8 +18,9 @@ from pipeline.stages import champion_comparison
 from pipeline.stages import register_model as stage
 from pipeline.stages.register_model import RegisteredModel
 from pipeline.tracking import registry
-from pipeline.tracking.lookup import DATA, files_of
+from pipeline.tracking.lookup import files_of
 from pipeline.tracking.store import Store, open_store
+from pipeline.tracking.stored_model import DATA
 from pipeline.workflows.single_run import RunResult, run
 
 RECIPE = (

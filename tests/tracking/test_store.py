@@ -15,6 +15,7 @@ import pytest
 
 from pipeline.errors import TrackingError
 from pipeline.tracking import store
+from pipeline.tracking.tracking_uri import resolve_uri
 
 
 @pytest.fixture(autouse=True)
@@ -23,20 +24,6 @@ def databases_are_created(
 ) -> None:
     """Create databases from nothing, as users do."""
     monkeypatch.setattr(store, "_create", create_database)
-
-
-def test_the_store_is_below_the_working_folder(in_empty_folder: Path) -> None:
-    assert store.resolve_uri(None) == f"sqlite:///{in_empty_folder}/mlruns/mlflow.db"
-
-
-def test_the_environment_names_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5999")
-    assert store.resolve_uri(None) == "http://127.0.0.1:5999"
-
-
-def test_the_recipe_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5999")
-    assert store.resolve_uri("sqlite:///other.db") == "sqlite:///other.db"
 
 
 def test_the_local_store_is_made_with_its_artifacts(in_empty_folder: Path) -> None:
@@ -140,7 +127,7 @@ def test_a_database_that_is_locked_is_one_line(
     with pytest.raises(TrackingError) as refused:
         store.open_store(None)
     assert str(refused.value) == (
-        f"Cannot open the tracking store {store.resolve_uri(None)}: database is locked. Another "
+        f"Cannot open the tracking store {resolve_uri(None)}: database is locked. Another "
         "process is writing to it: wait for it, or end it."
     )
 
