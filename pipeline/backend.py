@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline import processor
 from pipeline.shutdown import exit_on_signal
 
 
@@ -23,6 +24,8 @@ def quiet_imports() -> Iterator[None]:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     # TensorFlow would take all memory of a GPU at once. Child processes inherit this setting.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    if processor.needs_onednn_enabled():
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     was_loaded = "tensorflow" in sys.modules
     with exit_on_signal(), suppress_native_stderr():
         yield

@@ -20,6 +20,7 @@ FOUNDATIONS = {
     "suggestions",
     "stopwatch",
     "backend",
+    "processor",
     "file_digests",
     "file_locks",
     "array_cache",

@@ -1,17 +1,15 @@
-"""The table of engines, and the processor they compute on."""
+"""The table of engines."""
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import importlib.util
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pipeline.processor import instruction_sets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,10 +18,6 @@ if TYPE_CHECKING:
 
 EngineName = Literal["keras", "tensorflow", "openvino"]
 Precision = Literal["float32", "bfloat16", "int8"]
-
-_BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
-# What the libraries choose their instructions by.
-_INSTRUCTION_SETS = ("avx2", "avx512", "avx_vnni", "amx", "f16c", "fma", "asimd", "sve", "bf16")
 
 
 @dataclass(frozen=True)
@@ -120,53 +114,6 @@ _TITLES: Mapping[EngineName, str] = {
     "tensorflow": "TensorFlow",
     "openvino": "OpenVINO",
 }
-
-
-def processor_has_bfloat16() -> bool:
-    """Return whether the processor has bfloat16 instructions; without them bfloat16 is slow."""
-    return not _BFLOAT16_FLAGS.isdisjoint(_processor().flags)
-
-
-def processor_name() -> str:
-    """Return the processor's name and the number of its cores that this process may use."""
-    return f"{_processor().name}, {usable_threads()} threads"
-
-
-def instruction_sets() -> str:
-    """Return a digest of the instruction sets that libraries may use."""
-    flags = sorted(flag for flag in _processor().flags if flag.startswith(_INSTRUCTION_SETS))
-    limits = [os.environ.get(name, "") for name in ("ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS")]
-    return hashlib.sha256(" ".join([*flags, *limits]).encode()).hexdigest()[:16]
-
-
-def usable_threads() -> int:
-    """Return how many threads this process should compute with: its share of the cores."""
-    share = os.environ.get("OMP_NUM_THREADS", "")
-    if share.isdecimal() and int(share):
-        return int(share)
-    if hasattr(os, "sched_getaffinity"):  # on Linux
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-@dataclass(frozen=True)
-class _Processor:
-    name: str
-    flags: frozenset[str]
-
-
-@functools.cache
-def _processor() -> _Processor:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return _Processor("unknown", frozenset())
-    values = {}
-    for line in text.split("\n\n")[0].splitlines():
-        key, _, value = line.partition(":")
-        values[key.strip()] = value.strip()
-    flags = values.get("flags", values.get("Features", ""))
-    return _Processor(values.get("model name", "unknown"), frozenset(flags.split()))
 
 
 def _version(package: str) -> str:

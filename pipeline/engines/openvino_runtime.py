@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.engines.engine import Precision, usable_threads
+from pipeline.engines.engine import Precision
 from pipeline.engines.openvino_package import openvino
+from pipeline.processor import usable_threads
 
 # Small batches run side by side: one large batch at a time is half as fast.
 _BATCH_SIZES = {"float32": 1, "bfloat16": 4, "int8": 4}

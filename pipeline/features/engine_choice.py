@@ -20,12 +20,11 @@ from pipeline.engines.engine import (
     EngineName,
     Precision,
     Variant,
-    processor_has_bfloat16,
-    processor_name,
 )
 from pipeline.engines.frozen_graph import CompiledGraph, FrozenGraph
 from pipeline.errors import first_line
 from pipeline.features.head_agreement import choose_images, compare_heads
+from pipeline.processor import has_bfloat16, processor_name
 
 logger = logging.getLogger(__name__)
 
@@ -192,7 +191,7 @@ class EngineSelector:
         """Return the precisions to race, preferred ones first."""
         if self._options.precision:
             return [(self._options.precision,)]
-        reduced: tuple[Precision, ...] = ("bfloat16",) if processor_has_bfloat16() else ()
+        reduced: tuple[Precision, ...] = ("bfloat16",) if has_bfloat16() else ()
         if self._int8_pays:
             # Raced with float32 where that is the alternative.
             return [(*(reduced or ("float32",)), "int8"), ("float32",)]

@@ -66,7 +66,7 @@ def raced(monkeypatch: pytest.MonkeyPatch) -> dict[Variant, float]:
         return {each: speed for each, speed in speeds.items() if each.precision in precisions}
 
     monkeypatch.setattr(EngineSelector, "_race", race)
-    monkeypatch.setattr(engine_choice, "processor_has_bfloat16", lambda: True)
+    monkeypatch.setattr(engine_choice, "has_bfloat16", lambda: True)
     return speeds
 
 
