@@ -21,11 +21,12 @@ import numpy as np
 from interleaved import machine, spread
 from PIL import Image
 
-from pipeline.engines.engine import ENGINES, KERAS, Variant, processor_has_bfloat16
+from pipeline.engines.engine import ENGINES, KERAS, Variant
 from pipeline.engines.frozen_graph import CompiledGraph, FrozenGraph
 from pipeline.features.engine_choice import relative_error
 from pipeline.features.head_agreement import choose_images, compare_heads
 from pipeline.models.applications import APPLICATIONS
+from pipeline.processor import has_bfloat16
 
 SIDE, BATCH = 224, 32
 CALIBRATION = 64
@@ -59,7 +60,7 @@ def compiled_variants(
     for name, engine in ENGINES.items():
         compiler = None
         for precision in engine.precisions:
-            if precision == "bfloat16" and not processor_has_bfloat16():
+            if precision == "bfloat16" and not has_bfloat16():
                 continue
             started = time.perf_counter()
             compiler = compiler or engine.compiler(graph)

@@ -23,6 +23,7 @@ from pipeline.models import transfer
 from pipeline.recipe.grammar import Recipe
 from pipeline.stages.head_trainer import batches_of_head
 from pipeline.stages.trainer import PixelTrainer
+from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.devices import Devices
 from pipeline.training.phases import Phase, fine_tuning_optimizer
 from pipeline.training.training_config import FineTuneConfig
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 _GIB = 2**30
+_ACTIVATIONS, _PIXELS = "activations", "pixels"  # what fine-tuning runs on
 _IMAGES_IN_MEMORY = 256
 # They mix images, which may be of different folds.
 _MIXING_LAYERS = (keras.layers.MixUp, keras.layers.CutMix)
@@ -43,7 +45,12 @@ class FeatureTrainer(PixelTrainer):
     """
 
     def __init__(
-        self, recipe: Recipe, splits: Splits, layers: Sequence[Any], devices: Devices
+        self,
+        recipe: Recipe,
+        splits: Splits,
+        layers: Sequence[Any],
+        devices: Devices,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         """Build the model.
 
@@ -52,6 +59,7 @@ class FeatureTrainer(PixelTrainer):
             splits: the images.
             layers: of the augmentation.
             devices: what is trained on.
+            checkpoints: keep what fine-tuning runs on, so that a resumed training does the same.
 
         Raises:
             ModelError: if the model cannot be built or fine-tuned as the recipe says.
@@ -59,7 +67,7 @@ class FeatureTrainer(PixelTrainer):
         super().__init__(recipe, splits, layers)
         if recipe.training.fine_tune:  # before the features are computed and the head is trained
             transfer.check_fine_tuning(self.model, recipe.training.fine_tune.start)
-        self._devices = devices
+        self._devices, self._checkpoints = devices, checkpoints
         self._limit = int(recipe.runtime.cache_gb * _GIB)
         self._split = split_before_head(self.model)
         self._base_features = self._features_at(self._split)
@@ -148,15 +156,13 @@ class FeatureTrainer(PixelTrainer):
         optimizer = fine_tuning_optimizer(self._recipe.optimizer, config)
         model_split = split_before_layer(self.model, first)
         features = self._features_at(model_split)
-        needed, available = features.bytes_needed(), features.bytes_available()
-        if needed > available:
+
+        def choose() -> str:
+            return _fine_tuning_inputs(features, config.start)
+
+        kept = self._checkpoints
+        if (kept.choose_once("fine_tuning", choose) if kept else choose()) == _PIXELS:
             self._features = None
-            logger.info(
-                f"Fine-tuning runs the whole base in every epoch: cached activations at layer "
-                f"'{config.start}' would need {needed / _GIB:.1f} GiB, but only "
-                f"{available / _GIB:.1f} GiB are available. To cache them, raise runtime.cache_gb "
-                "or free disk space."
-            )
             return Phase(self.model, self._pixels(), config.epochs, optimizer)
         self._features = features
         batches = batches_of_head(features.compute(), self._recipe, self._splits)
@@ -178,6 +184,19 @@ class FeatureTrainer(PixelTrainer):
         epochs = training.epochs + (training.fine_tune.epochs if training.fine_tune else 0)
         count = min(training.views, epochs) if self._layers else 1
         return AugmentedViews(count, self._layers, entries, self._recipe.seed)
+
+
+def _fine_tuning_inputs(features: CachedFeatures, layer: str | int) -> str:
+    """Return what fine-tuning from a layer runs on: cached activations, where they fit."""
+    needed, available = features.bytes_needed(), features.bytes_available()
+    if needed <= available:
+        return _ACTIVATIONS
+    logger.info(
+        f"Fine-tuning runs the whole base in every epoch: cached activations at layer '{layer}' "
+        f"would need {needed / _GIB:.1f} GiB, but only {available / _GIB:.1f} GiB are available. "
+        "To cache them, raise runtime.cache_gb or free disk space."
+    )
+    return _PIXELS
 
 
 def _engine_options(recipe: Recipe, devices: Devices) -> EngineOptions:

@@ -71,7 +71,9 @@ def train_model(
     """
     devices = find_devices(recipe.runtime)
     logger.info(devices.description)
-    trainer = _make_trainer(recipe, splits, devices, head_inputs, heads or CompiledHeads())
+    trainer = _make_trainer(
+        recipe, splits, devices, checkpoints, head_inputs, heads or CompiledHeads()
+    )
     model = trainer.model
     logger.info(
         f"Built {model.name}: {model.count_params():,} parameters, input {splits.image_shape}"
@@ -142,6 +144,7 @@ def _make_trainer(
     recipe: Recipe,
     splits: Splits,
     devices: Devices,
+    checkpoints: Checkpoints | None,
     head_inputs: HeadInputs | None,
     heads: CompiledHeads,
 ) -> Trainer:
@@ -150,5 +153,5 @@ def _make_trainer(
         if head_inputs:
             return HeadTrainer(recipe, splits, head_inputs, heads)
         if recipe.model.has_frozen_base:
-            return FeatureTrainer(recipe, splits, layers, devices)
+            return FeatureTrainer(recipe, splits, layers, devices, checkpoints)
         return PixelTrainer(recipe, splits, layers)

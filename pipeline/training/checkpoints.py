@@ -12,7 +12,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,29 @@ class Checkpoints:
     def last_epoch(self) -> int:
         """Return the epoch of the latest checkpoint on disk, 0 if there is none."""
         return max((int(path.name.split(".")[0][6:]) for path in self._files()), default=0)
+
+    def choose_once(self, name: str, choose: Callable[[], str]) -> str:
+        """Return a choice that is made once in a training, also if that is interrupted and resumed.
+
+        If the disk does not accept it, log a warning.
+
+        Args:
+            name: of the choice, and of the file that keeps it beside the checkpoints.
+            choose: returns the choice; called unless it was made before.
+        """
+        path = self.directory / f"{name}.txt"
+        if path.is_file():
+            return path.read_text("utf-8")
+        chosen = choose()
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            atomic_write(path, chosen.encode())
+        except OSError as error:
+            logger.warning(
+                f"{path} could not be written: {error.strerror or error}. Training continues; if "
+                f"it is interrupted and resumed, it may choose something else than {chosen}."
+            )
+        return chosen
 
     def _write(self, checkpoint: Checkpoint) -> None:
         content = _to_bytes(checkpoint)

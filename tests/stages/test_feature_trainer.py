@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -27,6 +28,7 @@ from pipeline.stages.train_model import TrainedModel, train_model
 from pipeline.tracking.lookup import files_of, find_model
 from pipeline.tracking.store import open_store
 from pipeline.tracking.stored_model import DATA
+from pipeline.training.checkpoints import Checkpoints
 from pipeline.workflows.run_result import RunResult
 from pipeline.workflows.single_run import run
 
@@ -61,10 +63,12 @@ def directory(
                 (target / file.name).write_bytes(file.read_bytes())
     text = RECIPE.format(base=weights / "resnet18_imagenet.keras")
     (directory / "recipe.yaml").write_text(text)
+    small = [keras.layers.Conv2D(8, 5, strides=4, activation="relu") for _ in range(2)]
+    keras.Sequential([keras.Input((96, 96, 3)), *small]).save(directory / "small.keras")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(directory)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.setattr(engine_choice, "processor_has_bfloat16", lambda: True)
+        patch.setattr(engine_choice, "has_bfloat16", lambda: True)
         yield directory
 
 
@@ -83,6 +87,10 @@ def cache(shared_cache: None) -> None:
 @pytest.fixture(scope="module")
 def splits(directory: Path) -> Splits:
     return recipe_with().data.load()
+
+
+# A base that is built at once, where nothing depends on what it has learned.
+SMALL = ("model.base=small.keras", "training.epochs=1")
 
 
 def recipe_with(*overrides: str) -> Recipe:
@@ -188,7 +196,13 @@ def test_one_sigmoid_unit_learns_on_features_too(splits: Splits) -> None:
 
 
 @pytest.mark.parametrize(
-    "fine_tune", ["null", "{from: 6, epochs: 1, learning_rate: 1e-4}"], ids=["head", "fine-tuned"]
+    "fine_tune",
+    [
+        pytest.param("null", id="head"),
+        pytest.param(
+            "{from: 6, epochs: 1, learning_rate: 1e-4}", id="fine-tuned", marks=pytest.mark.slow
+        ),
+    ],
 )
 def test_class_weights_hold_on_features_too(
     baseline: TrainedModel, splits: Splits, fine_tune: str
@@ -236,21 +250,38 @@ def check_metrics_of_logged_model(result: RunResult) -> None:
     assert furthest == pytest.approx(classifier.interface.distance.threshold, abs=1e-3)
 
 
-def test_fine_tuning_uses_pixels_if_activations_do_not_fit_in_the_cache(
-    baseline: TrainedModel, splits: Splits, messages: list[str]
+def test_fine_tuning_uses_pixels_if_activations_do_not_fit_also_when_resumed(
+    splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
 ) -> None:
-    changes = (
-        "training.epochs=4",
-        "training.fine_tune={from: 9, epochs: 1, learning_rate: 1e-4}",
-        "runtime.cache_gb=0.001",
-    )
-    trained = trained_with(splits, *changes)
+    monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path / "cache"))  # a small one keeps little
+    changes = (*SMALL, "training.fine_tune={from: 1, epochs: 2, learning_rate: 1e-4}")
+
+    def train(cache_gb: float, on_epoch: Callable[[int], None]) -> TrainedModel:
+        return train_model(
+            recipe_with(*changes, f"runtime.cache_gb={cache_gb}"),
+            splits,
+            on_epoch=lambda epoch, *_: on_epoch(epoch),
+            checkpoints=Checkpoints(tmp_path / "checkpoints"),
+            show_progress=False,
+        )
+
+    def interrupt(epoch: int) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(0.0001, interrupt)
     assert (
-        "Fine-tuning runs the whole base in every epoch: cached activations at layer '9' would "
+        "Fine-tuning runs the whole base in every epoch: cached activations at layer '1' would "
         "need 0.0 GiB, but only 0.0 GiB are available. To cache them, raise runtime.cache_gb or "
         "free disk space."
     ) in messages
-    assert trained.history.phases == (0, 4)
+    trained = train(20, lambda epoch: None)
+    assert sum(line.startswith("Fine-tuning runs ") for line in messages) == 1
+    assert isinstance(trained.trainer, feature_trainer.FeatureTrainer)
+    assert trained.trainer._features is None
+    assert trained.history.phases == (0, 1)
+    assert len(trained.history.rows) == 3
     best = trained.history.rows[(trained.history.best_epoch or 0) - 1]
     metrics = metrics_of(trained, splits, *changes)
     assert metrics["val_log_loss"] == pytest.approx(best["val_log_loss"], abs=1e-4)
@@ -297,7 +328,13 @@ def test_feature_maps_are_those_of_the_full_precision_base(
 
 
 @pytest.mark.parametrize(
-    "fine_tune", ["null", "{from: 6, epochs: 1, learning_rate: 1e-4}"], ids=["head", "fine-tuned"]
+    "fine_tune",
+    [
+        pytest.param("null", id="head"),
+        pytest.param(
+            "{from: 6, epochs: 1, learning_rate: 1e-4}", id="fine-tuned", marks=pytest.mark.slow
+        ),
+    ],
 )
 def test_without_validation_only_training_images_have_features(
     baseline: TrainedModel, splits: Splits, messages: list[str], fine_tune: str
@@ -327,7 +364,7 @@ def test_without_validation_only_training_images_have_features(
 def test_the_engine_of_the_recipe_computes_the_training_features(
     splits: Splits, engine: str
 ) -> None:
-    changes = ("training.epochs=1", f"runtime.engine={engine}", "runtime.precision=float32")
+    changes = (*SMALL, f"runtime.engine={engine}", "runtime.precision=float32")
     facts = trained_with(splits, *changes).trainer.feature_facts()
     exact = "openvino" if engine == "openvino" else "keras"
     assert (facts["engine"], facts["precision"], facts["exact_engine"]) == (
@@ -343,7 +380,7 @@ def test_an_engine_that_is_not_installed_is_an_error(
     without = dataclasses.replace(ENGINES["openvino"], packages={"no_such_module": "openvino"})
     monkeypatch.setitem(ENGINES, "openvino", without)
     with pytest.raises(TrainingError) as caught:
-        trained_with(splits, "runtime.engine=openvino")
+        trained_with(splits, *SMALL, "runtime.engine=openvino")
     assert str(caught.value) == (
         "runtime.engine: openvino requires packages that are not installed: openvino. Install "
         "them, or leave runtime.engine at auto."

@@ -132,3 +132,20 @@ def test_a_failing_disk_is_reported_once_and_does_not_end_the_training(
         f"WARNING: A checkpoint could not be written to {directory}: File exists. Training "
         "continues; if it is interrupted, it can resume from the previous checkpoint."
     ]
+
+
+def test_a_choice_is_made_once(tmp_path: Path) -> None:
+    directory = tmp_path / "new"
+    assert Checkpoints(directory).choose_once("inputs", lambda: "pixels") == "pixels"
+    assert Checkpoints(directory).choose_once("inputs", lambda: "activations") == "pixels"
+    assert Checkpoints(directory).choose_once("layer", lambda: "7") == "7"
+
+
+def test_a_choice_that_cannot_be_kept_is_reported(tmp_path: Path, messages: list[str]) -> None:
+    directory = tmp_path / "a file"
+    directory.write_text("in the way")
+    assert Checkpoints(directory).choose_once("inputs", lambda: "pixels") == "pixels"
+    assert messages == [
+        f"WARNING: {directory / 'inputs.txt'} could not be written: File exists. Training "
+        "continues; if it is interrupted and resumed, it may choose something else than pixels."
+    ]
