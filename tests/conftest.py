@@ -41,6 +41,22 @@ def photographs() -> Path:
 
 
 @pytest.fixture(scope="session")
+def few_photographs(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small copies of the first photographs of each class: 20 in train/, 10 in val/."""
+    from PIL import Image
+
+    directory = tmp_path_factory.mktemp("few_photographs")
+    for split, count in (("train", 20), ("val", 10)):
+        for name in ("ants", "bees"):
+            target = directory / split / name
+            target.mkdir(parents=True)
+            for file in sorted((photographs / split / name).glob("*.jpg"))[:count]:
+                with Image.open(file) as image:
+                    image.resize((48, 48)).save(target / f"{file.stem}.png")
+    return directory
+
+
+@pytest.fixture(scope="session")
 def weights() -> Path:
     """The folder of ImageNet weights."""
     return _existing(TEST_DATA / "weights")

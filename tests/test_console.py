@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
@@ -76,13 +77,26 @@ def test_the_options_of_the_command_line_set_the_level(
     in_empty_folder: Path, capsys: pytest.CaptureFixture[str], options: list[str], shown: bool
 ) -> None:
     before = list(logging.getLogger("pipeline").handlers), logging.getLogger("pipeline").level
+    for name in ("train/ants", "train/bees", "val/ants", "val/bees"):
+        Path("photographs", name).mkdir(parents=True)
+        Image.new("L", (4, 4)).save(f"photographs/{name}/1.png")
+    Path("recipe.yaml").write_text(
+        "data: {source: image_folder, path: photographs}\nmodel: {architecture: mlp}\n"
+    )
+    assert main([*options, "validate", "recipe.yaml"]) == 0
+    assert ("ants" in capsys.readouterr().err) is shown
+    after = list(logging.getLogger("pipeline").handlers), logging.getLogger("pipeline").level
+    assert after == before
+
+
+def test_the_log_of_a_run_has_what_a_quiet_console_does_not_show(
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     Path("recipe.yaml").write_text(
         "data: {source: digits}\nmodel: {architecture: mlp, hidden: [4]}\ntraining: {epochs: 1}\n"
     )
-    assert main([*options, "run", "recipe.yaml"]) == 0
-    assert ("Built mlp" in capsys.readouterr().err) is shown
-    after = list(logging.getLogger("pipeline").handlers), logging.getLogger("pipeline").level
-    assert after == before
+    assert main(["-q", "run", "recipe.yaml"]) == 0
+    assert "Built mlp" not in capsys.readouterr().err
     (log,) = Path("mlruns").rglob("run.log")
     assert "INFO Built mlp" in log.read_text()
 

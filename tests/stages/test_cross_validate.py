@@ -29,12 +29,12 @@ training: {{epochs: 4, views: 2, folds: 3}}
 
 
 @pytest.fixture
-def recipe(photographs: Path, in_empty_folder: Path) -> Recipe:
+def recipe(few_photographs: Path, in_empty_folder: Path) -> Recipe:
     keras.utils.set_random_seed(1)
     convolution = keras.layers.Conv2D(8, 5, strides=4, activation="relu")
     rescaling = keras.layers.Rescaling(1 / 255)
     keras.Sequential([keras.Input((32, 32, 3)), rescaling, convolution]).save("base.keras")
-    Path("recipe.yaml").write_text(RECIPE.format(photographs=photographs))
+    Path("recipe.yaml").write_text(RECIPE.format(photographs=few_photographs))
     return load_recipe(Path("recipe.yaml"), ("runtime.precision=float32",)).recipe
 
 

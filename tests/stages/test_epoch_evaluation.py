@@ -60,10 +60,12 @@ def test_every_metric_by_epoch_is_that_of_the_evaluation(in_empty_folder: Path) 
     )
 
 
-def test_so_it_is_with_a_head_on_cached_features(photographs: Path, in_empty_folder: Path) -> None:
+def test_so_it_is_with_a_head_on_cached_features(
+    few_photographs: Path, in_empty_folder: Path
+) -> None:
     convolution = keras.layers.Conv2D(16, 5, strides=4, activation="relu")
     keras.Sequential([keras.Input((32, 32, 3)), convolution]).save("base.keras")
-    Path("recipe.yaml").write_text(PHOTOGRAPHS.format(photographs=photographs))
+    Path("recipe.yaml").write_text(PHOTOGRAPHS.format(photographs=few_photographs))
     recipe = load_recipe(Path("recipe.yaml")).recipe
     splits = recipe.data.load()
     names = [f"val_{name}" for name in NAMES]

@@ -30,14 +30,14 @@ OTHER = (
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, photographs: Path) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, few_photographs: Path) -> Path:
     folder = tmp_path_factory.mktemp("heads")
     keras.utils.set_random_seed(1)
     convolution = keras.layers.Conv2D(8, 5, strides=4, activation="relu")
     rescaling = keras.layers.Rescaling(1 / 255)
     base = keras.Sequential([keras.Input((32, 32, 3)), rescaling, convolution])
     base.save(folder / "base.keras")
-    (folder / "recipe.yaml").write_text(RECIPE.format(photographs=photographs))
+    (folder / "recipe.yaml").write_text(RECIPE.format(photographs=few_photographs))
     return folder
 
 

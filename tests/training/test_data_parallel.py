@@ -30,12 +30,9 @@ def test_several_devices_train_as_one_does(has_bfloat16: bool) -> None:
     check("several_devices_train_as_one_does", *policies)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "name",
-    [
-        "each_device_drops_other_units",
-        pytest.param("a_resumed_training_is_bit_identical", marks=pytest.mark.slow),
-    ],
+    "name", ["each_device_drops_other_units", "a_resumed_training_is_bit_identical"]
 )
 def test_on_logical_devices(name: str) -> None:
     check(name)

@@ -60,13 +60,13 @@ def test_a_trial_has_the_metrics_of_a_run(in_empty_folder: Path) -> None:
 
 
 def test_a_trial_of_a_head_has_the_metrics_of_a_run_of_the_whole_model(
-    photographs: Path, in_empty_folder: Path
+    few_photographs: Path, in_empty_folder: Path
 ) -> None:
     import keras
 
     convolution = keras.layers.Conv2D(16, 5, strides=4, activation="relu")
     keras.Sequential([keras.Input((32, 32, 3)), convolution]).save("base.keras")
-    text, trainer = PHOTOGRAPHS.format(photographs=photographs), TrialTrainer()
+    text, trainer = PHOTOGRAPHS.format(photographs=few_photographs), TrialTrainer()
     trial(text, trainer, {})
     outcome = trial(text, trainer, {"optimizer.learning_rate": 0.1, "model.hidden": [4]})
     assert_same_as_a_run(outcome, text, "optimizer.learning_rate=0.1", "model.hidden=[4]")

@@ -90,11 +90,11 @@ def test_each_epoch_is_reported(in_empty_folder: Path) -> None:
 
 
 def test_heads_on_the_same_base_share_its_features(
-    photographs: Path, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+    few_photographs: Path, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     convolution = keras.layers.Conv2D(8, 5, strides=4, activation="relu")
     keras.Sequential([keras.Input((32, 32, 3)), convolution]).save("base.keras")
-    text, trainer = PHOTOGRAPHS.format(photographs=photographs), TrialTrainer()
+    text, trainer = PHOTOGRAPHS.format(photographs=few_photographs), TrialTrainer()
     first = recipe(text)
     second = recipe(text, "model.hidden=[4]", "optimizer.learning_rate=0.1")
     weighted = recipe(text, "training.class_weight={ants: 30}", "data.sampling=balanced")
