@@ -19,15 +19,22 @@ class ArchitectureConfig(Config):
     """The keys that all architectures have.
 
     Attributes:
-        has_frozen_base: whether the model is a head on a pretrained base that does not learn, so
-            that the features of the base can be cached and the base fine-tuned.
+        has_base: whether the model is a head on a base.
         always_normalizes: whether it has batch normalization, whatever `regularization` says.
     """
 
-    has_frozen_base: ClassVar[bool] = False
+    has_base: ClassVar[bool] = False
     always_normalizes: ClassVar[bool] = False
 
     architecture: Any
+
+    @property
+    def has_frozen_base(self) -> bool:
+        """Whether the model has a base that does not learn.
+
+        The features of such a base can be cached, and the base can be fine-tuned.
+        """
+        return False
 
     @property
     def has_hidden_layers(self) -> bool:

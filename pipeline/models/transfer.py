@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_serializer
 
-from pipeline import keras_files
 from pipeline.config import (
     Activation,
+    Bool,
     FilePath,
     Finding,
     PositiveInt,
@@ -22,6 +22,7 @@ from pipeline.config import (
 from pipeline.errors import ModelError, first_line
 from pipeline.models.applications import APPLICATIONS
 from pipeline.models.architecture_config import ArchitectureConfig
+from pipeline.models.base_file import load_base_file
 from pipeline.models.layers import OutputLayer, apply_output, dense_head
 from pipeline.models.regularization import RegularizationConfig
 from pipeline.models.standardization import Standardize
@@ -52,15 +53,20 @@ else:  # so that the JSON Schema lists the names
 
 
 class TransferConfig(ArchitectureConfig):
-    """A new head on the features of a frozen, pretrained base."""
+    """A new head on the features of a pretrained base, frozen unless `train_base` is true."""
 
-    has_frozen_base: ClassVar[bool] = True
+    has_base: ClassVar[bool] = True
 
     architecture: Literal["transfer"]
     base: Base = Field(description="A network of keras.applications, or the path of a .keras file.")
     weights: Literal["imagenet"] | FilePath | None = Field(
         "imagenet",
         description="imagenet, the path of a .weights.h5 file, or null for random weights.",
+    )
+    train_base: Bool = Field(
+        False,
+        description="Train the whole base with the head, its batch normalization and its dropout "
+        "included. false: the base is frozen, up to the layers of training.fine_tune.",
     )
     hidden: tuple[PositiveInt, ...] = Field((), description="Units of the head's hidden layers.")
     activation: Activation = Field("relu", description="Activation of the hidden layers.")
@@ -74,8 +80,12 @@ class TransferConfig(ArchitectureConfig):
         return True  # of the features if the head has no hidden layers
 
     @property
+    def has_frozen_base(self) -> bool:
+        return not self.train_base
+
+    @property
     def has_random_base(self) -> bool:
-        return self.application is not None and self.weights is None
+        return self.has_frozen_base and self.application is not None and self.weights is None
 
     @property
     def application(self) -> str | None:
@@ -105,7 +115,7 @@ class TransferConfig(ArchitectureConfig):
     def apply(
         self, pixels: Any, standardize: Standardize, regularization: RegularizationConfig
     ) -> Any:
-        """Apply preprocessing → base, frozen and in inference mode → pooling → head."""
+        """Apply preprocessing → base → pooling → head. A frozen base is in inference mode."""
         import keras
 
         _, height, width, channels = pixels.shape
@@ -115,7 +125,7 @@ class TransferConfig(ArchitectureConfig):
             x = module.preprocess_input(x)
         base = self._build_base((height, width, 3))
         x = keras.layers.Identity(name=PREPARED)(x)
-        x = base(x, training=False)
+        x = base(x) if self.train_base else base(x, training=False)
         if len(x.shape) == 4:
             x = keras.layers.GlobalAveragePooling2D(name=FEATURES)(x)
         elif len(x.shape) == 2:
@@ -158,10 +168,11 @@ class TransferConfig(ArchitectureConfig):
         if self.application:
             base = _load_application(self.application, self.weights, input_shape)
         else:
-            base = _load_file(Path(self.base), input_shape)
+            base = load_base_file(Path(self.base), input_shape)
         random.setstate(random_state)
-        base.trainable = False
-        disable_dropout(base)
+        _set_trainable(base, self.train_base)
+        if not self.train_base:
+            disable_dropout(base)
         return base
 
 
@@ -258,6 +269,18 @@ def _learns(layer: Any) -> bool:
     return not isinstance(layer, keras.layers.BatchNormalization)
 
 
+def _set_trainable(layer: Any, value: bool) -> None:
+    """Make a layer trainable or not, and the layers of a model.
+
+    Keras does not pass it on to the layers of a model that was made of another model's layers.
+    """
+    import keras
+
+    layer.trainable = value
+    for inner in layer.layers if isinstance(layer, keras.Model) else ():
+        _set_trainable(inner, value)
+
+
 def disable_dropout(base: keras.Model) -> None:
     """Set the rate of all dropout layers of a base to 0.
 
@@ -309,27 +332,3 @@ def missing_weights_message(name: str, message: str) -> str:
         f"{address[1]} is missing. Download {address[0].rstrip(':')} on another machine and copy "
         f"it to ~/.keras/models/, or set model.weights to its path. ({first_line(message)})"
     )
-
-
-def _load_file(path: Path, input_shape: tuple[int, int, int]) -> keras.Model:
-    import keras
-
-    try:
-        base = keras_files.load_keras_file(path)
-    except ModelError as error:
-        raise ModelError(f"model.base: {error}") from None
-    shape = base.input_shape  # a list of shapes if the network has several inputs
-    expected = tuple(shape[1:]) if isinstance(shape, tuple) else ()
-    sides = zip(expected, input_shape, strict=False)
-    if len(expected) != 3 or any(side not in (None, actual) for side, actual in sides):
-        raise ModelError(
-            f"model.base: {path} takes images of shape {expected or shape}. "
-            f"Received: {input_shape}. Change data.image_size."
-        )
-    if expected == input_shape and not isinstance(base, keras.Sequential):
-        return base
-    # A functional model with a fixed input size knows all its shapes.
-    functional = keras.Model(base.inputs[0], base.outputs[0], name=base.name)
-    sized = keras.models.clone_model(functional, input_tensors=keras.Input(input_shape))
-    sized.set_weights(base.get_weights())
-    return sized

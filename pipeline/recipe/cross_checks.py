@@ -151,7 +151,7 @@ def warnings_in(recipe: Recipe, varied: Collection[KeyPath] = ()) -> Iterator[Fi
         yield (
             ("model", "weights"),
             "the base is frozen with random weights: the head learns from random features. "
-            "Set imagenet, or the path of a .weights.h5 file.",
+            "Set imagenet, the path of a .weights.h5 file, or model.train_base: true.",
         )
 
 

@@ -38,7 +38,9 @@ def unused_values(recipe: Recipe, varied: Collection[KeyPath] = ()) -> Iterator[
 
 def needs_frozen_base(recipe: Recipe) -> str:
     """Return why a key of transfer learning cannot be used with the model of a recipe."""
-    names = [name for name, config in ARCHITECTURES.items() if config.has_frozen_base]
+    if recipe.model.has_base:
+        return "needs a frozen base, model.train_base: false."
+    names = [name for name, config in ARCHITECTURES.items() if config.has_base]
     return (
         f"needs a model with a frozen base, model.architecture: {' or '.join(names)}. "
         f"Received {recipe.model.architecture}."
@@ -85,6 +87,7 @@ def _of_hidden_layers(recipe: Recipe) -> Iterator[_Unused]:
 def _of_training(recipe: Recipe) -> Iterator[_Unused]:
     training, stopping = recipe.training, recipe.training.early_stopping
     base = f": it {needs_frozen_base(recipe)}"
+    base_cause: KeyPath = ("model", "train_base") if recipe.model.has_base else _ARCHITECTURE
     if training.class_weight == "balanced" and recipe.data.sampling == "balanced":
         reason = " with data.sampling: balanced. Remove one of them."
         yield _Unused(("training", "class_weight"), reason, ("data", "sampling"))
@@ -94,7 +97,7 @@ def _of_training(recipe: Recipe) -> Iterator[_Unused]:
     if not _is_default(training, "views"):
         path = ("training", "views")
         if not recipe.model.has_frozen_base:
-            yield _Unused(path, base, _ARCHITECTURE)
+            yield _Unused(path, base, base_cause)
         elif not recipe.data.augmentation:
             yield _Unused(path, " without data.augmentation.", ("data", "augmentation"))
     if not recipe.tracking.promote and not _is_default(recipe.tracking, "promote_on"):
@@ -103,9 +106,9 @@ def _of_training(recipe: Recipe) -> Iterator[_Unused]:
     if not recipe.model.has_frozen_base:
         for key in ("cache_gb", "engine"):
             if not _is_default(recipe.runtime, key):
-                yield _Unused(("runtime", key), base, _ARCHITECTURE)
+                yield _Unused(("runtime", key), base, base_cause)
         if recipe.runtime.precision == "int8":
-            yield _Unused(("runtime", "precision"), base, _ARCHITECTURE)
+            yield _Unused(("runtime", "precision"), base, base_cause)
     if stopping and stopping.patience is None and not _is_default(stopping, "min_delta"):
         path = ("training", "early_stopping")
         yield _Unused((*path, "min_delta"), f" if {path[1]}.patience is null.", (*path, "patience"))
@@ -131,7 +134,9 @@ def _of_one_optimizer(recipe: Recipe) -> Iterator[_Unused]:
     if optimizer.name == "adafactor" and not optimizer.relative_step:
         reason = ": Keras limits the learning rate to 1/√step with either value."
         yield _Unused(("optimizer", "relative_step"), reason, ("optimizer", "name"))
-    is_fixed = not recipe.training.fine_tune  # a base from a file may have embeddings
+    # A base from a file may have embeddings.
+    base_learns = recipe.model.has_base and not recipe.model.has_frozen_base
+    is_fixed = not recipe.training.fine_tune and not base_learns
     if optimizer.name == "muon" and not optimizer.exclude_embeddings and is_fixed:
         reason = ": the model has no embeddings."
         yield _Unused(("optimizer", "exclude_embeddings"), reason, _ARCHITECTURE)

@@ -126,6 +126,20 @@ def test_a_frozen_base_gives_the_same_features_while_the_head_trains(
     )
 
 
+def test_a_base_that_learns_has_its_batch_normalization_and_its_dropout(
+    photograph: np.ndarray,
+) -> None:
+    model = built("EfficientNetB0", train_base=True)
+    base = transfer.base_of(model)
+    assert len(base.trainable_variables) == len(model.trainable_variables) - 2
+    dropout = [layer.rate for layer in base.layers if isinstance(layer, keras.layers.Dropout)]
+    assert min(dropout) > 0
+    norm = base.get_layer("stem_bn")
+    before = np.asarray(norm.moving_mean)
+    model(photograph, training=True)
+    assert np.any(np.asarray(norm.moving_mean) != before)
+
+
 def test_the_error_of_an_unknown_layer_suggests_the_nearest() -> None:
     with pytest.raises(ModelError) as caught:
         transfer.layer_index(built(), "block_16_projct")

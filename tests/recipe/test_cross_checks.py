@@ -433,7 +433,8 @@ def test_random_weights_of_a_frozen_base_are_a_warning(loaded: Loaded, tmp_path:
     text = VGG.replace("VGG16", "VGG16, weights: null")
     assert [str(warning) for warning in loaded(text).warnings] == [
         f"{tmp_path}/recipe.yaml:2:46: model.weights: the base is frozen with random weights: the "
-        "head learns from random features. Set imagenet, or the path of a .weights.h5 file."
+        "head learns from random features. Set imagenet, the path of a .weights.h5 file, or "
+        "model.train_base: true."
     ]
 
 

@@ -61,6 +61,10 @@ NO_AVERAGE = "has no effect without moving average. Set optimizer.use_ema: true.
             "3:12: training.views: has no effect without data.augmentation.",
         ),
         (
+            VGG.replace("VGG16", "VGG16, train_base: true") + "training: {views: 3}\n",
+            "3:12: training.views: has no effect: it needs a frozen base, model.train_base: false.",
+        ),
+        (
             MLP + "runtime: {cache_gb: 3}\n",
             f"3:11: runtime.cache_gb: {NO_BASE}",
         ),
