@@ -172,7 +172,7 @@ class CachedFeatures:
             self.model_split.digest,
             self.splits.train,
             options=self.options,
-            rows=len(self.splits.train) * self.views.count,
+            rows=len(self.splits.train) * self.views.distinct,
         )
 
     @functools.cached_property

@@ -39,6 +39,9 @@ _MAX_FLOAT32_ERROR = 1e-4
 _MAX_REDUCED_ERROR = 0.15
 # Fewer views are computed sooner than a network is quantized, which takes 4 to 20 seconds.
 _MIN_ROWS_FOR_INT8 = 5000
+# Of all views, by the fastest engine so far: another one takes up to 5 seconds to be compiled and
+# raced, and is rarely a third faster.
+_MIN_SECONDS_TO_RACE = 15
 
 
 @dataclass(frozen=True)
@@ -94,11 +97,11 @@ class EngineSelector:
             digest: of what the graph's network computes.
             train: the training images, some of which are raced and compared on.
             options: what may be used.
-            rows: how many views of training images may have to be computed.
+            rows: how many different views of training images may have to be computed.
         """
         self._graph, self._digest, self._train = graph, digest, train
         self._options = options
-        self._int8_pays = rows >= _MIN_ROWS_FOR_INT8
+        self._rows, self._int8_pays = rows, rows >= _MIN_ROWS_FOR_INT8
         self._compilers: dict[EngineName, Compile] = {}
         self._compiled: dict[Variant, CompiledGraph] = {}
 
@@ -207,9 +210,11 @@ class EngineSelector:
         ]
 
     def _race(self, precisions: Sequence[Precision], images: np.ndarray) -> dict[Variant, float]:
-        """Return the images per second of every engine that can run in one of the precisions."""
-        speeds = {}
+        """Return the images per second of engines that can run in one of the precisions."""
+        speeds: dict[Variant, float] = {}
         for engine in self._options.engines:
+            if speeds and self._rows / max(speeds.values()) < _MIN_SECONDS_TO_RACE:
+                break
             for variant in self._variants(engine, *precisions):
                 try:
                     self._features(variant, images)  # traces, and allocates

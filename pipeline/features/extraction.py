@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -51,6 +52,16 @@ class AugmentedViews:
     layers: Sequence[Any]
     config: Any
     seed: int
+
+    @property
+    def distinct(self) -> int:
+        """How many views of an image may differ, at most: flips have few outcomes."""
+        outcomes = 1
+        for layer in self.layers:
+            if not isinstance(layer, keras.layers.RandomFlip):
+                return self.count
+            outcomes *= 4 if layer.get_config()["mode"] == "horizontal_and_vertical" else 2
+        return min(self.count, outcomes)
 
 
 UNAUGMENTED = AugmentedViews(count=1, layers=(), config=None, seed=0)

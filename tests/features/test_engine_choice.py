@@ -81,7 +81,7 @@ def errors(monkeypatch: pytest.MonkeyPatch) -> dict[Variant, float]:
 
 
 def test_a_real_race_has_a_winner_that_computes_the_same(train: Split) -> None:
-    chosen = selector(train, precision="float32")
+    chosen = selector(train, precision="float32", rows=10**9)
     choice = chosen.choice
     assert choice.exact == OPENVINO
     assert choice.training in (OPENVINO, TENSORFLOW)
@@ -93,6 +93,10 @@ def test_a_real_race_has_a_winner_that_computes_the_same(train: Split) -> None:
     ]
     np.testing.assert_allclose(features[1], features[0], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(features[2], features[0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_second_engine_is_not_raced_for_a_few_views(train: Split) -> None:
+    assert set(selector(train, precision="float32").choice.speeds) == {"OpenVINO in float32"}
 
 
 @pytest.mark.usefixtures("errors")

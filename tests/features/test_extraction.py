@@ -119,6 +119,20 @@ def split() -> Split:
     return Split(ArrayImages(pixels), np.arange(COUNT) % 2, unnamed, digests, "random pixels")
 
 
+def test_flips_alone_have_few_different_views() -> None:
+    def distinct(*layers: Any, count: int = 10) -> int:
+        return AugmentedViews(count, layers, None, 0).distinct
+
+    left_right, both = (
+        keras.layers.RandomFlip(mode) for mode in ("horizontal", "horizontal_and_vertical")
+    )
+    assert distinct(left_right) == 2
+    assert distinct(left_right, count=1) == 1
+    assert distinct(both) == 4
+    assert distinct(left_right, both) == 8
+    assert distinct(left_right, keras.layers.RandomRotation(0.1)) == 10
+
+
 def test_activations_are_those_of_the_model(model: keras.Model, split: Split) -> None:
     features = extractor(model).extract(split, PLAIN, name="train")
     until_features = keras.Model(model.input, model.get_layer(transfer.FEATURES).output)
