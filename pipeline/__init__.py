@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 from pipeline.api import (
     Model,
+    check,
     init,
     inspect,
     load,
@@ -44,6 +45,7 @@ __all__ = [
     "TrainingError",
     "UsageError",
     "__version__",
+    "check",
     "init",
     "inspect",
     "load",

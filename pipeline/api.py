@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pipeline.workflows.data_inspection import Inspection
     from pipeline.workflows.hyperparameter_search import TuneResult
     from pipeline.workflows.multi_seed import SeedsResult
+    from pipeline.workflows.recipe_check import RecipeCheck
     from pipeline.workflows.recipe_init import CreatedRecipe
     from pipeline.workflows.run_result import RunResult
 
@@ -182,6 +183,34 @@ def inspect(path: StrPath, overrides: Overrides = (), *, page: StrPath | None = 
                 from pipeline.workflows.inspection_page import write_page
             write_page(inspection, Path(page))
     return inspection
+
+
+def check(
+    recipe: StrPath, overrides: Overrides = (), *, page: StrPath | None = None
+) -> RecipeCheck:
+    """Find out whether a recipe can learn, by a few training steps in several ways.
+
+    >>> checked = pipeline.check("recipe.yaml", page="check.html")
+    >>> checked.findings, checked.training.rates.suggestion
+
+    Args:
+        recipe: the path of its file.
+        overrides: of the recipe, as `run` takes them.
+        page: the file of an HTML page to write, with images and charts.
+
+    Raises:
+        RecipeError: if the recipe has errors; it names all of them.
+        DataError: if the data of the recipe cannot be read, or not be trained on.
+        ModelError: if the model cannot be built.
+        UsageError: if the page cannot be written.
+    """
+    with _messages_shown():
+        with quiet_imports():
+            from pipeline.workflows import recipe_check
+        checked = recipe_check.check(Path(recipe), overrides)
+        if page is not None:
+            recipe_check.write_page(checked, Path(page))
+    return checked
 
 
 def init(

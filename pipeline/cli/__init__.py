@@ -14,6 +14,7 @@ import click
 import pipeline
 from pipeline.cli import (
     cache,
+    check,
     compare,
     copy,
     error_reporting,
@@ -37,6 +38,7 @@ from pipeline.console import ConsoleHandler, console_logging, set_level
 COMMANDS: tuple[click.Command, ...] = (
     inspect.command,
     init.command,
+    check.command,
     run.command,
     tune.command,
     validate.command,

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 from sklearn import metrics
 
 from pipeline.evaluation.captioned_images import keep_end
@@ -83,6 +84,53 @@ def plot_calibration_roc_pr(predictions: Predictions) -> Figure:
         figure, (reliability, roc, precision_recall) = _panels(3)
         _draw_reliability(reliability, predictions)
         _draw_curves(roc, precision_recall, predictions)
+    return figure
+
+
+def plot_rate_range(
+    rates: Sequence[float],
+    losses: Sequence[float],
+    *,
+    recipe: float,
+    suggestion: float | None,
+) -> Figure:
+    """Plot the loss as the learning rate grows, with the recipe's rate and the suggested one."""
+    with _style():
+        figure, (axes,) = _panels(1)
+        axes.plot(rates, losses, color=_TRAINING)
+        axes.axvline(recipe, color=_GRAY, linestyle=":", label=f"recipe: {recipe:g}")
+        if suggestion is not None:
+            label = f"suggestion: {suggestion:.1g}"
+            axes.axvline(suggestion, color=_VALIDATION, linestyle="--", label=label)
+        axes.set(xscale="log", xlabel="learning rate", ylabel="loss, smoothed")
+        _write_out_powers(axes.xaxis)
+        axes.legend()
+    return figure
+
+
+def plot_steps(losses: Sequence[float]) -> Figure:
+    """Plot the loss by training step, on a logarithmic scale."""
+    with _style():
+        figure, (axes,) = _panels(1)
+        axes.plot(losses, color=_TRAINING)
+        axes.set(yscale="log", xlabel="step", ylabel="loss")
+        _write_out_powers(axes.yaxis)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def plot_gradient_norms(norms: Mapping[str, float]) -> Figure:
+    """Plot the norm of the gradient of each layer, on a logarithmic scale, first layer on top."""
+    height = max(1.6, 0.28 * len(norms) + 1.0)
+    positions = range(len(norms))
+    with _style():
+        figure = Figure(figsize=(5.5, height), layout="constrained")
+        axes = figure.subplots()
+        axes.barh(positions, list(norms.values()), color=_TRAINING)
+        axes.set_yticks(positions, [keep_end(name, _MAX_NAME) for name in norms])
+        axes.invert_yaxis()
+        axes.set(xscale="log", xlabel="norm of the gradient")
+        _write_out_powers(axes.xaxis)
     return figure
 
 
@@ -162,10 +210,17 @@ def _style() -> Iterator[None]:
         yield
 
 
+def _write_out_powers(axis: Axis) -> None:
+    """Label a logarithmic axis with plain numbers: text is not parsed as formulas."""
+    axis.set_major_locator(LogLocator(numticks=6))
+    axis.set_major_formatter(FormatStrFormatter("%g"))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def _panels(count: int) -> tuple[Figure, Sequence[Axes]]:
     """Return a figure of charts in a row. Fixed margins, because a layout engine is slow."""
     figure = Figure(figsize=(3.9 * count, 3.4))
-    panels = figure.subplots(1, count)
+    panels = figure.subplots(1, count, squeeze=False)[0]
     figure.subplots_adjust(left=0.2 / count, right=1 - 0.03 / count, bottom=0.15, top=0.9)
     figure.subplots_adjust(wspace=0.3)
     return figure, panels
