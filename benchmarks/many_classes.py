@@ -50,8 +50,8 @@ def main() -> None:
     report = Report("many classes", drawn.class_names, [split], terms, counts=counts)
     rendered = measure("report", lambda: render_report(report))
     with tempfile.TemporaryDirectory() as scratch:
-        table = class_metrics(labels, drawn.predicted, drawn.class_names)
-        measure("class metrics", lambda: write_class_metrics(table, Path(scratch, "val.json")))
+        rows = class_metrics(labels, drawn.predicted, drawn.class_names).rows()
+        measure("class metrics", lambda: write_class_metrics(rows, Path(scratch, "val.json")))
         path = Path(scratch, "val.parquet")
         measure("predictions", lambda: predictions.write_predictions(drawn, path))
         sizes = {"predictions": path.stat().st_size, "page": len(rendered.html)}

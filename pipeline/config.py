@@ -114,6 +114,7 @@ def _absolute(value: Any) -> Any:
 
 _FINITE = Field(allow_inf_nan=False)
 
+MetricName = Annotated[str, Strict(), Expected("the name of a metric")]
 NonEmptyString = Annotated[str, Strict(), Field(min_length=1), Expected("a non-empty string")]
 Bool = Annotated[bool, Strict(), Expected("true or false")]
 PositiveInt = Annotated[int, Strict(), Field(ge=1), Expected("an integer, 1 or more")]

@@ -6,19 +6,13 @@ from typing import Literal
 
 Direction = Literal["max", "min"]
 
-# Of each metric of a split. Those of a class and top-k accuracies are maximized.
-DIRECTIONS: dict[str, Direction] = {
-    "accuracy": "max",
-    "balanced_accuracy": "max",
-    "log_loss": "min",
-    "ece": "min",
-    "roc_auc": "max",
-}
+# The metrics of a split that are better when they are smaller. All others are maximized.
+MINIMIZED = frozenset({"log_loss", "ece", "hamming_loss"})
 
 
 def metric_direction(metric: str) -> Direction:
     """Return the direction in which a metric improves, such as `min` for `val_log_loss`."""
-    return DIRECTIONS.get(metric.removeprefix("val_"), "max")
+    return "min" if metric.removeprefix("val_") in MINIMIZED else "max"
 
 
 def is_better(value: float, than: float, direction: Direction) -> bool:

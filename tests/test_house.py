@@ -33,7 +33,6 @@ FOUNDATIONS = {
     "keras_files",
     "html_table",
     "metric_direction",
-    "validation_metrics",
 }
 ARROWS: dict[str, set[str]] = {
     "api": {"workflows", "recipe", "tracking", "tuning", "inference"},
@@ -59,6 +58,7 @@ ARROWS: dict[str, set[str]] = {
         "tuning",
         "evaluation",
         "inference",
+        "engines",
         "tasks",
     },
     "trials": {

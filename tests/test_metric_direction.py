@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.evaluation.metrics import METRICS
-from pipeline.metric_direction import DIRECTIONS, Direction, is_better, metric_direction
+from pipeline.metric_direction import Direction, is_better, metric_direction
 
 
 @pytest.mark.parametrize(
@@ -20,10 +19,6 @@ from pipeline.metric_direction import DIRECTIONS, Direction, is_better, metric_d
 )
 def test_losses_and_calibration_errors_are_minimized(metric: str, direction: Direction) -> None:
     assert metric_direction(metric) == direction
-
-
-def test_every_metric_has_a_direction() -> None:
-    assert METRICS.keys() == DIRECTIONS.keys()
 
 
 def test_an_equal_value_is_no_improvement() -> None:

@@ -10,6 +10,7 @@ import click
 from pipeline.backend import quiet_imports
 from pipeline.cli.options import uri_option
 from pipeline.errors import UsageError
+from pipeline.tasks.tasks import TASKS
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +28,9 @@ def command(runs: tuple[str, ...], output: Path | None, uri: str | None) -> None
     """Compare runs.
 
     Shows how recipes and metrics differ, and how each run differs from the first one on the same
-    images. A run is better if the 95 % interval of the accuracy difference is above 0; of more than
-    two runs, if the p-value of the difference, corrected for their number, is at most 0.05."""
+    images. A run is better if the 95 % interval of the difference in accuracy, or in exact_match
+    where images may have several labels, is above 0; of more than two runs, if the p-value of the
+    difference, corrected for their number, is at most 0.05."""
     if len(runs) < 2:
         raise UsageError("compare: expected at least two runs. Received one.")
     if output and output.suffix not in (".html", ".csv"):
@@ -53,8 +55,11 @@ def command(runs: tuple[str, ...], output: Path | None, uri: str | None) -> None
         run_name, run_id, data = found.info.run_name, found.info.run_id, found.data
         if not predictions:
             logger.warning(f"Run {run_name} ({run_id}) has no predictions to compare.")
+        task = TASKS[data.params.get("data.task", "classification")]
         compared.append(
-            run_comparison.ComparedRun(run_name, run_id, data.params, data.metrics, predictions)
+            run_comparison.ComparedRun(
+                run_name, run_id, data.params, data.metrics, predictions, task.differences
+            )
         )
     comparison = run_comparison.compare_runs(compared)
     click.echo(run_comparison.to_text(comparison))

@@ -20,6 +20,7 @@ from pipeline.cli.options import run_argument, uri_option
 from pipeline.cli.prediction_columns import PredictionColumns
 from pipeline.errors import UsageError
 from pipeline.inference.input_files import expand_paths
+from pipeline.tasks.tasks import TASKS
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +59,9 @@ def command(
 
     PATH is an image, a directory of images or a pattern. The result is a CSV table with one row per
     file, on standard output or in the file of --output. The column `unknown` says whether an image
-    is too far from the training images to be of one of the classes. A file that cannot be read gets
-    a row with an error, and the exit code is 1."""
+    is too far from the training images to be of one of the classes. For a model of images with
+    several labels, the column `classes` has those of an image, joined with |. A file that cannot be
+    read gets a row with an error, and the exit code is 1."""
     files = expand_paths(paths)
     with quiet_imports():
         from pipeline.inference.batch_prediction import predict
@@ -72,7 +74,11 @@ def command(
     with _opened(output) as file:
         table = csv.writer(file, lineterminator="\n")
         columns = PredictionColumns(
-            model.class_names, top, threshold, has_distance=interface.distance is not None
+            model.class_names,
+            top,
+            threshold,
+            has_distance=interface.distance is not None,
+            has_classes=not TASKS[interface.task].IS_EXCLUSIVE,
         )
         table.writerow(["file", *columns.names, "error"])
         started = time.monotonic()

@@ -19,17 +19,20 @@ class PredictionColumns:
         top: the number of classes for each image.
         threshold: the lowest probability in a prediction set; None for no such column.
         has_distance: whether the model measures the distance to the training images.
+        has_classes: whether the model predicts any number of classes.
     """
 
     class_names: Sequence[str]
     top: int
     threshold: float | None
     has_distance: bool
+    has_classes: bool
 
     @property
     def names(self) -> list[str]:
         numbers = range(1, min(self.top, len(self.class_names)) + 1)
-        names = [f"{kind}_{n}" for n in numbers for kind in ("class", "probability")]
+        names = ["classes"] if self.has_classes else []
+        names += [f"{kind}_{n}" for n in numbers for kind in ("class", "probability")]
         names += [] if self.threshold is None else ["prediction_set"]
         return names + (["distance", "unknown"] if self.has_distance else [])
 
@@ -38,7 +41,8 @@ class PredictionColumns:
         if prediction.error:
             return [""] * len(self.names)
         ranked = prediction.top_classes(self.class_names, self.top)
-        cells = [cell for name, value in ranked for cell in (name, f"{value:.6f}")]
+        cells = ["|".join(prediction.classes or ())] if self.has_classes else []
+        cells += [cell for name, value in ranked for cell in (name, f"{value:.6f}")]
         if self.threshold is not None:
             cells.append("|".join(prediction.prediction_set(self.class_names, self.threshold)))
         if self.has_distance:

@@ -52,7 +52,7 @@ def _copies(statistics: DatasetStatistics) -> Iterator[str]:
         (
             facts,
             lambda copies: copies.has_label_conflict,
-            "in more than one class: {}. Keep the copies with the correct label.",
+            "labeled in more than one way: {}. Keep the copies with the correct label.",
         ),
         (
             facts,

@@ -112,13 +112,13 @@ def describe_likely_leakage(duplicates: Sequence[Duplicates]) -> str:
 
 
 def describe_label_conflicts(duplicates: Sequence[Duplicates]) -> str:
-    """Return which pictures are in more than one class, or an empty string."""
+    """Return which pictures have copies with different labels, or an empty string."""
     conflicts = [copies for copies in duplicates if _has_label_conflict(copies)]
     if not conflicts:
         return ""
     return (
-        f"{_count(conflicts)} in more than one class. Keep only the copies with the correct label:"
-        f"{_listing(conflicts)}"
+        f"{_count(conflicts)} labeled in more than one way. Keep only the copies with the correct "
+        f"label:{_listing(conflicts)}"
     )
 
 

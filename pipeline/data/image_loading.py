@@ -267,7 +267,9 @@ def _make_split(
     from pipeline.data.image_files import ImageFiles, MemoizedImages
 
     names = [listing.names[number] for number in numbers.tolist()]
-    labels = listing.labels[numbers].astype(np.int64)
+    labels = listing.labels[numbers]
+    if labels.dtype == np.int32:  # smaller in a listing
+        labels = labels.astype(np.int64)
     in_files = ImageFiles(listing.root, names, decoding)
     images: Images = MemoizedImages(in_files, memory, numbers) if memory else in_files
     digests = files.digests[numbers]

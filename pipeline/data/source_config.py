@@ -35,12 +35,18 @@ class SourceConfig(Config):
     Attributes:
         orientation_matters: whether a flipped or rotated image may belong to another class, as a
             digit may.
+        tasks: the tasks that the source has labels for.
     """
 
     orientation_matters: ClassVar[bool] = False
+    tasks: ClassVar[tuple[str, ...]] = ("classification",)
 
     source: Any
-    task: TaskName = Field("classification", description="What is predicted for an image.")
+    task: TaskName = Field(
+        "classification",
+        description="What is predicted. classification: the class of an image. multi_label: any "
+        "number of classes.",
+    )
     image_size: ImageSize = Field(description="Height and width after resizing.")
     batch_size: BatchSize = Field(
         32, description="Images per training step, or `all` for batch gradient descent."

@@ -96,6 +96,24 @@ def class_metrics(
     )
 
 
+def label_set_class_metrics(
+    labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str] = ()
+) -> ClassMetrics:
+    """Return the results of each label of images that may have several.
+
+    Args:
+        labels: bool (n, classes).
+        predicted: bool (n, classes).
+        class_names: of the labels.
+    """
+    return ClassMetrics(
+        class_names,
+        images=labels.sum(axis=0),
+        predicted=predicted.sum(axis=0),
+        correct=(labels & predicted).sum(axis=0),
+    )
+
+
 def class_metric(
     name: str, labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str]
 ) -> float | None:
@@ -119,15 +137,10 @@ def class_metric(
     return float(np.nan_to_num(getattr(metrics, metric)[label]))
 
 
-def write_class_metrics(metrics: ClassMetrics, path: Path) -> None:
+def write_class_metrics(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Write a JSON file with a row for each class, as MLflow shows tables (`mlflow.log_table`)."""
-    rows = metrics.rows()
     table = {"columns": list(rows[0]), "data": [list(row.values()) for row in rows]}
     path.write_text(json.dumps(table, ensure_ascii=False), "utf-8", "backslashreplace")
-
-
-def _without_nan(values: np.ndarray) -> list[float | None]:
-    return [None if value != value else value for value in values.tolist()]
 
 
 def _divide(counts: np.ndarray, totals: np.ndarray) -> np.ndarray:

@@ -67,9 +67,11 @@ class LearningCurves:
 
 def plot_learning_curves(curves: LearningCurves) -> Figure:
     """Plot loss and a metric by epoch, with the best epoch, if there is one, marked."""
+    known = curves.epochs[0]
+    names = [name for name in ("loss", curves.metric) if {name, f"val_{name}"} & set(known)]
     with _style():
-        figure, panels = _panels(2)
-        for axes, name in zip(panels, ("loss", curves.metric), strict=True):
+        figure, panels = _panels(len(names))
+        for axes, name in zip(panels, names, strict=True):
             _draw_epochs(axes, curves, name)
     return figure
 
@@ -83,7 +85,22 @@ def plot_calibration_roc_pr(predictions: Predictions) -> Figure:
     with _style():
         figure, (reliability, roc, precision_recall) = _panels(3)
         _draw_reliability(reliability, predictions)
-        _draw_curves(roc, precision_recall, predictions)
+        _draw_curves(roc, precision_recall, predictions, _shown_curves(predictions))
+    return figure
+
+
+def plot_roc_pr(predictions: Predictions, labels: Sequence[int]) -> Figure:
+    """Plot ROC curves and precision-recall curves of labels, where images may have several.
+
+    Args:
+        predictions: the predictions.
+        labels: of the classes; the first six that some images have and others do not are shown.
+    """
+    is_mixed = predictions.labels.any(axis=0) & ~predictions.labels.all(axis=0)
+    shown = [label for label in labels if is_mixed[label]]
+    with _style():
+        figure, (roc, precision_recall) = _panels(2)
+        _draw_curves(roc, precision_recall, predictions, shown)
     return figure
 
 
@@ -260,15 +277,26 @@ def _draw_reliability(axes: Axes, predictions: Predictions) -> None:
     axes.legend(loc="upper left")
 
 
-def _draw_curves(roc: Axes, precision_recall: Axes, predictions: Predictions) -> None:
+def _shown_curves(predictions: Predictions) -> list[int]:
+    """Return the labels whose curves are shown, each image being of one class."""
     labels = predictions.labels
     present = np.unique(labels)
+    if len(present) < 2:
+        return []
     shown = present[1:] if len(predictions.class_names) == 2 else present
     if len(shown) > len(_CURVES):
         of_classes = class_metrics(labels, predictions.predicted, predictions.class_names)
         shown = np.sort(of_classes.worst(len(_CURVES)))
-    for label, color in zip(shown if len(present) > 1 else (), _CURVES, strict=False):
-        binary, scores = labels == label, predictions.probabilities[:, label]
+    return [int(label) for label in shown]
+
+
+def _draw_curves(
+    roc: Axes, precision_recall: Axes, predictions: Predictions, shown: Sequence[int]
+) -> None:
+    labels = predictions.labels
+    for label, color in zip(shown, _CURVES, strict=False):
+        binary = labels == label if labels.ndim == 1 else labels[:, label]
+        scores = predictions.probabilities[:, label]
         name = keep_end(predictions.class_names[label], _MAX_NAME)
         false_positive, true_positive, _ = metrics.roc_curve(binary, scores)
         area = metrics.auc(false_positive, true_positive)

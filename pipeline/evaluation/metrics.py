@@ -20,9 +20,10 @@ from pipeline.evaluation.intervals import (
     mean_proportion_interval,
     proportion_interval,
 )
-from pipeline.validation_metrics import AVERAGES, OF_CLASSES
 
 CALIBRATION_BINS = 15
+_OF_CLASSES = ("precision", "recall", "f1")
+_AVERAGES = ("macro", "weighted")
 _UNLIMITED = (
     *("best_epoch", "diverged_epoch", "near_best_epochs"),
     *("val_log_loss", "test_log_loss", "val_duplicates", "test_duplicates"),
@@ -149,7 +150,7 @@ def classification_metrics(
             values |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
         elif value is not None:
             values[name] = value
-    for average in AVERAGES:
+    for average in _AVERAGES:
         averages = _precision_recall_f1(labels, probabilities, average)
         values |= {f"{name}_{average}": value for name, value in averages.items()}
     return values
@@ -167,7 +168,7 @@ def single_metric(name: str, labels: np.ndarray, probabilities: np.ndarray) -> f
         result = found(labels, probabilities)
         return result.value if isinstance(result, ConfidenceInterval) else result
     metric, _, average = name.partition("_")
-    if average not in AVERAGES:
+    if average not in _AVERAGES:
         raise KeyError(name)
     return _precision_recall_f1(labels, probabilities, average)[metric]
 
@@ -183,7 +184,7 @@ def _precision_recall_f1(
         average=average,
         zero_division=0,
     )
-    return {name: float(value) for name, value in zip(OF_CLASSES, averages, strict=False)}
+    return {name: float(value) for name, value in zip(_OF_CLASSES, averages, strict=False)}
 
 
 def calibration(

@@ -1,31 +1,33 @@
 """The predictions for a split, stored so that models can be compared on the same images.
 
 There is one Parquet file per split and one row per image: name, digest, true class, predicted class
-and the probability of every class, in the order of `class_names` in the file's metadata.
+and the probability of every class, in the order of `class_names` in the file's metadata. Where an
+image may be of several classes, both are lists, and the metadata has the `thresholds` of the
+probabilities.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
 from pipeline.errors import DataError
-from pipeline.evaluation import intervals
 from pipeline.evaluation.intervals import ConfidenceInterval
 from pipeline.evaluation.metrics import log_losses
 from pipeline.evaluation.significance import mcnemar_test
 
 SUFFIX = ".parquet"
 
-_CLASS_NAMES = b"class_names"  # the key of the file's metadata
+_CLASS_NAMES, _THRESHOLDS = b"class_names", b"thresholds"  # the keys of the file's metadata
 _MAX_DENSE = 1000  # classes up to which every probability is stored
 _MAX_STORED = 100  # probabilities of an image with more classes
 _MAX_VALUES = 4_000_000  # probabilities in memory twice
@@ -39,8 +41,10 @@ class Predictions:
         class_names: in the order of the labels.
         names: of the images.
         digests: identify the images, whatever their names.
-        labels: int (n,), the true classes.
-        probabilities: float (n, classes), rows summing to 1.
+        labels: the true classes: int (n,) or, where an image may be of several, bool (n, classes).
+        probabilities: float (n, classes); of one class per image, rows summing to 1.
+        thresholds: float (classes,), the lowest probability of a class that is predicted, where an
+            image may be of several; otherwise None.
     """
 
     class_names: Sequence[str]
@@ -48,16 +52,20 @@ class Predictions:
     digests: Sequence[str]
     labels: np.ndarray
     probabilities: np.ndarray
+    thresholds: np.ndarray | None = None
 
     @cached_property
     def predicted(self) -> np.ndarray:
-        """The most probable class of each image, int (n,)."""
+        """The predicted classes: the most probable one, int (n,), or several, bool (n, classes)."""
+        if self.thresholds is not None:
+            return np.asarray(self.probabilities >= self.thresholds)
         return self.probabilities.argmax(axis=1)
 
     @cached_property
     def is_correct(self) -> np.ndarray:
-        """Whether each image is classified correctly, bool (n,)."""
-        return self.predicted == self.labels
+        """Whether the class of each image is predicted, or all of its classes are, bool (n,)."""
+        is_equal = np.asarray(self.predicted == self.labels)
+        return is_equal if is_equal.ndim == 1 else is_equal.all(axis=1)
 
     @cached_property
     def confidence(self) -> np.ndarray:
@@ -79,6 +87,7 @@ class Predictions:
             [self.digests[index] for index in indices],
             self.labels[indices],
             self.probabilities[indices],
+            self.thresholds,
         )
 
 
@@ -88,17 +97,19 @@ class PairedDifference:
 
     Attributes:
         images: their number.
-        accuracy: above 0 where the second model is better.
-        balanced_accuracy: the same.
-        log_loss: below 0 where the second model is better.
-        p_value: of McNemar's exact test that their accuracies are equal.
+        metrics: the differences by name; the first one is the share of images that are decided
+            correctly, above 0 where the second model is better.
+        p_value: of McNemar's exact test that these shares are equal.
     """
 
     images: int
-    accuracy: ConfidenceInterval
-    balanced_accuracy: ConfidenceInterval
-    log_loss: ConfidenceInterval
+    metrics: Mapping[str, ConfidenceInterval]
     p_value: float
+
+    @property
+    def decisive(self) -> ConfidenceInterval:
+        """The difference by which the models are compared."""
+        return next(iter(self.metrics.values()))
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
@@ -109,27 +120,31 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
     """
     names = predictions.class_names
     classes = pa.array([_valid(name) for name in names], pa.string())
+    kind = pa.dictionary(pa.int32(), pa.string())
+    metadata = {_CLASS_NAMES: json.dumps(list(names))}
+    if predictions.thresholds is not None:
+        kind = pa.list_(kind)
+        metadata[_THRESHOLDS] = json.dumps(predictions.thresholds.tolist())
     schema = pa.schema(
         [
             ("name", pa.string()),
             ("digest", pa.string()),
-            ("class", pa.dictionary(pa.int32(), pa.string())),
-            ("predicted", pa.dictionary(pa.int32(), pa.string())),
+            ("class", kind),
+            ("predicted", kind),
             ("probabilities", pa.list_(pa.float32(), len(names))),
         ],
-        metadata={_CLASS_NAMES: json.dumps(list(names))},
+        metadata=metadata,
     )
     with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
         for rows in _blocks(predictions.probabilities):
-            labels = predictions.labels[rows]
+            labels, predicted = predictions.labels[rows], predictions.predicted[rows]
             probabilities = predictions.probabilities[rows]
-            predicted = probabilities.argmax(axis=1)
             flat = pa.array(_stored(probabilities, labels).reshape(-1), pa.float32())
             columns = [
                 pa.array([_valid(name) for name in predictions.names[rows]], pa.string()),
                 pa.array(predictions.digests[rows], pa.string()),
-                pa.DictionaryArray.from_arrays(pa.array(labels, pa.int32()), classes),
-                pa.DictionaryArray.from_arrays(pa.array(predicted, pa.int32()), classes),
+                _named(labels, classes),
+                _named(predicted, classes),
                 pa.FixedSizeListArray.from_arrays(flat, len(names)),
             ]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
@@ -144,40 +159,47 @@ def read_predictions(path: Path) -> Predictions:
     try:
         with parquet.ParquetFile(path) as file:
             schema = file.schema_arrow
-            names = tuple(json.loads((schema.metadata or {})[_CLASS_NAMES]))
+            metadata = schema.metadata or {}
+            names = tuple(json.loads(metadata[_CLASS_NAMES]))
+            thresholds = json.loads(metadata.get(_THRESHOLDS, "null"))
             if schema.field("probabilities").type != pa.list_(pa.float32(), len(names)):
                 raise ValueError("expected the probability of each class")
             table = file.read(columns=["name", "digest", "class", "probabilities"])
-        label_of = {_valid(name): label for label, name in enumerate(names)}
         probabilities = table["probabilities"].combine_chunks().flatten()
         return Predictions(
             class_names=names,
             names=table["name"].to_pylist(),
             digests=table["digest"].to_pylist(),
-            labels=np.array([label_of[name] for name in table["class"].to_pylist()], np.int64),
+            labels=_labels(table["class"].to_pylist(), names),
             probabilities=np.asarray(probabilities).reshape(len(table), len(names)),
+            thresholds=None if thresholds is None else np.array(thresholds, np.float32),
         )
     except (OSError, pa.ArrowException, ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path} is not a predictions file: {error}.") from None
 
 
-def paired_difference(first: Predictions, second: Predictions) -> PairedDifference:
+def paired_difference(
+    first: Predictions,
+    second: Predictions,
+    differences: Callable[[Predictions, Predictions], Mapping[str, ConfidenceInterval]],
+) -> PairedDifference:
     """Return the metrics of the second model minus those of the first, paired by image.
+
+    Args:
+        first: predictions of the first model.
+        second: predictions of the second model.
+        differences: returns the differences for the same images in the same order, the share of
+            those that are decided correctly first.
 
     Raises:
         DataError: if the images or their classes differ.
     """
-    pairs = list(zip((first, second), _matching_orders(first, second), strict=True))
-    before, after = (predictions.is_correct[order] for predictions, order in pairs)
-    losses = [log_losses(each.labels, each.probabilities)[order] for each, order in pairs]
-    labels = first.labels[pairs[0][1]]
-    return PairedDifference(
-        images=len(first),
-        accuracy=intervals.paired_difference_interval(before, after),
-        balanced_accuracy=intervals.mean_paired_difference_interval(before, after, labels),
-        log_loss=intervals.mean_interval(losses[1] - losses[0]),
-        p_value=mcnemar_test(before, after),
-    )
+    paired = [
+        predictions.subset(order)
+        for predictions, order in zip((first, second), _matching_orders(first, second), strict=True)
+    ]
+    p_value = mcnemar_test(*(each.is_correct for each in paired))
+    return PairedDifference(len(first), differences(*paired), p_value)
 
 
 def worst_errors(predictions: Predictions, max_images: int) -> np.ndarray:
@@ -230,6 +252,30 @@ def confusion_matrix(predictions: Predictions, labels: Sequence[int]) -> np.ndar
     return cells.reshape(count, count)
 
 
+def _named(labels: np.ndarray, classes: pa.Array) -> pa.Array:
+    """Return the names of classes, of each image one, int (n,), or several, bool (n, classes)."""
+    if labels.ndim == 1:
+        return pa.DictionaryArray.from_arrays(pa.array(labels, pa.int32()), classes)
+    offsets = pa.array(np.append(0, np.cumsum(labels.sum(axis=1))), pa.int32())
+    flat = pa.array(np.nonzero(labels)[1], pa.int32())
+    return pa.ListArray.from_arrays(offsets, pa.DictionaryArray.from_arrays(flat, classes))
+
+
+def _labels(values: Sequence[Any], class_names: Sequence[str]) -> np.ndarray:
+    """Return what `_named` took.
+
+    Raises:
+        KeyError: if a name is not that of a class.
+    """
+    label_of = {_valid(name): label for label, name in enumerate(class_names)}
+    if not any(isinstance(value, list) for value in values):
+        return np.array([label_of[name] for name in values], np.int64)
+    labels = np.zeros((len(values), len(class_names)), bool)
+    for row, names in zip(labels, values, strict=True):
+        row[[label_of[name] for name in names]] = True
+    return labels
+
+
 def _stored(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return probabilities (n, classes) as they are stored, float32."""
     stored = probabilities.astype(np.float32)
@@ -239,7 +285,10 @@ def _stored(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     kept = np.zeros(stored.shape, bool)
     rows = np.arange(len(labels))
     kept[rows[:, np.newaxis], highest] = True
-    kept[rows, labels] = True
+    if labels.ndim == 2:
+        kept |= labels
+    else:
+        kept[rows, labels] = True
     stored[~kept] = 0
     return stored
 
@@ -277,7 +326,12 @@ def _matching_orders(first: Predictions, second: Predictions) -> tuple[np.ndarra
 
 
 def _identities(predictions: Predictions) -> list[tuple[str, str]]:
-    classes = [predictions.class_names[label] for label in predictions.labels]
+    names = predictions.class_names
+    if predictions.labels.ndim == 1:
+        classes = [names[label] for label in predictions.labels]
+    else:
+        rows = (np.flatnonzero(row).tolist() for row in predictions.labels)
+        classes = [" ".join(sorted(names[label] for label in row)) for row in rows]
     return list(zip(predictions.digests, classes, strict=True))
 
 

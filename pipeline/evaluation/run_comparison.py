@@ -1,6 +1,7 @@
 """The differences between runs: in their recipes, and in their results on the same images.
 
-A run differs from the first one where the 95 % interval of the difference in accuracy excludes 0.
+A run differs from the first one where the 95 % interval of the difference in accuracy, or in what a
+task has for it, excludes 0.
 Where several are compared with it, their p-values are corrected for their number instead.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.errors import DataError
@@ -16,6 +17,7 @@ from pipeline.evaluation.html_pages import render_page
 from pipeline.evaluation.intervals import LEVEL, ConfidenceInterval
 from pipeline.evaluation.predictions import PairedDifference, Predictions, paired_difference
 from pipeline.evaluation.significance import adjust_p_values
+from pipeline.metric_direction import metric_direction
 
 _MIN_SHOWN = 0.0001
 _COUNTS = ("best_epoch", "near_best_epochs", "val_duplicates", "test_duplicates")
@@ -31,6 +33,7 @@ class ComparedRun:
         parameters: its recipe, by dotted path.
         metrics: its final metrics, by name.
         predictions: of its model, by split.
+        differences: as `paired_difference` takes it, for the task of the model.
     """
 
     name: str
@@ -38,6 +41,7 @@ class ComparedRun:
     parameters: Mapping[str, str]
     metrics: Mapping[str, float]
     predictions: Mapping[str, Predictions]
+    differences: Callable[[Predictions, Predictions], Mapping[str, ConfidenceInterval]]
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def compare_runs(runs: Sequence[ComparedRun]) -> RunComparison:
             for split, predictions in first.predictions.items()
             for pair in _corrected(
                 [
-                    _compare_pair(split, predictions, other.predictions[split], name)
+                    _compare_pair(first, split, other, name)
                     for other, name in zip(others, names[1:], strict=True)
                     if split in other.predictions
                 ]
@@ -134,10 +138,10 @@ def to_csv(comparison: RunComparison) -> str:
         writer.writerows([kind, name, *cells] for name, cells in table.items())
     for pair in comparison.pairs:
         if pair.difference:
-            for metric, interval in _differences(pair.difference):
+            for position, (metric, interval) in enumerate(pair.difference.metrics.items()):
                 bounds = [f"{v:.6f}" for v in (interval.value, interval.low, interval.high)]
                 name = f"{pair.split}_{metric}: {pair.name} - {comparison.names[0]}"
-                p_value = "" if pair.p_value is None or metric != "accuracy" else pair.p_value
+                p_value = "" if pair.p_value is None or position else pair.p_value
                 row = ["difference", name, *blank, *bounds, pair.difference.images, p_value]
                 writer.writerow(row)
     return file.getvalue()
@@ -145,19 +149,25 @@ def to_csv(comparison: RunComparison) -> str:
 
 def to_html(comparison: RunComparison) -> str:
     """Return a comparison as a self-contained page."""
-    return render_page("run_comparison.html.jinja", {"comparison": comparison})
+    return render_page(
+        "run_comparison.html.jinja", {"comparison": comparison, "direction": metric_direction}
+    )
 
 
 def _compare_pair(
-    split: str, first: Predictions, second: Predictions, name: str
+    first: ComparedRun, split: str, second: ComparedRun, name: str
 ) -> PairedComparison:
+    if first.differences is not second.differences:
+        reason = "The models were not trained for the same task."
+        return PairedComparison(split, name, None, reason)
+    pair = first.predictions[split], second.predictions[split]
     try:
-        difference = paired_difference(first, second)
+        difference = paired_difference(*pair, first.differences)
     except DataError as error:
         return PairedComparison(split, name, None, str(error))
-    accuracy = difference.accuracy
-    is_significant = accuracy.low > 0 or accuracy.high < 0
-    return PairedComparison(split, name, difference, _conclusion(accuracy.value, is_significant))
+    decisive = difference.decisive
+    is_significant = decisive.low > 0 or decisive.high < 0
+    return PairedComparison(split, name, difference, _conclusion(decisive.value, is_significant))
 
 
 def _corrected(pairs: Sequence[PairedComparison]) -> list[PairedComparison]:
@@ -170,7 +180,7 @@ def _corrected(pairs: Sequence[PairedComparison]) -> list[PairedComparison]:
     for pair in pairs:
         if pair.difference:
             p_value = next(adjusted)
-            conclusion = _conclusion(pair.difference.accuracy.value, p_value <= 1 - LEVEL)
+            conclusion = _conclusion(pair.difference.decisive.value, p_value <= 1 - LEVEL)
             pair = replace(pair, conclusion=conclusion, comparisons=len(p_values), p_value=p_value)
         corrected.append(pair)
     return corrected
@@ -188,20 +198,12 @@ def _sentence(pair: PairedComparison, first: str) -> str:
         return f"{start}: {pair.conclusion}"
     lines = [
         f"  {metric} {interval.value:+.4f} ({interval.low:+.4f} to {interval.high:+.4f})"
-        for metric, interval in _differences(pair.difference)
+        for metric, interval in pair.difference.metrics.items()
     ]
     if pair.correction:
         lines[0] += f"  {pair.correction}"
     images = f"on the same {pair.difference.images:,} images"
     return "\n".join([f"{start} {images}: {pair.conclusion}", *lines])
-
-
-def _differences(difference: PairedDifference) -> list[tuple[str, ConfidenceInterval]]:
-    return [
-        ("accuracy", difference.accuracy),
-        ("balanced_accuracy", difference.balanced_accuracy),
-        ("log_loss", difference.log_loss),
-    ]
 
 
 def _formatted(name: str, value: float | None) -> str:

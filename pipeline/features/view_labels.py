@@ -54,11 +54,12 @@ def to_sparse(targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the labels, int32 (n, mixed), and the weights, float32 (n, mixed), in a batch.
 
     Args:
-        targets: labels, int (n,), or weights of all classes, float32 (n, classes).
+        targets: labels, int (n,), or weights of all classes, float32 or bool (n, classes).
     """
     if targets.ndim == 1:
         labels = targets[:, np.newaxis].astype(np.int32)
         return labels, np.ones(labels.shape, np.float32)
+    targets = targets.astype(np.float32)
     mixed = max(int(np.count_nonzero(targets, axis=1).max()), 1)
     labels = np.argsort(-targets, axis=1, kind="stable")[:, :mixed].astype(np.int32)
     return labels, np.take_along_axis(targets, labels, axis=1)

@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.data.image_decoding import BadImageError
 from pipeline.inference.image_classifier import BATCH_SIZE, ImageClassifier, ModelOutputs
+from pipeline.tasks.tasks import TASKS
 
 _PREFETCHED_BATCHES = 2
 
@@ -31,6 +32,8 @@ class Prediction(Generic[Item]):
         distance: to the training images; None where the model measures none.
         is_unknown: whether the distance is so large that the image is probably of none of the
             classes; None where the model measures none.
+        classes: that the image is of, the most probable first; None where the task has one class,
+            the most probable one.
     """
 
     item: Item
@@ -38,6 +41,7 @@ class Prediction(Generic[Item]):
     error: str
     distance: float | None = None
     is_unknown: bool | None = None
+    classes: tuple[str, ...] | None = None
 
     def top_classes(self, class_names: Sequence[str], k: int) -> list[tuple[str, float]]:
         """Return the k most probable classes with their probabilities, in descending order."""
@@ -94,12 +98,15 @@ def predict(
 def _prediction(
     classifier: ImageClassifier, item: Item, outputs: ModelOutputs, index: int
 ) -> Prediction[Item]:
-    config = classifier.interface.distance
-    if config is None or outputs.distances is None:
-        return Prediction(item, outputs.probabilities[index], "")
-    distance = float(outputs.distances[index])
-    is_unknown = distance > config.threshold
-    return Prediction(item, outputs.probabilities[index], "", distance, is_unknown)
+    interface, probabilities = classifier.interface, outputs.probabilities[index]
+    classes = TASKS[interface.task].predicted_classes(
+        probabilities, interface.threshold_array, interface.class_names
+    )
+    distance = is_unknown = None
+    if interface.distance is not None and outputs.distances is not None:
+        distance = float(outputs.distances[index])
+        is_unknown = distance > interface.distance.threshold
+    return Prediction(item, probabilities, "", distance, is_unknown, classes)
 
 
 def _prefetched(

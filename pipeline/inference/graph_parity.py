@@ -46,14 +46,20 @@ class GraphParity:
         )
 
 
-def compare_outputs(task: Task, outputs: np.ndarray, expected: np.ndarray) -> GraphParity:
+def compare_outputs(
+    task: Task, thresholds: np.ndarray | None, outputs: np.ndarray, expected: np.ndarray
+) -> GraphParity:
     """Compare the outputs of a graph with those of Keras.
 
     Args:
         task: what is predicted.
+        thresholds: of the classes, as `Task.decide` takes them.
         outputs: of the graph, (n, units).
         expected: of Keras, for the same images.
     """
-    labels, kept = (task.decide(task.probabilities(each)) for each in (outputs, expected))
+    labels, kept = (
+        task.decide(task.probabilities(each), thresholds) for each in (outputs, expected)
+    )
+    is_changed = (labels != kept).reshape(len(outputs), -1).any(axis=1)
     difference = np.abs(outputs.astype(np.float64) - expected).max()
-    return GraphParity(len(outputs), int(np.sum(labels != kept)), float(difference))
+    return GraphParity(len(outputs), int(np.sum(is_changed)), float(difference))

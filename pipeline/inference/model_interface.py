@@ -32,6 +32,8 @@ class ModelInterface:
         resize: how images of another aspect ratio are resized.
         value_range: the samples that become 0 and 255, of images with more than 8 bits; None for
             the range of their type.
+        thresholds: the lowest probability of each class that is predicted, where an image may be
+            of several; None for a task without thresholds.
         conformal: what prediction sets are made with; None for a model without calibration images.
         distance: how the distance to the training images is measured; None for a model that
             measures none.
@@ -43,6 +45,7 @@ class ModelInterface:
     channels: int
     resize: Resize
     value_range: tuple[float, float] | None = None
+    thresholds: tuple[float, ...] | None = None
     conformal: ConformalCalibration | None = None
     distance: DistanceConfig | None = None
 
@@ -72,12 +75,22 @@ class ModelInterface:
         """
         return self.decode(read_image_file(path))
 
+    @property
+    def threshold_array(self) -> np.ndarray | None:
+        """The thresholds, float (classes,), as `Task.decide` takes them."""
+        return None if self.thresholds is None else np.array(self.thresholds)
+
     def set_threshold(self, confidence_level: float) -> float:
         """Return the lowest probability of a class in a prediction set at a confidence level.
 
         Raises:
             UsageError: if the model has no threshold for the level.
         """
+        if not TASKS[self.task].IS_EXCLUSIVE:
+            raise UsageError(
+                f"The model has no prediction sets: its task is {self.task}, and an image may be "
+                "of several classes. Predict without a confidence level."
+            )
         if self.conformal is None:
             raise UsageError(
                 "The model has no prediction sets, because it was trained without test images, "
@@ -115,6 +128,7 @@ def load_interface(directory: Path) -> ModelInterface:
             channels=int(content["channels"]),
             resize=content["resize"],
             value_range=_value_range(content["value_range"]),
+            thresholds=_thresholds(content["thresholds"], len(content["class_names"])),
             conformal=_conformal(content["conformal"]),
             distance=_distance(content["distance"]),
         )
@@ -144,6 +158,15 @@ def _value_range(content: Any) -> tuple[float, float] | None:
     if not low < high:
         raise ValueError(f"expected an ascending value_range. Received: {content}")
     return low, high
+
+
+def _thresholds(content: Any, classes: int) -> tuple[float, ...] | None:
+    if content is None:
+        return None
+    thresholds = tuple(map(float, content))
+    if len(thresholds) != classes or not all(0 <= value <= 1 for value in thresholds):
+        raise ValueError(f"expected {classes} thresholds from 0 to 1. Received: {content}")
+    return thresholds
 
 
 def _conformal(content: Any) -> ConformalCalibration | None:

@@ -30,6 +30,8 @@ class ImagePrediction:
         distance: to the training images; None if the model measures none.
         is_unknown: whether the distance says that the image is of none of the classes; None if the
             model measures none.
+        classes: that the image is of, the most probable first, for a model that predicts any number
+            of them; otherwise None.
     """
 
     path: Path
@@ -40,6 +42,7 @@ class ImagePrediction:
     prediction_set: tuple[str, ...] | None = None
     distance: float | None = None
     is_unknown: bool | None = None
+    classes: tuple[str, ...] | None = None
 
 
 class PredictionTable(tuple[ImagePrediction, ...]):
@@ -49,12 +52,15 @@ class PredictionTable(tuple[ImagePrediction, ...]):
 
     def _repr_html_(self) -> str:
         header = ["path", "label", "probability"]
+        has_classes = any(image.classes is not None for image in self)
+        header += ["classes"] * has_classes
         has_sets = any(image.prediction_set is not None for image in self)
         has_distances = any(image.distance is not None for image in self)
         header += ["prediction set"] * has_sets + ["unknown"] * has_distances + ["error"]
         rows = []
         for image in self[:_MAX_HTML_ROWS]:
             cells = [str(image.path), image.label, f"{image.probability:.4f}"]
+            cells += [", ".join(image.classes or ())] * has_classes
             cells += [", ".join(image.prediction_set or ())] * has_sets
             cells += ["yes" if image.is_unknown else ""] * has_distances
             rows.append([*cells, image.error])
@@ -84,4 +90,5 @@ def image_prediction(
         None if threshold is None else prediction.prediction_set(class_names, threshold),
         prediction.distance,
         prediction.is_unknown,
+        prediction.classes,
     )

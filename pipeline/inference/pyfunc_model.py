@@ -22,12 +22,14 @@ from pipeline.inference.batch_prediction import Prediction, predict
 from pipeline.inference.image_classifier import ImageClassifier, load_image_classifier
 from pipeline.inference.model_interface import ModelInterface
 from pipeline.inference.request_limit import RequestLimit
+from pipeline.tasks.tasks import TASKS
 
 COLUMN = "image"
 _COLUMNS = [
     *("class", "probability", "probabilities"),
     *("prediction_set", "distance", "unknown", "error"),
 ]
+_CLASSES = "classes"  # a further column for a model that predicts any number of classes
 
 
 class PyfuncClassifier:
@@ -54,8 +56,9 @@ class PyfuncClassifier:
             Columns: `class`; its `probability`; `probabilities`, of every class by name;
             `prediction_set`, a list of classes, the most probable first, None without a confidence
             level; `distance` to the training images and whether it says that the class is
-            `unknown`, None if the model measures none; and `error`, which says why an image could
-            not be read and is empty otherwise.
+            `unknown`, None if the model measures none; `error`, which says why an image could not
+            be read and is empty otherwise; and, of a model that predicts any number of classes,
+            `classes`, a list of them, the most probable first.
 
         Raises:
             UsageError: if the model has no prediction sets at the confidence level.
@@ -73,14 +76,17 @@ class PyfuncClassifier:
             _row(prediction, interface.class_names, threshold)
             for prediction in predict(self._classifier, images, read)
         ]
+        columns = list(_COLUMNS)
+        if not TASKS[interface.task].IS_EXCLUSIVE:
+            columns.append(_CLASSES)
         # Objects, because pandas would turn a missing number into NaN, which is not valid JSON.
-        return pd.DataFrame(rows, columns=_COLUMNS, dtype=object)
+        return pd.DataFrame([row[: len(columns)] for row in rows], columns=columns, dtype=object)
 
 
 def _row(
     prediction: Prediction[Any], class_names: Sequence[str], threshold: float | None
 ) -> tuple[Any, ...]:
-    """Return the values of `_COLUMNS`."""
+    """Return the values of `_COLUMNS`, and the predicted classes."""
     ranked = prediction.top_classes(class_names, len(class_names))
     best, probability = ranked[0] if ranked else (None, None)
     by_class = dict(ranked)
@@ -96,6 +102,7 @@ def _row(
         prediction.distance,
         prediction.is_unknown,
         prediction.error,
+        list(prediction.classes or ()),
     )
 
 

@@ -12,7 +12,9 @@ from pipeline.data.source_config import SplitName
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.unused_values import needs_frozen_base, unused_values
 from pipeline.suggestions import did_you_mean
+from pipeline.tasks.task import Task
 from pipeline.training.class_weights import unknown_class
+from pipeline.training.loss_config import loss_name
 from pipeline.training.optimizers import schedule_of
 from pipeline.training.schedules import PlateauSchedule
 
@@ -35,6 +37,15 @@ def errors_in(recipe: Recipe, in_doubt: Collection[KeyPath] = ()) -> Iterator[Fi
     """
     yield from _in_section("data", recipe.data.problems())
     yield from _in_section("model", recipe.model.problems())
+    if recipe.data.task not in recipe.data.tasks:
+        available = ", ".join(recipe.data.tasks)
+        yield (
+            ("data", "task"),
+            f"the source {recipe.data.source} has labels for {available}. Received "
+            f"{recipe.data.task}.",
+        )
+        return
+    yield from _exclusive(recipe)
     yield from _classes(recipe)
     if _IMAGE_SIZE not in in_doubt:
         yield from _image_size(recipe)
@@ -85,6 +96,7 @@ def missing_splits(recipe: Recipe, is_missing: Callable[[SplitName], bool]) -> I
 
 
 def metric_problem(
+    task: Task,
     metric: str,
     top_k: int | None,
     class_names: Sequence[str] | None,
@@ -94,18 +106,25 @@ def metric_problem(
     """Return why a run does not have a metric of the validation images, or an empty string.
 
     Args:
+        task: what is predicted.
         metric: its name.
         top_k: `training.top_k`.
         class_names: the classes, if they are known.
         has_validation: whether there are validation images, if that is known.
     """
+    names = [f"val_{name}" for name in task.METRICS]
+    of_class = re.fullmatch(rf"val_(?:{'|'.join(task.CLASS_METRICS)})/(.+)", metric)
+    of_top_k = re.fullmatch(r"val_top_(\d+)_accuracy", metric) if task.IS_EXCLUSIVE else None
+    if not (metric in names or of_class or of_top_k):
+        others = ["val_top_K_accuracy"] if task.IS_EXCLUSIVE else []
+        others += [f"val_{name}/CLASS" for name in task.CLASS_METRICS]
+        hint = did_you_mean(metric, names)
+        return f"expected one of: {', '.join((*names, *others))}. Received '{metric}'.{hint}"
     if has_validation is False:
         return f"{metric} {_NO_VALIDATION}. Set data.validation above 0."
-    of_top_k = re.fullmatch(r"val_top_(\d+)_accuracy", metric)
     if of_top_k and metric != f"val_top_{top_k}_accuracy":
         needed = f"{metric} needs training.top_k: {int(of_top_k[1])}"
         return f"{needed}. Received {top_k or 'null'}."
-    of_class = re.fullmatch(r"val_(?:precision|recall|f1)/(.+)", metric)
     if of_class and class_names and of_class[1] not in class_names:
         available = f"Available: {', '.join(class_names)}."
         hint = did_you_mean(of_class[1], class_names)
@@ -118,7 +137,7 @@ def metric_problem_of(recipe: Recipe, metric: str) -> str:
     has_validation = recipe.data.has_split("val")
     names = recipe.data.class_names() if "/" in metric else None  # it may read a long table
     top_k = recipe.training.top_k
-    return metric_problem(metric, top_k, names, has_validation=has_validation)
+    return metric_problem(recipe.task, metric, top_k, names, has_validation=has_validation)
 
 
 def used_metrics(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:
@@ -161,11 +180,34 @@ def _in_section(name: str, findings: Iterator[Finding]) -> Iterator[Finding]:
 
 def _classes(recipe: Recipe) -> Iterator[Finding]:
     training, names = recipe.training, recipe.data.class_names()
+    task = recipe.data.task
+    if loss_name(training.loss) not in recipe.task.LOSSES:
+        losses = ", ".join(recipe.task.LOSSES)
+        received = loss_name(training.loss)
+        yield (
+            ("training", "loss"),
+            f"expected one of: {losses}, for data.task: {task}. Received {received}.",
+        )
+        return
     yield from recipe.task.problems(training, len(names) if names else None)
     unknown = unknown_class(training.class_weight, names) if names else None
     if unknown:
         name, message = unknown
         yield ("training", "class_weight", name), message
+
+
+def _exclusive(recipe: Recipe) -> Iterator[Finding]:
+    """Yield keys that have no meaning where an image may be of several classes."""
+    if recipe.task.IS_EXCLUSIVE:
+        return
+    for name, section, key in (
+        ("data", recipe.data, "sampling"),
+        ("training", recipe.training, "class_weight"),
+        ("training", recipe.training, "top_k"),
+    ):
+        if getattr(section, key) != type(section).model_fields[key].default:
+            message = f"needs images of one class each, and data.task is {recipe.data.task}"
+            yield (name, key), f"{message}. Remove this key."
 
 
 def _image_size(recipe: Recipe) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, Strict
+from pydantic import Field, Strict, model_validator
 
 from pipeline.config import (
     Bool,
@@ -85,6 +85,21 @@ class Recipe(Config):
     )
     tracking: TrackingConfig = Field(TrackingConfig(), description="Tracking with MLflow.")
     runtime: RuntimeConfig = Field(RuntimeConfig(), description="Hardware.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_defaults_of_task(cls, value: Any) -> Any:
+        """Set the keys whose default depends on the task."""
+        data = value.get("data") if isinstance(value, dict) else None
+        name = data.get("task") if isinstance(data, dict) else None
+        if not isinstance(name, str) or name not in TASKS:
+            return value
+        for (section, key), default in TASKS[name].DEFAULTS.items():
+            # A section that is optional stays absent.
+            inner = value.get(section, {} if cls.model_fields[section].default else None)
+            if isinstance(inner, dict) and key not in inner:
+                value = {**value, section: {**inner, key: default}}
+        return value
 
     @property
     def task(self) -> Task:

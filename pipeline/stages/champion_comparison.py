@@ -52,7 +52,8 @@ class ChampionComparison:
         images: the number of images that they were compared on.
         comparisons: their number, with this one, which the level is corrected for.
         level: that the p-value must not exceed.
-        difference: of the accuracies, new minus champion; None if the images are too few for a
+        metric: the share of images that are decided correctly, by its name.
+        difference: of the metric, new minus champion; None if the images are too few for a
             significant one.
         p_value: of McNemar's exact test; 1 without a difference.
     """
@@ -60,6 +61,7 @@ class ChampionComparison:
     images: int
     comparisons: int
     level: float
+    metric: str
     difference: ConfidenceInterval | None = None
     p_value: float = 1.0
 
@@ -75,7 +77,7 @@ class ChampionComparison:
             return "not compared"
         low, high = self.difference.low, self.difference.high
         return (
-            f"accuracy {self.difference.value:+.4f} ({low:+.3f} to {high:+.3f}), "
+            f"{self.metric} {self.difference.value:+.4f} ({low:+.3f} to {high:+.3f}), "
             f"p-value {self.p_value:.2g} where at most {self.level:.2g} is significant"
         )
 
@@ -89,9 +91,10 @@ class ChampionComparison:
         }
         if self.difference:
             metrics["champion/p_value"] = self.p_value
-            metrics["champion/accuracy_difference"] = self.difference.value
-            metrics["champion/accuracy_difference_low"] = self.difference.low
-            metrics["champion/accuracy_difference_high"] = self.difference.high
+            name = f"champion/{self.metric}_difference"
+            metrics[name] = self.difference.value
+            metrics[f"{name}_low"] = self.difference.low
+            metrics[f"{name}_high"] = self.difference.high
         return metrics
 
 
@@ -127,13 +130,18 @@ def compare_with_champion(
             "among its files. Register a model that this version trained, and set the alias "
             f"`{registry.CHAMPION}` of {champion.name} to it in the MLflow UI."
         )
+    if classifier.interface.task != recipe.data.task:
+        raise ModelError(
+            f"{champion.model.uri} cannot be compared: its task is {classifier.interface.task}. "
+            f"The new model's is {recipe.data.task}."
+        )
     names = classifier.interface.class_names
     if set(names) != set(predicted.class_names):
         raise ModelError(
             f"{champion.model.uri} cannot be compared: its classes are {', '.join(names)}. The new "
             f"model's are {', '.join(predicted.class_names)}."
         )
-    kind = recipe.tracking.promote_on
+    kind, metric = recipe.tracking.promote_on, recipe.task.COMPARED_METRIC
     split = splits.named()[PREFIXES[kind]]
     indices = comparable_images(splits, kind, known)
     digest = images_digest(split)
@@ -146,7 +154,7 @@ def compare_with_champion(
             f"{len(indices):,} remain {_ELIGIBLE[kind]}. At least {needed} are needed. Train with "
             f"the champion's splits: the same data.split_seed, or a directory of {kind} images."
         )
-        return ChampionComparison(len(indices), counts.largest, level)
+        return ChampionComparison(len(indices), counts.largest, level, metric)
     registry.record_comparison(store, version, champion, digest)
     counts = registry.count_comparisons(store, champion, digest)
     before = _champion_is_correct(champion, classifier, recipe, split, predicted, indices)
@@ -155,6 +163,7 @@ def compare_with_champion(
         len(indices),
         counts.largest,
         level_of_comparison(counts.largest),
+        metric,
         paired_difference_interval(before, after),
         mcnemar_test(before, after),
     )
@@ -190,4 +199,9 @@ def _champion_is_correct(
                 f"{answer.error}."
             )
         rows.append(answer.probabilities[order])
-    return replace(predicted.subset(indices), probabilities=np.stack(rows)).is_correct
+    thresholds = classifier.interface.threshold_array
+    return replace(
+        predicted.subset(indices),
+        probabilities=np.stack(rows),
+        thresholds=None if thresholds is None else thresholds[order],
+    ).is_correct

@@ -11,7 +11,7 @@ from pipeline.data.splits import Splits
 from pipeline.errors import escape_unprintable
 from pipeline.recipe.grammar import Recipe
 from pipeline.training.class_weights import class_weights
-from pipeline.training.loss_config import focal_section
+from pipeline.training.loss_config import loss_section
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def warn_of_imbalance(recipe: Recipe, splits: Splits) -> None:
     is_remedied = (
         training.class_weight != "none"
         or recipe.data.sampling != "natural"
-        or focal_section(training.loss) is not None
+        or loss_section(training.loss) is not None
         or any(path.startswith(_REMEDIES) for path in (tuning.space if tuning else ()))
     )
     counts = splits.class_counts("train")
@@ -40,9 +40,8 @@ def warn_of_imbalance(recipe: Recipe, splits: Splits) -> None:
         half = _MAX_COUNTS // 2
         listed = [*listed[:half], "…", *listed[-half:]]
     logger.warning(
-        f"The classes are imbalanced. Training images: {', '.join(listed)}. The model may "
-        "miss rare classes, which accuracy hardly shows: see balanced_accuracy. To give rare "
-        "classes more weight, set training.class_weight: balanced or data.sampling: balanced."
+        f"The classes are imbalanced. Training images: {', '.join(listed)}. "
+        f"{splits.task.IMBALANCE_ADVICE}"
     )
 
 

@@ -19,7 +19,7 @@ from pipeline.evaluation.cross_validation import CrossValidation, FoldOutcome
 from pipeline.features.cached_features import HeadInputs, head_outputs
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import LoadedRecipe, run_parameters
-from pipeline.stages.evaluate_splits import metrics_of_images
+from pipeline.stages.evaluate_splits import metrics_of_images, validation_thresholds
 from pipeline.stages.head_trainer import CompiledHeads
 from pipeline.stages.train_model import TrainedModel, train_model
 from pipeline.tracking.run_logger import RunLogger
@@ -95,8 +95,9 @@ def train_fold(
             probabilities = recipe.task.probabilities(head_outputs(trained.model, judged))
         else:
             probabilities = trained.trainer.predict(of_fold.test, "fold")
+        thresholds = validation_thresholds(of_fold, trained.trainer.predict)
     metrics = metrics_of_images(
-        recipe, of_fold.test.labels, probabilities, splits.class_names, names
+        recipe, of_fold.test.labels, probabilities, thresholds, splits.class_names, names
     )
     return trained, metrics
 

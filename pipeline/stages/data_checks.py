@@ -67,7 +67,7 @@ def _metric_problem(recipe: Recipe, splits: Splits, metric: str) -> str:
     """Return why a run does not have a metric of the validation images, or an empty string."""
     validation, names = splits.validation, splits.class_names
     problem = metric_problem(
-        metric, recipe.training.top_k, names, has_validation=validation is not None
+        recipe.task, metric, recipe.training.top_k, names, has_validation=validation is not None
     )
     if problem or validation is None:
         return problem

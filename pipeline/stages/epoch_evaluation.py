@@ -47,8 +47,11 @@ def _evaluate(
     if not np.isfinite(outputs).all():
         return dict.fromkeys(names, math.nan)
     probabilities = task.probabilities(outputs)
+    thresholds = task.choose_thresholds(len(class_names), lambda: (labels, probabilities))
     metrics = {}
     for name in names:
-        value = task.metric(name.removeprefix("val_"), labels, probabilities, class_names)
+        value = task.metric(
+            name.removeprefix("val_"), labels, probabilities, thresholds, class_names
+        )
         metrics[name] = math.nan if value is None else value
     return metrics

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.splits import Splits
+from pipeline.data.splits import Split, Splits
 from pipeline.engines.engine import EngineName, Variant
 from pipeline.evaluation.epoch_choice import near_best_epochs
 from pipeline.evaluation.predictions import Predictions
@@ -28,12 +28,14 @@ class Evaluation:
         predictions: by the split's prefix in the names of metrics.
         engine: what computed the predictions.
         parity: how far it is from Keras, where both computed some images.
+        thresholds: of the classes, as `validation_thresholds` returned them.
     """
 
     metrics: dict[str, float]
     predictions: dict[str, Predictions]
     engine: EngineName
     parity: GraphParity | None
+    thresholds: np.ndarray | None
 
     @property
     def computation(self) -> str:
@@ -46,6 +48,7 @@ def metrics_of_images(
     recipe: Recipe,
     labels: np.ndarray,
     probabilities: np.ndarray,
+    thresholds: np.ndarray | None,
     class_names: Sequence[str],
     names: Collection[str] = (),
 ) -> dict[str, float]:
@@ -53,31 +56,63 @@ def metrics_of_images(
 
     Args:
         recipe: of the model.
-        labels: int (n,).
+        labels: of the images.
         probabilities: (n, classes).
+        thresholds: of the classes, as `validation_thresholds` returns them.
         class_names: in the order of the labels.
         names: of metrics, which start with `val_`, such as `val_recall/ants`.
     """
     task = recipe.task
-    metrics = task.metrics(labels, probabilities, top_k=recipe.training.top_k)
+    metrics = task.metrics(labels, probabilities, thresholds, top_k=recipe.training.top_k)
     for name in (metric.removeprefix("val_") for metric in names if "/" in metric):
-        of_class = task.metric(name, labels, probabilities, class_names)
+        of_class = task.metric(name, labels, probabilities, thresholds, class_names)
         metrics |= {} if of_class is None else {name: of_class}
     return metrics
+
+
+def validation_thresholds(
+    splits: Splits, predict: Callable[[Split, str], np.ndarray]
+) -> np.ndarray | None:
+    """Return the thresholds of the classes that are best on the validation images.
+
+    Args:
+        splits: the images.
+        predict: as `Trainer.predict`, of the model's trainer.
+
+    Returns:
+        As `Task.choose_thresholds`.
+    """
+    validation, classes = splits.validation, len(splits.class_names)
+    if validation is None:
+        return splits.task.choose_thresholds(classes, None)
+    return splits.task.choose_thresholds(
+        classes, lambda: (validation.labels, predict(validation, "val"))
+    )
 
 
 def evaluate_splits(recipe: Recipe, splits: Splits, trained: TrainedModel) -> Evaluation:
     """Evaluate a model on the validation split and, for the only time, on the test split."""
     metrics = trained.history.metrics
     predictions: dict[str, Predictions] = {}
-    for prefix, split in splits.named().items():
-        if prefix == "train":
-            continue
-        probabilities = trained.trainer.predict(split, prefix)
-        values = metrics_of_images(recipe, split.labels, probabilities, splits.class_names)
+    predicted = {
+        prefix: trained.trainer.predict(split, prefix)
+        for prefix, split in splits.named().items()
+        if prefix != "train"
+    }
+    thresholds = validation_thresholds(splits, lambda split, prefix: predicted[prefix])
+    for prefix, probabilities in predicted.items():
+        split = splits.named()[prefix]
+        values = metrics_of_images(
+            recipe, split.labels, probabilities, thresholds, splits.class_names
+        )
         metrics |= {f"{prefix}_{name}": value for name, value in values.items()}
         predictions[prefix] = Predictions(
-            splits.class_names, split.names, split.hex_digests(), split.labels, probabilities
+            splits.class_names,
+            split.names,
+            split.hex_digests(),
+            split.labels,
+            probabilities,
+            thresholds,
         )
         metrics |= measure_leakage_effect(splits, prefix, predictions[prefix].is_correct)
     history = trained.history
@@ -90,7 +125,7 @@ def evaluate_splits(recipe: Recipe, splits: Splits, trained: TrainedModel) -> Ev
     metrics |= trainer.feature_metrics()
     parity = trainer.graph.parity if trainer.graph else None
     metrics |= parity.metrics if parity else {}
-    return Evaluation(metrics, predictions, trainer.evaluation_engine(), parity)
+    return Evaluation(metrics, predictions, trainer.evaluation_engine(), parity, thresholds)
 
 
 def evaluation_graph(

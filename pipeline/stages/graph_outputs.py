@@ -92,9 +92,11 @@ def compare_graph(directory: Path, model: keras.Model, splits: Splits) -> GraphO
     _, split = splits.verification
     indices = np.array(evenly_spaced(len(split), at_most=COMPARED))
     expected = np.asarray(model.predict_on_batch(split.images.read(indices)))
+    thresholds = splits.task.choose_thresholds(len(splits.class_names), None)
     try:
         graph = read_written_graph(directory)
-        parity = compare_outputs(splits.task, _compute(graph, split, indices, output=0), expected)
+        outputs = _compute(graph, split, indices, output=0)
+        parity = compare_outputs(splits.task, thresholds, outputs, expected)
     except Exception as error:  # whatever OpenVINO raises
         logger.warning(f"Keras computes the metrics, because OpenVINO fails: {first_line(error)}")
         return None

@@ -19,7 +19,7 @@ import pipeline
 from pipeline.data.image_digests import image_digests, write_image_digests
 from pipeline.data.splits import Splits
 from pipeline.evaluation import predictions
-from pipeline.evaluation.class_metrics import class_metrics, write_class_metrics
+from pipeline.evaluation.class_metrics import write_class_metrics
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.report_page import RenderedReport
 from pipeline.inference import pyfunc_model
@@ -33,6 +33,7 @@ from pipeline.stages.evaluate_splits import Evaluation
 from pipeline.stages.find_label_errors import SuspectedLabel
 from pipeline.stages.source_commit import source_commit
 from pipeline.stages.train_model import TrainedModel
+from pipeline.tasks.task import Task
 from pipeline.tracking.mlflow_model import write_model
 from pipeline.tracking.run_logger import RunLogger
 from pipeline.tracking.stored_model import DATA
@@ -108,9 +109,14 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
         channels=channels,
         resize=recipe.data.resize_mode,
         value_range=splits.value_range,
+        thresholds=_as_tuple(recipe.task.choose_thresholds(len(splits.class_names), None)),
     )
     metadata = {**asdict(interface), "data_digest": splits.digest}
-    for name in ("conformal", "distance"):  # `log_calibration` adds them to the interface alone
+    for name in (
+        "thresholds",
+        "conformal",
+        "distance",
+    ):  # `log_calibration` adds them to the interface alone
         del metadata[name]
     with run_logger.log_model() as directory, tempfile.TemporaryDirectory() as scratch:
         code, loader = write_model_code(Path(scratch))
@@ -121,6 +127,7 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
             loader=loader,
             code=code,
             column=pyfunc_model.COLUMN,
+            has_classes=not recipe.task.IS_EXCLUSIVE,
             example=pyfunc_model.encode(splits.train.images.read(np.array([0]))[0]),
         )
         interface.save(directory / DATA)
@@ -133,17 +140,22 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
 
 
 def log_calibration(
-    calibration: ModelCalibration, model_directory: Path, run_logger: RunLogger
+    calibration: ModelCalibration,
+    thresholds: np.ndarray | None,
+    model_directory: Path,
+    run_logger: RunLogger,
 ) -> None:
-    """Add what a model needs to say that it does not know to the logged model.
+    """Add what a model needs to decide, and to say that it does not know, to the logged model.
 
     Args:
         calibration: of the model.
+        thresholds: of the classes, None without.
         model_directory: as `log_model` returned it.
         run_logger: the run.
     """
     interface = replace(
         load_interface(model_directory),
+        thresholds=_as_tuple(thresholds),
         conformal=calibration.conformal,
         distance=calibration.distance,
     )
@@ -160,6 +172,10 @@ def log_calibration(
             (directory / DATA / REFERENCES_FILE).write_bytes(calibration.references.encode())
 
 
+def _as_tuple(thresholds: np.ndarray | None) -> tuple[float, ...] | None:
+    return None if thresholds is None else tuple(thresholds.tolist())
+
+
 def log_graph(directory: Path | None, run_logger: RunLogger) -> None:
     """Add the graph in a directory, if there is one, to the files of the logged model."""
     if directory:
@@ -167,7 +183,7 @@ def log_graph(directory: Path | None, run_logger: RunLogger) -> None:
             shutil.move(directory, files / DATA)
 
 
-def log_evaluation(evaluation: Evaluation, run_logger: RunLogger) -> None:
+def log_evaluation(task: Task, evaluation: Evaluation, run_logger: RunLogger) -> None:
     """Log the metrics, those of each class, and the predictions that they are computed from."""
     remaining = dict(evaluation.metrics)
     for prefix in evaluation.predictions:
@@ -183,8 +199,7 @@ def log_evaluation(evaluation: Evaluation, run_logger: RunLogger) -> None:
             path = directory / "predictions" / f"{prefix}{predictions.SUFFIX}"
             predictions.write_predictions(masked, path)
             tables.append(f"class_metrics/{prefix}.json")
-            of_classes = class_metrics(masked.labels, masked.predicted, masked.class_names)
-            write_class_metrics(of_classes, directory / tables[-1])
+            write_class_metrics(task.class_rows(masked), directory / tables[-1])
     tags = {"mlflow.loggedArtifacts": _tables_tag(tables), "evaluation.engine": evaluation.engine}
     run_logger.set_tags(tags)
 

@@ -96,7 +96,9 @@ def train_model(
             devices=devices,
             on_epoch=on_epoch,
             evaluate=epoch_evaluation(
-                recipe.task, splits, {recipe.training.monitor, *epoch_metrics}
+                recipe.task,
+                splits,
+                {recipe.training.monitor, f"val_{recipe.task.CURVE}", *epoch_metrics},
             ),
             checkpoints=checkpoints,
             shown_metric=recipe.task.CURVE if show_progress else None,

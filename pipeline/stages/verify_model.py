@@ -107,13 +107,16 @@ class ModelVerification:
         indices = np.array(evenly_spaced(len(split), at_most=IMAGES))
         if name in predictions:
             before = predictions[name].probabilities[indices]
+            thresholds = predictions[name].thresholds
         else:
             before = trainer.predict(split.subset(indices), name)
+            thresholds = task.choose_thresholds(len(splits.class_names), None)
         after = self._probabilities()
         if after is None:
             logger.warning(f"The saved model cannot be used in a fresh process: {self._failure}")
             return {}
-        label_changes = int(np.sum(task.decide(after) != task.decide(before)))
+        is_changed = task.decide(after, thresholds) != task.decide(before, thresholds)
+        label_changes = int(np.sum(is_changed.reshape(len(after), -1).any(axis=1)))
         difference = float(np.abs(after - before).max())
         if label_changes or difference > _MAX_DIFFERENCE:
             logger.warning(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipeline.tasks.label_encoding import LabelEncoding
@@ -11,15 +11,31 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pipeline.config import Finding
+    from pipeline.evaluation.intervals import ConfidenceInterval
     from pipeline.evaluation.predictions import Predictions
     from pipeline.evaluation.split_content import ImageSelection, ReportTerms, SplitContent
     from pipeline.models.layers import OutputLayer
+    from pipeline.tasks.task import LabelKind
     from pipeline.training.training_config import TrainingConfig
 
+_BINARY = ("binary_cross_entropy", "binary_focal_cross_entropy")  # with one sigmoid unit
+LOSSES: tuple[str, ...] = ("cross_entropy", "focal_cross_entropy", *_BINARY)
+LABEL_KIND: LabelKind = "class"
+METRICS: tuple[str, ...] = (
+    *("accuracy", "balanced_accuracy", "log_loss", "ece", "roc_auc"),
+    *("precision_macro", "precision_weighted", "recall_macro", "recall_weighted"),
+    *("f1_macro", "f1_weighted"),
+)
+CLASS_METRICS: tuple[str, ...] = ("precision", "recall", "f1")
+DEFAULTS: Mapping[tuple[str, str], Any] = {}
+COMPARED_METRIC = "accuracy"
+IMBALANCE_ADVICE = (
+    "The model may miss rare classes, which accuracy hardly shows: see balanced_accuracy. To give "
+    "rare classes more weight, set training.class_weight: balanced or data.sampling: balanced."
+)
 RUNNING_METRICS: tuple[str, ...] = ("accuracy", "log_loss", "balanced_accuracy")
 CURVE = "accuracy"
 IS_EXCLUSIVE = True
-_BINARY = ("binary_cross_entropy", "binary_focal_cross_entropy")  # with one sigmoid unit
 
 
 def headline_metrics(*, is_imbalanced: bool) -> tuple[str, ...]:
@@ -131,13 +147,23 @@ def classes_of(units: int) -> int:
     return 2 if units == 1 else units
 
 
-def decide(probabilities: np.ndarray) -> np.ndarray:
+def choose_thresholds(
+    classes: int, validate: Callable[[], tuple[np.ndarray, np.ndarray]] | None
+) -> None:
+    """Return None: the most probable class is predicted."""
+
+
+def decide(probabilities: np.ndarray, thresholds: np.ndarray | None) -> np.ndarray:
     """Return the most probable class of each image, int (n,)."""
     return probabilities.argmax(axis=1)
 
 
 def metrics(
-    labels: np.ndarray, probabilities: np.ndarray, *, top_k: int | None = None
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    thresholds: np.ndarray | None,
+    *,
+    top_k: int | None = None,
 ) -> dict[str, float]:
     from pipeline.evaluation.metrics import classification_metrics
 
@@ -145,13 +171,17 @@ def metrics(
 
 
 def metric(
-    name: str, labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]
+    name: str,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    thresholds: np.ndarray | None,
+    class_names: Sequence[str],
 ) -> float | None:
     from pipeline.evaluation.class_metrics import class_metric
     from pipeline.evaluation.metrics import single_metric
 
     if "/" in name:
-        return class_metric(name, labels, decide(probabilities), class_names)
+        return class_metric(name, labels, decide(probabilities, thresholds), class_names)
     return single_metric(name, labels, probabilities)
 
 
@@ -159,6 +189,31 @@ def image_losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     from pipeline.evaluation.metrics import log_losses
 
     return log_losses(labels, probabilities)
+
+
+def class_rows(predictions: Predictions) -> list[dict[str, Any]]:
+    from pipeline.evaluation.class_metrics import class_metrics
+
+    names = predictions.class_names
+    return class_metrics(predictions.labels, predictions.predicted, names).rows()
+
+
+def differences(first: Predictions, second: Predictions) -> dict[str, ConfidenceInterval]:
+    from pipeline.evaluation import intervals
+
+    losses = [image_losses(each.labels, each.probabilities) for each in (first, second)]
+    before, after = first.is_correct, second.is_correct
+    return {
+        "accuracy": intervals.paired_difference_interval(before, after),
+        "balanced_accuracy": intervals.mean_paired_difference_interval(before, after, first.labels),
+        "log_loss": intervals.mean_interval(losses[1] - losses[0]),
+    }
+
+
+def predicted_classes(
+    probabilities: np.ndarray, thresholds: np.ndarray | None, class_names: Sequence[str]
+) -> None:
+    """Return None: the most probable class is predicted."""
 
 
 def report_terms(*, is_imbalanced: bool) -> ReportTerms:

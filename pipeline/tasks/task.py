@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pipeline.tasks.label_encoding import LabelEncoding
 
@@ -11,10 +11,15 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pipeline.config import Finding
+    from pipeline.evaluation.intervals import ConfidenceInterval
     from pipeline.evaluation.predictions import Predictions
     from pipeline.evaluation.split_content import ImageSelection, ReportTerms, SplitContent
     from pipeline.models.layers import OutputLayer
     from pipeline.training.training_config import TrainingConfig
+
+
+# What a label is: the index of a class, the classes that an image is of.
+LabelKind = Literal["class", "classes"]
 
 
 class Task(Protocol):
@@ -23,6 +28,27 @@ class Task(Protocol):
     `pipeline validate` loads it, and so does a model that MLflow serves: what it needs for training
     and evaluation, it imports inside functions.
     """
+
+    LOSSES: tuple[str, ...]
+    """The names of the losses that train the task, the default first."""
+
+    LABEL_KIND: LabelKind
+    """What a label is: `class`, an index, int (n,), or `classes`, bool (n, classes)."""
+
+    METRICS: tuple[str, ...]
+    """The names of the metrics of a split that have no interval bound, top-k or class in them."""
+
+    CLASS_METRICS: tuple[str, ...]
+    """The names of the metrics of a class, which `NAME/CLASS` names."""
+
+    DEFAULTS: Mapping[tuple[str, str], Any]
+    """The defaults, by section and key of a recipe, that are not those of classification."""
+
+    COMPARED_METRIC: str
+    """The share of images that are decided correctly, by which two models are compared."""
+
+    IMBALANCE_ADVICE: str
+    """What to do where some classes have far fewer images than others, in sentences."""
 
     RUNNING_METRICS: tuple[str, ...]
     """The names of the metrics that `running_metrics` returns for every recipe."""
@@ -107,21 +133,42 @@ class Task(Protocol):
     def classes_of(self, units: int) -> int:
         """Return the number of classes of a model with so many outputs."""
 
-    def decide(self, probabilities: np.ndarray) -> np.ndarray:
+    def choose_thresholds(
+        self, classes: int, validate: Callable[[], tuple[np.ndarray, np.ndarray]] | None
+    ) -> np.ndarray | None:
+        """Return the probability from which on an image is of each class, float (classes,).
+
+        Args:
+            classes: their number.
+            validate: returns the labels of the validation images and their probabilities, float
+                (n, classes); None without validation images.
+
+        Returns:
+            None for a task that decides otherwise.
+        """
+
+    def decide(self, probabilities: np.ndarray, thresholds: np.ndarray | None) -> np.ndarray:
         """Return the predicted labels of images, in the shape of the labels of a split.
 
         Args:
             probabilities: float (n, classes).
+            thresholds: as `choose_thresholds` returned them.
         """
 
     def metrics(
-        self, labels: np.ndarray, probabilities: np.ndarray, *, top_k: int | None = None
+        self,
+        labels: np.ndarray,
+        probabilities: np.ndarray,
+        thresholds: np.ndarray | None,
+        *,
+        top_k: int | None = None,
     ) -> dict[str, float]:
         """Return every metric of a split by name; those with an interval have `_low` and `_high`.
 
         Args:
             labels: of the split.
             probabilities: float (n, classes).
+            thresholds: as `decide` takes them.
             top_k: `training.top_k`.
         """
 
@@ -130,12 +177,41 @@ class Task(Protocol):
         name: str,
         labels: np.ndarray,
         probabilities: np.ndarray,
+        thresholds: np.ndarray | None,
         class_names: Sequence[str],
     ) -> float | None:
         """Return one metric, also of one class, such as `recall/ants`; None where it is undefined.
 
         Raises:
             KeyError: if there is no such metric.
+        """
+
+    def class_rows(self, predictions: Predictions) -> list[dict[str, Any]]:
+        """Return a row for each class: its images and metrics; undefined values are None."""
+
+    def differences(self, first: Predictions, second: Predictions) -> dict[str, ConfidenceInterval]:
+        """Return the metrics of the second model minus those of the first, by name.
+
+        Args:
+            first: predictions for some images.
+            second: predictions for the same images in the same order.
+
+        Returns:
+            First that of `COMPARED_METRIC`.
+        """
+
+    def predicted_classes(
+        self, probabilities: np.ndarray, thresholds: np.ndarray | None, class_names: Sequence[str]
+    ) -> tuple[str, ...] | None:
+        """Return the classes that an image is of, the most probable first.
+
+        Args:
+            probabilities: float (classes,).
+            thresholds: as `decide` takes them.
+            class_names: in the order of the probabilities.
+
+        Returns:
+            None for a task with one class: the most probable one.
         """
 
     def report_terms(self, *, is_imbalanced: bool) -> ReportTerms:

@@ -28,6 +28,7 @@ def write_model(
     code: Path,
     column: str,
     example: str,
+    has_classes: bool,
 ) -> None:
     """Write a model to `directory` in MLflow's format.
 
@@ -39,6 +40,7 @@ def write_model(
         code: the directory of the package with that module; it is copied into the model.
         column: the name of the served model's input column.
         example: a value of that column, kept as an example of the input.
+        has_classes: whether the served model predicts any number of classes.
     """
     float32 = np.dtype("float32")
     with warnings.catch_warnings():
@@ -65,6 +67,7 @@ def write_model(
         ColSpec("double", "distance"),
         ColSpec("boolean", "unknown"),
         ColSpec("string", "error"),
+        *([ColSpec(AnyType(), "classes")] if has_classes else []),
     ]
     described.signature = ModelSignature(
         Schema([ColSpec(AnyType(), column)]),

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from pipeline.config import Config, NonNegativeFloat, single_key_union, unwrap_single_key
+from pipeline.config import Config, Fraction, NonNegativeFloat, single_key_union, unwrap_single_key
 
 
 class FocalCrossEntropy(Config):
@@ -18,17 +18,32 @@ class FocalCrossEntropy(Config):
 
 
 class BinaryFocalCrossEntropy(FocalCrossEntropy):
-    """Focal cross-entropy with one sigmoid unit."""
+    """Focal cross-entropy with one sigmoid unit, or with one for each label."""
+
+
+class AsymmetricCrossEntropy(Config):
+    """Binary cross-entropy with less weight on what an image is not of (Ridnik et al., 2021)."""
+
+    gamma_positive: NonNegativeFloat = Field(
+        0.0, description="Focusing parameter of the classes that an image is of."
+    )
+    gamma_negative: NonNegativeFloat = Field(
+        4.0, description="Focusing parameter of the other classes."
+    )
+    clip: Fraction = Field(
+        0.05, description="Subtracted from the probabilities of the other classes, down to 0."
+    )
 
 
 _SECTIONS: dict[str, type[Config]] = {
     "focal_cross_entropy": FocalCrossEntropy,
     "binary_focal_cross_entropy": BinaryFocalCrossEntropy,
+    "asymmetric_cross_entropy": AsymmetricCrossEntropy,
 }
-_NAMES = ("cross_entropy", "binary_cross_entropy", *_SECTIONS)
+LOSS_NAMES = ("cross_entropy", "binary_cross_entropy", *_SECTIONS)
 
 # A name, or a section with it as its only key: {focal_cross_entropy: {gamma: 1.5}}.
-Loss = Annotated[Any, single_key_union(_SECTIONS, names=_NAMES)]
+Loss = Annotated[Any, single_key_union(_SECTIONS, names=LOSS_NAMES)]
 
 
 def loss_name(loss: Any) -> str:
@@ -36,9 +51,9 @@ def loss_name(loss: Any) -> str:
     return loss if isinstance(loss, str) else unwrap_single_key(loss)[0]
 
 
-def focal_section(loss: Any) -> FocalCrossEntropy | None:
-    """Return the section of a focal loss, None for another loss."""
+def loss_section(loss: Any) -> Config | None:
+    """Return the section of a focal or asymmetric loss, None for plain cross-entropy."""
     if not isinstance(loss, str):
-        section: FocalCrossEntropy = unwrap_single_key(loss)[1]
+        section: Config = unwrap_single_key(loss)[1]
         return section
-    return _SECTIONS[loss]() if loss in _SECTIONS else None  # type: ignore[return-value]
+    return _SECTIONS[loss]() if loss in _SECTIONS else None

@@ -7,7 +7,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipeline.training.loss_config import Loss, focal_section, loss_name
+from pipeline.training.loss_config import (
+    AsymmetricCrossEntropy,
+    FocalCrossEntropy,
+    Loss,
+    loss_name,
+    loss_section,
+)
 
 _MIN_LIKELIHOOD = float(np.finfo(np.float64).eps)  # as in `pipeline.evaluation.metrics`
 
@@ -15,7 +21,10 @@ _MIN_LIKELIHOOD = float(np.finfo(np.float64).eps)  # as in `pipeline.evaluation.
 def loss_function(loss: Loss, *, label_smoothing: float) -> Any:
     """Return the Keras loss over probabilities."""
     is_binary = loss_name(loss).startswith("binary_")
-    focal = focal_section(loss)
+    section = loss_section(loss)
+    if isinstance(section, AsymmetricCrossEntropy):
+        return AsymmetricLoss(section, label_smoothing=label_smoothing)
+    focal = section if isinstance(section, FocalCrossEntropy) else None
     if focal and is_binary:
         return keras.losses.BinaryFocalCrossentropy(
             gamma=focal.gamma, label_smoothing=label_smoothing
@@ -27,6 +36,48 @@ def loss_function(loss: Loss, *, label_smoothing: float) -> Any:
     if is_binary:
         return keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing)
     return keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
+
+
+class AsymmetricLoss(keras.losses.Loss):
+    """Asymmetric loss for images with several labels (Ridnik et al., 2021), its mean over labels.
+
+    Each label has binary cross-entropy. Where an image has it, that is weighted by
+    (1 - p)^gamma_positive. Otherwise, the probability p is lowered by `clip`, and the weight is
+    p^gamma_negative.
+
+    Args:
+        section: of the recipe.
+        label_smoothing: the fraction of a label that is halved between having it and not.
+    """
+
+    def __init__(self, section: AsymmetricCrossEntropy, *, label_smoothing: float) -> None:
+        super().__init__(name="asymmetric_cross_entropy")
+        self._section, self._smoothing = section, label_smoothing
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each image, (n,), from labels and probabilities (n, classes)."""
+        ops, section = keras.ops, self._section
+        probabilities = ops.cast(y_pred, "float32")
+        labels = ops.cast(y_true, "float32") * (1 - self._smoothing) + self._smoothing / 2
+        least = keras.config.epsilon()  # the gradient of a power is not finite at 0
+        lowered = ops.maximum(probabilities - section.clip, least)
+        missing = ops.maximum(1 - probabilities, least)
+        positive = missing**section.gamma_positive * ops.log(ops.maximum(probabilities, least))
+        negative = lowered**section.gamma_negative * ops.log(ops.maximum(1 - lowered, least))
+        return -ops.mean(labels * positive + (1 - labels) * negative, axis=-1)
+
+
+def label_set_metrics() -> list[Any]:
+    """Return new Keras metrics of images that may have several labels: `log_loss`."""
+    return [keras.metrics.MeanMetricWrapper(_label_set_log_loss, name="log_loss")]
+
+
+def _label_set_log_loss(labels: Any, probabilities: Any) -> Any:
+    """Return the mean log loss of the labels of each image, limited as in the evaluation."""
+    labels, shares = (keras.ops.cast(each, "float32") for each in (labels, probabilities))
+    positive = keras.ops.log(keras.ops.maximum(shares, _MIN_LIKELIHOOD))
+    negative = keras.ops.log(keras.ops.maximum(1 - shares, _MIN_LIKELIHOOD))
+    return -keras.ops.mean(labels * positive + (1 - labels) * negative, axis=-1)
 
 
 def running_metrics(activation: str, *, classes: int, top_k: int | None) -> list[Any]:

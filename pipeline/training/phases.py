@@ -29,7 +29,7 @@ from pipeline.training.callbacks import (
 from pipeline.training.checkpoints import Checkpoint, Checkpoints
 from pipeline.training.data_parallel import DataParallel
 from pipeline.training.devices import Devices
-from pipeline.training.losses import loss_function
+from pipeline.training.losses import AsymmetricLoss, loss_function
 from pipeline.training.optimizers import OptimizerConfig
 from pipeline.training.progress_display import ProgressDisplay
 from pipeline.training.training_config import FineTuneConfig, TrainingConfig
@@ -194,11 +194,13 @@ def fit_phases(
                     raise
                 divergence = str(error)
             if phase.is_saved:
-                # A file of the model names its metrics; only Keras's own can be read everywhere.
+                # A file of the model names its loss and its metrics; only Keras's own can be read
+                # everywhere.
                 optimizer = _optimizer(phase) if divergence else model.optimizer  # it has NaN
-                model.compile(
-                    optimizer, model.loss, metrics=["accuracy"], jit_compile=model.jit_compile
-                )
+                loss = model.loss
+                if isinstance(loss, AsymmetricLoss):
+                    loss = "binary_crossentropy"
+                model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=model.jit_compile)
         best.restore_weights()
         if divergence:
             break

@@ -9,6 +9,7 @@ from pydantic import Field, Strict
 from pipeline.config import (
     Config,
     Expected,
+    MetricName,
     NonEmptyString,
     NonNegativeFloat,
     PositiveFloat32,
@@ -17,7 +18,6 @@ from pipeline.config import (
 )
 from pipeline.training.class_weights import ClassWeight
 from pipeline.training.loss_config import Loss
-from pipeline.validation_metrics import ValidationMetric
 
 # One fold judges and another one chooses the epoch.
 FoldCount = Annotated[int, Strict(), Field(ge=3), Expected("an integer, 3 or more")]
@@ -30,7 +30,7 @@ DeviceName = Annotated[
 class EarlyStoppingConfig(Config):
     """Early stopping, and the choice of the best epoch."""
 
-    monitor: ValidationMetric = Field(
+    monitor: MetricName = Field(
         "val_log_loss",
         description="Metric that the best epoch is chosen by; of equal ones, by val_log_loss.",
     )
@@ -60,7 +60,9 @@ class TrainingConfig(Config):
     loss: Loss = Field(
         "cross_entropy",
         description="cross_entropy and focal_cross_entropy with softmax, or the binary ones with "
-        "one sigmoid unit.",
+        "one sigmoid unit. For data.task: multi_label, one sigmoid unit for each class: "
+        "binary_cross_entropy, the default there, binary_focal_cross_entropy or "
+        "asymmetric_cross_entropy.",
     )
     class_weight: ClassWeight = Field(
         "none",

@@ -14,7 +14,7 @@ from pipeline.features.cached_features import HeadInputs
 from pipeline.recipe.grammar import Recipe
 from pipeline.stages.cross_validate import OnEpoch, folds_of, train_fold
 from pipeline.stages.data_checks import check_recipe_with_data
-from pipeline.stages.evaluate_splits import metrics_of_images
+from pipeline.stages.evaluate_splits import metrics_of_images, validation_thresholds
 from pipeline.stages.head_trainer import CompiledHeads
 from pipeline.stages.train_model import (
     compute_head_inputs,
@@ -108,8 +108,14 @@ class TrialTrainer:
                 heads=self._heads,
             )
             probabilities = trained.trainer.predict(splits.validation, "val")
+        thresholds = validation_thresholds(splits, lambda split, name: probabilities)
         metrics = metrics_of_images(
-            recipe, splits.validation.labels, probabilities, splits.class_names, epoch_metrics
+            recipe,
+            splits.validation.labels,
+            probabilities,
+            thresholds,
+            splits.class_names,
+            epoch_metrics,
         )
         return {
             **trained.history.metrics,

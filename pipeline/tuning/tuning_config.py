@@ -7,9 +7,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, Strict, model_validator
 
-from pipeline.config import Bool, Config, Expected, PositiveFloat, PositiveInt, invalid_value
+from pipeline.config import (
+    Bool,
+    Config,
+    Expected,
+    MetricName,
+    PositiveFloat,
+    PositiveInt,
+    invalid_value,
+)
 from pipeline.metric_direction import Direction, metric_direction
-from pipeline.validation_metrics import ValidationMetric
 
 Tuner = Literal["random", "bayesian", "hyperband", "grid"]
 
@@ -86,10 +93,11 @@ class TuningConfig(Config):
         description="random, bayesian (Gaussian process), hyperband (many short trials, the best "
         "ones train longer) or grid (all combinations).",
     )
-    objective: ValidationMetric = Field(
+    objective: MetricName = Field(
         "val_accuracy",
         description="Metric to optimize: on the validation split or, with training.folds, the mean "
-        "over the folds, on images that chose no epoch.",
+        "over the folds, on images that chose no epoch. Default with data.task: multi_label: "
+        "val_mean_average_precision.",
     )
     trials: PositiveInt = Field(
         20, description="Maximum number of trials, including the recipe itself."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +16,10 @@ from pipeline.data.image_decoding import read_image_file
 from pipeline.data.image_digests import ImageDigests, read_image_digests
 from pipeline.data.image_files import ImageFiles
 from pipeline.data.labelled_directory import find_labelled_files
+from pipeline.data.labelled_table import find_labelled_rows
 from pipeline.data.sampling import is_imbalanced
 from pipeline.data.splits import evenly_spaced
+from pipeline.engines.engine import EngineName
 from pipeline.errors import DataError, escape_unprintable
 from pipeline.evaluation.conformal import ConformalCalibration, prediction_sets
 from pipeline.evaluation.known_images import KnownImages
@@ -27,6 +30,7 @@ from pipeline.inference.batch_prediction import predict
 from pipeline.inference.classifier import Classifier
 from pipeline.inference.graph_parity import COMPARED, GraphParity, compare_outputs
 from pipeline.inference.image_classifier import ImageClassifier
+from pipeline.inference.model_interface import ModelInterface
 from pipeline.progress_bar import show_progress
 from pipeline.stages.evaluate_splits import Evaluation
 from pipeline.stages.log_run import log_evaluation, log_report
@@ -42,6 +46,20 @@ from pipeline.tracking.stored_model import DATA, StoredModel
 logger = logging.getLogger(__name__)
 
 PREFIX = "eval"
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """Labelled images.
+
+    Attributes:
+        path: a directory with a sub-directory for each class of the model, or for some; or a table
+            of images with their labels.
+        images: the directory that the paths in a table are relative to; None for that of the table.
+    """
+
+    path: Path
+    images: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +96,7 @@ class ExternalEvaluation:
 def evaluate_and_log(
     classifier: ImageClassifier,
     keras_classifier: Classifier,
-    directory: Path,
+    data: EvaluationData,
     *,
     store: Store,
     model: StoredModel,
@@ -89,7 +107,7 @@ def evaluate_and_log(
         classifier: the model. If it is not the Keras model, both predict some of the images, and
             the Keras model predicts all if they differ.
         keras_classifier: the Keras model, which also explains its errors.
-        directory: has a sub-directory for each class, or for some, named like the model's classes.
+        data: the labelled images.
         store: the tracking store.
         model: the model in the store.
 
@@ -100,53 +118,73 @@ def evaluate_and_log(
         PipelineError: if the evaluation fails. In MLflow its run is FAILED, with the reason.
         KeyboardInterrupt: if it is interrupted. In MLflow its run is KILLED.
     """
-    find_labelled_files(directory, classifier.interface.class_names)  # no run for a wrong path
+    find_labelled_images(data, classifier.interface)  # no run for a wrong path
     with files_of(store, model) as files:
         digests = read_image_digests(files / DATA)
     with tracked_run(
         store,
         experiment=store.client.get_experiment(model.experiment_id).name,
-        name=f"{model.run_name} on {directory.name}",
-        description=f"The model {model.uri} on the images in {directory}.",
+        name=f"{model.run_name} on {data.path.name}",
+        description=f"The model {model.uri} on the images in {data.path}.",
         parent=model.run_id,
     ) as tracked:
         tracked.logger.set_tags({"evaluated_model": model.uri})
         if model.model_id:
             tracked.logger.log_input_model(model.model_id)
-        evaluation = evaluate(classifier, directory, digests)
+        evaluation = evaluate(classifier, data, digests)
         parity = None
         if classifier is not keras_classifier:
             parity = _compare_with_keras(evaluation, keras_classifier)
             if not parity.is_exact:
                 logger.warning(f"Evaluating again with Keras, because OpenVINO differs: {parity}.")
-                evaluation, parity = evaluate(keras_classifier, directory, digests), None
+                evaluation, parity = evaluate(keras_classifier, data, digests), None
         for name, reason in evaluation.left_out.items():
             logger.warning(f"Skipped {escape_unprintable(name)}: {reason}")
-        _log(keras_classifier, evaluation, directory, tracked.logger, parity)
+        _log(keras_classifier, evaluation, data.path, tracked.logger, parity)
     return evaluation, tracked.logger.run_id
 
 
+def find_labelled_images(
+    data: EvaluationData, interface: ModelInterface
+) -> tuple[Path, list[Path], np.ndarray]:
+    """Return the directory of images, their files, and their labels by the classes of a model.
+
+    Raises:
+        DataError: if there are no such images, or a class is not one of the model.
+    """
+    if not data.path.is_dir() and data.path.exists():
+        return find_labelled_rows(data.path, data.images, interface.task, interface.class_names)
+    if not TASKS[interface.task].IS_EXCLUSIVE and data.path.exists():
+        raise DataError(
+            f"{data.path} is a directory, and the task of the model is {interface.task}. Expected "
+            "a table of images with their labels, such as labels.csv."
+        )
+    files, labels = find_labelled_files(data.path, interface.class_names)
+    return data.path, files, np.array(labels, np.int64)
+
+
 def evaluate(
-    classifier: ImageClassifier, directory: Path, known: ImageDigests | None = None
+    classifier: ImageClassifier, data: EvaluationData, known: ImageDigests | None = None
 ) -> ExternalEvaluation:
-    """Evaluate a model on the images in a directory.
+    """Evaluate a model on labelled images.
 
     Args:
         classifier: the model.
-        directory: has a sub-directory for each class, or for some, named like the model's classes.
+        data: the images.
         known: the images that the model was trained or chosen on, if they are known. A warning
             tells how many of them are evaluated.
 
     Raises:
-        DataError: if a sub-directory is not a class of the model, or no file can be read.
+        DataError: if a class of the images is not one of the model, or no file can be read.
     """
     interface = classifier.interface
-    files, labels = find_labelled_files(directory, interface.class_names)
-    present = set(labels)
-    absent = [name for label, name in enumerate(interface.class_names) if label not in present]
+    root, files, labels = find_labelled_images(data, interface)
+    task, names = TASKS[interface.task], interface.class_names
+    counts = task.class_counts(labels, len(names)).tolist()
+    absent = [name for name, count in zip(names, counts, strict=True) if not count]
     if absent:
         logger.warning(
-            f"{directory} has no images of {', '.join(map(escape_unprintable, absent))}. Averages "
+            f"{data.path} has no images of {', '.join(map(escape_unprintable, absent))}. Averages "
             "over classes leave them out."
         )
     digests: dict[Path, str] = {}
@@ -160,31 +198,31 @@ def evaluate(
         return pixels
 
     predicted = show_progress(predict(classifier, files, read), len(files), "predicting")
-    paths, classes, probabilities, unknown, left_out = [], [], [], [], {}
-    for prediction, label in zip(predicted, labels, strict=True):
+    paths, rows, probabilities, unknown, left_out = [], [], [], [], {}
+    for row, prediction in enumerate(predicted):
         if prediction.error:
-            left_out[str(prediction.item.relative_to(directory))] = prediction.error
+            left_out[os.path.relpath(prediction.item, root)] = prediction.error
         else:
             paths.append(prediction.item)
-            classes.append(label)
+            rows.append(row)
             probabilities.append(prediction.probabilities)
             unknown.append(bool(prediction.is_unknown))
     if not paths:
         first, reason = next(iter(left_out.items()))
-        raise DataError(f"No file in {directory} can be read. {first}: {reason}.")
+        raise DataError(f"No file in {data.path} can be read. {first}: {reason}.")
     predictions = Predictions(
         class_names=interface.class_names,
-        names=[str(path.relative_to(directory)) for path in paths],
+        names=[os.path.relpath(path, root) for path in paths],
         digests=[digests[path] for path in paths],
-        labels=np.array(classes, np.int64),
+        labels=labels[rows],
         probabilities=np.array(probabilities),
+        thresholds=interface.threshold_array,
     )
-    task = TASKS[interface.task]
-    values = task.metrics(predictions.labels, predictions.probabilities)
+    values = task.metrics(predictions.labels, predictions.probabilities, predictions.thresholds)
     if interface.distance:
         values["unknown"] = float(np.mean(unknown))
     metrics = {f"{PREFIX}_{name}": value for name, value in values.items()}
-    images = ImageFiles(directory, predictions.names, interface.decoding)
+    images = ImageFiles(root, predictions.names, interface.decoding)
     found = _known_images(known, predictions, [pixel_digests[path] for path in paths])
     if found and (found.trained or found.chosen):
         logger.warning(f"{found}")
@@ -214,7 +252,9 @@ def _compare_with_keras(evaluation: ExternalEvaluation, classifier: Classifier) 
     predictions = evaluation.predictions
     indices = np.array(evenly_spaced(len(predictions), at_most=COMPARED))
     expected = classifier.probabilities(evaluation.images.read(indices))
-    return compare_outputs(evaluation.task, predictions.probabilities[indices], expected)
+    return compare_outputs(
+        evaluation.task, predictions.thresholds, predictions.probabilities[indices], expected
+    )
 
 
 def _log(
@@ -242,8 +282,9 @@ def _log(
                 (artifacts / "known_images.json").write_text(listed, "utf-8", "backslashreplace")
     run_logger.log_metrics({name: float(count) for name, count in counts.items()})
     metrics = evaluation.metrics | (parity.metrics if parity else {})
-    computed = Evaluation(metrics, {PREFIX: predictions}, "openvino" if parity else "keras", parity)
-    log_evaluation(computed, run_logger)
+    engine: EngineName = "openvino" if parity else "keras"
+    computed = Evaluation(metrics, {PREFIX: predictions}, engine, parity, predictions.thresholds)
+    log_evaluation(evaluation.task, computed, run_logger)
     if left_out:
         listed = json.dumps(left_out, ensure_ascii=False, indent=1)
         with run_logger.log_artifacts() as artifacts:
@@ -297,5 +338,5 @@ def _digest(predictions: Predictions) -> str:
     """Return the hexadecimal SHA-256 of the images and their labels."""
     digest = hashlib.sha256()
     for image, label in zip(predictions.digests, predictions.labels, strict=True):
-        digest.update(f"{label}:{image}\n".encode())
+        digest.update(f"{label.tolist()}:{image}\n".encode())
     return digest.hexdigest()

@@ -103,11 +103,13 @@ def run(
                 graph = evaluation_graph(trained, splits, lambda: verification.graph)
                 trained.trainer.graph = graph
                 evaluation = evaluate_splits(recipe, splits, trained)
-                log_run.log_evaluation(evaluation, run_logger)
+                log_run.log_evaluation(recipe.task, evaluation, run_logger)
                 calibration = calibrate_model(
                     splits, trained.trainer.base_features, evaluation.predictions
                 )
-                log_run.log_calibration(calibration, model_directory, run_logger)
+                log_run.log_calibration(
+                    calibration, evaluation.thresholds, model_directory, run_logger
+                )
                 label_errors = find_label_errors(splits, trained)
                 log_run.log_label_errors(label_errors, run_logger)
             folds = None

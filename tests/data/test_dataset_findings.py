@@ -39,7 +39,7 @@ def test_copies_are_facts_or_guesses() -> None:
     assert describe_findings(DatasetStatistics(NAMES, COUNTS, copies=copies)) == [
         "1 picture is in more than one split, which makes the metrics too good: a = b. Keep one "
         "copy of each.",
-        "1 picture is in more than one class: c = d. Keep the copies with the correct label.",
+        "1 picture is labeled in more than one way: c = d. Keep the copies with the correct label.",
         "1 picture is repeated in a class: e = f. One copy of each is enough.",
         "1 picture may be in more than one split, by a comparison of thumbnails: g = h. "
         "Look at it.",

@@ -195,7 +195,7 @@ def test_a_picture_in_two_classes_is_a_label_conflict() -> None:
     groups = [copies("train/ants/1.jpg", "train/bees/1.jpg")]
     assert describe_leakage(groups) == describe_repetitions(groups) == ""
     assert describe_label_conflicts(groups) == (
-        "1 picture is in more than one class. Keep only the copies with the correct label:"
+        "1 picture is labeled in more than one way. Keep only the copies with the correct label:"
         "\n  train/ants/1.jpg = train/bees/1.jpg (same file)"
     )
 
@@ -203,7 +203,7 @@ def test_a_picture_in_two_classes_is_a_label_conflict() -> None:
 def test_a_picture_in_two_classes_and_two_splits_is_both() -> None:
     groups = [copies("train/ants/1.jpg", "val/bees/1.jpg")]
     assert describe_leakage(groups).startswith("1 picture is in more than one split")
-    assert describe_label_conflicts(groups).startswith("1 picture is in more than one class")
+    assert describe_label_conflicts(groups).startswith("1 picture is labeled in more than one way")
     assert describe_repetitions(groups) == ""
 
 

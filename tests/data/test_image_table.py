@@ -226,9 +226,8 @@ def test_columns_of_0_and_1_are_several_labels(tmp_path: Path) -> None:
     rows = [("Filenames", "desert", "sea"), ("1.jpg", "1", "0"), ("2.jpg", "1", "1")]
     path = write(tmp_path, rows)
     assert problem_of(path) == (
-        f"data.columns: {path} has a column of 0 and 1 for each of desert, sea. Images with "
-        "several labels are not supported. Expected one column of classes; set data.columns.label "
-        "if there is one."
+        f"data.columns: {path} has a column of 0 and 1 for each of desert, sea. Set data.task: "
+        "multi_label if images have several labels, or data.columns.label to the column of classes."
     )
 
 
@@ -238,6 +237,6 @@ def test_lists_of_labels_are_several_labels(tmp_path: Path, value: str) -> None:
     if "," in value:
         path.write_text(path.read_text("utf-8").replace(value, f'"{value}"'), "utf-8")
     assert problem_of(path) == (
-        f"data.columns: the label in line 6 of {path} is several: {value}. Images with several "
-        "labels are not supported. Expected one column of classes, with one class per image."
+        f"data.columns: the label in line 6 of {path} is several: {value}. Set data.task: "
+        "multi_label if images have several labels. Otherwise, expected one class per image."
     )

@@ -77,6 +77,9 @@ def test_a_recipe_is_valid(text: str, tmp_path: Path) -> None:
         for split in ("train", "val"):
             for name in ("roses", "tulips"):
                 (parent / "photographs" / split / name).mkdir(parents=True)
+        (parent / "scenes").mkdir()
+        (parent / "scenes" / "1.jpg").touch()
+        (parent / "scenes" / "labels.csv").write_text("image,label\n1.jpg,sea|sunset\n")
     path = tmp_path / "recipes" / "flowers.yaml"
     path.write_text(text)
     assert load_recipe(path, environment={}).warnings == ()

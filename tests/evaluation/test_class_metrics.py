@@ -60,7 +60,7 @@ def test_the_precision_of_a_class_that_was_never_predicted_is_0() -> None:
 
 def test_the_file_is_a_table_as_mlflow_shows_them(tmp_path: Path) -> None:
     path = tmp_path / "val.json"
-    write_class_metrics(class_metrics(LABELS, PREDICTED, NAMES), path)
+    write_class_metrics(class_metrics(LABELS, PREDICTED, NAMES).rows(), path)
     table = json.loads(path.read_text())
     assert table["columns"] == [
         "class",

@@ -12,6 +12,7 @@ from pyarrow import parquet
 from pipeline.errors import DataError
 from pipeline.evaluation import predictions
 from pipeline.evaluation.predictions import Predictions
+from pipeline.tasks.classification import differences
 
 NAMES = ["train/ants/a,b.jpg", 'train/"bees"\n/é.jpg', "caf\udce9.jpg"]
 WRITTEN = [*NAMES[:2], "caf\\udce9.jpg"]  # as UTF-8 can hold them
@@ -48,6 +49,22 @@ def test_predictions_survive_writing_and_reading_whatever_the_file_names(tmp_pat
     )
     np.testing.assert_array_equal(read.labels, stored.labels)
     np.testing.assert_array_equal(read.probabilities.astype(np.float32), probabilities)
+
+
+def test_sets_of_labels_survive_writing_and_reading(tmp_path: Path) -> None:
+    labels = np.array([[True, False], [True, True], [False, False]])
+    probabilities = np.array([[0.9, 0.4], [0.2, 0.1], [0.3, 0.6]])
+    thresholds = np.array([0.25, 0.5])
+    stored = Predictions(("sea", "sun"), NAMES, ["a", "b", "c"], labels, probabilities, thresholds)
+    path = tmp_path / "val.parquet"
+    predictions.write_predictions(stored, path)
+    rows = parquet.read_table(path).to_pylist()
+    assert [row["class"] for row in rows] == [["sea"], ["sea", "sun"], []]
+    assert [row["predicted"] for row in rows] == [["sea"], [], ["sea", "sun"]]
+    read = predictions.read_predictions(path)
+    np.testing.assert_array_equal(read.labels, labels)
+    np.testing.assert_array_equal(read.predicted, stored.predicted)
+    assert read.is_correct.tolist() == [True, False, False]
 
 
 def test_a_row_has_the_true_and_the_predicted_class(tmp_path: Path) -> None:
@@ -96,13 +113,15 @@ def test_images_are_paired_whatever_their_order() -> None:
     good = [0.1 if label == 0 else 0.9 for label in labels]
     bad = [0.9] * 40
     difference = predictions.paired_difference(
-        predict(bad, labels), predict(good, labels, list(range(39, -1, -1)))
+        predict(bad, labels), predict(good, labels, list(range(39, -1, -1))), differences
     )
     assert difference.images == 40
-    assert difference.accuracy.value == pytest.approx(0.5)
-    assert 0.3 < difference.accuracy.low < difference.accuracy.high < 0.7
-    assert difference.log_loss.value == pytest.approx(0.5 * np.log(0.1 / 0.9))
-    assert difference.log_loss.high < 0
+    accuracy, log_loss = difference.metrics["accuracy"], difference.metrics["log_loss"]
+    assert difference.decisive is accuracy
+    assert accuracy.value == pytest.approx(0.5)
+    assert 0.3 < accuracy.low < accuracy.high < 0.7
+    assert log_loss.value == pytest.approx(0.5 * np.log(0.1 / 0.9))
+    assert log_loss.high < 0
 
 
 @pytest.mark.parametrize("change", ["image", "class"])
@@ -113,7 +132,7 @@ def test_other_images_are_not_paired(change: str) -> None:
     else:
         second = predict([0.1, 0.9, 0.9, 0.9], [0, 1, 1, 1], [0, 1, 3])
     with pytest.raises(DataError) as caught:
-        predictions.paired_difference(first, second)
+        predictions.paired_difference(first, second, differences)
     assert str(caught.value) == (
         "The models were not evaluated on the same images with the same classes. Images of the "
         "first model only: 1 of 3. Images of the second model only: 1 of 3. Example: 2.jpg. "

@@ -17,6 +17,7 @@ from pipeline.evaluation.run_comparison import (
     to_html,
     to_text,
 )
+from pipeline.tasks.classification import differences
 
 COUNT = 200
 
@@ -37,7 +38,9 @@ def run(name: str, correct: int, *, first: int = 0, optimizer: str = "adam") -> 
         "val_f1/ants": 0.5,
         "epoch/loss": 0.1,
     }
-    return ComparedRun(name, f"{name}-0123456789", parameters, metrics, {"val": predictions})
+    return ComparedRun(
+        name, f"{name}-0123456789", parameters, metrics, {"val": predictions}, differences
+    )
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +72,7 @@ def test_each_run_is_compared_with_the_first_on_the_same_images(compared: RunCom
     ]
     new = compared.pairs[0].difference
     assert new is not None
-    assert new.accuracy.value == pytest.approx(0.2)
+    assert new.decisive.value == pytest.approx(0.2)
 
 
 def test_results_on_other_images_are_not_compared(compared: RunComparison) -> None:
@@ -121,7 +124,10 @@ def test_the_text_has_aligned_tables_and_a_sentence_for_each_run(compared: RunCo
 
 def test_counts_have_no_decimals() -> None:
     metrics: list[dict[str, float]] = [{"best_epoch": 3.0, "val_ece": 1.0}, {"val_ece": 0.5}]
-    runs = [ComparedRun(name, name, {}, each, {}) for name, each in zip("ab", metrics, strict=True)]
+    runs = [
+        ComparedRun(name, name, {}, each, {}, differences)
+        for name, each in zip("ab", metrics, strict=True)
+    ]
     lines = to_text(compare_runs(runs)).splitlines()
     assert [line.split() for line in lines if line.startswith(("best", "val"))] == [
         ["best_epoch", "3", "–"],
@@ -149,7 +155,7 @@ def test_the_page_has_the_conclusion_and_no_script() -> None:
     page = to_html(compare_runs([run("old", 150), run(hostile, 190)]))
     assert "<script" not in page
     assert "accuracy: better<strong>+0.2000</strong>" in page
-    assert "the interval of the accuracy difference excludes 0" in page
+    assert "the interval of the first difference excludes 0" in page
 
 
 def test_the_page_of_several_runs_shows_the_correction(compared: RunComparison) -> None:

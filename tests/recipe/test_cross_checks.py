@@ -473,3 +473,84 @@ def test_splits_with_different_classes_are_an_error_without_loading(tmp_path: Pa
         f"{path}:1:30: data.path: the classes in {tmp_path}/images/val differ from those in "
         f"{tmp_path}/images/train. Missing: bees. Unexpected: bee. Expected: ants, bees."
     ]
+
+
+SCENES = "data: {source: table, task: multi_label, path: labels.csv, image_size: [8, 8]%s}\n"
+
+
+@pytest.fixture
+def scenes(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("image,label\n1.jpg,sea|sun\n2.jpg,sea\n")
+    for name in ("1.jpg", "2.jpg"):
+        (tmp_path / name).touch()
+
+
+@pytest.mark.usefixtures("scenes")
+@pytest.mark.parametrize(
+    ("data", "training", "problem"),
+    [
+        (
+            ", sampling: balanced",
+            "epochs: 1",
+            "1:80: data.sampling: needs images of one class each, and data.task is multi_label. "
+            "Remove this key.",
+        ),
+        (
+            "",
+            "class_weight: balanced",
+            "3:12: training.class_weight: needs images of one class each, and data.task is "
+            "multi_label. Remove this key.",
+        ),
+        (
+            "",
+            "top_k: 2",
+            "3:12: training.top_k: needs images of one class each, and data.task is multi_label. "
+            "Remove this key.",
+        ),
+        (
+            "",
+            "loss: cross_entropy",
+            "3:12: training.loss: expected one of: binary_cross_entropy, "
+            "binary_focal_cross_entropy, asymmetric_cross_entropy, for data.task: multi_label. "
+            "Received cross_entropy.",
+        ),
+        (
+            "",
+            "early_stopping: {monitor: val_accuracy}",
+            "3:29: training.early_stopping.monitor: expected one of: val_mean_average_precision, "
+            "val_f1_macro, val_f1_micro, val_log_loss, val_precision_macro, val_precision_micro, "
+            "val_recall_macro, val_recall_micro, val_exact_match, val_hamming_loss, "
+            "val_average_precision/CLASS, val_precision/CLASS, val_recall/CLASS, val_f1/CLASS. "
+            "Received 'val_accuracy'.",
+        ),
+        (
+            "",
+            "early_stopping: {monitor: val_f1/fog}",
+            "3:29: training.early_stopping.monitor: the data has no class 'fog'. Available: sea, "
+            "sun.",
+        ),
+    ],
+)
+def test_what_several_labels_exclude_is_an_error(
+    problems: Problems, data: str, training: str, problem: str
+) -> None:
+    text = SCENES % data + MODEL + f"training: {{{training}}}\n"
+    assert problems(text) == [f"recipe.yaml:{problem}"]
+
+
+@pytest.mark.usefixtures("scenes")
+def test_defaults_are_those_of_the_task(loaded: Loaded) -> None:
+    space = "tuning: {space: {seed: {choice: [1]}}}\n"
+    recipe = loaded(SCENES % "" + MODEL + space).recipe
+    assert recipe.training.loss == "binary_cross_entropy"
+    assert recipe.tuning.objective == "val_mean_average_precision"
+    given = "training: {loss: asymmetric_cross_entropy}\n"
+    assert loaded(SCENES % "" + MODEL + given).recipe.training.loss == "asymmetric_cross_entropy"
+    assert loaded(SCENES % "" + MODEL).recipe.tuning is None
+
+
+def test_a_source_has_labels_for_some_tasks(problems: Problems) -> None:
+    assert problems("data: {source: digits, task: multi_label}\n" + MODEL) == [
+        "recipe.yaml:1:24: data.task: the source digits has labels for classification. Received "
+        "multi_label."
+    ]

@@ -7,10 +7,17 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.metrics import balanced_accuracy_score
 
+from pipeline.evaluation.label_set_metrics import image_losses
 from pipeline.evaluation.metrics import log_loss
-from pipeline.training.losses import BalancedAccuracy, loss_function, running_metrics
+from pipeline.training.losses import (
+    BalancedAccuracy,
+    label_set_metrics,
+    loss_function,
+    running_metrics,
+)
 from pipeline.training.training_config import TrainingConfig
 
 LABELS = np.array([0, 1, 2, 0])
@@ -56,6 +63,36 @@ def test_without_focusing_it_is_cross_entropy(
     assert values[0] == pytest.approx(values[1], rel=1e-5)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_asymmetric_cross_entropy_is_what_its_definition_gives(smoothing: float) -> None:
+    labels = np.array([[1, 0, 1], [0, 0, 1]], np.float32)
+    lowered = np.maximum(PROBABILITIES[:2] - 0.1, 0)
+    positive = (1 - PROBABILITIES[:2]) ** 0.5 * np.log(PROBABILITIES[:2])
+    negative = lowered**3 * np.log(1 - lowered)
+    targets = labels * (1 - smoothing) + smoothing / 2
+    expected = -(targets * positive + (1 - targets) * negative).mean()
+    section = {"gamma_positive": 0.5, "gamma_negative": 3.0, "clip": 0.1}
+    asymmetric = loss({"asymmetric_cross_entropy": section}, label_smoothing=smoothing)
+    assert float(asymmetric(labels, PROBABILITIES[:2])) == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_focusing_asymmetric_cross_entropy_is_binary_cross_entropy() -> None:
+    labels = np.array([[1, 0, 1], [0, 0, 1]], np.float32)
+    section = {"gamma_negative": 0.0, "clip": 0.0}
+    values = [
+        float(loss(one)(labels, PROBABILITIES[:2]))
+        for one in ({"asymmetric_cross_entropy": section}, "binary_cross_entropy")
+    ]
+    assert values[0] == pytest.approx(values[1], rel=1e-5)
+
+
+def test_its_gradient_is_finite_where_a_class_is_impossible() -> None:
+    outputs = tf.Variable([[0.0, 0.01, 1.0]])
+    with tf.GradientTape() as tape:
+        value = loss("asymmetric_cross_entropy")(tf.constant([[0.0, 0.0, 1.0]]), outputs)
+    assert np.isfinite(tape.gradient(value, outputs)).all()
+
+
 def test_the_name_alone_means_a_gamma_of_2() -> None:
     focal, with_gamma = loss("focal_cross_entropy"), loss({"focal_cross_entropy": {"gamma": 2.0}})
     assert float(focal(ONE_HOT, PROBABILITIES)) == float(with_gamma(ONE_HOT, PROBABILITIES))
@@ -95,6 +132,14 @@ def test_the_accuracy_of_a_mixed_label_is_that_of_its_larger_part(
     accuracy, *_ = running_metrics(activation, classes=2, top_k=None)
     accuracy.update_state(np.array(labels, np.float32), np.array(probabilities, np.float32))
     assert float(accuracy.result()) == 0.75
+
+
+def test_the_log_loss_of_several_labels_is_that_of_the_evaluation() -> None:
+    labels = np.array([[1, 0], [0, 1]], bool)
+    outputs = np.array([[0.0, 1.0], [0.25, 0.75]], np.float32)
+    (metric,) = label_set_metrics()
+    metric.update_state(labels.astype(np.float32), outputs)
+    assert float(metric.result()) == pytest.approx(image_losses(labels, outputs).mean(), rel=1e-6)
 
 
 def test_the_log_loss_is_limited_as_in_the_evaluation() -> None:

@@ -19,7 +19,7 @@ from pipeline.inference.classifier import load_classifier
 from pipeline.inference.image_classifier import load_image_classifier
 from pipeline.tracking.lookup import find_model
 from pipeline.tracking.store import newest_run, open_store
-from pipeline.workflows.model_evaluation import evaluate, evaluate_and_log
+from pipeline.workflows.model_evaluation import EvaluationData, evaluate, evaluate_and_log
 from pipeline.workflows.single_run import RunResult
 
 
@@ -93,7 +93,11 @@ def test_the_graph_predicts_if_keras_predicts_the_same(
     if differs:
         keras.model.layers[-1].bias.assign_add(np.eye(10)[3] * 99)
     evaluation, run_id = evaluate_and_log(
-        graph, keras, folder, store=store, model=find_model(store, digits_run.run_id)
+        graph,
+        keras,
+        EvaluationData(folder),
+        store=store,
+        model=find_model(store, digits_run.run_id),
     )
     again = [line for line in messages if line.startswith("WARNING: Evaluating again with Keras, ")]
     run = store.client.get_run(run_id)
@@ -144,7 +148,7 @@ def test_a_folder_with_some_of_the_classes_is_evaluated(
 ) -> None:
     for name in "37":
         (tmp_path / name).symlink_to(folder / name)
-    evaluation = evaluate(load_classifier(digits_model), tmp_path)
+    evaluation = evaluate(load_classifier(digits_model), EvaluationData(tmp_path))
     assert messages[0] == (
         f"WARNING: {tmp_path} has no images of 0, 1, 2, 4, 5, 6, 8, 9. Averages over classes leave "
         "them out."
@@ -161,7 +165,7 @@ def test_a_folder_without_one_good_file_is_an_error(digits_model: Path, tmp_path
         (tmp_path / name).mkdir()
     (tmp_path / "3" / "broken.png").write_bytes(b"no image")
     with pytest.raises(DataError) as refused:
-        evaluate(load_classifier(digits_model), tmp_path)
+        evaluate(load_classifier(digits_model), EvaluationData(tmp_path))
     assert str(refused.value) == (
         f"No file in {tmp_path} can be read. 3/broken.png: not an image, or of a format that is "
         "not supported."
@@ -209,7 +213,7 @@ def test_images_are_known_by_their_files(
     files = [hashlib.sha256(file.read_bytes()).digest()[:16] for file in (first, second)]
     order = np.argsort(files)
     known = ImageDigests(np.array(files, "S16")[order], np.array([True, False])[order])
-    evaluation = evaluate(load_classifier(digits_model), tmp_path, known)
+    evaluation = evaluate(load_classifier(digits_model), EvaluationData(tmp_path), known)
     assert evaluation.known is not None
     assert evaluation.known.trained == [f"3/{first.name}"]
     assert evaluation.known.chosen == [f"3/{second.name}"]
@@ -221,7 +225,7 @@ def test_new_images_are_no_warning(
 ) -> None:
     (tmp_path / "3").symlink_to(folder / "3")
     known = ImageDigests(np.array([b"another image.."], "S16"), np.array([True]))
-    evaluation = evaluate(load_classifier(digits_model), tmp_path, known)
+    evaluation = evaluate(load_classifier(digits_model), EvaluationData(tmp_path), known)
     assert len(messages) == 1  # of the absent classes
     assert str(evaluation.known) == (
         "The model is not known to have been trained or chosen on any of these images."

@@ -1,0 +1,76 @@
+"""Finds the columns of a table: those that a recipe names, or those with usual names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.data.table_reader import Table
+from pipeline.errors import DataError, escape_unprintable
+
+_SHOWN = 10
+
+
+def find_column(table: Table, name: str | None, usual: Sequence[Sequence[str]], role: str) -> str:
+    """Return the column with a role: the one that the recipe names, or one with a usual name.
+
+    Raises:
+        DataError: if there is none, or several.
+    """
+    if name is not None:
+        return named_column(table, name, f"data.columns.{role}")
+    for names in usual:
+        found = [column for column in table.columns if column.lower() in names]
+        if len(found) > 1:
+            raise DataError(
+                f"data.columns: {' and '.join(found)} in {table.path} may be the {role} column. "
+                f"Set data.columns.{role}."
+            )
+        if found:
+            return found[0]
+    raise DataError(
+        f"data.columns: no column of {table.path} is known to be the {role} column. Set "
+        f"data.columns.{role}, or add a first line with the names of the columns. Received: "
+        f"{few(list(table.columns))}."
+    )
+
+
+def named_column(table: Table, name: str, key: str) -> str:
+    """Return the name of a column that a key of the recipe names.
+
+    Raises:
+        DataError: if there is none.
+    """
+    if name not in table.columns:
+        raise DataError(
+            f"{key}: {table.path} has no column {name}. Expected one of: "
+            f"{few(list(table.columns))}."
+        )
+    return name
+
+
+def column_values(table: Table, column: str) -> list[str]:
+    """Return the values of a column.
+
+    Raises:
+        DataError: if a row has none, or a list.
+    """
+    values = table.columns[column]
+    empty = [row for row, value in enumerate(values) if value in (None, "")]
+    if empty:
+        raise DataError(
+            f"data.path: {table.path} has no {column} in {few([table.where(i) for i in empty])}."
+        )
+    lists = next((row for row, value in enumerate(values) if isinstance(value, list)), None)
+    if lists is not None:
+        raise DataError(
+            f"data.path: the {column} in {table.where(lists)} of {table.path} is a list. Expected "
+            "one value."
+        )
+    return values
+
+
+def few(items: Sequence[str]) -> str:
+    """Return the first ten items, and how many more there are."""
+    shown = ", ".join(escape_unprintable(item) for item in items[:_SHOWN])
+    more = len(items) - _SHOWN
+    return f"{shown} and {more:,} more" if more > 0 else shown

@@ -1,0 +1,272 @@
+"""Multi-label classification: each image is of any number of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pipeline.tasks.label_encoding import LabelEncoding
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pipeline.config import Finding
+    from pipeline.evaluation.intervals import ConfidenceInterval
+    from pipeline.evaluation.predictions import Predictions
+    from pipeline.evaluation.split_content import ImageSelection, ReportTerms, SplitContent
+    from pipeline.models.layers import OutputLayer
+    from pipeline.tasks.task import LabelKind
+    from pipeline.training.training_config import TrainingConfig
+
+LOSSES: tuple[str, ...] = (
+    "binary_cross_entropy",
+    "binary_focal_cross_entropy",
+    "asymmetric_cross_entropy",
+)
+LABEL_KIND: LabelKind = "classes"
+METRICS: tuple[str, ...] = (
+    *("mean_average_precision", "f1_macro", "f1_micro", "log_loss"),
+    *("precision_macro", "precision_micro", "recall_macro", "recall_micro"),
+    *("exact_match", "hamming_loss"),
+)
+CLASS_METRICS: tuple[str, ...] = ("average_precision", "precision", "recall", "f1")
+DEFAULTS: Mapping[tuple[str, str], Any] = {
+    ("training", "loss"): "binary_cross_entropy",
+    ("tuning", "objective"): "val_mean_average_precision",
+}
+COMPARED_METRIC = "exact_match"
+IMBALANCE_ADVICE = (
+    "The model may miss rare classes: see f1_macro. To give them more weight, set training.loss: "
+    "asymmetric_cross_entropy or binary_focal_cross_entropy."
+)
+RUNNING_METRICS: tuple[str, ...] = ("log_loss",)
+CURVE = "mean_average_precision"
+IS_EXCLUSIVE = False
+
+_MIN_LABEL_SET = 10  # images; those with rarer sets of labels are drawn by their rarest label
+
+
+def headline_metrics(*, is_imbalanced: bool) -> tuple[str, ...]:
+    return ("mean_average_precision", "f1_macro")
+
+
+def main_metrics(*, is_imbalanced: bool) -> tuple[str, ...]:
+    return (*headline_metrics(is_imbalanced=is_imbalanced), "f1_micro", "log_loss")
+
+
+def problems(training: TrainingConfig, classes: int | None) -> Iterator[Finding]:
+    return iter(())
+
+
+def metric_problem(name: str, labels: np.ndarray, class_names: Sequence[str]) -> str:
+    of_class = name.partition("/")[2]
+    if of_class in class_names and not labels[:, list(class_names).index(of_class)].any():
+        return f"is undefined without validation images of {of_class}."
+    return ""
+
+
+def class_counts(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Return the images of each class. An image counts for each of its classes."""
+    import numpy as np
+
+    return np.asarray(labels.sum(axis=0))
+
+
+def is_of_class(labels: np.ndarray, label: int) -> np.ndarray:
+    import numpy as np
+
+    return np.asarray(labels[:, label])
+
+
+def strata(labels: np.ndarray) -> np.ndarray:
+    """Return a number for each set of labels or, of rare sets, for the rarest of its labels.
+
+    So each label has the same share in each split, as far as its images allow, and a rare label is
+    in all of them. The first is stratification by label sets as Sechidis, Tsoumakas and Vlahavas,
+    On the Stratification of Multi-Label Data, 2011, describe it, and the second is the order in
+    which their iterative stratification takes the labels.
+    """
+    return _strata(labels)[0]
+
+
+def stratum_names(labels: np.ndarray, class_names: Sequence[str]) -> list[str]:
+    names = []
+    for members, is_rare in _strata(labels)[1]:
+        named = "+".join(class_names[index] for index in members)
+        names.append(f"{named}+…" if is_rare else named)
+    return names
+
+
+def _strata(labels: np.ndarray) -> tuple[np.ndarray, list[tuple[tuple[int, ...], bool]]]:
+    """Return the stratum of each image, and the labels of each stratum and whether it is rare."""
+    import numpy as np
+
+    totals = labels.sum(axis=0)
+    sets, of_image, counts = np.unique(labels, axis=0, return_inverse=True, return_counts=True)
+    numbers: dict[tuple[tuple[int, ...], bool], int] = {}
+    of_set = np.empty(len(sets), np.int64)
+    for position, (row, count) in enumerate(zip(sets, counts.tolist(), strict=True)):
+        members = np.flatnonzero(row).tolist()
+        is_rare = count < _MIN_LABEL_SET and len(members) > 1
+        if is_rare:
+            members = [min(members, key=lambda label: (totals[label], label))]
+        of_set[position] = numbers.setdefault((tuple(members), is_rare), len(numbers))
+    return of_set[of_image.ravel()], list(numbers)
+
+
+def describe_label(label: Any, class_names: Sequence[str]) -> str:
+    """Return the names of the classes, joined with commas."""
+    names = [class_names[index] for index in label.nonzero()[0].tolist()]
+    return ", ".join(names) or "none"
+
+
+def describe_dense(label: np.ndarray, class_names: Sequence[str]) -> str:
+    """Return the classes of an image, with the shares that augmentation mixed them with."""
+    return (
+        ", ".join(
+            class_names[index]
+            if label[index] > 0.995
+            else f"{label[index]:.0%} {class_names[index]}"
+            for index in (label > 0.005).nonzero()[0].tolist()
+        )
+        or "none"
+    )
+
+
+def output_layer(classes: int, loss: Any) -> OutputLayer:
+    """Return a sigmoid unit for each class."""
+    from pipeline.models.layers import OutputLayer
+
+    return OutputLayer(classes, "sigmoid")
+
+
+def label_encoding(classes: int, output: OutputLayer) -> LabelEncoding:
+    """Return 0 or 1 for each class."""
+    import tensorflow as tf
+
+    return LabelEncoding(
+        width=classes,
+        dense=lambda labels: tf.cast(labels, tf.float32),
+        targets=lambda dense: dense,
+    )
+
+
+def running_metrics(classes: int, output: OutputLayer, *, top_k: int | None) -> list[Any]:
+    from pipeline.training import losses
+
+    return losses.label_set_metrics()
+
+
+def probabilities(outputs: np.ndarray) -> np.ndarray:
+    """Return the probability of each class, float64 (n, classes)."""
+    import numpy as np
+
+    return np.asarray(outputs, np.float64)
+
+
+def classes_of(units: int) -> int:
+    """Return the number of classes of a model with so many outputs."""
+    return units
+
+
+def choose_thresholds(
+    classes: int, validate: Callable[[], tuple[np.ndarray, np.ndarray]] | None
+) -> np.ndarray:
+    """Return the threshold of each class with the highest F1 on the validation images, else 0.5."""
+    import numpy as np
+
+    from pipeline.evaluation import label_set_metrics
+
+    return label_set_metrics.choose_thresholds(*validate()) if validate else np.full(classes, 0.5)
+
+
+def decide(probabilities: np.ndarray, thresholds: np.ndarray | None) -> np.ndarray:
+    """Return whether each image is of each class, bool (n, classes)."""
+    import numpy as np
+
+    assert thresholds is not None
+    return np.asarray(probabilities >= thresholds)
+
+
+def metrics(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    thresholds: np.ndarray | None,
+    *,
+    top_k: int | None = None,
+) -> dict[str, float]:
+    from pipeline.evaluation.label_set_metrics import label_set_metrics
+
+    return label_set_metrics(labels, probabilities, decide(probabilities, thresholds))
+
+
+def metric(
+    name: str,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    thresholds: np.ndarray | None,
+    class_names: Sequence[str],
+) -> float | None:
+    from pipeline.evaluation.label_set_metrics import label_metric, label_set_metric
+
+    predicted = decide(probabilities, thresholds)
+    if "/" in name:
+        return label_metric(name, labels, probabilities, predicted, class_names)
+    return label_set_metric(name, labels, probabilities, predicted)
+
+
+def image_losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    from pipeline.evaluation import label_set_metrics
+
+    return label_set_metrics.image_losses(labels, probabilities)
+
+
+def class_rows(predictions: Predictions) -> list[dict[str, Any]]:
+    from pipeline.evaluation.label_set_content import label_rows
+
+    return label_rows(predictions)
+
+
+def differences(first: Predictions, second: Predictions) -> dict[str, ConfidenceInterval]:
+    from pipeline.evaluation import intervals
+    from pipeline.evaluation.label_set_metrics import average_precision_difference
+
+    losses = [image_losses(each.labels, each.probabilities) for each in (first, second)]
+    columns = (each.probabilities for each in (first, second))
+    return {
+        "exact_match": intervals.paired_difference_interval(first.is_correct, second.is_correct),
+        "mean_average_precision": average_precision_difference(first.labels, *columns),
+        "log_loss": intervals.mean_interval(losses[1] - losses[0]),
+    }
+
+
+def predicted_classes(
+    probabilities: np.ndarray, thresholds: np.ndarray | None, class_names: Sequence[str]
+) -> tuple[str, ...]:
+    order = (-probabilities).argsort(kind="stable").tolist()
+    is_predicted = decide(probabilities, thresholds)
+    return tuple(class_names[label] for label in order if is_predicted[label])
+
+
+def report_terms(*, is_imbalanced: bool) -> ReportTerms:
+    from pipeline.evaluation.split_content import ReportTerms
+
+    return ReportTerms(
+        headline=headline_metrics(is_imbalanced=is_imbalanced),
+        of_folds=main_metrics(is_imbalanced=is_imbalanced),
+        interval_note="bootstrap intervals. Thresholds that the validation images set are taken as "
+        "given.",
+        heatmap_class="the most probable class",
+    )
+
+
+def split_content(predictions: Predictions, *, title: str) -> SplitContent:
+    from pipeline.evaluation.label_set_content import label_set_content
+
+    return label_set_content(predictions)
+
+
+def select_images(predictions: Predictions) -> list[ImageSelection]:
+    from pipeline.evaluation import label_set_content
+
+    return label_set_content.select_images(predictions)
