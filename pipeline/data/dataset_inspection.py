@@ -104,6 +104,9 @@ def inspect_listing(
             listing.task.strata(labels).tolist(),
         ),
         problems=tuple(problems),
+        split_sizes=None
+        if listing.task.IS_EXCLUSIVE
+        else {name: int((splits == index).sum()) for index, name in enumerate(SPLITS)},
     )
     return InspectedFiles(statistics, listing.root, names, labels, listing.task)
 

@@ -120,6 +120,7 @@ class DatasetStatistics:
         copies: images that show the same picture.
         groups: whether the names tell groups that belong in one split.
         problems: why the data cannot be used as it is.
+        split_sizes: images of each split, where an image may be of several classes.
     """
 
     class_names: tuple[str, ...]
@@ -136,6 +137,7 @@ class DatasetStatistics:
     copies: tuple[Copies, ...] = ()
     groups: GroupGuess | None = None
     problems: tuple[str, ...] = ()
+    split_sizes: Mapping[str, int] | None = None
 
     @property
     def class_counts(self) -> tuple[int, ...]:
@@ -146,8 +148,15 @@ class DatasetStatistics:
 
     @property
     def images(self) -> int:
-        """Images in all splits and classes."""
-        return sum(self.class_counts)
+        """Images in all splits."""
+        return sum(self.totals.values())
+
+    @property
+    def totals(self) -> Mapping[str, int]:
+        """Images of each split."""
+        if self.split_sizes is not None:
+            return self.split_sizes
+        return {split: sum(counts) for split, counts in self.counts.items()}
 
     @property
     def training_counts(self) -> tuple[int, ...]:

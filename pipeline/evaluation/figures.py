@@ -96,7 +96,8 @@ def plot_roc_pr(predictions: Predictions, labels: Sequence[int]) -> Figure:
         predictions: the predictions.
         labels: of the classes; the first six that some images have and others do not are shown.
     """
-    is_mixed = predictions.labels.any(axis=0) & ~predictions.labels.all(axis=0)
+    images = predictions.labels.sum(axis=0)
+    is_mixed = (images > 0) & (images < len(predictions))
     shown = [label for label in labels if is_mixed[label]]
     with _style():
         figure, (roc, precision_recall) = _panels(2)

@@ -73,7 +73,8 @@ def _last_if_none(value: float | None) -> float:
 def _caption(predictions: Predictions, index: int) -> str:
     names, shares = predictions.class_names, predictions.probabilities[index]
     true, predicted = (
-        np.flatnonzero(labels[index]) for labels in (predictions.labels, predictions.predicted)
+        np.flatnonzero(labels[index]).tolist()
+        for labels in (predictions.labels, predictions.predicted)
     )
     shown = ", ".join(names[label] for label in true) or "none"
     guessed = ", ".join(f"{names[label]} ({shares[label]:.0%})" for label in predicted) or "none"

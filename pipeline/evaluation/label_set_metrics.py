@@ -100,7 +100,7 @@ def label_set_metrics(
         "hamming_loss": mean_interval((labels != predicted).mean(axis=1)),
         "log_loss": mean_interval(image_losses(labels, probabilities)),
     }
-    values = {}
+    values: dict[str, float] = {}
     for name, metric in _bootstrapped(labels, probabilities, predicted).items():
         interval = _bootstrap(metric, *labels.shape)
         if interval:

@@ -65,7 +65,7 @@ class Predictions:
     def is_correct(self) -> np.ndarray:
         """Whether the class of each image is predicted, or all of its classes are, bool (n,)."""
         is_equal = np.asarray(self.predicted == self.labels)
-        return is_equal if is_equal.ndim == 1 else is_equal.all(axis=1)
+        return np.asarray(is_equal.reshape(len(self), -1).all(axis=1))
 
     @cached_property
     def confidence(self) -> np.ndarray:

@@ -183,7 +183,7 @@ def class_rows(statistics: DatasetStatistics) -> list[tuple[str, ...]]:
 def _class_table(statistics: DatasetStatistics) -> Iterator[str]:
     splits = list(statistics.counts)
     rows = class_rows(statistics)
-    totals = [f"{sum(statistics.counts[split]):,}" for split in splits]
+    totals = [f"{statistics.totals[split]:,}" for split in splits]
     titles = [
         split if split in ("train", *statistics.given) else f"{split} (drawn)" for split in splits
     ]

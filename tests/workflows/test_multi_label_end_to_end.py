@@ -17,8 +17,9 @@ from pipeline.cli import main
 from pipeline.inference.model_interface import load_interface
 from pipeline.inference.pyfunc_model import _load_pyfunc
 from pipeline.recipe.loader import load_recipe
-from pipeline.tracking.lookup import DATA, files_of, find_model
+from pipeline.tracking.lookup import files_of, find_model
 from pipeline.tracking.store import open_store
+from pipeline.tracking.stored_model import DATA
 from pipeline.workflows.hyperparameter_search import tune
 from pipeline.workflows.run_result import RunResult
 from pipeline.workflows.single_run import run
@@ -95,6 +96,16 @@ def test_the_report_has_the_thresholds_and_the_wrong_images(
     assert interface.thresholds == tuple(row["threshold"] for row in rows)
     for row in rows:
         assert f"<td>{row['threshold']:.3f}</td>" in page
+
+
+def test_an_image_of_two_classes_is_counted_once(
+    finished: Finished, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", "recipe.yaml", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["images"] == sum(finished.result.images.values()) == 100
+    counted = sum(sum(of_class.values()) for of_class in shown["classes"].values())
+    assert counted != 100
 
 
 def test_predictions_are_sets_of_classes(
