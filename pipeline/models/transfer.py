@@ -211,32 +211,34 @@ def layer_index(model: keras.Model, start: str | int) -> int:
     )
 
 
-def check_fine_tuning(model: keras.Model, start: str | int) -> None:
+def check_fine_tuning(model: keras.Model, start: str | int, *, batch_norm: bool) -> None:
     """Check that fine-tuning from a layer trains weights of the base.
 
     Args:
         model: a model that `TransferConfig.build` returned.
         start: as `layer_index` takes it.
+        batch_norm: as `unfreeze` takes it.
 
     Raises:
         ModelError: if the base has no such layer, or no weights to train from there on.
     """
     base = base_of(model)
     trained = _trained_layers(base, layer_index(model, start))
-    if not any(map(_weights_to_train, trained)):
-        learning = [layer.name for layer in base.layers if _weights_to_train(layer)]
+    if not any(_weights_to_train(layer, batch_norm) for layer in trained):
+        learning = [layer.name for layer in base.layers if _weights_to_train(layer, batch_norm)]
         raise ModelError(
             f"training.fine_tune.from: {base.name} has no weights to train from '{start}' on. "
             f"The last layers with weights to train: {', '.join(learning[-8:])}."
         )
 
 
-def unfreeze(model: keras.Model, first: int) -> int:
-    """Make the end of the base trainable, except for batch normalization.
+def unfreeze(model: keras.Model, first: int, *, batch_norm: bool) -> int:
+    """Make the end of the base trainable.
 
     Args:
         model: a model that `TransferConfig.build` returned.
         first: the index of the first operation to train, from `layer_index`.
+        batch_norm: whether batch normalization is trained too.
 
     Returns:
         The number of additional trainable parameters.
@@ -247,7 +249,7 @@ def unfreeze(model: keras.Model, first: int) -> int:
     for layer in base.layers:
         layer.trainable = layer.name in trained
     for layer in _leaves(base):
-        if not _learns(layer):
+        if not _learns(layer, batch_norm):
             layer.trainable = False
     return sum(weight.shape.num_elements() for weight in base.trainable_variables)
 
@@ -258,15 +260,16 @@ def _trained_layers(base: keras.Model, first: int) -> list[Any]:
     return [layer for layer in base.layers if layer.name in trained]
 
 
-def _weights_to_train(layer: Any) -> list[Any]:
-    return [weight for leaf in _leaves(layer) if _learns(leaf) for weight in leaf.weights]
+def _weights_to_train(layer: Any, batch_norm: bool) -> list[Any]:
+    leaves = (leaf for leaf in _leaves(layer) if _learns(leaf, batch_norm))
+    return [weight for leaf in leaves for weight in leaf.weights]
 
 
-def _learns(layer: Any) -> bool:
+def _learns(layer: Any, batch_norm: bool) -> bool:
     """Return whether a layer is trained if its part of the base is."""
     import keras
 
-    return not isinstance(layer, keras.layers.BatchNormalization)
+    return batch_norm or not isinstance(layer, keras.layers.BatchNormalization)
 
 
 def _set_trainable(layer: Any, value: bool) -> None:

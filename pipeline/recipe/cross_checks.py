@@ -11,19 +11,21 @@ from pipeline.data import augmentation
 from pipeline.data.source_config import SplitName
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.unused_values import needs_frozen_base, unused_values
+from pipeline.recipe.used_optimizers import used_optimizers, used_schedules
 from pipeline.suggestions import did_you_mean
 from pipeline.tasks.task import Task
 from pipeline.training.class_weights import unknown_class
 from pipeline.training.loss_config import loss_name
-from pipeline.training.optimizers import schedule_of
+from pipeline.training.optimizers import OptimizerConfig
 from pipeline.training.schedules import PlateauSchedule
 
 _MAX_ROTATION = 0.2  # of a full turn, for images whose orientation matters
 _IMAGE_SIZE: KeyPath = ("data", "image_size")
 _EPOCHS: KeyPath = ("training", "epochs")
+_FINE_TUNING_EPOCHS: KeyPath = ("training", "fine_tune", "epochs")
 _TOP_K: KeyPath = ("training", "top_k")
 # The keys whose default may cause the error of another key.
-ASSUMED_VALID = (_IMAGE_SIZE, _EPOCHS, _TOP_K)
+ASSUMED_VALID = (_IMAGE_SIZE, _EPOCHS, _FINE_TUNING_EPOCHS, _TOP_K)
 _NO_VALIDATION = "needs validation images, and data.validation: 0 leaves none"
 _MIN_FLOAT32 = 1e-37  # smaller numbers are 0
 
@@ -51,10 +53,11 @@ def errors_in(recipe: Recipe, in_doubt: Collection[KeyPath] = ()) -> Iterator[Fi
         yield from _image_size(recipe)
     if recipe.training.fine_tune and not recipe.model.has_frozen_base:
         yield ("training", "fine_tune"), needs_frozen_base(recipe)
-    if _EPOCHS not in in_doubt:
-        yield from _warmup(recipe)
-    yield from _clipping(recipe)
-    yield from _accumulator(recipe)
+    yield from _warmup(recipe, in_doubt)
+    for path, optimizer in used_optimizers(recipe):
+        yield from _clipping(path, optimizer)
+        yield from _accumulator(path, optimizer)
+    yield from _fine_tuning_rate(recipe)
     if recipe.runtime.precision == "int8" and recipe.runtime.engine == "tensorflow":
         remedy = "Set it to openvino or auto."
         yield ("runtime", "engine"), f"cannot compute in int8, as runtime.precision asks. {remedy}"
@@ -87,9 +90,10 @@ def missing_splits(recipe: Recipe, is_missing: Callable[[SplitName], bool]) -> I
             ("training", "early_stopping"),
             f"{_NO_VALIDATION}. Remove this section, {remedy}",
         )
-    if isinstance(schedule_of(recipe.optimizer), PlateauSchedule):
-        message = f"plateau {_NO_VALIDATION}. Choose another schedule, {remedy}"
-        yield ("optimizer", "schedule"), message
+    for used in used_schedules(recipe):
+        if isinstance(unwrap_single_key(used.entry)[1], PlateauSchedule):
+            message = f"plateau {_NO_VALIDATION}. Choose another schedule, {remedy}"
+            yield used.path, message
     if tracking.promote and tracking.promote_on == "validation":
         message = f"validation {_NO_VALIDATION}. Set tracking.promote_on: test, {remedy}"
         yield ("tracking", "promote_on"), message
@@ -230,29 +234,40 @@ def _augmentation(recipe: Recipe) -> Iterator[tuple[KeyPath, Any]]:
         yield ("data", "augmentation", i, name), operation
 
 
-def _warmup(recipe: Recipe) -> Iterator[Finding]:
-    warmup = getattr(schedule_of(recipe.optimizer), "warmup", 0.0)
-    epochs = recipe.training.epochs
-    if warmup >= epochs:
-        message = f"expected a warmup shorter than training.epochs, {epochs}. Received {warmup}."
-        yield ("optimizer", "schedule"), message
+def _warmup(recipe: Recipe, in_doubt: Collection[KeyPath]) -> Iterator[Finding]:
+    for used in used_schedules(recipe):
+        warmup = getattr(unwrap_single_key(used.entry)[1], "warmup", 0.0)
+        if warmup >= used.epochs and used.epochs_path not in in_doubt:
+            limit = f"{'.'.join(map(str, used.epochs_path))}, {used.epochs}"
+            yield used.path, f"expected a warmup shorter than {limit}. Received {warmup}."
 
 
-def _clipping(recipe: Recipe) -> Iterator[Finding]:
+def _fine_tuning_rate(recipe: Recipe) -> Iterator[Finding]:
+    fine_tune = recipe.training.fine_tune
+    optimizer = fine_tune.optimizer if fine_tune else None
+    if optimizer and "learning_rate" not in optimizer.model_fields_set:
+        yield (
+            ("training", "fine_tune", "optimizer"),
+            f"needs learning_rate, such as 1e-5. The default of {optimizer.name}, "
+            f"{optimizer.learning_rate:g}, is not meant for a pretrained base.",
+        )
+
+
+def _clipping(path: KeyPath, optimizer: OptimizerConfig) -> Iterator[Finding]:
     keys = ("clipnorm", "clipvalue", "global_clipnorm")
-    used = [key for key in keys if getattr(recipe.optimizer, key) is not None]
+    used = [key for key in keys if getattr(optimizer, key) is not None]
     for key in used[1:]:
-        yield ("optimizer", key), f"cannot be used together with {used[0]}. Remove one of them."
+        yield (*path, key), f"cannot be used together with {used[0]}. Remove one of them."
 
 
-def _accumulator(recipe: Recipe) -> Iterator[Finding]:
-    if recipe.optimizer.name != "ftrl":
+def _accumulator(path: KeyPath, optimizer: OptimizerConfig) -> Iterator[Finding]:
+    if optimizer.name != "ftrl":
         return
-    ftrl: Any = recipe.optimizer
+    ftrl: Any = optimizer
     is_zero = ftrl.initial_accumulator_value < _MIN_FLOAT32
     if is_zero and not ftrl.beta and not ftrl.l2_regularization_strength:
         message = "0 is divided by 0 where a gradient is 0. Set a larger number, or optimizer.beta."
-        yield ("optimizer", "initial_accumulator_value"), message
+        yield (*path, "initial_accumulator_value"), message
 
 
 def _orientation(recipe: Recipe) -> Iterator[Finding]:

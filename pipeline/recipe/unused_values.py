@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from pipeline.config import Config, Finding, KeyPath, unwrap_single_key
 from pipeline.models.architectures import ARCHITECTURES
 from pipeline.recipe.grammar import Recipe
+from pipeline.recipe.used_optimizers import UsedSchedule, used_optimizers, used_schedules
 from pipeline.training.optimizers import OptimizerConfig
 from pipeline.training.schedules import PiecewiseSchedule, PlateauSchedule
 
-_EPOCHS: KeyPath = ("training", "epochs")
 _ARCHITECTURE: KeyPath = ("model", "architecture")
 
 
@@ -59,9 +59,12 @@ def _unused(recipe: Recipe) -> Iterator[_Unused]:
     yield from _of_hidden_layers(recipe)
     yield from _of_batch_norm(recipe)
     yield from _of_training(recipe)
-    yield from _of_averaging(recipe.optimizer)
-    yield from _of_one_optimizer(recipe)
-    yield from _of_schedule(recipe)
+    yield from _of_fine_tuning(recipe)
+    for path, optimizer in used_optimizers(recipe):
+        yield from _of_averaging(path, optimizer)
+        yield from _of_one_optimizer(recipe, path, optimizer)
+    for schedule in used_schedules(recipe):
+        yield from _of_schedule(schedule)
 
 
 def _of_batch_norm(recipe: Recipe) -> Iterator[_Unused]:
@@ -114,49 +117,56 @@ def _of_training(recipe: Recipe) -> Iterator[_Unused]:
         yield _Unused((*path, "min_delta"), f" if {path[1]}.patience is null.", (*path, "patience"))
 
 
-def _of_averaging(optimizer: OptimizerConfig) -> Iterator[_Unused]:
-    use_ema: KeyPath = ("optimizer", "use_ema")
+def _of_fine_tuning(recipe: Recipe) -> Iterator[_Unused]:
+    fine_tune = recipe.training.fine_tune
+    if not fine_tune or not fine_tune.optimizer:
+        return
+    path: KeyPath = ("training", "fine_tune")
+    for key in ("learning_rate", "schedule"):
+        if not _is_default(fine_tune, key):
+            reason = f" with training.fine_tune.optimizer. Set training.fine_tune.optimizer.{key}."
+            yield _Unused((*path, key), reason, (*path, "optimizer"))
+
+
+def _of_averaging(path: KeyPath, optimizer: OptimizerConfig) -> Iterator[_Unused]:
+    use_ema = (*path, "use_ema")
     if not optimizer.use_ema:
         for key in ("ema_momentum", "ema_overwrite_frequency"):
             if not _is_default(optimizer, key):
                 reason = " without moving average. Set optimizer.use_ema: true."
-                yield _Unused(("optimizer", key), reason, use_ema)
+                yield _Unused((*path, key), reason, use_ema)
     elif optimizer.ema_momentum == 0:
         reason = ": with ema_momentum 0, the moving average is the last value."
-        yield _Unused(use_ema, reason, ("optimizer", "ema_momentum"))
+        yield _Unused(use_ema, reason, (*path, "ema_momentum"))
 
 
-def _of_one_optimizer(recipe: Recipe) -> Iterator[_Unused]:
-    optimizer: Any = recipe.optimizer
+def _of_one_optimizer(recipe: Recipe, path: KeyPath, optimizer: Any) -> Iterator[_Unused]:
     if optimizer.name == "sgd" and optimizer.nesterov and not optimizer.momentum:
         reason = " without momentum. Set optimizer.momentum."
-        yield _Unused(("optimizer", "nesterov"), reason, ("optimizer", "momentum"))
+        yield _Unused((*path, "nesterov"), reason, (*path, "momentum"))
     if optimizer.name == "adafactor" and not optimizer.relative_step:
         reason = ": Keras limits the learning rate to 1/√step with either value."
-        yield _Unused(("optimizer", "relative_step"), reason, ("optimizer", "name"))
+        yield _Unused((*path, "relative_step"), reason, (*path, "name"))
     # A base from a file may have embeddings.
     base_learns = recipe.model.has_base and not recipe.model.has_frozen_base
     is_fixed = not recipe.training.fine_tune and not base_learns
     if optimizer.name == "muon" and not optimizer.exclude_embeddings and is_fixed:
         reason = ": the model has no embeddings."
-        yield _Unused(("optimizer", "exclude_embeddings"), reason, _ARCHITECTURE)
+        yield _Unused((*path, "exclude_embeddings"), reason, _ARCHITECTURE)
 
 
-def _of_schedule(recipe: Recipe) -> Iterator[_Unused]:
-    if not recipe.optimizer.schedule:
-        return
-    name, schedule = unwrap_single_key(recipe.optimizer.schedule)
-    path: KeyPath = ("optimizer", "schedule", name)
-    epochs, rate = recipe.training.epochs, recipe.optimizer.learning_rate
+def _of_schedule(used: UsedSchedule) -> Iterator[_Unused]:
+    name, schedule = unwrap_single_key(used.entry)
+    path, epochs, rate = (*used.path, name), used.epochs, used.learning_rate
     if isinstance(schedule, PiecewiseSchedule):
         for i, boundary in enumerate(schedule.boundaries):
             if boundary >= epochs:
                 reason = f": training ends after {epochs} epochs."
-                yield _Unused((*path, "boundaries", i), reason, _EPOCHS)
+                yield _Unused((*path, "boundaries", i), reason, used.epochs_path)
     elif isinstance(schedule, PlateauSchedule):
         if schedule.min_lr >= rate:
             reason = f": min_lr is not below the learning rate, {rate:g}."
-            yield _Unused(path, reason, ("optimizer", "learning_rate"))
+            yield _Unused(path, reason, (*used.path[:-1], "learning_rate"))
         elif schedule.patience + 1 >= epochs:
             reason = f": training ends after {epochs} epochs, before the first reduction."
-            yield _Unused((*path, "patience"), reason, _EPOCHS)
+            yield _Unused((*path, "patience"), reason, used.epochs_path)

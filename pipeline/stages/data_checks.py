@@ -30,11 +30,11 @@ def check_recipe_with_data(recipe: Recipe, splits: Splits) -> None:
         raise DataError(f"training.class_weight.{escape_unprintable(name)}: {problem}")
     for path, problem in missing_splits(recipe, lambda name: name not in splits.named()):
         raise DataError(f"{'.'.join(map(str, path))}: {problem}")
-    accumulated = recipe.optimizer.gradient_accumulation_steps or 1
-    for key, epochs, steps in _phases(recipe, splits):
+    steps = steps_per_epoch(splits.train, recipe.data.batch_size)
+    for accumulation, accumulated, key, epochs in _phases(recipe):
         if accumulated > steps * epochs:
             raise DataError(
-                "optimizer.gradient_accumulation_steps: the weights would never change: an update "
+                f"{accumulation}: the weights would never change: an update "
                 f"takes {accumulated:,} steps, and {key}: {epochs} has {steps * epochs:,}. Lower "
                 "it or data.batch_size, or train for more epochs."
             )
@@ -46,21 +46,26 @@ def check_recipe_with_data(recipe: Recipe, splits: Splits) -> None:
 
 def warn_of_rare_updates(recipe: Recipe, splits: Splits) -> None:
     """Warn if the weights do not change in every epoch."""
-    accumulated = recipe.optimizer.gradient_accumulation_steps or 1
     steps = steps_per_epoch(splits.train, recipe.data.batch_size)
-    if accumulated > steps:
-        logger.warning(
-            f"optimizer.gradient_accumulation_steps: the weights change every {accumulated:,} "
-            f"steps, but an epoch has {steps:,}, so some epochs change nothing."
-        )
+    accumulations = {path: accumulated for path, accumulated, *_ in _phases(recipe)}
+    for path, accumulated in accumulations.items():
+        if accumulated > steps:
+            logger.warning(
+                f"{path}: the weights change every {accumulated:,} steps, but an epoch has "
+                f"{steps:,}, so some epochs change nothing."
+            )
 
 
-def _phases(recipe: Recipe, splits: Splits) -> Iterator[tuple[str, int, int]]:
-    """Yield the key of the epochs of each phase, their number, and the steps of an epoch."""
-    steps = steps_per_epoch(splits.train, recipe.data.batch_size)
-    yield "training.epochs", recipe.training.epochs, steps
-    if recipe.training.fine_tune:
-        yield "training.fine_tune.epochs", recipe.training.fine_tune.epochs, steps
+def _phases(recipe: Recipe) -> Iterator[tuple[str, int, str, int]]:
+    """Yield the steps of an update and the epochs of each phase, each after the path of its key."""
+    key, fine_tune = "gradient_accumulation_steps", recipe.training.fine_tune
+    steps = recipe.optimizer.gradient_accumulation_steps or 1
+    yield f"optimizer.{key}", steps, "training.epochs", recipe.training.epochs
+    if fine_tune:
+        section = "training.fine_tune.optimizer" if fine_tune.optimizer else "optimizer"
+        optimizer = fine_tune.optimizer_after(recipe.optimizer)
+        steps = optimizer.gradient_accumulation_steps or 1
+        yield f"{section}.{key}", steps, "training.fine_tune.epochs", fine_tune.epochs
 
 
 def _metric_problem(recipe: Recipe, splits: Splits, metric: str) -> str:

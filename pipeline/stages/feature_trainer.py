@@ -25,7 +25,7 @@ from pipeline.stages.head_trainer import batches_of_head
 from pipeline.stages.trainer import PixelTrainer
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.devices import Devices
-from pipeline.training.phases import Phase, fine_tuning_optimizer
+from pipeline.training.phases import Phase
 from pipeline.training.training_config import FineTuneConfig
 
 logger = logging.getLogger(__name__)
@@ -65,8 +65,10 @@ class FeatureTrainer(PixelTrainer):
             ModelError: if the model cannot be built or fine-tuned as the recipe says.
         """
         super().__init__(recipe, splits, layers)
-        if recipe.training.fine_tune:  # before the features are computed and the head is trained
-            transfer.check_fine_tuning(self.model, recipe.training.fine_tune.start)
+        fine_tune = recipe.training.fine_tune
+        if fine_tune:  # before the features are computed and the head is trained
+            start, batch_norm = fine_tune.start, fine_tune.train_batch_norm
+            transfer.check_fine_tuning(self.model, start, batch_norm=batch_norm)
         self._devices, self._checkpoints = devices, checkpoints
         self._limit = int(recipe.runtime.cache_gb * _GIB)
         self._split = split_before_head(self.model)
@@ -151,9 +153,9 @@ class FeatureTrainer(PixelTrainer):
 
     def _fine_tuning(self, config: FineTuneConfig) -> Phase:
         first = transfer.layer_index(self.model, config.start)
-        added = transfer.unfreeze(self.model, first)
+        added = transfer.unfreeze(self.model, first, batch_norm=config.train_batch_norm)
         logger.info(f"Fine-tuning from layer '{config.start}' ({added:,} more parameters)")
-        optimizer = fine_tuning_optimizer(self._recipe.optimizer, config)
+        optimizer = config.optimizer_after(self._recipe.optimizer)
         model_split = split_before_layer(self.model, first)
         features = self._features_at(model_split)
 

@@ -32,7 +32,7 @@ from pipeline.training.devices import Devices
 from pipeline.training.losses import AsymmetricLoss, loss_function
 from pipeline.training.optimizers import OptimizerConfig
 from pipeline.training.progress_display import ProgressDisplay
-from pipeline.training.training_config import FineTuneConfig, TrainingConfig
+from pipeline.training.training_config import TrainingConfig
 
 # With this many steps per call of the compiled function, its overhead is negligible.
 _MAX_STEPS_PER_EXECUTION = 32
@@ -206,12 +206,6 @@ def fit_phases(
             break
     best_epoch = best.epoch if monitor else None
     return History(tuple(log.rows), best_epoch, tuple(log.starts), divergence)
-
-
-def fine_tuning_optimizer(optimizer: OptimizerConfig, fine_tune: FineTuneConfig) -> OptimizerConfig:
-    """Return the optimizer of the fine-tuning phase: the same, with a low constant rate."""
-    changes = {"learning_rate": fine_tune.learning_rate, "schedule": None}
-    return optimizer.model_copy(update=changes)
 
 
 def steps_per_execution(steps_per_epoch: int) -> int:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, Strict
 
 from pipeline.config import (
+    Bool,
     Config,
     Expected,
     MetricName,
@@ -18,6 +19,8 @@ from pipeline.config import (
 )
 from pipeline.training.class_weights import ClassWeight
 from pipeline.training.loss_config import Loss
+from pipeline.training.optimizers import AnyOptimizer, OptimizerConfig
+from pipeline.training.schedules import Schedule
 
 # One fold judges and another one chooses the epoch.
 FoldCount = Annotated[int, Strict(), Field(ge=3), Expected("an integer, 3 or more")]
@@ -50,7 +53,29 @@ class FineTuneConfig(Config):
         description="First layer to train: its name, a prefix of it, or the number of layers.",
     )
     epochs: PositiveInt = Field(5, description="Number of epochs.")
-    learning_rate: PositiveFloat32 = Field(1e-5, description="Learning rate, constant.")
+    learning_rate: PositiveFloat32 = Field(
+        1e-5, description="Learning rate of the optimizer of the first phase."
+    )
+    schedule: Schedule | None = Field(
+        None, description="Learning rate schedule of the optimizer of the first phase."
+    )
+    optimizer: AnyOptimizer | None = Field(
+        None,
+        description="Another optimizer than in the first phase, with its own learning_rate and "
+        "schedule.",
+    )
+    train_batch_norm: Bool = Field(
+        False,
+        description="Also train the batch normalization of the base from that layer on. false: it "
+        "keeps its weights and its statistics.",
+    )
+
+    def optimizer_after(self, first: OptimizerConfig) -> OptimizerConfig:
+        """Return the optimizer of fine-tuning, given that of the first phase."""
+        if self.optimizer:
+            return self.optimizer
+        changes = {"learning_rate": self.learning_rate, "schedule": self.schedule}
+        return first.model_copy(update=changes)
 
 
 class TrainingConfig(Config):

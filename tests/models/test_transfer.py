@@ -98,21 +98,23 @@ def test_grayscale_images_become_rgb() -> None:
 )
 def test_the_base_is_trainable_from_the_named_layer_on(start: str | int, first: str) -> None:
     model = built()
-    learning = transfer.unfreeze(model, transfer.layer_index(model, start))
+    learning = transfer.unfreeze(model, transfer.layer_index(model, start), batch_norm=False)
     base = transfer.base_of(model)
     assert next(layer.name for layer in base.layers if layer.trainable) == first
     assert learning == sum(int(np.prod(weight.shape)) for weight in base.trainable_variables)
 
 
-def test_batch_normalization_stays_in_inference_mode_during_fine_tuning(
-    photograph: np.ndarray,
+@pytest.mark.parametrize("batch_norm", [False, True], ids=["frozen", "trained"])
+def test_batch_normalization_is_in_inference_mode_during_fine_tuning_unless_it_is_trained(
+    photograph: np.ndarray, batch_norm: bool
 ) -> None:
     model = built()
-    transfer.unfreeze(model, transfer.layer_index(model, "block_16"))
+    transfer.unfreeze(model, transfer.layer_index(model, "block_16"), batch_norm=batch_norm)
     norm = transfer.base_of(model).get_layer("block_16_project_BN")
     before = np.asarray(norm.moving_mean)
     model(photograph, training=True)
-    np.testing.assert_array_equal(np.asarray(norm.moving_mean), before)
+    assert np.any(np.asarray(norm.moving_mean) != before) == batch_norm
+    assert norm.gamma.trainable == batch_norm
 
 
 def test_a_frozen_base_gives_the_same_features_while_the_head_trains(
@@ -153,9 +155,10 @@ def test_the_error_of_an_unknown_layer_suggests_the_nearest() -> None:
 
 def test_fine_tuning_without_weights_to_train_is_an_error() -> None:
     model = built()
-    transfer.check_fine_tuning(model, "Conv_1")
+    transfer.check_fine_tuning(model, "Conv_1", batch_norm=False)
+    transfer.check_fine_tuning(model, "Conv_1_bn", batch_norm=True)
     with pytest.raises(ModelError) as caught:
-        transfer.check_fine_tuning(model, "Conv_1_bn")
+        transfer.check_fine_tuning(model, "Conv_1_bn", batch_norm=False)
     assert str(caught.value) == (
         "training.fine_tune.from: mobilenetv2_1.00_96 has no weights to train from 'Conv_1_bn' on. "
         "The last layers with weights to train: block_14_project, block_15_expand, "

@@ -67,6 +67,16 @@ def class_folders(folder: Path, *names: str) -> None:
             "[8, 8]. Received 8×9.",
         ),
         (
+            VGG + "training: {fine_tune: {from: 3, schedule: {cosine: {warmup: 5}}}}\n",
+            "3:33: training.fine_tune.schedule: expected a warmup shorter than "
+            "training.fine_tune.epochs, 5. Received 5.0.",
+        ),
+        (
+            VGG + "training: {fine_tune: {from: 3, optimizer: {name: sgd}}}\n",
+            "3:33: training.fine_tune.optimizer: needs learning_rate, such as 1e-5. The default of "
+            "sgd, 0.01, is not meant for a pretrained base.",
+        ),
+        (
             DATA + MODEL + "optimizer: {schedule: {cosine: {warmup: 10}}}\n",
             "3:13: optimizer.schedule: expected a warmup shorter than training.epochs, 10. "
             "Received 10.0.",

@@ -55,4 +55,11 @@ def test_the_schema_has_every_alternative(section: str, key: str, names: set[str
 
 def test_the_schema_has_the_aliases_of_keys() -> None:
     fine_tune = json_schema()["$defs"]["FineTuneConfig"]
-    assert list(fine_tune["properties"]) == ["from", "epochs", "learning_rate"]
+    assert list(fine_tune["properties"]) == [
+        "from",
+        "epochs",
+        "learning_rate",
+        "schedule",
+        "optimizer",
+        "train_batch_norm",
+    ]

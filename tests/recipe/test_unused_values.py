@@ -82,6 +82,19 @@ NO_AVERAGE = "has no effect without moving average. Set optimizer.use_ema: true.
             "null.",
         ),
         (
+            VGG
+            + "training:\n"
+            + "  fine_tune: {from: 3, learning_rate: 1e-3, optimizer: {learning_rate: 1}}\n",
+            "4:24: training.fine_tune.learning_rate: has no effect with "
+            "training.fine_tune.optimizer. Set training.fine_tune.optimizer.learning_rate.",
+        ),
+        (
+            VGG
+            + "training:\n"
+            + "  fine_tune: {from: 3, optimizer: {learning_rate: 1, ema_momentum: 0.5}}\n",
+            f"4:54: training.fine_tune.optimizer.ema_momentum: {NO_AVERAGE}",
+        ),
+        (
             MLP + "optimizer: {ema_momentum: 0.9}\n",
             f"3:13: optimizer.ema_momentum: {NO_AVERAGE}",
         ),

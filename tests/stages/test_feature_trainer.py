@@ -20,6 +20,7 @@ from pipeline.features.extraction import Features
 from pipeline.inference import classifier as classifiers
 from pipeline.inference.batch_prediction import predict
 from pipeline.inference.fresh_process import FreshProcess
+from pipeline.models import transfer
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import load_recipe
 from pipeline.stages import feature_trainer, graph_outputs, verify_model
@@ -230,6 +231,25 @@ def test_fine_tuning_on_cached_activations_has_the_metrics_of_the_logged_model(
     assert result.epochs == 10
     assert result.metrics["val_accuracy"] > 0.7
     check_metrics_of_logged_model(result)
+
+
+def test_fine_tuning_has_an_optimizer_a_warmup_and_batch_normalization_of_its_own(
+    splits: Splits,
+) -> None:
+    optimizer = "{name: sgd, momentum: 0.9, learning_rate: 1e-2, schedule: {constant: {warmup: 1}}}"
+    fine_tune = f"{{from: 2, epochs: 2, optimizer: {optimizer}, train_batch_norm: true}}"
+    layers = [keras.layers.Conv2D(8, 5, strides=4), keras.layers.BatchNormalization(name="norm")]
+    keras.Sequential([keras.Input((96, 96, 3)), *layers]).save("normalized.keras")
+    changes = (
+        "model.base=normalized.keras",
+        "training.epochs=1",
+        f"training.fine_tune={fine_tune}",
+    )
+    trained = trained_with(splits, *changes)
+    rates = [row["learning_rate"] for row in trained.history.rows]
+    assert rates == pytest.approx([3e-3, 1e-2 / 5, 1e-2])  # four steps in an epoch
+    norm = transfer.base_of(trained.model).get_layer("norm")
+    assert np.any(np.asarray(norm.moving_mean) != 0)
 
 
 def check_metrics_of_logged_model(result: RunResult) -> None:

@@ -30,7 +30,6 @@ from pipeline.training.phases import (
     History,
     Phase,
     TrainingData,
-    fine_tuning_optimizer,
     fit_phases,
     steps_per_execution,
 )
@@ -256,9 +255,8 @@ def test_a_second_phase_starts_from_the_best_epoch_of_the_first(splits: Splits) 
     def phases() -> Iterator[Phase]:
         yield Phase(model, batches_of(splits), 2, optimizer)
         starting.append(model.evaluate(batches_of(splits).validation, verbose=0)[0])
-        ruinous = fine_tuning_optimizer(
-            optimizer, FineTuneConfig(start="x", epochs=2, learning_rate=1e3)
-        )
+        fine_tune = FineTuneConfig(start="x", epochs=2, learning_rate=1e3)
+        ruinous = fine_tune.optimizer_after(optimizer)
         yield Phase(model, batches_of(splits), 2, ruinous)
 
     history = fit(phases(), TrainingConfig(epochs=2))
