@@ -15,10 +15,19 @@ REQUIREMENTS = {"openvino": "openvino"}
 
 
 def write(model: keras.Model, path: Path) -> None:
-    import pipeline.engines.openvino_package  # noqa: F401, before Keras imports OpenVINO
+    # Keras's own export leaves in what `convert` leaves out.
+    import tensorflow as tf
+
+    from pipeline.engines.openvino_conversion import convert
+    from pipeline.engines.openvino_package import openvino
     from pipeline.export.float32_clone import clone_in_float32
 
-    clone_in_float32(model).export(str(path), format="openvino", verbose=False)
+    exact = clone_in_float32(model)
+    pixels = tf.TensorSpec((None, *model.input_shape[1:]), name=model.input.name)
+    function = tf.function(lambda images: exact(images, training=False), input_signature=[pixels])
+    converted = convert(function.get_concrete_function())
+    converted.inputs[0].tensor.set_names({model.input.name})
+    openvino.save_model(converted, path, compress_to_fp16=False)
 
 
 def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ModelError
-from pipeline.export import onnx, saved_model
+from pipeline.export import onnx, openvino, saved_model
 from pipeline.export.exporter import export_model
 from pipeline.export.float32_clone import clone_in_float32
 from pipeline.export.formats import FORMATS
@@ -52,6 +52,24 @@ def test_an_onnx_model_has_no_input_but_pixels(tmp_path: Path) -> None:
     onnx.write(model, tmp_path / "model.onnx")
     session = runtime.InferenceSession(tmp_path / "model.onnx")
     assert [each.name for each in session.get_inputs()] == ["pixels"]
+
+
+def test_an_openvino_model_has_no_output_but_probabilities(tmp_path: Path) -> None:
+    runtime = pytest.importorskip("openvino")
+    pixels = keras.Input((16, 16, 3), name="pixels")
+    # The custom gradient of SiLU, and attention, have tensors that nothing uses.
+    x = keras.layers.Reshape((-1, 4))(keras.layers.Conv2D(4, 3, activation="silu")(pixels))
+    x = keras.layers.GlobalAveragePooling1D()(keras.layers.MultiHeadAttention(2, 2)(x, x))
+    model = keras.Model(pixels, keras.layers.Dense(3, activation="softmax")(x))
+    path = tmp_path / openvino.FILE_NAME
+    openvino.write(model, path)
+    exported = runtime.Core().read_model(path)
+    assert [sorted(each.names) for each in exported.inputs] == [["pixels"]]
+    assert [list(each.partial_shape)[1:] for each in exported.outputs] == [[3]]
+    images = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3)).astype(np.float32)
+    np.testing.assert_allclose(
+        openvino.load(path)(images), model.predict_on_batch(images), atol=1e-5
+    )
 
 
 def test_a_model_that_predicts_other_classes_does_not_agree(
