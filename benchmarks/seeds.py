@@ -63,7 +63,7 @@ def main() -> None:
         command += ["--set", change]
     with TemporaryDirectory() as folder:
         run = process(command, Path(folder), PIPELINE_CACHE=folder)
-    accuracy, std = (run["metrics"][f"val_accuracy_{name}"] for name in ("mean", "std"))
+    accuracy, std = (run["metrics"]["val_accuracy"][name] for name in ("mean", "std"))
     print(f"on {machine()}; {options.base}, {options.seeds} seeds, {run['wall']:.0f} s")
     print(f"val_accuracy {accuracy:.4f}, standard deviation {std:.4f}")
     print(f"logistic regression {logistic_regression(changes):.4f}")

@@ -55,14 +55,14 @@ def single_label_scenes(scenes: Path, folder: Path) -> None:
                 (place / name).symlink_to((scenes / "images" / name).absolute())
 
 
-def measured(recipe: Path, views: int, seeds: int) -> dict[str, float]:
+def measured(recipe: Path, views: int, seeds: int) -> dict[str, dict[str, float]]:
     """Return the metrics over several seeds of a recipe."""
     command = [sys.executable, "-m", "pipeline", "run", str(recipe), "--json"]
     command += ["--set", f"training.views={views}", "--seeds", str(seeds)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
-    metrics: dict[str, float] = json.loads(done.stdout)["metrics"]
+    metrics: dict[str, dict[str, float]] = json.loads(done.stdout)["metrics"]
     return metrics
 
 
@@ -96,9 +96,10 @@ def main() -> None:
                 recipe.write_text(RECIPE.format(path=path, split=split, **values))
                 for views in NUMBERS:
                     found = measured(recipe, views, options.seeds)
+                    spreads = {name: found[f"val_{name}"] for name in ("log_loss", "accuracy")}
                     cells = "  ".join(
-                        f"{name} {found[f'val_{name}_mean']:.4f} ± {found[f'val_{name}_std']:.4f}"
-                        for name in ("log_loss", "accuracy")
+                        f"{name} {spread['mean']:.4f} ± {spread['std']:.4f}"
+                        for name, spread in spreads.items()
                     )
                     print(f"{title}, {Path(values['base']).stem}, {views:>2} views: {cells}")
                     sys.stdout.flush()
