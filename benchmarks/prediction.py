@@ -1,12 +1,14 @@
 """`pipeline predict` against `model.predict` on a tf.data set, on the same files.
 
-    python benchmarks/prediction.py --model FOLDER --photographs FOLDER
+    python benchmarks/prediction.py --run latest --photographs FOLDER
+    python benchmarks/prediction.py --run latest --photographs FOLDER --images 1
 
-FOLDER of the model holds `model.keras` and `interface.json`, as `pipeline export --format keras`
-writes them. The photographs are repeated under other names until there are `--images`. `files` is
-a tf.data set that reads and decodes them in parallel in TensorFlow, as its guides do. `decoded` is
-one of images that were decoded before: what no reader of files can reach. Times are from the first
-file to the last probability, with the model loaded and traced.
+The run is one in the store in use. The photographs are repeated under other names until there are
+`--images`. `ours` is what `pipeline predict` does: the float32 graph in OpenVINO, where the run has
+one. `files` is a tf.data set that reads and decodes them in parallel in TensorFlow, as its guides
+do. `decoded` is one of images that were decoded before: what no reader of files can reach. Times
+are from the first file to the last probability, with the model loaded and traced; `cpu` is that of
+all threads. With one image, `pipeline predict` is timed from the start of its process to its end.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -71,23 +74,46 @@ def decoded(classifier: Any, files: list[Path]) -> np.ndarray:
     return np.asarray(classifier.model.predict(images.prefetch(tf.data.AUTOTUNE), verbose=0))
 
 
-def timed(job: str, model: Path, folder: Path) -> dict[str, float]:
-    """Return the seconds and the peak memory of one job."""
-    from pipeline.inference import classifier as classifiers
+def load(job: str, model: Path) -> Any:
+    """Return a model that is loaded and traced."""
+    if job == "ours":
+        from pipeline.inference.image_classifier import load_image_classifier
 
-    classifier = classifiers.load_classifier(model)
-    files = sorted(folder.glob("*.jpg"))
-    function = {"ours": ours, "files": prepared, "decoded": decoded}[job]
+        loaded = load_image_classifier(model)
+        list(loaded.run([np.zeros((64, *loaded.interface.image_shape), np.uint8)]))
+        return loaded
+    from pipeline.inference.classifier import load_classifier
+
+    classifier = load_classifier(model)
     nothing = np.zeros((128, *classifier.interface.image_shape), np.float32)
     classifier.model.predict(nothing, 64, verbose=0)
-    classifier.probabilities(nothing[:64])
-    start = time.perf_counter()
+    return classifier
+
+
+def timed(job: str, model: Path, folder: Path) -> dict[str, float]:
+    """Return the seconds and the peak memory of one job."""
+    classifier = load(job, model)
+    files = sorted(folder.glob("*.jpg"))
+    function = {"ours": ours, "files": prepared, "decoded": decoded}[job]
+    start, cpu = time.perf_counter(), time.process_time()
     found = function(classifier, files)
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     if len(found) != len(files):
         sys.exit(f"{job}: {len(found)} answers to {len(files)} files")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": seconds, "peak_mib": peak}
+    return {"seconds": seconds, "cpu": cpu, "peak_mib": peak}
+
+
+def time_processes(run: str, photographs: Path, count: int) -> list[float]:
+    """Return the seconds of processes that classify one photograph, after one that is not timed."""
+    photograph = next(path for path in sorted(photographs.rglob("*.jpg")) if path.is_file())
+    command = [sys.executable, "-m", "pipeline", "predict", run, str(photograph)]
+    seconds = []
+    for _ in range(count + 1):
+        start = time.perf_counter()
+        subprocess.run(command, capture_output=True, check=True)
+        seconds.append(time.perf_counter() - start)
+    return seconds[1:]
 
 
 def decode_all(model: Path, folder: Path) -> None:
@@ -105,25 +131,45 @@ def decode_all(model: Path, folder: Path) -> None:
     pixels.flush()
 
 
+def directory_of(run: str) -> Path:
+    """Return the directory of a run's model."""
+    from pipeline.tracking.lookup import find_model
+    from pipeline.tracking.store import open_store
+    from pipeline.tracking.stored_model import DATA
+
+    directory = find_model(open_store(None), run).directory
+    if directory is None:
+        sys.exit(f"the files of {run} are not on this machine")
+    return directory / DATA
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--run", default="latest")
+    parser.add_argument("--model", type=Path, help="with --only: the directory of the model")
     parser.add_argument("--photographs", type=Path, required=True)
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--jobs", choices=JOBS, nargs="+", default=JOBS)
     parser.add_argument("--only", choices=JOBS, help="one job on the photographs, as JSON")
     options = parser.parse_args()
     if options.only:
         print(json.dumps(timed(options.only, options.model, options.photographs)))
         return
     print(f"on {machine()}; {options.images:,} images, {options.pairs} times in turn", flush=True)
-    found: dict[str, list[dict[str, float]]] = {job: [] for job in JOBS}
+    if options.images == 1:
+        seconds = time_processes(options.run, options.photographs, options.pairs)
+        print(f"one photograph, whole process: {spread(seconds)} s")
+        return
+    model = directory_of(options.run)
+    found: dict[str, list[dict[str, float]]] = {job: [] for job in options.jobs}
     with tempfile.TemporaryDirectory() as name:
         repeat(options.photographs, Path(name), options.images)
-        decode_all(options.model, Path(name))
+        if "decoded" in found:
+            decode_all(model, Path(name))
         for _ in range(options.pairs):
             for job, results in found.items():
-                command = [sys.executable, __file__, "--model", str(options.model)]
+                command = [sys.executable, __file__, "--model", str(model)]
                 results.append(
                     json.loads(last_line([*command, "--photographs", name, "--only", job]))
                 )
@@ -132,11 +178,10 @@ def main() -> None:
         rate = spread([options.images / result["seconds"] for result in results], 0)
         peak = spread([result["peak_mib"] for result in results], 0)
         print(f"{job}: {rate} images a second, peak memory {peak} MiB")
-    for job in JOBS[1:]:
-        pairs = zip(found["ours"], found[job], strict=True)
-        print(
-            f"ours / {job}: {spread([a['seconds'] / b['seconds'] for a, b in pairs])} of the time"
-        )
+    for job in [each for each in found if each != "ours"]:
+        pairs = list(zip(found["ours"], found[job], strict=True))
+        wall, cpu = (spread([a[key] / b[key] for a, b in pairs]) for key in ("seconds", "cpu"))
+        print(f"ours / {job}: {wall} of the time, {cpu} of the processor's time")
 
 
 if __name__ == "__main__":

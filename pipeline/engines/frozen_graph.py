@@ -45,7 +45,7 @@ class CompiledGraph(Protocol):
         """Yield the activations of each batch, in order, float32 (n, …) each.
 
         Args:
-            batches: images, float32 (n, height, width, channels) in 0..255; n may vary.
+            batches: images (n, height, width, channels) in 0..255, of any type; n may vary.
         """
 
 

@@ -79,8 +79,9 @@ class OpenVinoGraph:
                         yield self._outputs_of(running.popleft())
                     part = images[start : start + self._size]
                     request = self._take_request()
-                    padding = ((0, self._size - len(part)), (0, 0), (0, 0), (0, 0))
-                    request.set_input_tensor(openvino.Tensor(np.pad(part, padding)))
+                    inputs = request.get_input_tensor().data
+                    inputs[: len(part)] = part
+                    inputs[len(part) :] = 0
                     request.start_async()
                     is_last = start + self._size >= len(images)
                     running.append(_Running(request, len(part), is_last))

@@ -66,7 +66,7 @@ def predict(
 ) -> Iterator[Prediction[Item]]:
     """Yield the prediction for each item, in order.
 
-    The next batches are read while the model predicts one.
+    The next batches are read while the model predicts one. Memory does not grow with the items.
 
     Args:
         classifier: the model.
@@ -78,17 +78,23 @@ def predict(
         for prediction in predict(classifier, paths, classifier.interface.read):
             print(prediction.item, prediction.top_classes(classifier.interface.class_names, 3))
     """
-    # The last batch is padded, because a smaller one would trace the model again.
-    shape = (min(BATCH_SIZE, len(items)), *classifier.interface.image_shape)
-    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="read") as threads:
-        for batch in _prefetched(iter(items), read, shape[0], threads):
+    size = min(BATCH_SIZE, len(items))
+    pending: deque[list[tuple[Item, str]]] = deque()
+
+    def batches(threads: ThreadPoolExecutor) -> Iterator[np.ndarray]:
+        for batch in _prefetched(iter(items), read, size, threads):
             images, errors = zip(*(_result_of(image) for _, image in batch), strict=True)
+            pending.append([(item, error) for (item, _), error in zip(batch, errors, strict=True)])
             dtypes = {image.dtype for image in images if image is not None}
-            pixels = np.zeros(shape, np.result_type(*dtypes, np.uint8))  # uint8 for image files
-            for row, image in zip(pixels, images, strict=False):
+            dtype = np.result_type(*dtypes, np.uint8)  # uint8 for image files
+            pixels = np.zeros((len(batch), *classifier.interface.image_shape), dtype)
+            for row, image in zip(pixels, images, strict=True):
                 row[:] = 0 if image is None else image
-            outputs = classifier.outputs(pixels)
-            for index, ((item, _), error) in enumerate(zip(batch, errors, strict=True)):
+            yield pixels
+
+    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="read") as threads:
+        for outputs in classifier.run(batches(threads)):
+            for index, (item, error) in enumerate(pending.popleft()):
                 if error:
                     yield Prediction(item, None, error)
                 else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,25 @@ class Classifier:
             return model_outputs(self.model.predict_on_batch(pixels), None, self.interface, None)
         outputs, features = self._with_features.predict_on_batch(pixels)
         return model_outputs(outputs, features, self.interface, self.references)
+
+    def run(self, batches: Iterable[np.ndarray]) -> Iterator[ModelOutputs]:
+        """Yield the probabilities of each batch and the distances to the training images.
+
+        Args:
+            batches: as `probabilities` takes them. A batch that is smaller than the largest one so
+                far is padded, so that it does not trace the model again.
+        """
+        size = 0
+        for pixels in batches:
+            size = max(size, len(pixels))
+            padded = np.zeros((size, *pixels.shape[1:]), pixels.dtype)
+            padded[: len(pixels)] = pixels
+            outputs = self.outputs(padded)
+            distances = outputs.distances
+            yield ModelOutputs(
+                outputs.probabilities[: len(pixels)],
+                None if distances is None else distances[: len(pixels)],
+            )
 
     @functools.cached_property
     def _with_features(self) -> keras.Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -58,11 +59,11 @@ class ImageClassifier(Protocol):
     def interface(self) -> ModelInterface:
         """The image size and the class names."""
 
-    def outputs(self, pixels: np.ndarray) -> ModelOutputs:
-        """Return the probabilities of a batch and the distances to the training images.
+    def run(self, batches: Iterable[np.ndarray]) -> Iterator[ModelOutputs]:
+        """Yield the probabilities of each batch and the distances to the training images.
 
         Args:
-            pixels: (n, height, width, channels) in 0..255.
+            batches: pixels (n, height, width, channels) in 0..255; n may vary.
         """
 
 
@@ -80,15 +81,10 @@ class GraphClassifier:
     interface: ModelInterface
     references: FeatureReferences | None
 
-    def outputs(self, pixels: np.ndarray) -> ModelOutputs:
-        """Return the probabilities of a batch and the distances to the training images.
-
-        Args:
-            pixels: (n, height, width, channels) in 0..255.
-        """
-        outputs = self.graph(pixels)
-        features = outputs[1] if self.references else None
-        return model_outputs(outputs[0], features, self.interface, self.references)
+    def run(self, batches: Iterable[np.ndarray]) -> Iterator[ModelOutputs]:
+        for outputs in self.graph.run(batches):
+            features = outputs[1] if self.references else None
+            yield model_outputs(outputs[0], features, self.interface, self.references)
 
 
 def load_image_classifier(directory: Path) -> ImageClassifier:

@@ -76,24 +76,15 @@ class ModelGraph:
         """The number of units of each output."""
         return [shape[-1] for shape in self._compiled.output_shapes]
 
-    def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
-        """Return the outputs, float32 (n, units) each. Several threads may call it at once.
-
-        Args:
-            pixels: (n, height, width, channels) in 0..255.
-        """
-        (outputs,) = self.run([pixels])
-        return outputs
-
     def run(self, batches: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
-        """Yield the outputs of each batch, in order, as a call returns them.
+        """Yield the outputs of each batch, in order, float32 (n, units) each.
+
+        The next batch is taken while one is computed. Several threads may run a graph at once.
 
         Args:
             batches: pixels (n, height, width, channels) in 0..255; n may vary.
         """
-        outputs: Iterator[list[np.ndarray]] = self._compiled.run(
-            np.asarray(pixels, np.float32) for pixels in batches
-        )
+        outputs: Iterator[list[np.ndarray]] = self._compiled.run(batches)
         return outputs
 
 

@@ -9,15 +9,22 @@ import pytest
 
 from pipeline.inference import batch_prediction
 from pipeline.inference.batch_prediction import Prediction, predict
-from pipeline.inference.classifier import Classifier, load_classifier
+from pipeline.inference.classifier import load_classifier
+from pipeline.inference.image_classifier import ImageClassifier, load_image_classifier
 
 
-@pytest.fixture(scope="module")
-def classifier(digits_model: Path) -> Classifier:
-    return load_classifier(digits_model)
+@pytest.fixture(scope="module", params=["keras", "openvino"])
+def classifier(
+    request: pytest.FixtureRequest, digits_model: Path, digits_graph_model: Path
+) -> ImageClassifier:
+    if request.param == "keras":
+        return load_classifier(digits_model)
+    return load_image_classifier(digits_graph_model)
 
 
-def test_digits_are_recognized_from_their_files(classifier: Classifier, digit_files: Path) -> None:
+def test_digits_are_recognized_from_their_files(
+    classifier: ImageClassifier, digit_files: Path
+) -> None:
     files = sorted(digit_files.iterdir())
     names = classifier.interface.class_names
     predictions = list(predict(classifier, files, classifier.interface.read))
@@ -27,7 +34,7 @@ def test_digits_are_recognized_from_their_files(classifier: Classifier, digit_fi
 
 
 def test_a_prediction_does_not_depend_on_the_batch(
-    classifier: Classifier, digit_files: Path
+    classifier: ImageClassifier, digit_files: Path
 ) -> None:
     files = sorted(digit_files.iterdir())
     in_batch = list(predict(classifier, files, classifier.interface.read))[70]
@@ -39,7 +46,7 @@ def test_a_prediction_does_not_depend_on_the_batch(
 
 
 def test_an_unreadable_file_does_not_affect_others(
-    classifier: Classifier, digit_files: Path, tmp_path: Path
+    classifier: ImageClassifier, digit_files: Path, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")
@@ -55,7 +62,7 @@ def test_an_unreadable_file_does_not_affect_others(
 
 
 def test_only_a_few_batches_are_read_ahead(
-    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+    classifier: ImageClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch_prediction, "BATCH_SIZE", 4)
     started: list[int] = []
@@ -66,7 +73,8 @@ def test_only_a_few_batches_are_read_ahead(
 
     predictions = predict(classifier, range(1000), read)
     next(predictions)
-    assert len(started) <= 4 * (batch_prediction._PREFETCHED_BATCHES + 1)
+    # A graph takes a batch more before it has computed the first one.
+    assert len(started) <= 4 * (batch_prediction._PREFETCHED_BATCHES + 2)
 
 
 def test_the_most_probable_classes_come_first() -> None:

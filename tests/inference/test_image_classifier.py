@@ -29,7 +29,7 @@ def test_the_graph_gives_the_probabilities_of_the_keras_model(digits_graph_model
     classifier = load_image_classifier(digits_graph_model)
     assert isinstance(classifier, GraphClassifier)
     expected = load_classifier(digits_graph_model).probabilities(DIGITS)
-    outputs = classifier.outputs(DIGITS)
+    (outputs,) = classifier.run([DIGITS])
     np.testing.assert_allclose(outputs.probabilities, expected, atol=1e-5)
     assert outputs.distances is None
     assert classifier.graph.facts.images == 5
