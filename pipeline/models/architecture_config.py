@@ -21,10 +21,13 @@ class ArchitectureConfig(Config):
     Attributes:
         has_base: whether the model is a head on a base.
         always_normalizes: whether it has batch normalization, whatever `regularization` says.
+        lists_layers: whether the recipe lists its layers, so that dropout and batch normalization
+            are among them or nowhere.
     """
 
     has_base: ClassVar[bool] = False
     always_normalizes: ClassVar[bool] = False
+    lists_layers: ClassVar[bool] = False
 
     architecture: Any
 
@@ -102,3 +105,7 @@ class ArchitectureConfig(Config):
     def image_size_problem(self, height: int, width: int) -> str:
         """Return which image sizes the model accepts if not this one, else an empty string."""
         return ""
+
+    def layer_problems(self, height: int, width: int) -> Iterator[Finding]:
+        """Yield what does not fit images of this size, with the path of its key below `model`."""
+        return iter(())

@@ -8,6 +8,7 @@ from pipeline.models.inception import InceptionConfig
 from pipeline.models.lenet import LeNetConfig
 from pipeline.models.mlp import MLPConfig
 from pipeline.models.resnet import ResNetConfig
+from pipeline.models.sequential_network import SequentialConfig
 from pipeline.models.transfer import TransferConfig
 from pipeline.models.vgg import VGGConfig
 
@@ -17,6 +18,7 @@ ARCHITECTURES: dict[str, type[ArchitectureConfig]] = {
     "lenet": LeNetConfig,
     "mlp": MLPConfig,
     "resnet": ResNetConfig,
+    "sequential": SequentialConfig,
     "transfer": TransferConfig,
     "vgg": VGGConfig,
 }

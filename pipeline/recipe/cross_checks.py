@@ -219,6 +219,7 @@ def _image_size(recipe: Recipe) -> Iterator[Finding]:
     problem = recipe.model.image_size_problem(height, width)
     if problem:
         yield _IMAGE_SIZE, f"{problem}. Received [{height}, {width}]."
+    yield from _in_section("model", recipe.model.layer_problems(height, width))
     for path, crop in _augmentation(recipe):
         if isinstance(crop, augmentation.RandomCrop) and (
             crop.height > height or crop.width > width

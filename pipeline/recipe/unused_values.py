@@ -58,6 +58,7 @@ def _is_default(section: Config, key: str) -> bool:
 def _unused(recipe: Recipe) -> Iterator[_Unused]:
     yield from _of_hidden_layers(recipe)
     yield from _of_batch_norm(recipe)
+    yield from _of_listed_layers(recipe)
     yield from _of_training(recipe)
     yield from _of_fine_tuning(recipe)
     for path, optimizer in used_optimizers(recipe):
@@ -67,6 +68,14 @@ def _unused(recipe: Recipe) -> Iterator[_Unused]:
         yield from _of_schedule(schedule)
 
 
+def _of_listed_layers(recipe: Recipe) -> Iterator[_Unused]:
+    if recipe.model.lists_layers:
+        for key, layer in (("dropout", "Dropout"), ("batch_norm", "BatchNormalization")):
+            if not _is_default(recipe.regularization, key):
+                reason = f" with {recipe.model.architecture}. Add {layer} to model.layers."
+                yield _Unused(("regularization", key), reason, _ARCHITECTURE)
+
+
 def _of_batch_norm(recipe: Recipe) -> Iterator[_Unused]:
     if recipe.model.always_normalizes and recipe.regularization.batch_norm:
         reason = f": {recipe.model.architecture} always has batch normalization."
@@ -74,7 +83,7 @@ def _of_batch_norm(recipe: Recipe) -> Iterator[_Unused]:
 
 
 def _of_hidden_layers(recipe: Recipe) -> Iterator[_Unused]:
-    if recipe.model.has_hidden_layers:
+    if recipe.model.has_hidden_layers or recipe.model.lists_layers:
         return
     reason = ": the model has no hidden layers. Set model.hidden."
     used: list[tuple[str, Config, str]] = [("regularization", recipe.regularization, "batch_norm")]

@@ -95,7 +95,7 @@ def _hint_for_unknown_key(path: KeyPath, siblings: list[str], grammar: type[Conf
     hint = did_you_mean(key, siblings)
     if hint:
         return hint
-    paths = [known for known, _ in everywhere]
+    paths = sorted((known for known, _ in everywhere), key=lambda known: known.count("."))
     same = next((known for known in paths if known.rpartition(".")[2] == key), None)
     return f" There is '{same}'." if same else did_you_mean(key, paths)
 

@@ -19,7 +19,7 @@ class _ZeroKernels(RegularizationConfig):
     """Spares the random weights of a network whose parameters are only counted."""
 
     def kernel_arguments(self, activation: str, *, is_output: bool = False) -> dict[str, Any]:
-        return {"kernel_initializer": "zeros"}
+        return {"kernel_initializer": "zeros", "kernel_regularizer": None}
 
 
 def _build(

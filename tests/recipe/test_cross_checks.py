@@ -15,6 +15,7 @@ Problems = Callable[..., list[str]]
 DATA = "data: {source: digits}\n"
 ALL_TRAINED = "data: {source: digits, validation: 0}\n"
 MODEL = "model: {architecture: mlp}\n"
+SEQUENTIAL = DATA + "model:\n  architecture: sequential\n  layers:\n    - "
 VGG = "data: {source: digits, image_size: [32, 32]}\nmodel: {architecture: transfer, base: VGG16}\n"
 
 
@@ -65,6 +66,31 @@ def class_folders(folder: Path, *names: str) -> None:
             "data: {source: digits, augmentation: [random_crop: {height: 8, width: 9}]}\n" + MODEL,
             "1:39: data.augmentation.0.random_crop: expected a window within data.image_size "
             "[8, 8]. Received 8×9.",
+        ),
+        (
+            SEQUENTIAL + "Conv2D: {filters: 4, kernel_size: 3, strides: 2}\n"
+            "    - AveragePooling2D: {pool_size: [2, 4]}\n",
+            "6:7: model.layers.1.AveragePooling2D: its window of 2×4 is larger than its input of "
+            "3×3. Set a smaller pool_size, padding: same, or a larger data.image_size.",
+        ),
+        (
+            SEQUENTIAL + "Conv2D: {filters: 4, kernel_size: 3, dilation_rate: 4}\n",
+            "5:7: model.layers.0.Conv2D: its window of 9×9 is larger than its input of 8×8. Set a "
+            "smaller kernel_size, padding: same, or a larger data.image_size.",
+        ),
+        (
+            SEQUENTIAL + "Conv2D: {filters: 4, kernel_size: 3, dilation_rate: 2, strides: 2}\n",
+            "5:7: model.layers.0.Conv2D: strides and dilation_rate cannot both be above 1.",
+        ),
+        (
+            SEQUENTIAL + "Flatten\n    - MaxPooling2D\n",
+            "6:7: model.layers.1.MaxPooling2D: needs a feature map, but a layer before it returns "
+            "a vector.",
+        ),
+        (
+            SEQUENTIAL + "Dense: {units: 3}\n",
+            "4:3: model.layers: the last layer returns a feature map of 8×8, and the output layer "
+            "needs a vector. Add Flatten or GlobalAveragePooling2D.",
         ),
         (
             VGG + "training: {fine_tune: {from: 3, schedule: {cosine: {warmup: 5}}}}\n",

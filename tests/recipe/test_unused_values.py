@@ -49,6 +49,13 @@ NO_AVERAGE = "has no effect without moving average. Set optimizer.use_ema: true.
             "normalization.",
         ),
         (
+            DATA
+            + "model: {architecture: sequential, layers: [Flatten]}\n"
+            + "regularization: {dropout: 0.3}\n",
+            "3:18: regularization.dropout: has no effect with sequential. Add Dropout to "
+            "model.layers.",
+        ),
+        (
             MLP + "tracking: {promote_on: validation}\n",
             "3:12: tracking.promote_on: has no effect without tracking.promote: better.",
         ),
