@@ -13,8 +13,10 @@ import tensorflow as tf
 from pipeline.data.augmentation import augmenter
 from pipeline.data.sampling import balanced_draws
 from pipeline.data.source_config import Sampling
-from pipeline.data.splits import Images, Split
+from pipeline.data.splits import ArrayImages, Images, Split
 from pipeline.tasks.label_encoding import LabelEncoding
+
+_MAX_BYTES_TWICE = 2**29  # of images in memory that a copy may be made of
 
 
 def steps_per_epoch(images: Sized, batch_size: int | Literal["all"]) -> int:
@@ -74,6 +76,68 @@ def training_batches(
             lambda batch, draw: augment(batch[0], encoding.dense(batch[1]), draw)
         )
     return batches.map(targets_for(encoding, class_weights)).prefetch(2)
+
+
+def in_graph_reader(
+    split: Split,
+    *,
+    encoding: LabelEncoding,
+    augmentation: Sequence[Any],
+    seed: int,
+    class_weights: np.ndarray | None,
+) -> Callable[[Any, Any], tuple[Any, ...]] | None:
+    """Return a function (indices (n,), number of the step) → batch, within TensorFlow.
+
+    The batch is that of `training_batches`, which has the same arguments. None unless the images
+    are in memory, and not too large to be there twice.
+    """
+    if not isinstance(split.images, ArrayImages) or split.images.array.nbytes > _MAX_BYTES_TWICE:
+        return None
+    with tf.device("CPU:0"):
+        images, labels = tf.constant(split.images.array), tf.constant(split.labels)
+    augment = augmenter(augmentation, seed=seed) if augmentation else None
+    targets = targets_for(encoding, class_weights)
+
+    def read(indices: Any, step: Any) -> tuple[Any, ...]:
+        batch = tf.gather(images, indices), tf.gather(labels, indices)
+        if augment:
+            batch = augment(batch[0], encoding.dense(batch[1]), step)
+        return targets(*batch)
+
+    return read
+
+
+def step_chunks(
+    strata: np.ndarray,
+    *,
+    batch_size: int,
+    steps: int,
+    seed: int,
+    first_epoch: int,
+    epochs: int,
+    sampling: Sampling,
+) -> tf.data.Dataset:
+    """Return the indices of the images of up to `steps` training steps at a time.
+
+    Their order is that of `training_batches`, which has the same arguments.
+
+    Returns:
+        Indices, int64 (n,), and the number of the first step, counted from that of epoch 0.
+    """
+    indices = shuffled(
+        strata,
+        batch_size=batch_size * steps,
+        seed=seed,
+        first_epoch=first_epoch,
+        epochs=epochs,
+        sampling=sampling,
+    )
+    in_epoch = steps_per_epoch(strata, batch_size)
+    chunks = steps_per_epoch(strata, batch_size * steps)
+    numbers = tf.data.Dataset.range(first_epoch * chunks, epochs * chunks).map(
+        lambda chunk: chunk // chunks * in_epoch + chunk % chunks * steps
+    )
+    return tf.data.Dataset.zip(indices.map(lambda _, batch: batch), numbers).prefetch(2)
 
 
 def shuffled(

@@ -9,7 +9,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
+from pipeline.data.batches import (
+    evaluation_batches,
+    in_graph_reader,
+    step_chunks,
+    steps_per_epoch,
+    training_batches,
+)
 from pipeline.data.splits import Split, Splits
 from pipeline.engines.engine import EngineName
 from pipeline.features.cached_features import HeadInputs
@@ -17,6 +23,7 @@ from pipeline.models.standardization import standardization
 from pipeline.recipe.grammar import Recipe
 from pipeline.stages.class_balance import training_class_weights
 from pipeline.stages.graph_outputs import GraphOutputs
+from pipeline.training.graph_steps import MAX_STEPS_PER_CALL, GraphBatches
 from pipeline.training.phases import Phase, TrainingData
 
 _EVALUATION_BATCH_SIZE = 64
@@ -154,7 +161,34 @@ class PixelTrainer(Trainer):
             training=training,
             validation=None if validation is None else self._evaluation_batches(validation),
             steps_per_epoch=steps_per_epoch(train, recipe.data.batch_size),
+            graph=self._graph_batches(class_weights),
         )
+
+    def _graph_batches(self, class_weights: np.ndarray | None) -> GraphBatches | None:
+        recipe, train = self._recipe, self._splits.train
+        read = in_graph_reader(
+            train,
+            encoding=self._encoding,
+            augmentation=self._layers,
+            seed=recipe.seed,
+            class_weights=class_weights,
+        )
+        if read is None:
+            return None
+        size = len(train) if recipe.data.batch_size == "all" else recipe.data.batch_size
+
+        def chunks(first_epoch: int, epochs: int) -> tf.data.Dataset:
+            return step_chunks(
+                train.strata,
+                batch_size=size,
+                steps=MAX_STEPS_PER_CALL,
+                seed=recipe.seed,
+                first_epoch=first_epoch,
+                epochs=epochs,
+                sampling=recipe.data.sampling,
+            )
+
+        return GraphBatches(chunks, read, size, steps_per_epoch(train, size * MAX_STEPS_PER_CALL))
 
     def _evaluation_batches(self, split: Split) -> tf.data.Dataset:
         return evaluation_batches(split, encoding=self._encoding, batch_size=_EVALUATION_BATCH_SIZE)

@@ -175,7 +175,12 @@ def schedule_of(config: OptimizerConfig) -> Config | None:
 
 
 def build_optimizer(
-    config: OptimizerConfig, *, steps_per_epoch: int, epochs: int, peak: Any = None
+    config: OptimizerConfig,
+    *,
+    steps_per_epoch: int,
+    epochs: int,
+    peak: Any = None,
+    fused: bool = False,
 ) -> Any:
     """Return a new Keras optimizer. Weight decay does not apply to biases and normalization.
 
@@ -184,8 +189,12 @@ def build_optimizer(
         steps_per_epoch: training steps per epoch, for the schedule.
         epochs: the number of epochs, for the schedule.
         peak: a Keras variable in place of `learning_rate` in a schedule, None for a constant.
+        fused: whether Adam may be one of this package, which is faster. Its class is unknown where
+            a model is loaded.
     """
     import keras
+
+    from pipeline.training.fused_adam import FusedAdam
 
     arguments = config.model_dump(exclude={"name", "schedule"})
     schedule, times = schedule_of(config), {"steps_per_epoch": steps_per_epoch, "epochs": epochs}
@@ -194,6 +203,9 @@ def build_optimizer(
         if peak is None
         else adjustable_rate(schedule, peak, **times)
     )
-    optimizer = getattr(keras.optimizers, OPTIMIZERS[config.name].class_name)(**arguments)
+    if fused and config.name == "adam" and not arguments["amsgrad"]:
+        optimizer = FusedAdam(**arguments)
+    else:
+        optimizer = getattr(keras.optimizers, OPTIMIZERS[config.name].class_name)(**arguments)
     optimizer.exclude_from_weight_decay(var_names=_NOT_DECAYED)
     return optimizer

@@ -29,13 +29,11 @@ from pipeline.training.callbacks import (
 from pipeline.training.checkpoints import Checkpoint, Checkpoints
 from pipeline.training.data_parallel import DataParallel
 from pipeline.training.devices import Devices
+from pipeline.training.graph_steps import GraphBatches, GraphSteps, steps_per_execution
 from pipeline.training.losses import AsymmetricLoss, loss_function
 from pipeline.training.optimizers import OptimizerConfig
 from pipeline.training.progress_display import ProgressDisplay
 from pipeline.training.training_config import TrainingConfig
-
-# With this many steps per call of the compiled function, its overhead is negligible.
-_MAX_STEPS_PER_EXECUTION = 32
 
 
 @dataclass(frozen=True)
@@ -49,12 +47,15 @@ class TrainingData:
         steps_per_epoch: the number of training batches in an epoch.
         predict: returns the outputs of a model for the validation images, (n, units). Default:
             computed from their batches.
+        graph: the same training batches for a compiled function that reads them itself; used where
+            one device trains. None if the images are not in memory.
     """
 
     training: Callable[[int, int], tf.data.Dataset]
     validation: tf.data.Dataset | None
     steps_per_epoch: int
     predict: Callable[[keras.Model], np.ndarray] | None = None
+    graph: GraphBatches | None = None
 
     def validation_outputs(self, model: keras.Model) -> np.ndarray:
         """Return the outputs of a model for the validation images, (n, units)."""
@@ -194,27 +195,23 @@ def fit_phases(
                     raise
                 divergence = str(error)
             if phase.is_saved:
-                # A file of the model names its loss and its metrics; only Keras's own can be read
-                # everywhere.
-                optimizer = _optimizer(phase) if divergence else model.optimizer  # it has NaN
+                # A file of the model names its optimizer, its loss and its metrics. Only Keras's
+                # own can be read everywhere.
+                optimizer = _optimizer(phase, fused=False)
+                if not divergence:  # after which it has NaN
+                    optimizer.build(model.trainable_variables)
+                    trained = model_state.values(model.optimizer.variables)
+                    model_state.assign(optimizer.variables, trained)
                 loss = model.loss
                 if isinstance(loss, AsymmetricLoss):
                     loss = "binary_crossentropy"
-                model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=model.jit_compile)
+                saved = phase.model if isinstance(model, GraphSteps) else model
+                saved.compile(optimizer, loss, metrics=["accuracy"], jit_compile=model.jit_compile)
         best.restore_weights()
         if divergence:
             break
     best_epoch = best.epoch if monitor else None
     return History(tuple(log.rows), best_epoch, tuple(log.starts), divergence)
-
-
-def steps_per_execution(steps_per_epoch: int) -> int:
-    """Return the number of training steps per call of the compiled function.
-
-    It is a divisor of `steps_per_epoch`, because Keras never shortens the last call of an epoch.
-    """
-    limit = min(_MAX_STEPS_PER_EXECUTION, steps_per_epoch)
-    return next(count for count in range(limit, 0, -1) if steps_per_epoch % count == 0)
 
 
 class _EpochLog(keras.callbacks.Callback):
@@ -284,7 +281,11 @@ def _compiled_model(
 ) -> keras.Model:
     """Return the model to call `fit` of, which trains the variables of the phase's model."""
     steps = phase.batches.steps_per_epoch
-    model = DataParallel(phase.model, devices.strategy) if devices.strategy else phase.model
+    model = phase.model
+    if devices.strategy:
+        model = DataParallel(model, devices.strategy)
+    elif phase.batches.graph and not devices.on_gpu:
+        model, steps = GraphSteps(model, phase.batches.graph), 1
     optimizer = _optimizer(phase)
     if phase.is_compiled and not devices.strategy:
         optimizer.build(model.trainable_variables)
@@ -301,12 +302,13 @@ def _compiled_model(
     return model
 
 
-def _optimizer(phase: Phase) -> keras.Optimizer:
+def _optimizer(phase: Phase, *, fused: bool = True) -> keras.Optimizer:
     return optimizers.build_optimizer(
         phase.optimizer,
         steps_per_epoch=phase.batches.steps_per_epoch,
         epochs=phase.epochs,
         peak=phase.peak,
+        fused=fused,
     )
 
 
@@ -338,17 +340,19 @@ def _fit(
         model_state.assign(model.optimizer.variables, resumed.optimizer)
 
     log.set_phase(phase, callbacks)
+    batches = phase.batches
+    graph = batches.graph if isinstance(model, GraphSteps) else None
     display = None
     if shown_metric:
         display = ProgressDisplay(log.best, shown_metric, first_epoch=first, last_epoch=end)
     with deferred_signals() as is_signalled:
         try:
             model.fit(
-                phase.batches.training(first, end),
-                steps_per_epoch=phase.batches.steps_per_epoch,
+                graph.chunks(first, end) if graph else batches.training(first, end),
+                steps_per_epoch=graph.chunks_per_epoch if graph else batches.steps_per_epoch,
                 initial_epoch=first,
                 epochs=end,
-                validation_data=phase.batches.validation,
+                validation_data=batches.validation,
                 callbacks=[
                     *callbacks,
                     *([restore_state(callbacks, resumed.callbacks)] if resumed else []),

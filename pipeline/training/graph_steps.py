@@ -1,0 +1,90 @@
+"""Training with many steps in each call of the compiled function, which reads its own batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+# With this many steps per call of the compiled function, its overhead is negligible. More would
+# only delay the answer to Ctrl-C.
+MAX_STEPS_PER_CALL = 32
+
+
+@dataclass(frozen=True)
+class GraphBatches:
+    """Training batches that are read within the compiled function, from images in memory.
+
+    Attributes:
+        chunks: a function of (first epoch, end epoch) that returns the indices of the images of
+            several steps, int64 (n,), and the number of the first of these steps, int64.
+        read: returns a batch as `TrainingData.training` does, from the indices of its images and
+            the number of its step.
+        batch_size: images per step; the last step of a chunk may have fewer.
+        chunks_per_epoch: their number.
+    """
+
+    chunks: Callable[[int, int], tf.data.Dataset]
+    read: Callable[[Any, Any], tuple[Any, ...]]
+    batch_size: int
+    chunks_per_epoch: int
+
+
+class GraphSteps(keras.Model):
+    """Trains a model with the steps of Keras's `fit`, a chunk of them in each call.
+
+    A small network takes less time for a step than Python does to start one, and to hand it a
+    batch.
+
+    Args:
+        model: a functional model. Its weights are trained in place.
+        batches: what it is trained on.
+
+    Example:
+
+    ```python
+    trained = GraphSteps(model, batches)
+    trained.compile(optimizer="adam", loss="categorical_crossentropy", jit_compile=False)
+    trained.fit(batches.chunks(0, 5), steps_per_epoch=batches.chunks_per_epoch, epochs=5)
+    model.save("model.keras")
+    ```
+    """
+
+    def __init__(self, model: keras.Model, batches: GraphBatches) -> None:
+        super().__init__(name=model.name, dtype=model.dtype_policy, autocast=False)
+        self._model, self._batches = model, batches
+        self.built = True
+
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        """Return the predictions of the model."""
+        return self._model(x, training=training)
+
+    def train_step(self, data: tuple[Any, Any]) -> dict[str, Any]:
+        """Update the weights once for each batch of a chunk, and return the metrics so far."""
+        indices, first = data
+        size = self._batches.batch_size
+        take_step = super().train_step
+
+        def body(start: Any, step: Any) -> tuple[Any, Any]:
+            take_step(self._batches.read(indices[start : start + size], step))
+            return start + size, step + 1
+
+        tf.while_loop(
+            lambda start, step: start < tf.shape(indices)[0],
+            body,
+            (0, first),
+            parallel_iterations=1,
+        )
+        return dict(self.get_metrics_result())
+
+
+def steps_per_execution(steps_per_epoch: int) -> int:
+    """Return the number of training steps per call of Keras's own compiled function.
+
+    It is a divisor of `steps_per_epoch`, because Keras never shortens the last call of an epoch.
+    """
+    limit = min(MAX_STEPS_PER_CALL, steps_per_epoch)
+    return next(count for count in range(limit, 0, -1) if steps_per_epoch % count == 0)
