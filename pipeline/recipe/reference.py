@@ -32,13 +32,26 @@ _TYPES = {
 
 def reference() -> str:
     """Return the Markdown of all keys: a table for each section and for each alternative."""
-    return "\n\n".join([_TITLE, *_section("", Recipe, "Sections", Recipe.model_fields)]) + "\n"
+    sections = _section("", Recipe, "Sections", Recipe.model_fields, {})
+    return "\n\n".join([_TITLE, *sections]) + "\n"
 
 
 def _section(
-    path: str, section: type[Config], title: str, fields: Mapping[str, FieldInfo]
+    path: str,
+    section: type[Config],
+    title: str,
+    fields: Mapping[str, FieldInfo],
+    described: dict[TaggedUnion, str],
 ) -> Iterator[str]:
-    """Yield heading, description and table of a section, and then the sections in it."""
+    """Yield heading, description and table of a section, and then the sections in it.
+
+    Args:
+        path: before the keys.
+        section: the section.
+        title: its heading.
+        fields: the fields to list.
+        described: the path where each group of alternatives is described, extended by this one's.
+    """
     yield f"{'##' if '.' not in title else '###'} {title}"
     if section.__doc__:
         yield section.__doc__.partition("\n\n")[0].rstrip(".") + "."
@@ -48,16 +61,22 @@ def _section(
     for name, field in fields.items():
         inner_path = f"{path}{field.alias or name}"
         for suffix, inner, union in sections_in(field.annotation, field.metadata):
-            yield from _alternatives(f"{inner_path}{suffix}", inner, union)
+            yield from _alternatives(f"{inner_path}{suffix}", inner, union, described)
 
 
-def _alternatives(path: str, section: type[Config], union: TaggedUnion | None) -> Iterator[str]:
+def _alternatives(
+    path: str, section: type[Config], union: TaggedUnion | None, described: dict[TaggedUnion, str]
+) -> Iterator[str]:
     """Yield a section or, with a union, the keys that all alternatives have and then each one."""
-    if union is None:
-        yield from _section(f"{path}.", section, f"`{path}`", section.model_fields)
+    if union and described.setdefault(union, path) != path:
+        yield f"### `{path}`"
+        yield f"The same keys as in `{described[union]}`."
+    elif union is None:
+        yield from _section(f"{path}.", section, f"`{path}`", section.model_fields, described)
     elif union.key is None:
         for name, entry in union.classes.items():
-            yield from _alternatives(f"{path}.{name}", entry.model_fields[name].annotation, None)  # type: ignore[arg-type]
+            inner: Any = entry.model_fields[name].annotation
+            yield from _alternatives(f"{path}.{name}", inner, None, described)
     else:
         choice = FieldInfo(
             annotation=Literal[tuple(union.classes)],  # type: ignore[arg-type]
@@ -69,12 +88,14 @@ def _alternatives(path: str, section: type[Config], union: TaggedUnion | None) -
             for name, field in section.model_fields.items()
             if any(name in _inherited(section, other) for other in union.classes.values())
         }
-        yield from _section(f"{path}.", section, f"`{path}`", {union.key: choice, **common})
+        fields_of_all = {union.key: choice, **common}
+        yield from _section(f"{path}.", section, f"`{path}`", fields_of_all, described)
         for name, alternative in union.classes.items():
             hidden = {union.key, *_inherited(section, alternative)}
             fields = alternative.model_fields.items()
             own = {key: field for key, field in fields if key not in hidden}
-            yield from _section(f"{path}.", alternative, f"`{path}.{union.key}: {name}`", own)
+            title = f"`{path}.{union.key}: {name}`"
+            yield from _section(f"{path}.", alternative, title, own, described)
 
 
 def _inherited(base: type[Config], section: type[Config]) -> set[str]:
