@@ -19,6 +19,7 @@ from pipeline.console import PACKAGE_LOGGER, console_logging
 from pipeline.html_table import html_table
 from pipeline.inference.prediction_table import PredictionTable, image_prediction
 from pipeline.stopwatch import Stopwatch
+from pipeline.tracking import early_store
 from pipeline.tuning.worker_role import WorkerRole, worker_role
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def run(recipe: StrPath, overrides: Overrides = (), *, resume: str | None = None
     """
     with _messages_shown():
         loaded = read_recipe(recipe, overrides)
+        early_store.create_early(loaded.recipe.tracking.uri)
         stopwatch = Stopwatch()
         with stopwatch.stage("import"), quiet_imports():
             from pipeline.workflows.single_run import run
@@ -368,9 +370,8 @@ class Model:
         given = [paths] if isinstance(paths, str | os.PathLike) else paths
         files = expand_paths([os.fspath(path) for path in given])
         predictions = predict(self.classifier, files, interface.read)
-        return PredictionTable(
-            image_prediction(each, self.class_names, threshold) for each in predictions
-        )
+        table = (image_prediction(each, self.class_names, threshold) for each in predictions)
+        return PredictionTable(table)
 
     def _repr_html_(self) -> str:
         height, width = self.image_size

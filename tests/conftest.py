@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.tracking import store
+from pipeline.tracking import early_store, store
 
 if TYPE_CHECKING:
     from pipeline.workflows.single_run import RunResult
@@ -159,6 +159,7 @@ def create_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callab
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "_create", copy)
+        patch.setattr(early_store, "create_early", lambda uri: None)
         yield create
 
 
