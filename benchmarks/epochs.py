@@ -1,10 +1,10 @@
-"""LeNet on MNIST: the time of an epoch here and in bare Keras, on the same arrays.
+"""Small networks on MNIST: the time of an epoch here and in bare Keras, on the same arrays.
 
-    python benchmarks/epochs.py --mnist PATH/mnist.npz
+    python benchmarks/epochs.py --mnist PATH/mnist.npz --network lenet
 
-Ours is `recipes/mnist_lenet.yaml` without its augmentation, as `pipeline run` trains it: shuffled,
-validated, with every callback, logged to MLflow. Bare Keras is `model.fit` on NumPy arrays with
-nothing around it. The first epoch, which traces the graph, is not counted.
+Ours is `recipes/mnist_NETWORK.yaml`, lenet without its augmentation, as `pipeline run` trains it:
+shuffled, validated, with every callback, logged to MLflow. Bare Keras is `model.fit` on NumPy
+arrays with nothing around it. The first epoch, which traces the graph, is not counted.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from pathlib import Path
 
 from interleaved import last_line, machine, spread
 
-RECIPE = Path(__file__).parent.parent / "recipes" / "mnist_lenet.yaml"
+RECIPES = Path(__file__).parent.parent / "recipes"
+RATES = {"lenet": 2e-3, "mlp": 1e-3}
 
 
-def ours(mnist: str, epochs: int) -> dict[str, float]:
+def ours(network: str, mnist: str, epochs: int) -> dict[str, float]:
     """Return the seconds of an epoch and the test accuracy of a run of the recipe."""
     import mlflow
 
@@ -31,7 +32,7 @@ def ours(mnist: str, epochs: int) -> dict[str, float]:
     changes = (f"data.path={mnist}", "data.augmentation=[]", f"training.epochs={epochs}")
     with tempfile.TemporaryDirectory() as folder:
         store = f"tracking.uri=sqlite:///{folder}/mlflow.db"
-        result = run(load_recipe(RECIPE, (*changes, store)))
+        result = run(load_recipe(RECIPES / f"mnist_{network}.yaml", (*changes, store)))
         client = mlflow.MlflowClient(result.tracking_uri)
         seconds = [m.value for m in client.get_metric_history(result.run_id, "epoch/seconds")]
     return {
@@ -40,7 +41,7 @@ def ours(mnist: str, epochs: int) -> dict[str, float]:
     }
 
 
-def bare(mnist: str, epochs: int) -> dict[str, float]:
+def bare(network: str, mnist: str, epochs: int) -> dict[str, float]:
     """Return the same of the network written in Keras, on the same split."""
     import time
 
@@ -58,10 +59,8 @@ def bare(mnist: str, epochs: int) -> dict[str, float]:
     keras.utils.set_random_seed(42)
     layers = keras.layers
     relu = {"activation": "relu", "kernel_initializer": "he_normal"}
-    model = keras.Sequential(
-        [
-            keras.Input((28, 28, 1)),
-            layers.Rescaling(1 / 255),
+    networks = {
+        "lenet": [
             layers.ZeroPadding2D(2),
             layers.Conv2D(6, 5, **relu),
             layers.MaxPooling2D(),
@@ -70,11 +69,19 @@ def bare(mnist: str, epochs: int) -> dict[str, float]:
             layers.Conv2D(120, 5, **relu),
             layers.Flatten(),
             layers.Dense(84, **relu),
-            layers.Dense(10, activation="softmax"),
-        ]
-    )
+        ],
+        "mlp": [
+            layers.Flatten(),
+            layers.Dense(512, **relu),
+            layers.Dropout(0.3),
+            layers.Dense(256, **relu),
+            layers.Dropout(0.3),
+        ],
+    }
+    first, last = layers.Rescaling(1 / 255), layers.Dense(10, activation="softmax")
+    model = keras.Sequential([keras.Input((28, 28, 1)), first, *networks[network], last])
     steps = epochs * -(-len(arrays["train"][0]) // 128)
-    rate = keras.optimizers.schedules.CosineDecay(2e-3, steps)
+    rate = keras.optimizers.schedules.CosineDecay(RATES[network], steps)
     model.compile(keras.optimizers.Adam(rate), "categorical_crossentropy", metrics=["accuracy"])
 
     class Clock(keras.callbacks.Callback):
@@ -106,20 +113,22 @@ def bare(mnist: str, epochs: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mnist", required=True, help="mnist.npz")
+    parser.add_argument("--network", choices=RATES, default="lenet")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--only", choices=["ours", "bare"], help="one run, as JSON")
     options = parser.parse_args()
     if options.only:
         job = ours if options.only == "ours" else bare
-        print(json.dumps(job(options.mnist, options.epochs)))
+        print(json.dumps(job(options.network, options.mnist, options.epochs)))
         return
-    print(f"on {machine()}; {options.epochs} epochs, {options.pairs} pairs")
+    print(f"{options.network} on {machine()}; {options.epochs} epochs, {options.pairs} pairs")
     found: dict[str, list[dict[str, float]]] = {"ours": [], "bare": []}
     for _ in range(options.pairs):
         for name, results in found.items():
             command = [sys.executable, __file__, "--mnist", options.mnist]
-            command += ["--epochs", str(options.epochs), "--only", name]
+            command += ["--network", options.network, "--epochs", str(options.epochs)]
+            command += ["--only", name]
             results.append(json.loads(last_line(command)))
     for name, results in found.items():
         seconds = spread([result["seconds"] for result in results])
