@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from pipeline.recipe.loader import load_recipe
 from pipeline.tracking.lookup import files_of, find_model
 from pipeline.tracking.store import open_store
 from pipeline.tracking.stored_model import DATA
+from pipeline.workflows import recipe_check
 from pipeline.workflows.hyperparameter_search import tune
 from pipeline.workflows.run_result import RunResult
 from pipeline.workflows.single_run import run
@@ -81,6 +83,15 @@ def test_the_labels_are_learned(finished: Finished) -> None:
     assert metrics["test_f1_macro_low"] < metrics["test_f1_macro"] < metrics["test_f1_macro_high"]
     summary = str(finished.result)
     assert f"test  mean_average_precision {metrics['test_mean_average_precision']:.4f}" in summary
+
+
+@pytest.mark.usefixtures("finished")
+def test_short_trainings_check_the_recipe() -> None:
+    found = recipe_check.check(Path("recipe.yaml")).training
+    assert found.chance_loss == pytest.approx(math.log(2), rel=1e-4)  # each class by itself
+    assert found.overfit.is_learnt
+    captions = {each.caption for each in found.examples}
+    assert {"even"} < captions <= {"even, prime", "even", "prime", "none"}
 
 
 def test_the_report_has_the_thresholds_and_the_wrong_images(
