@@ -197,16 +197,17 @@ def fit_phases(
             if phase.is_saved:
                 # A file of the model names its optimizer, its loss and its metrics. Only Keras's
                 # own can be read everywhere.
-                optimizer = _optimizer(phase, fused=False)
-                if not divergence:  # after which it has NaN
-                    optimizer.build(model.trainable_variables)
-                    trained = model_state.values(model.optimizer.variables)
-                    model_state.assign(optimizer.variables, trained)
+                trained = model_state.values(model.optimizer.variables)
                 loss = model.loss
                 if isinstance(loss, AsymmetricLoss):
                     loss = "binary_crossentropy"
                 saved = phase.model if isinstance(model, GraphSteps) else model
+                optimizer = _optimizer(phase, fused=False)
                 saved.compile(optimizer, loss, metrics=["accuracy"], jit_compile=model.jit_compile)
+                if not divergence:  # after which they have NaN
+                    # Keras may have wrapped it, to scale the loss.
+                    saved.optimizer.build(model.trainable_variables)
+                    model_state.assign(saved.optimizer.variables, trained)
         best.restore_weights()
         if divergence:
             break

@@ -309,8 +309,10 @@ def test_fine_tuning_uses_pixels_if_activations_do_not_fit_also_when_resumed(
 
 @pytest.mark.slow
 def test_fine_tuning_on_pixels_is_evaluated_by_the_graph_of_the_logged_model(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # So small a cache would lose the features of the other tests.
+    monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path))
     monkeypatch.setattr(verify_model, "FreshProcess", FreshProcess)
     monkeypatch.setattr(graph_outputs, "_MIN_MULTIPLICATIONS", 0)
     fine_tune = "training.fine_tune={from: 6, epochs: 2, learning_rate: 1e-4}"
