@@ -7,6 +7,8 @@ from typing import Any
 
 import jinja2
 
+from pipeline.atomic_files import atomic_write
+from pipeline.errors import UsageError
 from pipeline.evaluation import captioned_images
 
 
@@ -27,3 +29,15 @@ def render_page(template: str, values: dict[str, Any]) -> str:
     }
     html = environment.get_template(template).render(values)
     return html.encode("utf-8", "replace").decode()
+
+
+def write_page(html: str, path: Path) -> None:
+    """Write a page to the file that a user named.
+
+    Raises:
+        UsageError: if the file cannot be written.
+    """
+    try:
+        atomic_write(path, html.encode())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}.") from None

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from pipeline.data.augmentation import augmenter
 from pipeline.data.batches import steps_per_epoch
-from pipeline.data.splits import Split, Splits, evenly_spaced
+from pipeline.data.splits import Splits, evenly_spaced
 from pipeline.evaluation.captioned_images import CaptionedImage
 from pipeline.features.splitting import split_before_head
 from pipeline.models import transfer
@@ -154,8 +154,8 @@ def _targets(recipe: Recipe, splits: Splits, labels: np.ndarray) -> np.ndarray:
 
 
 def _examples(recipe: Recipe, splits: Splits, layers: Sequence[object]) -> list[CaptionedImage]:
-    """Return the first training images of some classes, resized and augmented."""
-    train: Split = splits.train
+    """Return some training images as the model takes them."""
+    train = splits.train
     encoding = recipe.label_encoding(len(splits.class_names))
     indices = np.array(evenly_spaced(len(train), at_most=_EXAMPLES))
     images = train.images.read(indices)

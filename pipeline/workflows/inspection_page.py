@@ -9,7 +9,6 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from pipeline.atomic_files import atomic_write
 from pipeline.config import Config, RangeSetting
 from pipeline.data.augmentation import augmenter, build_augmentation
 from pipeline.data.dataset_statistics import DatasetStatistics
@@ -18,7 +17,8 @@ from pipeline.data.image_decoding import Decoding
 from pipeline.data.image_files import ImageFiles
 from pipeline.data.splits import Images
 from pipeline.data.value_range import resolve_range
-from pipeline.errors import DataError, RecipeError, UsageError
+from pipeline.errors import DataError, RecipeError
+from pipeline.evaluation import html_pages
 from pipeline.evaluation.captioned_images import CaptionedImage
 from pipeline.evaluation.dataset_page import DatasetPage, render_dataset_page
 from pipeline.recipe.grammar import Recipe
@@ -43,10 +43,7 @@ def write_page(inspection: Inspection, path: Path) -> None:
     Raises:
         UsageError: if the file cannot be written.
     """
-    try:
-        atomic_write(path, _render(inspection).encode())
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
+    html_pages.write_page(_render(inspection), path)
 
 
 @dataclass(frozen=True)

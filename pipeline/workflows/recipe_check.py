@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.atomic_files import atomic_write
-from pipeline.errors import UsageError, escape_unprintable
+from pipeline.errors import escape_unprintable
+from pipeline.evaluation import html_pages
 from pipeline.evaluation.check_page import CheckPage, render_check_page
 from pipeline.html_table import html_table
 from pipeline.recipe.grammar import Recipe
@@ -156,10 +156,7 @@ def write_page(checked: RecipeCheck, path: Path) -> None:
         overfit_losses=found.overfit.losses,
         gradients=found.gradients,
     )
-    try:
-        atomic_write(path, render_check_page(page).encode())
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
+    html_pages.write_page(render_check_page(page), path)
 
 
 def findings_of(recipe: Recipe, found: TrainingCheck) -> Iterator[str]:
