@@ -74,7 +74,7 @@ def compare_pair(store: Store, before: str, run_id: str, changes: dict[str, int]
         classifier = classifiers.load_classifier(directory / DATA)
     pixels = test.images.read(np.arange(len(test)))
     answers = predict(classifier, range(len(test)), pixels.__getitem__)
-    probabilities = np.array([answer.probabilities for answer in answers])
+    probabilities = np.array([answer.outputs for answer in answers])
     predicted = Predictions(
         splits.class_names, test.names, test.hex_digests(), test.labels, probabilities
     )

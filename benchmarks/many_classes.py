@@ -40,7 +40,7 @@ def main() -> None:
     given = parser.parse_args()
     drawn = draw(given.images, given.classes)
     print(f"{given.images:,} images, {given.classes:,} classes")
-    labels, probabilities = drawn.labels, drawn.probabilities
+    labels, probabilities = drawn.labels, drawn.outputs
     metrics = measure("metrics", lambda: classification_metrics(labels, probabilities, top_k=5))
     measure("images to show", lambda: images_to_show(drawn))
     content = measure("tables and charts", lambda: split_content(drawn, title="validation"))

@@ -41,7 +41,7 @@ def main() -> None:
     theirs = _logistic_regression(splits, trained.trainer, ours)
     for name, predictions in (("pipeline", ours), ("scikit-learn", theirs)):
         metrics = multi_label.metrics(
-            predictions.labels, predictions.probabilities, predictions.thresholds
+            predictions.labels, predictions.outputs, predictions.thresholds
         )
         shown = [
             f"{metric} {metrics[metric]:.4f} "
@@ -49,7 +49,7 @@ def main() -> None:
             for metric in multi_label.main_metrics(is_imbalanced=False)
         ]
         print(f"{name:<12}  {'  '.join(shown)}")
-    for metric, difference in multi_label.differences(theirs, ours).items():
+    for metric, difference in multi_label.compare(theirs, ours).metrics.items():
         bounds = f"{difference.low:+.4f} to {difference.high:+.4f}"
         print(f"difference in {metric}: {difference.value:+.4f} ({bounds})")
 

@@ -42,7 +42,7 @@ def ours(classifier: Any, files: list[Path]) -> np.ndarray:
     from pipeline.inference.batch_prediction import predict
 
     answers = predict(classifier, files, classifier.interface.read)
-    return np.stack([each.probabilities for each in answers if each.probabilities is not None])
+    return np.stack([each.outputs for each in answers if each.outputs is not None])
 
 
 def prepared(classifier: Any, files: list[Path]) -> np.ndarray:

@@ -370,7 +370,7 @@ class Model:
         given = [paths] if isinstance(paths, str | os.PathLike) else paths
         files = expand_paths([os.fspath(path) for path in given])
         predictions = predict(self.classifier, files, interface.read)
-        table = (image_prediction(each, self.class_names, threshold) for each in predictions)
+        table = (image_prediction(each, interface, threshold) for each in predictions)
         return PredictionTable(table)
 
     def _repr_html_(self) -> str:

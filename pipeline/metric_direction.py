@@ -7,7 +7,7 @@ from typing import Literal
 Direction = Literal["max", "min"]
 
 # The metrics of a split that are better when they are smaller. All others are maximized.
-MINIMIZED = frozenset({"log_loss", "ece", "hamming_loss"})
+MINIMIZED = frozenset({"log_loss", "ece", "hamming_loss", "mae", "mse", "rmse"})
 
 
 def metric_direction(metric: str) -> Direction:

@@ -132,7 +132,7 @@ def test_names_are_escaped_in_tables(session: tuple[dict[str, Any], str]) -> Non
 
 
 def test_a_long_table_says_how_many_images_it_hides() -> None:
-    one = ImagePrediction(Path("<a>.png"), HOSTILE, 0.75, {HOSTILE: 0.75, "b": 0.25}, "")
+    one = ImagePrediction(Path("<a>.png"), {"class": HOSTILE, "probability": 0.75}, "")
     html = PredictionTable([one] * 1_234)._repr_html_()
     assert html.count("<td>0.7500</td>") == 50
     assert "<strong>1,234 images</strong>" in html

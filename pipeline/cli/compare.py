@@ -58,7 +58,7 @@ def command(runs: tuple[str, ...], output: Path | None, uri: str | None) -> None
         task = TASKS[data.params.get("data.task", "classification")]
         compared.append(
             run_comparison.ComparedRun(
-                run_name, run_id, data.params, data.metrics, predictions, task.differences
+                run_name, run_id, data.params, data.metrics, predictions, task.compare
             )
         )
     comparison = run_comparison.compare_runs(compared)

@@ -84,7 +84,7 @@ def command(
     for result in results:
         click.echo(
             f"{result.format:<12} {result.size / 1e6:7.1f} MB {result.milliseconds:7.1f} ms/image"
-            f"   {result.same_labels} of {result.images} predictions as in Keras, probabilities"
+            f"   {result.same_labels} of {result.images} predictions as in Keras, outputs"
             f" within {result.max_difference:.1g}   {result.path}"
         )
     is_verified = len(results) == len(formats) and all(result.agrees for result in results)

@@ -20,7 +20,6 @@ from pipeline.cli.options import run_argument, uri_option
 from pipeline.cli.prediction_columns import PredictionColumns
 from pipeline.errors import UsageError
 from pipeline.inference.input_files import expand_paths
-from pipeline.tasks.tasks import TASKS
 
 logger = logging.getLogger(__name__)
 
@@ -73,13 +72,7 @@ def command(
     logger.info(f"Using the model of run {model.name} ({model.run_id})")
     with _opened(output) as file:
         table = csv.writer(file, lineterminator="\n")
-        columns = PredictionColumns(
-            model.class_names,
-            top,
-            threshold,
-            has_distance=interface.distance is not None,
-            has_classes=not TASKS[interface.task].IS_EXCLUSIVE,
-        )
+        columns = PredictionColumns(interface, top, threshold)
         table.writerow(["file", *columns.names, "error"])
         started = time.monotonic()
         errors = unknown = 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipeline.tasks.tasks import TASKS
+
 if TYPE_CHECKING:
     from pipeline.inference.batch_prediction import Prediction
+    from pipeline.inference.model_interface import ModelInterface
 
 
 @dataclass(frozen=True)
@@ -15,36 +17,32 @@ class PredictionColumns:
     """The columns between the file and the error.
 
     Attributes:
-        class_names: in the order of the probabilities.
+        interface: of the model.
         top: the number of classes for each image.
         threshold: the lowest probability in a prediction set; None for no such column.
-        has_distance: whether the model measures the distance to the training images.
-        has_classes: whether the model predicts any number of classes.
     """
 
-    class_names: Sequence[str]
+    interface: ModelInterface
     top: int
     threshold: float | None
-    has_distance: bool
-    has_classes: bool
 
     @property
     def names(self) -> list[str]:
-        numbers = range(1, min(self.top, len(self.class_names)) + 1)
-        names = ["classes"] if self.has_classes else []
-        names += [f"{kind}_{n}" for n in numbers for kind in ("class", "probability")]
+        task = TASKS[self.interface.task]
+        names = task.table_columns(self.interface.class_names, top=self.top)
         names += [] if self.threshold is None else ["prediction_set"]
-        return names + (["distance", "unknown"] if self.has_distance else [])
+        return names + (["distance", "unknown"] if self.interface.distance else [])
 
     def cells(self, prediction: Prediction[Any]) -> list[str]:
         """Return the cells of an image, which are empty if it could not be read."""
-        if prediction.error:
+        if prediction.outputs is None:
             return [""] * len(self.names)
-        ranked = prediction.top_classes(self.class_names, self.top)
-        cells = ["|".join(prediction.classes or ())] if self.has_classes else []
-        cells += [cell for name, value in ranked for cell in (name, f"{value:.6f}")]
+        class_names, task = self.interface.class_names, TASKS[self.interface.task]
+        cells = task.table_cells(
+            prediction.outputs, self.interface.threshold_array, class_names, top=self.top
+        )
         if self.threshold is not None:
-            cells.append("|".join(prediction.prediction_set(self.class_names, self.threshold)))
-        if self.has_distance:
+            cells.append("|".join(prediction.prediction_set(class_names, self.threshold)))
+        if self.interface.distance:
             cells += [f"{prediction.distance:.6f}", str(bool(prediction.is_unknown)).lower()]
         return cells

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,24 +12,21 @@ import numpy as np
 _PAIRED = 0.25
 
 
-def near_best_epochs(
-    rows: Sequence[Mapping[str, float]], best_epoch: int, losses: np.ndarray
-) -> int:
-    """Return how many other epochs have a log loss within one standard error of the best one's.
+def near_best_epochs(values: Sequence[float], best_epoch: int, losses: np.ndarray) -> int:
+    """Return how many other epochs have a loss within one standard error of the best one's.
 
     Which of them is the best is chance: as Breiman et al. (1984) do for trees, one standard error
     is taken as noise. The error is that of the difference between two epochs on the same images.
     The predictions of the other epochs are not kept, so that it is estimated: as a quarter of the
-    standard error of the log loss.
+    standard error of the loss.
 
     Args:
-        rows: the metrics of each epoch, with `val_log_loss`.
+        values: the mean loss of each epoch on the validation images.
         best_epoch: the chosen one, counted from 1.
-        losses: float (n,), the log loss of each validation image in the chosen epoch.
+        losses: float (n,), the loss of each validation image in the chosen epoch.
     """
     if len(losses) < 2:
         return 0
     error = _PAIRED * float(np.std(losses, ddof=1)) / len(losses) ** 0.5
-    values = [row["val_log_loss"] for row in rows]
     limit = values[best_epoch - 1] + error
     return sum(value <= limit for value in values) - 1

@@ -263,7 +263,7 @@ def _draw_epochs(axes: Axes, curves: LearningCurves, name: str) -> None:
 
 
 def _draw_reliability(axes: Axes, predictions: Predictions) -> None:
-    counts, confidence, accuracy = calibration(predictions.labels, predictions.probabilities)
+    counts, confidence, accuracy = calibration(predictions.labels, predictions.outputs)
     filled = counts > 0
     width = 1 / CALIBRATION_BINS
     centers = (np.arange(CALIBRATION_BINS) + 0.5) * width
@@ -272,7 +272,7 @@ def _draw_reliability(axes: Axes, predictions: Predictions) -> None:
     axes.plot([0, 1], [0, 1], color=_GRAY, linestyle=":")
     x, y = confidence[filled], accuracy[filled]
     axes.plot(x, y, color=_TRAINING, marker="o", markersize=4, label="accuracy")
-    ece = expected_calibration_error(predictions.labels, predictions.probabilities)
+    ece = expected_calibration_error(predictions.labels, predictions.outputs)
     axes.set(title=f"Reliability diagram (ECE {ece:.3f})", xlabel="confidence", ylabel="accuracy")
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     axes.legend(loc="upper left")
@@ -297,7 +297,7 @@ def _draw_curves(
     labels = predictions.labels
     for label, color in zip(shown, _CURVES, strict=False):
         binary = labels == label if labels.ndim == 1 else labels[:, label]
-        scores = predictions.probabilities[:, label]
+        scores = predictions.outputs[:, label]
         name = keep_end(predictions.class_names[label], _MAX_NAME)
         false_positive, true_positive, _ = metrics.roc_curve(binary, scores)
         area = metrics.auc(false_positive, true_positive)

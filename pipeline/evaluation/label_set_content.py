@@ -22,7 +22,7 @@ def label_rows(predictions: Predictions) -> list[dict[str, Any]]:
 
     Average precision does not depend on the threshold, precision, recall and F1 do.
     """
-    labels, probabilities = predictions.labels, predictions.probabilities
+    labels, probabilities = predictions.labels, predictions.outputs
     names, thresholds = predictions.class_names, predictions.thresholds
     assert thresholds is not None
     rows = label_set_class_metrics(labels, predictions.predicted, names).rows()
@@ -52,7 +52,7 @@ def label_set_content(predictions: Predictions) -> SplitContent:
 
 def select_images(predictions: Predictions) -> list[ImageSelection]:
     """Return the images with the highest losses, of those whose labels are not all right."""
-    losses = image_losses(predictions.labels, predictions.probabilities)
+    losses = image_losses(predictions.labels, predictions.outputs)
     order = np.argsort(-losses, kind="stable")
     indices = order[~predictions.is_correct[order]][:_MAX_IMAGES]
     return [
@@ -61,7 +61,7 @@ def select_images(predictions: Predictions) -> list[ImageSelection]:
             "Images with wrong labels and the highest loss",
             indices,
             [_caption(predictions, index) for index in indices.tolist()],
-            predictions.probabilities[indices].argmax(axis=1),
+            predictions.outputs[indices].argmax(axis=1),
         )
     ]
 
@@ -71,7 +71,7 @@ def _last_if_none(value: float | None) -> float:
 
 
 def _caption(predictions: Predictions, index: int) -> str:
-    names, shares = predictions.class_names, predictions.probabilities[index]
+    names, shares = predictions.class_names, predictions.outputs[index]
     true, predicted = (
         np.flatnonzero(labels[index]).tolist()
         for labels in (predictions.labels, predictions.predicted)

@@ -26,7 +26,8 @@ _OF_CLASSES = ("precision", "recall", "f1")
 _AVERAGES = ("macro", "weighted")
 _UNLIMITED = (
     *("best_epoch", "diverged_epoch", "near_best_epochs"),
-    *("val_log_loss", "test_log_loss", "val_duplicates", "test_duplicates"),
+    *(f"{split}_{name}" for split in ("val", "test") for name in ("log_loss", "duplicates")),
+    *(f"{split}_{name}" for split in ("val", "test") for name in ("mae", "mse", "rmse")),
 )
 _ROWS = 1024  # images that are compared at once
 _BLOCK = 64  # classes whose probabilities are copied at once
@@ -120,8 +121,11 @@ METRICS: Mapping[str, Metric] = {
 def metric_limits(name: str) -> tuple[float, float]:
     """Return the least and the greatest value that a final metric of a run can have.
 
-    A log loss, an epoch and a number of images have no upper limit; all other metrics are shares.
+    A loss, an epoch and a number of images have no upper limit, and R² has no lower one; all other
+    metrics are shares.
     """
+    if name.endswith("_r2"):
+        return -math.inf, 1.0
     return 0.0, math.inf if name in _UNLIMITED else 1.0
 
 

@@ -23,11 +23,12 @@ from pyarrow import parquet
 from pipeline.errors import DataError
 from pipeline.evaluation.intervals import ConfidenceInterval
 from pipeline.evaluation.metrics import log_losses
-from pipeline.evaluation.significance import mcnemar_test
+from pipeline.metric_direction import is_better, metric_direction
 
 SUFFIX = ".parquet"
 
 _CLASS_NAMES, _THRESHOLDS = b"class_names", b"thresholds"  # the keys of the file's metadata
+_CLASS_COLUMNS, _NUMBER_COLUMNS = ("class", "probabilities"), ("value", "outputs")
 _MAX_DENSE = 1000  # classes up to which every probability is stored
 _MAX_STORED = 100  # probabilities of an image with more classes
 _MAX_VALUES = 4_000_000  # probabilities in memory twice
@@ -41,8 +42,9 @@ class Predictions:
         class_names: in the order of the labels.
         names: of the images.
         digests: identify the images, whatever their names.
-        labels: the true classes: int (n,) or, where an image may be of several, bool (n, classes).
-        probabilities: float (n, classes); of one class per image, rows summing to 1.
+        labels: the true classes, int (n,), of several bool (n, classes); or numbers, float (n,).
+        outputs: float (n, width), as `Task.outputs` returns them: the probability of each class or,
+            for numbers, their estimates.
         thresholds: float (classes,), the lowest probability of a class that is predicted, where an
             image may be of several; otherwise None.
     """
@@ -51,15 +53,20 @@ class Predictions:
     names: Sequence[str]
     digests: Sequence[str]
     labels: np.ndarray
-    probabilities: np.ndarray
+    outputs: np.ndarray
     thresholds: np.ndarray | None = None
 
     @cached_property
     def predicted(self) -> np.ndarray:
-        """The predicted classes: the most probable one, int (n,), or several, bool (n, classes)."""
+        """The predicted labels, in the shape of `labels`.
+
+        They are the most probable class, or those whose thresholds are reached, or the estimates.
+        """
+        if self.labels.dtype.kind == "f":
+            return self.outputs[:, 0]
         if self.thresholds is not None:
-            return np.asarray(self.probabilities >= self.thresholds)
-        return self.probabilities.argmax(axis=1)
+            return np.asarray(self.outputs >= self.thresholds)
+        return self.outputs.argmax(axis=1)
 
     @cached_property
     def is_correct(self) -> np.ndarray:
@@ -70,7 +77,7 @@ class Predictions:
     @cached_property
     def confidence(self) -> np.ndarray:
         """The probability of the predicted class, (n,)."""
-        return self.probabilities.max(axis=1)
+        return self.outputs.max(axis=1)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -86,7 +93,7 @@ class Predictions:
             [self.names[index] for index in indices],
             [self.digests[index] for index in indices],
             self.labels[indices],
-            self.probabilities[indices],
+            self.outputs[indices],
             self.thresholds,
         )
 
@@ -97,9 +104,8 @@ class PairedDifference:
 
     Attributes:
         images: their number.
-        metrics: the differences by name; the first one is the share of images that are decided
-            correctly, above 0 where the second model is better.
-        p_value: of McNemar's exact test that these shares are equal.
+        metrics: the differences by name, first that of the metric that decides.
+        p_value: of a test that the models are equal by that metric.
     """
 
     images: int
@@ -111,41 +117,47 @@ class PairedDifference:
         """The difference by which the models are compared."""
         return next(iter(self.metrics.values()))
 
+    @property
+    def is_improvement(self) -> bool:
+        """Whether the second model is better by that metric, be it by chance."""
+        return is_better(self.decisive.value, 0.0, metric_direction(next(iter(self.metrics))))
+
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
-    """Write predictions to a Parquet file, probabilities as float32.
+    """Write predictions to a Parquet file, outputs as float32.
 
     With more than 1,000 classes, the probabilities of an image that are neither among its 100
     highest nor of its true class are stored as 0, so that the file stays small.
     """
-    names = predictions.class_names
+    names, width = predictions.class_names, predictions.outputs.shape[1]
     classes = pa.array([_valid(name) for name in names], pa.string())
-    kind = pa.dictionary(pa.int32(), pa.string())
+    is_number = predictions.labels.dtype.kind == "f"
+    kind = pa.float64() if is_number else pa.dictionary(pa.int32(), pa.string())
     metadata = {_CLASS_NAMES: json.dumps(list(names))}
     if predictions.thresholds is not None:
         kind = pa.list_(kind)
         metadata[_THRESHOLDS] = json.dumps(predictions.thresholds.tolist())
+    label, outputs = _NUMBER_COLUMNS if is_number else _CLASS_COLUMNS
     schema = pa.schema(
         [
             ("name", pa.string()),
             ("digest", pa.string()),
-            ("class", kind),
+            (label, kind),
             ("predicted", kind),
-            ("probabilities", pa.list_(pa.float32(), len(names))),
+            (outputs, pa.list_(pa.float32(), width)),
         ],
         metadata=metadata,
     )
     with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
-        for rows in _blocks(predictions.probabilities):
+        for rows in _blocks(predictions.outputs):
             labels, predicted = predictions.labels[rows], predictions.predicted[rows]
-            probabilities = predictions.probabilities[rows]
-            flat = pa.array(_stored(probabilities, labels).reshape(-1), pa.float32())
+            flat = pa.array(_stored(predictions.outputs[rows], labels).reshape(-1), pa.float32())
             columns = [
                 pa.array([_valid(name) for name in predictions.names[rows]], pa.string()),
                 pa.array(predictions.digests[rows], pa.string()),
                 _named(labels, classes),
                 _named(predicted, classes),
-                pa.FixedSizeListArray.from_arrays(flat, len(names)),
+                pa.FixedSizeListArray.from_arrays(flat, width),
             ]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
 
@@ -162,49 +174,49 @@ def read_predictions(path: Path) -> Predictions:
             metadata = schema.metadata or {}
             names = tuple(json.loads(metadata[_CLASS_NAMES]))
             thresholds = json.loads(metadata.get(_THRESHOLDS, "null"))
-            if schema.field("probabilities").type != pa.list_(pa.float32(), len(names)):
+            is_number = _NUMBER_COLUMNS[0] in schema.names
+            label, outputs = _NUMBER_COLUMNS if is_number else _CLASS_COLUMNS
+            width = schema.field(outputs).type.list_size
+            if not is_number and width != len(names):
                 raise ValueError("expected the probability of each class")
-            table = file.read(columns=["name", "digest", "class", "probabilities"])
-        probabilities = table["probabilities"].combine_chunks().flatten()
+            table = file.read(columns=["name", "digest", label, outputs])
+        values = np.asarray(table[outputs].combine_chunks().flatten())
         return Predictions(
             class_names=names,
             names=table["name"].to_pylist(),
             digests=table["digest"].to_pylist(),
-            labels=_labels(table["class"].to_pylist(), names),
-            probabilities=np.asarray(probabilities).reshape(len(table), len(names)),
+            labels=np.asarray(table[label])
+            if is_number
+            else _labels(table[label].to_pylist(), names),
+            outputs=values.reshape(len(table), width),
             thresholds=None if thresholds is None else np.array(thresholds, np.float32),
         )
-    except (OSError, pa.ArrowException, ValueError, TypeError, KeyError) as error:
+    except (OSError, pa.ArrowException, ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(f"{path} is not a predictions file: {error}.") from None
 
 
 def paired_difference(
     first: Predictions,
     second: Predictions,
-    differences: Callable[[Predictions, Predictions], Mapping[str, ConfidenceInterval]],
+    compare: Callable[[Predictions, Predictions], PairedDifference],
 ) -> PairedDifference:
     """Return the metrics of the second model minus those of the first, paired by image.
 
     Args:
         first: predictions of the first model.
         second: predictions of the second model.
-        differences: returns the differences for the same images in the same order, the share of
-            those that are decided correctly first.
+        compare: returns the differences for the same images in the same order.
 
     Raises:
         DataError: if the images or their classes differ.
     """
-    paired = [
-        predictions.subset(order)
-        for predictions, order in zip((first, second), _matching_orders(first, second), strict=True)
-    ]
-    p_value = mcnemar_test(*(each.is_correct for each in paired))
-    return PairedDifference(len(first), differences(*paired), p_value)
+    orders = _matching_orders(first, second)
+    return compare(first.subset(orders[0]), second.subset(orders[1]))
 
 
 def worst_errors(predictions: Predictions, max_images: int) -> np.ndarray:
     """Return the indices of the misclassified images with the highest losses, highest first."""
-    losses = log_losses(predictions.labels, predictions.probabilities)
+    losses = log_losses(predictions.labels, predictions.outputs)
     order = np.argsort(-losses, kind="stable")
     return order[~predictions.is_correct[order]][:max_images]
 
@@ -216,8 +228,8 @@ def least_certain(predictions: Predictions, max_images: int, *, exclude: np.ndar
     left out.
     """
     margins = np.empty(len(predictions))
-    for rows in _blocks(predictions.probabilities):
-        second, first = np.partition(predictions.probabilities[rows], -2, axis=1)[:, -2:].T
+    for rows in _blocks(predictions.outputs):
+        second, first = np.partition(predictions.outputs[rows], -2, axis=1)[:, -2:].T
         margins[rows] = first - second
     order = np.argsort(margins, kind="stable")
     return order[~np.isin(order, exclude)][:max_images]
@@ -253,7 +265,12 @@ def confusion_matrix(predictions: Predictions, labels: Sequence[int]) -> np.ndar
 
 
 def _named(labels: np.ndarray, classes: pa.Array) -> pa.Array:
-    """Return the names of classes, of each image one, int (n,), or several, bool (n, classes)."""
+    """Return the names of classes, of each image one, int (n,), or several, bool (n, classes).
+
+    Numbers, float (n,), stay as they are.
+    """
+    if labels.dtype.kind == "f":
+        return pa.array(labels, pa.float64())
     if labels.ndim == 1:
         return pa.DictionaryArray.from_arrays(pa.array(labels, pa.int32()), classes)
     offsets = pa.array(np.append(0, np.cumsum(labels.sum(axis=1))), pa.int32())
@@ -327,7 +344,9 @@ def _matching_orders(first: Predictions, second: Predictions) -> tuple[np.ndarra
 
 def _identities(predictions: Predictions) -> list[tuple[str, str]]:
     names = predictions.class_names
-    if predictions.labels.ndim == 1:
+    if predictions.labels.dtype.kind == "f":
+        classes = [f"{label:.9g}" for label in predictions.labels.tolist()]
+    elif predictions.labels.ndim == 1:
         classes = [names[label] for label in predictions.labels]
     else:
         rows = (np.flatnonzero(row).tolist() for row in predictions.labels)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.errors import DataError
 from pipeline.evaluation.html_pages import render_page
-from pipeline.evaluation.intervals import LEVEL, ConfidenceInterval
+from pipeline.evaluation.intervals import LEVEL
 from pipeline.evaluation.predictions import PairedDifference, Predictions, paired_difference
 from pipeline.evaluation.significance import adjust_p_values
 from pipeline.metric_direction import metric_direction
@@ -33,7 +33,7 @@ class ComparedRun:
         parameters: its recipe, by dotted path.
         metrics: its final metrics, by name.
         predictions: of its model, by split.
-        differences: as `paired_difference` takes it, for the task of the model.
+        compare: as `paired_difference` takes it, for the task of the model.
     """
 
     name: str
@@ -41,7 +41,7 @@ class ComparedRun:
     parameters: Mapping[str, str]
     metrics: Mapping[str, float]
     predictions: Mapping[str, Predictions]
-    differences: Callable[[Predictions, Predictions], Mapping[str, ConfidenceInterval]]
+    compare: Callable[[Predictions, Predictions], PairedDifference]
 
 
 @dataclass(frozen=True)
@@ -157,17 +157,17 @@ def to_html(comparison: RunComparison) -> str:
 def _compare_pair(
     first: ComparedRun, split: str, second: ComparedRun, name: str
 ) -> PairedComparison:
-    if first.differences is not second.differences:
+    if first.compare is not second.compare:
         reason = "The models were not trained for the same task."
         return PairedComparison(split, name, None, reason)
     pair = first.predictions[split], second.predictions[split]
     try:
-        difference = paired_difference(*pair, first.differences)
+        difference = paired_difference(*pair, first.compare)
     except DataError as error:
         return PairedComparison(split, name, None, str(error))
     decisive = difference.decisive
     is_significant = decisive.low > 0 or decisive.high < 0
-    return PairedComparison(split, name, difference, _conclusion(decisive.value, is_significant))
+    return PairedComparison(split, name, difference, _conclusion(difference, is_significant))
 
 
 def _corrected(pairs: Sequence[PairedComparison]) -> list[PairedComparison]:
@@ -180,16 +180,16 @@ def _corrected(pairs: Sequence[PairedComparison]) -> list[PairedComparison]:
     for pair in pairs:
         if pair.difference:
             p_value = next(adjusted)
-            conclusion = _conclusion(pair.difference.decisive.value, p_value <= 1 - LEVEL)
+            conclusion = _conclusion(pair.difference, p_value <= 1 - LEVEL)
             pair = replace(pair, conclusion=conclusion, comparisons=len(p_values), p_value=p_value)
         corrected.append(pair)
     return corrected
 
 
-def _conclusion(difference: float, is_significant: bool) -> str:
+def _conclusion(difference: PairedDifference, is_significant: bool) -> str:
     if not is_significant:
         return "no significant difference"
-    return "better" if difference > 0 else "worse"
+    return "better" if difference.is_improvement else "worse"
 
 
 def _sentence(pair: PairedComparison, first: str) -> str:

@@ -66,7 +66,7 @@ def calibration_coverage(predictions: Predictions, level: float) -> SetCoverage 
     Returns:
         None if there are too few images for the level.
     """
-    sets = leave_one_out_sets(predictions.labels, predictions.probabilities, level)
+    sets = leave_one_out_sets(predictions.labels, predictions.outputs, level)
     if sets is None:
         return None
     images = len(predictions)

@@ -30,8 +30,8 @@ class ExportResult:
         size: in bytes.
         milliseconds: latency for one image on the CPU, the median of 30 calls.
         images: the number of images compared.
-        same_labels: the number of them with the same predicted class.
-        max_difference: the largest absolute difference between two probabilities.
+        same_labels: the number of them with the same answer.
+        max_difference: the largest difference between two outputs, as `Task.difference` has it.
     """
 
     format: str
@@ -44,7 +44,7 @@ class ExportResult:
 
     @property
     def agrees(self) -> bool:
-        """Whether the predicted class is the same for every image."""
+        """Whether the answer is the same for every image."""
         return self.same_labels == self.images
 
     @property
@@ -77,17 +77,17 @@ def export_model(
     directory.mkdir(parents=True, exist_ok=True)
     # First, because the converters of Keras do not take a model that was never called.
     task = TASKS[classifier.interface.task]
-    expected = task.probabilities(_in_batches(classifier.model.predict_on_batch, images))
+    expected = task.outputs(_in_batches(classifier.model.predict_on_batch, images))
     try:
         with backend.suppress_native_stderr():
             export_format.write(classifier.model, path)
             model = export_format.load(path)
-            received = task.probabilities(_in_batches(model, images))
+            received = task.outputs(_in_batches(model, images))
     except Exception as error:  # converters and runtimes raise anything
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise ModelError(f"The model cannot be exported as {name}: {reason}") from None
     thresholds = classifier.interface.threshold_array
-    is_same = task.decide(received, thresholds) == task.decide(expected, thresholds)
+    difference = task.difference(received, expected, thresholds)
     # Exported models have no features to measure distances between.
     replace(classifier.interface, distance=None).save(directory)
     return ExportResult(
@@ -96,8 +96,8 @@ def export_model(
         size=_size(path),
         milliseconds=_milliseconds(model, images[:1].astype(np.float32)),
         images=len(images),
-        same_labels=int(np.sum(is_same.reshape(len(images), -1).all(axis=1))),
-        max_difference=float(np.abs(received - expected).max()),
+        same_labels=len(images) - difference.changed,
+        max_difference=difference.largest,
     )
 
 

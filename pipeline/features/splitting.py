@@ -22,7 +22,7 @@ class ModelSplit:
 
     Attributes:
         frozen: raw pixels → the activations at the split; nothing in it is trained.
-        head: the activations at the split → probabilities.
+        head: the activations at the split → outputs.
         index: of the head's first operation in the base; negative where the head starts after it.
     """
 

@@ -13,8 +13,8 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from pipeline.data.image_decoding import BadImageError
-from pipeline.inference.image_classifier import BATCH_SIZE, ImageClassifier, ModelOutputs
-from pipeline.tasks.tasks import TASKS
+from pipeline.inference.image_classifier import BATCH_SIZE, BatchOutputs, ImageClassifier
+from pipeline.tasks.class_answers import ranked_classes
 
 _PREFETCHED_BATCHES = 2
 
@@ -27,28 +27,25 @@ class Prediction(Generic[Item]):
 
     Attributes:
         item: the image, such as its path.
-        probabilities: float64 (classes,); None where the image could not be read.
+        outputs: as `Task.outputs` has them, such as float64 (classes,); None where the
+            image could not be read.
         error: why it could not be read, otherwise empty.
         distance: to the training images; None where the model measures none.
         is_unknown: whether the distance is so large that the image is probably of none of the
             classes; None where the model measures none.
-        classes: that the image is of, the most probable first; None where the task has one class,
-            the most probable one.
     """
 
     item: Item
-    probabilities: np.ndarray | None
+    outputs: np.ndarray | None
     error: str
     distance: float | None = None
     is_unknown: bool | None = None
-    classes: tuple[str, ...] | None = None
 
     def top_classes(self, class_names: Sequence[str], k: int) -> list[tuple[str, float]]:
         """Return the k most probable classes with their probabilities, in descending order."""
-        if self.probabilities is None:
+        if self.outputs is None:
             return []
-        order = (-self.probabilities).argsort(kind="stable")[:k]
-        return [(class_names[label], float(self.probabilities[label])) for label in order]
+        return list(ranked_classes(self.outputs, class_names, top=k))
 
     def prediction_set(self, class_names: Sequence[str], threshold: float) -> tuple[str, ...]:
         """Return the classes of a prediction set, the most probable first; it may be empty.
@@ -93,26 +90,23 @@ def predict(
             yield pixels
 
     with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="read") as threads:
-        for outputs in classifier.run(batches(threads)):
+        for batch in classifier.run(batches(threads)):
             for index, (item, error) in enumerate(pending.popleft()):
                 if error:
                     yield Prediction(item, None, error)
                 else:
-                    yield _prediction(classifier, item, outputs, index)
+                    yield _prediction(classifier, item, batch, index)
 
 
 def _prediction(
-    classifier: ImageClassifier, item: Item, outputs: ModelOutputs, index: int
+    classifier: ImageClassifier, item: Item, batch: BatchOutputs, index: int
 ) -> Prediction[Item]:
-    interface, probabilities = classifier.interface, outputs.probabilities[index]
-    classes = TASKS[interface.task].predicted_classes(
-        probabilities, interface.threshold_array, interface.class_names
-    )
+    interface, outputs = classifier.interface, batch.outputs[index]
     distance = is_unknown = None
-    if interface.distance is not None and outputs.distances is not None:
-        distance = float(outputs.distances[index])
+    if interface.distance is not None and batch.distances is not None:
+        distance = float(batch.distances[index])
         is_unknown = distance > interface.distance.threshold
-    return Prediction(item, probabilities, "", distance, is_unknown, classes)
+    return Prediction(item, outputs, "", distance, is_unknown)
 
 
 def _prefetched(

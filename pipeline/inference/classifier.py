@@ -1,4 +1,4 @@
-"""A trained Keras model with its interface: pixels in, probabilities and a distance out."""
+"""A trained Keras model with its interface: pixels in, outputs and a distance out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from pipeline import keras_files
 from pipeline.errors import ModelError
 from pipeline.inference.feature_distance import FeatureReferences, load_references
-from pipeline.inference.image_classifier import MODEL_FILE, ModelOutputs, model_outputs
+from pipeline.inference.image_classifier import MODEL_FILE, BatchOutputs, model_outputs
 from pipeline.inference.model_interface import INTERFACE_FILE, ModelInterface, load_interface
 from pipeline.tasks.tasks import TASKS
 
@@ -24,7 +24,7 @@ class Classifier:
     """A trained model with its interface.
 
     Attributes:
-        model: maps pixels (n, height, width, channels) in 0..255 to probabilities.
+        model: maps pixels (n, height, width, channels) in 0..255 to outputs (n, units).
         interface: the image size and the class names.
         references: the training images that distances are measured to, if the interface has a
             `distance`; else None.
@@ -32,37 +32,37 @@ class Classifier:
     Example:
         classifier = load_classifier(Path("exports/digits_lenet/keras"))
         pixels = classifier.interface.read("photograph.jpg")
-        classifier.probabilities(pixels[np.newaxis])
+        classifier.predict(pixels[np.newaxis])
     """
 
     model: keras.Model
     interface: ModelInterface
     references: FeatureReferences | None = None
 
-    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """Return the probabilities of a batch, float64 (n, classes), rows summing to 1.
+    def predict(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the outputs of a batch as `Task.outputs` does, such as float64 (n, classes).
 
         Args:
             pixels: (n, height, width, channels) in 0..255. Each new n traces the model again.
         """
-        return self.outputs(pixels).probabilities
+        return self.batch_outputs(pixels).outputs
 
-    def outputs(self, pixels: np.ndarray) -> ModelOutputs:
-        """Return the probabilities of a batch and the distances to the training images.
+    def batch_outputs(self, pixels: np.ndarray) -> BatchOutputs:
+        """Return the outputs of a batch and the distances to the training images.
 
         Args:
-            pixels: as `probabilities` takes them.
+            pixels: as `predict` takes them.
         """
         if self.references is None or self.interface.distance is None:
             return model_outputs(self.model.predict_on_batch(pixels), None, self.interface, None)
         outputs, features = self._with_features.predict_on_batch(pixels)
         return model_outputs(outputs, features, self.interface, self.references)
 
-    def run(self, batches: Iterable[np.ndarray]) -> Iterator[ModelOutputs]:
-        """Yield the probabilities of each batch and the distances to the training images.
+    def run(self, batches: Iterable[np.ndarray]) -> Iterator[BatchOutputs]:
+        """Yield the outputs of each batch and the distances to the training images.
 
         Args:
-            batches: as `probabilities` takes them. A batch that is smaller than the largest one so
+            batches: as `predict` takes them. A batch that is smaller than the largest one so
                 far is padded, so that it does not trace the model again.
         """
         size = 0
@@ -70,10 +70,10 @@ class Classifier:
             size = max(size, len(pixels))
             padded = np.zeros((size, *pixels.shape[1:]), pixels.dtype)
             padded[: len(pixels)] = pixels
-            outputs = self.outputs(padded)
-            distances = outputs.distances
-            yield ModelOutputs(
-                outputs.probabilities[: len(pixels)],
+            batch = self.batch_outputs(padded)
+            distances = batch.distances
+            yield BatchOutputs(
+                batch.outputs[: len(pixels)],
                 None if distances is None else distances[: len(pixels)],
             )
 
@@ -95,14 +95,15 @@ def load_classifier(directory: Path) -> Classifier:
     interface = load_interface(directory)
     path = directory / MODEL_FILE
     model = keras_files.load_keras_file(path)
-    expected = (interface.image_shape, len(interface.class_names))
-    units = model.output_shape[-1]
-    received = (tuple(model.input_shape[1:]), TASKS[interface.task].classes_of(units))
-    if expected != received:
+    classes, units = len(interface.class_names), model.output_shape[-1]
+    received = tuple(model.input_shape[1:])
+    fits = TASKS[interface.task].units_fit(units, classes)
+    if received != interface.image_shape or not fits:
         raise ModelError(
             f"{path} does not match {INTERFACE_FILE} in the same directory. Expected images of "
-            f"shape {expected[0]} and {expected[1]} classes. Received: {received[0]} and "
-            f"{received[1]}. Export the model again with `pipeline export`."
+            f"shape {interface.image_shape} and outputs for {interface.task} of {classes} classes. "
+            f"Received: {received} and {units} outputs. Export the model again with `pipeline "
+            "export`."
         )
     return Classifier(model, interface, _references(model, interface, directory))
 

@@ -76,15 +76,15 @@ class FreshProcess:
         """
         return str(self._response("graph_error"))
 
-    def probabilities(self) -> np.ndarray:
-        """Wait for the predictions after the graph, float64 (n, classes), and end the process.
+    def outputs(self) -> np.ndarray:
+        """Wait for the outputs after the graph, as `Task.outputs` has them, and end the process.
 
         Raises:
             ModelError: as `graph_error`.
         """
-        probabilities = np.array(self._response("probabilities"), np.float64)
+        outputs = np.array(self._response("outputs"), np.float64)
         self.close()
-        return probabilities
+        return outputs
 
     def _response(self, key: str) -> Any:
         line = self._output.readline()
@@ -124,10 +124,10 @@ def _responses(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield {"graph_error": _write_graph(classifier, request, pixels)}
     rows = []
     for prediction in predict(classifier, files, classifier.interface.read):
-        if prediction.probabilities is None:
+        if prediction.outputs is None:
             raise ModelError(f"{prediction.item}: {prediction.error}")
-        rows.append(prediction.probabilities.tolist())
-    yield {"probabilities": rows}
+        rows.append(prediction.outputs.tolist())
+    yield {"outputs": rows}
 
 
 def _write_graph(classifier: Classifier, request: dict[str, Any], pixels: np.ndarray) -> str:

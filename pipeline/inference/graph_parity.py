@@ -18,7 +18,7 @@ class GraphParity:
 
     Attributes:
         images: whose outputs were compared.
-        label_changes: the images that the graph gives another label.
+        label_changes: the images for which the graph has another answer.
         max_difference: of two outputs.
     """
 
@@ -41,8 +41,8 @@ class GraphParity:
 
     def __str__(self) -> str:
         return (
-            f"on {self.images} images, {self.label_changes or 'no'} labels differ from Keras's and "
-            f"outputs by up to {self.max_difference:.2g}"
+            f"on {self.images} images, {self.label_changes or 'no'} answers differ from Keras's "
+            f"and outputs by up to {self.max_difference:.2g}"
         )
 
 
@@ -57,9 +57,5 @@ def compare_outputs(
         outputs: of the graph, (n, units).
         expected: of Keras, for the same images.
     """
-    labels, kept = (
-        task.decide(task.probabilities(each), thresholds) for each in (outputs, expected)
-    )
-    is_changed = (labels != kept).reshape(len(outputs), -1).any(axis=1)
-    difference = np.abs(outputs.astype(np.float64) - expected).max()
-    return GraphParity(len(outputs), int(np.sum(is_changed)), float(difference))
+    difference = task.difference(task.outputs(outputs), task.outputs(expected), thresholds)
+    return GraphParity(len(outputs), difference.changed, difference.largest)

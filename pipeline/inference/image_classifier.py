@@ -20,15 +20,15 @@ BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
-class ModelOutputs:
+class BatchOutputs:
     """What a model computes for a batch.
 
     Attributes:
-        probabilities: float64 (n, classes), rows summing to 1.
+        outputs: as `Task.outputs` returns them, such as float64 (n, classes).
         distances: float64 (n,), to the training images; None if the model measures none.
     """
 
-    probabilities: np.ndarray
+    outputs: np.ndarray
     distances: np.ndarray | None
 
 
@@ -37,8 +37,8 @@ def model_outputs(
     features: np.ndarray | None,
     interface: ModelInterface,
     references: FeatureReferences | None,
-) -> ModelOutputs:
-    """Return the probabilities and the distances of a batch.
+) -> BatchOutputs:
+    """Return the outputs and the distances of a batch, for the task of the model.
 
     Args:
         outputs: of the model, (n, units).
@@ -49,7 +49,7 @@ def model_outputs(
     distances = None
     if references is not None and features is not None and interface.distance is not None:
         distances = references.distances(features, interface.distance.neighbors)
-    return ModelOutputs(TASKS[interface.task].probabilities(outputs), distances)
+    return BatchOutputs(TASKS[interface.task].outputs(outputs), distances)
 
 
 class ImageClassifier(Protocol):
@@ -59,8 +59,8 @@ class ImageClassifier(Protocol):
     def interface(self) -> ModelInterface:
         """The image size and the class names."""
 
-    def run(self, batches: Iterable[np.ndarray]) -> Iterator[ModelOutputs]:
-        """Yield the probabilities of each batch and the distances to the training images.
+    def run(self, batches: Iterable[np.ndarray]) -> Iterator[BatchOutputs]:
+        """Yield the outputs of each batch and the distances to the training images.
 
         Args:
             batches: pixels (n, height, width, channels) in 0..255; n may vary.
@@ -72,7 +72,7 @@ class GraphClassifier:
     """A model with its interface, computed without TensorFlow.
 
     Attributes:
-        graph: maps pixels to probabilities and, with `references`, to features.
+        graph: maps pixels to outputs and, with `references`, to features.
         interface: the image size and the class names.
         references: the training images that distances are measured to; None for none.
     """
@@ -81,7 +81,7 @@ class GraphClassifier:
     interface: ModelInterface
     references: FeatureReferences | None
 
-    def run(self, batches: Iterable[np.ndarray]) -> Iterator[ModelOutputs]:
+    def run(self, batches: Iterable[np.ndarray]) -> Iterator[BatchOutputs]:
         for outputs in self.graph.run(batches):
             features = outputs[1] if self.references else None
             yield model_outputs(outputs[0], features, self.interface, self.references)
@@ -115,6 +115,6 @@ def _fits(
     units, classes = graph.output_units, len(interface.class_names)
     return (
         graph.input_shape == interface.image_shape
-        and TASKS[interface.task].classes_of(units[0]) == classes
+        and TASKS[interface.task].units_fit(units[0], classes)
         and (references is None or units[1] == references.features.shape[1])
     )

@@ -25,11 +25,7 @@ from pipeline.inference.request_limit import RequestLimit
 from pipeline.tasks.tasks import TASKS
 
 COLUMN = "image"
-_COLUMNS = [
-    *("class", "probability", "probabilities"),
-    *("prediction_set", "distance", "unknown", "error"),
-]
-_CLASSES = "classes"  # a further column for a model that predicts any number of classes
+_COLUMNS = ("prediction_set", "distance", "unknown", "error")  # after those of the task's answer
 
 
 class PyfuncClassifier:
@@ -53,12 +49,13 @@ class PyfuncClassifier:
             params: `confidence_level`, from 0 to 1, of the prediction sets.
 
         Returns:
-            Columns: `class`; its `probability`; `probabilities`, of every class by name;
+            Columns: what the task answers, such as `class`, its `probability`, `probabilities`, of
+            every class by name, and, of a model that predicts any number of classes, `classes`, a
+            list of them, the most probable first; None where an image could not be read;
             `prediction_set`, a list of classes, the most probable first, None without a confidence
             level; `distance` to the training images and whether it says that the class is
-            `unknown`, None if the model measures none; `error`, which says why an image could not
-            be read and is empty otherwise; and, of a model that predicts any number of classes,
-            `classes`, a list of them, the most probable first.
+            `unknown`, None if the model measures none; and `error`, which says why an image could
+            not be read and is empty otherwise.
 
         Raises:
             UsageError: if the model has no prediction sets at the confidence level.
@@ -73,37 +70,26 @@ class PyfuncClassifier:
 
         images = list(data[COLUMN]) if isinstance(data, pd.DataFrame) else list(data)
         rows = [
-            _row(prediction, interface.class_names, threshold)
+            _row(prediction, interface, threshold)
             for prediction in predict(self._classifier, images, read)
         ]
-        columns = list(_COLUMNS)
-        if not TASKS[interface.task].IS_EXCLUSIVE:
-            columns.append(_CLASSES)
+        columns = [*TASKS[interface.task].ANSWER, *_COLUMNS]
         # Objects, because pandas would turn a missing number into NaN, which is not valid JSON.
-        return pd.DataFrame([row[: len(columns)] for row in rows], columns=columns, dtype=object)
+        return pd.DataFrame(rows, columns=columns, dtype=object)
 
 
 def _row(
-    prediction: Prediction[Any], class_names: Sequence[str], threshold: float | None
-) -> tuple[Any, ...]:
-    """Return the values of `_COLUMNS`, and the predicted classes."""
-    ranked = prediction.top_classes(class_names, len(class_names))
-    best, probability = ranked[0] if ranked else (None, None)
-    by_class = dict(ranked)
-    probabilities = {name: by_class[name] for name in class_names if name in by_class}
-    plausible = None
-    if ranked and threshold is not None:
-        plausible = list(prediction.prediction_set(class_names, threshold))
-    return (
-        best,
-        probability,
-        probabilities,
-        plausible,
-        prediction.distance,
-        prediction.is_unknown,
-        prediction.error,
-        list(prediction.classes or ()),
-    )
+    prediction: Prediction[Any], interface: ModelInterface, threshold: float | None
+) -> dict[str, Any]:
+    """Return the values of an image by column; those of its answer are absent without one."""
+    task, names, row = TASKS[interface.task], interface.class_names, {}
+    if prediction.outputs is not None:
+        row = task.answer(prediction.outputs, interface.threshold_array, names)
+        if threshold is not None:
+            row["prediction_set"] = list(prediction.prediction_set(names, threshold))
+    of_image = prediction.distance, prediction.is_unknown, prediction.error
+    row |= dict(zip(("distance", "unknown", "error"), of_image, strict=True))
+    return {name: row.get(name) for name in (*task.ANSWER, *_COLUMNS)}
 
 
 def encode(pixels: np.ndarray) -> str:

@@ -147,7 +147,7 @@ def metric_problem_of(recipe: Recipe, metric: str) -> str:
 def used_metrics(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:
     """Yield the metrics that choose epochs and trials, by the path of their keys."""
     if recipe.training.early_stopping:
-        yield ("training", "early_stopping", "monitor"), recipe.training.monitor
+        yield ("training", "early_stopping", "monitor"), recipe.monitor
     if recipe.tuning:
         yield ("tuning", "objective"), recipe.tuning.objective
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, Strict, model_validator
@@ -94,17 +95,29 @@ class Recipe(Config):
         name = data.get("task") if isinstance(data, dict) else None
         if not isinstance(name, str) or name not in TASKS:
             return value
-        for (section, key), default in TASKS[name].DEFAULTS.items():
+        for (section, *path), default in TASKS[name].DEFAULTS.items():
             # A section that is optional stays absent.
             inner = value.get(section, {} if cls.model_fields[section].default else None)
-            if isinstance(inner, dict) and key not in inner:
-                value = {**value, section: {**inner, key: default}}
+            value = {**value, section: _with_default(inner, path, default)}
+            if value[section] is None:
+                del value[section]
         return value
 
     @property
     def task(self) -> Task:
         """What is predicted."""
         return TASKS[self.data.task]
+
+    @property
+    def loss_metric(self) -> str:
+        """The metric that decides between equal epochs and trials, the lower the better."""
+        return f"val_{self.task.LOSS_METRIC}"
+
+    @property
+    def monitor(self) -> str:
+        """The metric that the best epoch is chosen by."""
+        stopping = self.training.early_stopping
+        return stopping.monitor if stopping else self.loss_metric
 
     def output_layer(self, classes: int) -> OutputLayer:
         """Return the output layer of the model for so many classes."""
@@ -113,6 +126,17 @@ class Recipe(Config):
     def label_encoding(self, classes: int) -> LabelEncoding:
         """Return how labels of so many classes become the targets of the output layer."""
         return self.task.label_encoding(classes, self.output_layer(classes))
+
+
+def _with_default(section: Any, path: Sequence[str], default: Any) -> Any:
+    """Return a section of a document with a default, unless it has a value or is no mapping."""
+    if not isinstance(section, dict):
+        return section
+    key, *rest = path
+    if rest:
+        inner = _with_default(section.get(key), rest, default)
+        return section if inner is None else {**section, key: inner}
+    return section if key in section else {**section, key: default}
 
 
 # The key of each section with alternatives that names one of them, such as `optimizer.name`.

@@ -60,7 +60,7 @@ def calibrate_model(
     kept = np.empty(0, np.int64) if splits.test is None else _without_leaks(splits, "test")
     if len(kept) and splits.task.IS_EXCLUSIVE:
         calibrating = predictions["test"].subset(kept)
-        conformal = calibrate(calibrating.labels, calibrating.probabilities)
+        conformal = calibrate(calibrating.labels, calibrating.outputs)
         levels = (calibration_coverage(calibrating, level) for level in REPORTED_LEVELS)
         coverage = [each for each in levels if each]
     config, references = _measure_distance(splits, base_features) or (None, None)

@@ -17,13 +17,9 @@ import numpy as np
 from pipeline.data.image_digests import read_image_digests
 from pipeline.data.splits import Split, Splits
 from pipeline.errors import ModelError
-from pipeline.evaluation.intervals import ConfidenceInterval, paired_difference_interval
+from pipeline.evaluation.intervals import ConfidenceInterval
 from pipeline.evaluation.predictions import Predictions
-from pipeline.evaluation.significance import (
-    level_of_comparison,
-    mcnemar_test,
-    min_images_to_differ,
-)
+from pipeline.evaluation.significance import level_of_comparison, min_images_to_differ
 from pipeline.inference import classifier as classifiers
 from pipeline.inference.batch_prediction import predict
 from pipeline.inference.classifier import Classifier
@@ -52,10 +48,11 @@ class ChampionComparison:
         images: the number of images that they were compared on.
         comparisons: their number, with this one, which the level is corrected for.
         level: that the p-value must not exceed.
-        metric: the share of images that are decided correctly, by its name.
+        metric: the name of the one that decides.
         difference: of the metric, new minus champion; None if the images are too few for a
             significant one.
-        p_value: of McNemar's exact test; 1 without a difference.
+        p_value: of a test that the models are equal; 1 without a difference.
+        is_improvement: whether the new model is better, be it by chance.
     """
 
     images: int
@@ -64,13 +61,12 @@ class ChampionComparison:
     metric: str
     difference: ConfidenceInterval | None = None
     p_value: float = 1.0
+    is_improvement: bool = False
 
     @property
     def is_better(self) -> bool:
         """Whether the new model is significantly better."""
-        if self.difference is None:
-            return False
-        return self.difference.value > 0 and self.p_value <= self.level
+        return self.is_improvement and self.p_value <= self.level
 
     def __str__(self) -> str:
         if self.difference is None:
@@ -157,15 +153,17 @@ def compare_with_champion(
         return ChampionComparison(len(indices), counts.largest, level, metric)
     registry.record_comparison(store, version, champion, digest)
     counts = registry.count_comparisons(store, champion, digest)
-    before = _champion_is_correct(champion, classifier, recipe, split, predicted, indices)
-    after = predicted.is_correct[indices]
+    new = predicted.subset(indices)
+    old = _champion_predictions(champion, classifier, recipe, split, new, indices)
+    difference = recipe.task.compare(old, new)
     comparison = ChampionComparison(
         len(indices),
         counts.largest,
         level_of_comparison(counts.largest),
         metric,
-        paired_difference_interval(before, after),
-        mcnemar_test(before, after),
+        difference.decisive,
+        difference.p_value,
+        difference.is_improvement,
     )
     logger.info(
         f"Compared with {champion.model.uri} on {len(indices):,} of {len(split):,} {kind} images, "
@@ -175,33 +173,33 @@ def compare_with_champion(
     return comparison
 
 
-def _champion_is_correct(
+def _champion_predictions(
     champion: Champion,
     classifier: Classifier,
     recipe: Recipe,
     split: Split,
-    predicted: Predictions,
+    new: Predictions,
     indices: np.ndarray,
-) -> np.ndarray:
-    """Return whether the champion classifies images of a split correctly, bool (n,).
+) -> Predictions:
+    """Return the champion's predictions for images of a split, in the order of the new model's.
 
     Raises:
         ModelError: if it cannot read one of the images.
     """
     names = classifier.interface.class_names
-    order = [names.index(name) for name in predicted.class_names]
+    order = [names.index(name) for name in new.class_names] if names else slice(None)
     read = image_reader(recipe, split, classifier.interface)
     rows = []
     for answer in predict(classifier, indices.tolist(), read):
-        if answer.probabilities is None:
+        if answer.outputs is None:
             raise ModelError(
                 f"{champion.model.uri} cannot be compared: {split.names[answer.item]}: "
                 f"{answer.error}."
             )
-        rows.append(answer.probabilities[order])
+        rows.append(answer.outputs[order])
     thresholds = classifier.interface.threshold_array
     return replace(
-        predicted.subset(indices),
-        probabilities=np.stack(rows),
+        new,
+        outputs=np.stack(rows),
         thresholds=None if thresholds is None else thresholds[order],
-    ).is_correct
+    )

@@ -92,12 +92,12 @@ def train_fold(
         if pool_inputs:
             assert pool_inputs.validation is not None
             judged = pool_inputs.validation.select(fold.test)
-            probabilities = recipe.task.probabilities(head_outputs(trained.model, judged))
+            outputs = recipe.task.outputs(head_outputs(trained.model, judged))
         else:
-            probabilities = trained.trainer.predict(of_fold.test, "fold")
+            outputs = trained.trainer.predict(of_fold.test, "fold")
         thresholds = validation_thresholds(of_fold, trained.trainer.predict)
     metrics = metrics_of_images(
-        recipe, of_fold.test.labels, probabilities, thresholds, splits.class_names, names
+        recipe, of_fold.test.labels, outputs, thresholds, splits.class_names, names
     )
     return trained, metrics
 

@@ -46,12 +46,10 @@ def _evaluate(
 ) -> dict[str, float]:
     if not np.isfinite(outputs).all():
         return dict.fromkeys(names, math.nan)
-    probabilities = task.probabilities(outputs)
-    thresholds = task.choose_thresholds(len(class_names), lambda: (labels, probabilities))
+    answers = task.outputs(outputs)
+    thresholds = task.choose_thresholds(len(class_names), lambda: (labels, answers))
     metrics = {}
     for name in names:
-        value = task.metric(
-            name.removeprefix("val_"), labels, probabilities, thresholds, class_names
-        )
+        value = task.metric(name.removeprefix("val_"), labels, answers, thresholds, class_names)
         metrics[name] = math.nan if value is None else value
     return metrics

@@ -47,7 +47,7 @@ class Evaluation:
 def metrics_of_images(
     recipe: Recipe,
     labels: np.ndarray,
-    probabilities: np.ndarray,
+    outputs: np.ndarray,
     thresholds: np.ndarray | None,
     class_names: Sequence[str],
     names: Collection[str] = (),
@@ -57,15 +57,15 @@ def metrics_of_images(
     Args:
         recipe: of the model.
         labels: of the images.
-        probabilities: (n, classes).
+        outputs: as `Task.outputs` returns them.
         thresholds: of the classes, as `validation_thresholds` returns them.
         class_names: in the order of the labels.
         names: of metrics, which start with `val_`, such as `val_recall/ants`.
     """
     task = recipe.task
-    metrics = task.metrics(labels, probabilities, thresholds, top_k=recipe.training.top_k)
+    metrics = task.metrics(labels, outputs, thresholds, top_k=recipe.training.top_k)
     for name in (metric.removeprefix("val_") for metric in names if "/" in metric):
-        of_class = task.metric(name, labels, probabilities, thresholds, class_names)
+        of_class = task.metric(name, labels, outputs, thresholds, class_names)
         metrics |= {} if of_class is None else {name: of_class}
     return metrics
 
@@ -100,26 +100,28 @@ def evaluate_splits(recipe: Recipe, splits: Splits, trained: TrainedModel) -> Ev
         if prefix != "train"
     }
     thresholds = validation_thresholds(splits, lambda split, prefix: predicted[prefix])
-    for prefix, probabilities in predicted.items():
+    for prefix, outputs in predicted.items():
         split = splits.named()[prefix]
-        values = metrics_of_images(
-            recipe, split.labels, probabilities, thresholds, splits.class_names
-        )
+        values = metrics_of_images(recipe, split.labels, outputs, thresholds, splits.class_names)
         metrics |= {f"{prefix}_{name}": value for name, value in values.items()}
         predictions[prefix] = Predictions(
             splits.class_names,
             split.names,
             split.hex_digests(),
             split.labels,
-            probabilities,
+            outputs,
             thresholds,
         )
-        metrics |= measure_leakage_effect(splits, prefix, predictions[prefix].is_correct)
+        metrics |= measure_leakage_effect(
+            splits, prefix, recipe.task.image_scores(predictions[prefix])
+        )
     history = trained.history
     if history.best_epoch:
         validated = predictions["val"]
-        losses = recipe.task.image_losses(validated.labels, validated.probabilities)
-        near = near_best_epochs(history.rows, history.best_epoch, losses)
+        losses = recipe.task.image_losses(validated.labels, validated.outputs)
+        near = near_best_epochs(
+            [row[recipe.loss_metric] for row in history.rows], history.best_epoch, losses
+        )
         metrics["near_best_epochs"] = float(near)
     trainer = trained.trainer
     metrics |= trainer.feature_metrics()

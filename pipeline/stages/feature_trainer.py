@@ -102,7 +102,7 @@ class FeatureTrainer(PixelTrainer):
     def predict(self, split: Split, name: str) -> np.ndarray:
         if self._features is None:
             return super().predict(split, name)
-        return self._recipe.task.probabilities(self._features.outputs(split, name))
+        return self._recipe.task.outputs(self._features.outputs(split, name))
 
     def runs_whole_model(self) -> bool:
         return self._features is not self._base_features

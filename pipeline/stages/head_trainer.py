@@ -104,9 +104,9 @@ class HeadTrainer(Trainer):
         )
 
     def predict(self, split: Split, name: str) -> np.ndarray:
-        """Return the probabilities of the validation images, the only ones with features."""
+        """Return the outputs of the validation images, the only ones with features."""
         assert self._inputs.validation is not None
-        return self._recipe.task.probabilities(head_outputs(self.model, self._inputs.validation))
+        return self._recipe.task.outputs(head_outputs(self.model, self._inputs.validation))
 
 
 def batches_of_head(inputs: HeadInputs, recipe: Recipe, splits: Splits) -> TrainingData:

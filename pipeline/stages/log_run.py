@@ -127,7 +127,7 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
             loader=loader,
             code=code,
             column=pyfunc_model.COLUMN,
-            has_classes=not recipe.task.IS_EXCLUSIVE,
+            answer=recipe.task.ANSWER,
             example=pyfunc_model.encode(splits.train.images.read(np.array([0]))[0]),
         )
         interface.save(directory / DATA)

@@ -85,7 +85,8 @@ def train_model(
         history = fit_phases(
             trainer.phases(),
             training=recipe.training,
-            monitor=recipe.training.monitor if is_validated else None,
+            monitor=recipe.monitor if is_validated else None,
+            loss_metric=recipe.loss_metric,
             label_smoothing=recipe.regularization.label_smoothing,
             metrics=partial(
                 recipe.task.running_metrics,
@@ -98,7 +99,7 @@ def train_model(
             evaluate=epoch_evaluation(
                 recipe.task,
                 splits,
-                {recipe.training.monitor, f"val_{recipe.task.CURVE}", *epoch_metrics},
+                {recipe.monitor, f"val_{recipe.task.CURVE}", *epoch_metrics},
             ),
             checkpoints=checkpoints,
             shown_metric=recipe.task.CURVE if show_progress else None,

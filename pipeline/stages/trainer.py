@@ -46,7 +46,7 @@ class Trainer(Protocol):
         """Yield the phases of training, for `fit_phases`."""
 
     def predict(self, split: Split, name: str) -> np.ndarray:
-        """Return the probabilities of the images of a split, float64 (n, classes).
+        """Return the outputs for the images of a split, as `Task.outputs` has them.
 
         Args:
             split: the images.
@@ -135,9 +135,9 @@ class PixelTrainer(Trainer):
 
     def predict(self, split: Split, name: str) -> np.ndarray:
         if self.graph:
-            return self._recipe.task.probabilities(self.graph.outputs(split))
+            return self._recipe.task.outputs(self.graph.outputs(split))
         outputs = self.model.predict(self._evaluation_batches(split), verbose=0)
-        return self._recipe.task.probabilities(outputs)
+        return self._recipe.task.outputs(outputs)
 
     def _pixels(self) -> TrainingData:
         recipe, train = self._recipe, self._splits.train

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 IMAGES = 8  # images that the saved model predicts
 _KINDS = {"val": "validation", "test": "test", "train": "training"}
 _GRAPH = "graph"
-_MAX_DIFFERENCE = 0.01  # of two probabilities, which rounding can explain
+_MAX_DIFFERENCE = 0.01  # of two outputs, which rounding can explain
 
 
 @contextlib.contextmanager
@@ -98,7 +98,7 @@ class ModelVerification:
             trainer: has the trained model, to predict the images of a split that is not evaluated.
 
         Returns:
-            `verification/max_difference` of two probabilities, `verification/label_changes` and
+            `verification/max_difference` of two outputs, `verification/label_changes` and
             `verification/images`; empty if the saved model could not be used.
         """
         if not self._process:
@@ -106,37 +106,35 @@ class ModelVerification:
         name, split = splits.verification
         indices = np.array(evenly_spaced(len(split), at_most=IMAGES))
         if name in predictions:
-            before = predictions[name].probabilities[indices]
+            before = predictions[name].outputs[indices]
             thresholds = predictions[name].thresholds
         else:
             before = trainer.predict(split.subset(indices), name)
             thresholds = task.choose_thresholds(len(splits.class_names), None)
-        after = self._probabilities()
+        after = self._outputs()
         if after is None:
             logger.warning(f"The saved model cannot be used in a fresh process: {self._failure}")
             return {}
-        is_changed = task.decide(after, thresholds) != task.decide(before, thresholds)
-        label_changes = int(np.sum(is_changed.reshape(len(after), -1).any(axis=1)))
-        difference = float(np.abs(after - before).max())
-        if label_changes or difference > _MAX_DIFFERENCE:
+        difference = task.difference(after, before, thresholds)
+        if difference.changed or difference.largest > _MAX_DIFFERENCE:
             logger.warning(
-                "The saved model, loaded in a fresh process, predicts another label than the "
-                f"trained model for {label_changes} of {len(after)} {_KINDS[name]} images. Their "
-                f"probabilities differ by up to {difference:.2g}."
+                "The saved model, loaded in a fresh process, has another answer than the "
+                f"trained model for {difference.changed} of {len(after)} {_KINDS[name]} images. "
+                f"Their outputs differ by up to {difference.largest:.2g}."
             )
         return {
-            "verification/max_difference": difference,
-            "verification/label_changes": float(label_changes),
+            "verification/max_difference": difference.largest,
+            "verification/label_changes": float(difference.changed),
             "verification/images": float(len(after)),
         }
 
-    def _probabilities(self) -> np.ndarray | None:
+    def _outputs(self) -> np.ndarray | None:
         """Return what the saved model predicts; None, and why, if it cannot be used."""
         assert self._process
         if self.graph is None and self._failure:
             return None
         try:
-            return self._process.probabilities()
+            return self._process.outputs()
         except ModelError as failure:
             self._failure = str(failure)
             return None

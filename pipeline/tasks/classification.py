@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipeline.tasks.class_answers import class_answer, top_cells, top_columns
 from pipeline.tasks.label_encoding import LabelEncoding
+from pipeline.tasks.output_difference import OutputDifference
 
 if TYPE_CHECKING:
     import numpy as np
 
     from pipeline.config import Finding
-    from pipeline.evaluation.intervals import ConfidenceInterval
-    from pipeline.evaluation.predictions import Predictions
+    from pipeline.evaluation.predictions import PairedDifference, Predictions
     from pipeline.evaluation.split_content import ImageSelection, ReportTerms, SplitContent
     from pipeline.models.layers import OutputLayer
-    from pipeline.tasks.task import LabelKind
+    from pipeline.tasks.task import AnswerType, LabelKind
     from pipeline.training.training_config import TrainingConfig
 
 _BINARY = ("binary_cross_entropy", "binary_focal_cross_entropy")  # with one sigmoid unit
@@ -27,8 +28,9 @@ METRICS: tuple[str, ...] = (
     *("f1_macro", "f1_weighted"),
 )
 CLASS_METRICS: tuple[str, ...] = ("precision", "recall", "f1")
-DEFAULTS: Mapping[tuple[str, str], Any] = {}
+DEFAULTS: Mapping[tuple[str, ...], Any] = {}
 COMPARED_METRIC = "accuracy"
+LOSS_METRIC = "log_loss"
 IMBALANCE_ADVICE = (
     "The model may miss rare classes, which accuracy hardly shows: see balanced_accuracy. To give "
     "rare classes more weight, set training.class_weight: balanced or data.sampling: balanced."
@@ -36,6 +38,11 @@ IMBALANCE_ADVICE = (
 RUNNING_METRICS: tuple[str, ...] = ("accuracy", "log_loss", "balanced_accuracy")
 CURVE = "accuracy"
 IS_EXCLUSIVE = True
+ANSWER: Mapping[str, AnswerType] = {
+    "class": "string",
+    "probability": "double",
+    "probabilities": "any",
+}
 
 
 def headline_metrics(*, is_imbalanced: bool) -> tuple[str, ...]:
@@ -129,22 +136,21 @@ def running_metrics(classes: int, output: OutputLayer, *, top_k: int | None) -> 
     return losses.running_metrics(output.activation, classes=classes, top_k=top_k)
 
 
-def probabilities(outputs: np.ndarray) -> np.ndarray:
+def outputs(units: np.ndarray) -> np.ndarray:
     """Return class probabilities, float64 (n, classes), rows summing to 1.
 
     One sigmoid unit p becomes the two columns 1 - p and p.
     """
     import numpy as np
 
-    columns = np.asarray(outputs, np.float64)
+    columns = np.asarray(units, np.float64)
     if columns.shape[1] == 1:
         columns = np.hstack([1 - columns, columns])
     return np.asarray(columns / columns.sum(axis=1, keepdims=True))
 
 
-def classes_of(units: int) -> int:
-    """Return the number of classes of a model with so many outputs."""
-    return 2 if units == 1 else units
+def units_fit(units: int, classes: int) -> bool:
+    return classes == (2 if units == 1 else units)
 
 
 def choose_thresholds(
@@ -153,27 +159,27 @@ def choose_thresholds(
     """Return None: the most probable class is predicted."""
 
 
-def decide(probabilities: np.ndarray, thresholds: np.ndarray | None) -> np.ndarray:
+def decide(outputs: np.ndarray, thresholds: np.ndarray | None) -> np.ndarray:
     """Return the most probable class of each image, int (n,)."""
-    return probabilities.argmax(axis=1)
+    return outputs.argmax(axis=1)
 
 
 def metrics(
     labels: np.ndarray,
-    probabilities: np.ndarray,
+    outputs: np.ndarray,
     thresholds: np.ndarray | None,
     *,
     top_k: int | None = None,
 ) -> dict[str, float]:
     from pipeline.evaluation.metrics import classification_metrics
 
-    return classification_metrics(labels, probabilities, top_k=top_k)
+    return classification_metrics(labels, outputs, top_k=top_k)
 
 
 def metric(
     name: str,
     labels: np.ndarray,
-    probabilities: np.ndarray,
+    outputs: np.ndarray,
     thresholds: np.ndarray | None,
     class_names: Sequence[str],
 ) -> float | None:
@@ -181,14 +187,14 @@ def metric(
     from pipeline.evaluation.metrics import single_metric
 
     if "/" in name:
-        return class_metric(name, labels, decide(probabilities, thresholds), class_names)
-    return single_metric(name, labels, probabilities)
+        return class_metric(name, labels, decide(outputs, thresholds), class_names)
+    return single_metric(name, labels, outputs)
 
 
-def image_losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+def image_losses(labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     from pipeline.evaluation.metrics import log_losses
 
-    return log_losses(labels, probabilities)
+    return log_losses(labels, outputs)
 
 
 def class_rows(predictions: Predictions) -> list[dict[str, Any]]:
@@ -198,22 +204,53 @@ def class_rows(predictions: Predictions) -> list[dict[str, Any]]:
     return class_metrics(predictions.labels, predictions.predicted, names).rows()
 
 
-def differences(first: Predictions, second: Predictions) -> dict[str, ConfidenceInterval]:
+def compare(first: Predictions, second: Predictions) -> PairedDifference:
+    """Return the differences, with the p-value of McNemar's exact test."""
     from pipeline.evaluation import intervals
+    from pipeline.evaluation.predictions import PairedDifference
+    from pipeline.evaluation.significance import mcnemar_test
 
-    losses = [image_losses(each.labels, each.probabilities) for each in (first, second)]
+    losses = [image_losses(each.labels, each.outputs) for each in (first, second)]
     before, after = first.is_correct, second.is_correct
-    return {
+    metrics = {
         "accuracy": intervals.paired_difference_interval(before, after),
         "balanced_accuracy": intervals.mean_paired_difference_interval(before, after, first.labels),
         "log_loss": intervals.mean_interval(losses[1] - losses[0]),
     }
+    return PairedDifference(len(first), metrics, mcnemar_test(before, after))
 
 
-def predicted_classes(
-    probabilities: np.ndarray, thresholds: np.ndarray | None, class_names: Sequence[str]
-) -> None:
-    """Return None: the most probable class is predicted."""
+def image_scores(predictions: Predictions) -> np.ndarray:
+    """Return whether the predicted class of each image is right, bool (n,)."""
+    return predictions.is_correct
+
+
+def answer(
+    outputs: np.ndarray, thresholds: np.ndarray | None, class_names: Sequence[str]
+) -> dict[str, Any]:
+    """Return the most probable class, its probability, and those of all classes."""
+    return class_answer(outputs, class_names)
+
+
+def table_columns(class_names: Sequence[str], *, top: int) -> list[str]:
+    """Return those of the most probable classes and their probabilities."""
+    return top_columns(class_names, top)
+
+
+def table_cells(
+    outputs: np.ndarray, thresholds: np.ndarray | None, class_names: Sequence[str], *, top: int
+) -> list[str]:
+    return top_cells(outputs, class_names, top)
+
+
+def difference(
+    outputs: np.ndarray, expected: np.ndarray, thresholds: np.ndarray | None
+) -> OutputDifference:
+    """Return how many of the most probable classes differ, and the largest difference."""
+    import numpy as np
+
+    changed = decide(outputs, thresholds) != decide(expected, thresholds)
+    return OutputDifference(int(changed.sum()), float(np.abs(outputs - expected).max()))
 
 
 def report_terms(*, is_imbalanced: bool) -> ReportTerms:

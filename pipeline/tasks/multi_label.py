@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipeline.tasks.class_answers import class_answer, ranked_classes, top_cells, top_columns
 from pipeline.tasks.label_encoding import LabelEncoding
+from pipeline.tasks.output_difference import OutputDifference
 
 if TYPE_CHECKING:
     import numpy as np
 
     from pipeline.config import Finding
-    from pipeline.evaluation.intervals import ConfidenceInterval
-    from pipeline.evaluation.predictions import Predictions
+    from pipeline.evaluation.predictions import PairedDifference, Predictions
     from pipeline.evaluation.split_content import ImageSelection, ReportTerms, SplitContent
     from pipeline.models.layers import OutputLayer
-    from pipeline.tasks.task import LabelKind
+    from pipeline.tasks.task import AnswerType, LabelKind
     from pipeline.training.training_config import TrainingConfig
 
 LOSSES: tuple[str, ...] = (
@@ -30,11 +31,12 @@ METRICS: tuple[str, ...] = (
     *("exact_match", "hamming_loss"),
 )
 CLASS_METRICS: tuple[str, ...] = ("average_precision", "precision", "recall", "f1")
-DEFAULTS: Mapping[tuple[str, str], Any] = {
+DEFAULTS: Mapping[tuple[str, ...], Any] = {
     ("training", "loss"): "binary_cross_entropy",
     ("tuning", "objective"): "val_mean_average_precision",
 }
 COMPARED_METRIC = "exact_match"
+LOSS_METRIC = "log_loss"
 IMBALANCE_ADVICE = (
     "The model may miss rare classes: see f1_macro. To give them more weight, set training.loss: "
     "asymmetric_cross_entropy or binary_focal_cross_entropy."
@@ -42,6 +44,12 @@ IMBALANCE_ADVICE = (
 RUNNING_METRICS: tuple[str, ...] = ("log_loss",)
 CURVE = "mean_average_precision"
 IS_EXCLUSIVE = False
+ANSWER: Mapping[str, AnswerType] = {
+    "class": "string",
+    "probability": "double",
+    "probabilities": "any",
+    "classes": "any",
+}
 
 _MIN_LABEL_SET = 10  # images; those with rarer sets of labels are drawn by their rarest label
 
@@ -157,16 +165,15 @@ def running_metrics(classes: int, output: OutputLayer, *, top_k: int | None) -> 
     return losses.label_set_metrics()
 
 
-def probabilities(outputs: np.ndarray) -> np.ndarray:
+def outputs(units: np.ndarray) -> np.ndarray:
     """Return the probability of each class, float64 (n, classes)."""
     import numpy as np
 
-    return np.asarray(outputs, np.float64)
+    return np.asarray(units, np.float64)
 
 
-def classes_of(units: int) -> int:
-    """Return the number of classes of a model with so many outputs."""
-    return units
+def units_fit(units: int, classes: int) -> bool:
+    return units == classes
 
 
 def choose_thresholds(
@@ -180,45 +187,45 @@ def choose_thresholds(
     return label_set_metrics.choose_thresholds(*validate()) if validate else np.full(classes, 0.5)
 
 
-def decide(probabilities: np.ndarray, thresholds: np.ndarray | None) -> np.ndarray:
+def decide(outputs: np.ndarray, thresholds: np.ndarray | None) -> np.ndarray:
     """Return whether each image is of each class, bool (n, classes)."""
     import numpy as np
 
     assert thresholds is not None
-    return np.asarray(probabilities >= thresholds)
+    return np.asarray(outputs >= thresholds)
 
 
 def metrics(
     labels: np.ndarray,
-    probabilities: np.ndarray,
+    outputs: np.ndarray,
     thresholds: np.ndarray | None,
     *,
     top_k: int | None = None,
 ) -> dict[str, float]:
     from pipeline.evaluation.label_set_metrics import label_set_metrics
 
-    return label_set_metrics(labels, probabilities, decide(probabilities, thresholds))
+    return label_set_metrics(labels, outputs, decide(outputs, thresholds))
 
 
 def metric(
     name: str,
     labels: np.ndarray,
-    probabilities: np.ndarray,
+    outputs: np.ndarray,
     thresholds: np.ndarray | None,
     class_names: Sequence[str],
 ) -> float | None:
     from pipeline.evaluation.label_set_metrics import label_metric, label_set_metric
 
-    predicted = decide(probabilities, thresholds)
+    predicted = decide(outputs, thresholds)
     if "/" in name:
-        return label_metric(name, labels, probabilities, predicted, class_names)
-    return label_set_metric(name, labels, probabilities, predicted)
+        return label_metric(name, labels, outputs, predicted, class_names)
+    return label_set_metric(name, labels, outputs, predicted)
 
 
-def image_losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+def image_losses(labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     from pipeline.evaluation import label_set_metrics
 
-    return label_set_metrics.image_losses(labels, probabilities)
+    return label_set_metrics.image_losses(labels, outputs)
 
 
 def class_rows(predictions: Predictions) -> list[dict[str, Any]]:
@@ -227,25 +234,65 @@ def class_rows(predictions: Predictions) -> list[dict[str, Any]]:
     return label_rows(predictions)
 
 
-def differences(first: Predictions, second: Predictions) -> dict[str, ConfidenceInterval]:
+def compare(first: Predictions, second: Predictions) -> PairedDifference:
+    """Return the differences, with the p-value of McNemar's exact test of the exact matches."""
     from pipeline.evaluation import intervals
     from pipeline.evaluation.label_set_metrics import average_precision_difference
+    from pipeline.evaluation.predictions import PairedDifference
+    from pipeline.evaluation.significance import mcnemar_test
 
-    losses = [image_losses(each.labels, each.probabilities) for each in (first, second)]
-    columns = (each.probabilities for each in (first, second))
-    return {
-        "exact_match": intervals.paired_difference_interval(first.is_correct, second.is_correct),
+    losses = [image_losses(each.labels, each.outputs) for each in (first, second)]
+    columns = (each.outputs for each in (first, second))
+    before, after = first.is_correct, second.is_correct
+    metrics = {
+        "exact_match": intervals.paired_difference_interval(before, after),
         "mean_average_precision": average_precision_difference(first.labels, *columns),
         "log_loss": intervals.mean_interval(losses[1] - losses[0]),
     }
+    return PairedDifference(len(first), metrics, mcnemar_test(before, after))
 
 
-def predicted_classes(
-    probabilities: np.ndarray, thresholds: np.ndarray | None, class_names: Sequence[str]
-) -> tuple[str, ...]:
-    order = (-probabilities).argsort(kind="stable").tolist()
-    is_predicted = decide(probabilities, thresholds)
-    return tuple(class_names[label] for label in order if is_predicted[label])
+def image_scores(predictions: Predictions) -> np.ndarray:
+    """Return whether all classes of each image are right, bool (n,)."""
+    return predictions.is_correct
+
+
+def answer(
+    outputs: np.ndarray, thresholds: np.ndarray | None, class_names: Sequence[str]
+) -> dict[str, Any]:
+    """Return the classes, the most probable one, its probability, and those of all classes."""
+    classes = list(_predicted_classes(outputs, thresholds, class_names))
+    return {**class_answer(outputs, class_names), "classes": classes}
+
+
+def table_columns(class_names: Sequence[str], *, top: int) -> list[str]:
+    """Return that of the classes, and those of the most probable ones and their probabilities."""
+    return ["classes", *top_columns(class_names, top)]
+
+
+def table_cells(
+    outputs: np.ndarray, thresholds: np.ndarray | None, class_names: Sequence[str], *, top: int
+) -> list[str]:
+    joined = "|".join(_predicted_classes(outputs, thresholds, class_names))
+    return [joined, *top_cells(outputs, class_names, top)]
+
+
+def _predicted_classes(
+    outputs: np.ndarray, thresholds: np.ndarray | None, class_names: Sequence[str]
+) -> Iterator[str]:
+    """Yield the classes that an image is of, the most probable first."""
+    is_predicted = dict(zip(class_names, decide(outputs, thresholds).tolist(), strict=True))
+    return (name for name, _ in ranked_classes(outputs, class_names) if is_predicted[name])
+
+
+def difference(
+    outputs: np.ndarray, expected: np.ndarray, thresholds: np.ndarray | None
+) -> OutputDifference:
+    """Return how many images are of other classes, and the largest difference."""
+    import numpy as np
+
+    changed = (decide(outputs, thresholds) != decide(expected, thresholds)).any(axis=1)
+    return OutputDifference(int(changed.sum()), float(np.abs(outputs - expected).max()))
 
 
 def report_terms(*, is_imbalanced: bool) -> ReportTerms:

@@ -11,15 +11,18 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pipeline.config import Finding
-    from pipeline.evaluation.intervals import ConfidenceInterval
-    from pipeline.evaluation.predictions import Predictions
+    from pipeline.evaluation.predictions import PairedDifference, Predictions
     from pipeline.evaluation.split_content import ImageSelection, ReportTerms, SplitContent
     from pipeline.models.layers import OutputLayer
+    from pipeline.tasks.output_difference import OutputDifference
     from pipeline.training.training_config import TrainingConfig
 
 
-# What a label is: the index of a class, the classes that an image is of.
-LabelKind = Literal["class", "classes"]
+# What a label is: the index of a class, the classes that an image is of, a number.
+LabelKind = Literal["class", "classes", "number"]
+
+# The type of what a model answers, as MLflow names them; `any` is a list or a mapping.
+AnswerType = Literal["string", "double", "boolean", "any"]
 
 
 class Task(Protocol):
@@ -33,7 +36,10 @@ class Task(Protocol):
     """The names of the losses that train the task, the default first."""
 
     LABEL_KIND: LabelKind
-    """What a label is: `class`, an index, int (n,), or `classes`, bool (n, classes)."""
+    """What a label is.
+
+    It is `class`, an index, int (n,), or `classes`, bool (n, classes), or `number`, float32 (n,).
+    """
 
     METRICS: tuple[str, ...]
     """The names of the metrics of a split that have no interval bound, top-k or class in them."""
@@ -41,11 +47,14 @@ class Task(Protocol):
     CLASS_METRICS: tuple[str, ...]
     """The names of the metrics of a class, which `NAME/CLASS` names."""
 
-    DEFAULTS: Mapping[tuple[str, str], Any]
-    """The defaults, by section and key of a recipe, that are not those of classification."""
+    DEFAULTS: Mapping[tuple[str, ...], Any]
+    """The defaults, by the path of a key of a recipe, that are not those of classification."""
 
     COMPARED_METRIC: str
-    """The share of images that are decided correctly, by which two models are compared."""
+    """The metric by which two models are compared, the mean of `image_scores`."""
+
+    LOSS_METRIC: str
+    """The metric that decides between equal epochs and trials, the mean of `image_losses`."""
 
     IMBALANCE_ADVICE: str
     """What to do where some classes have far fewer images than others, in sentences."""
@@ -58,6 +67,9 @@ class Task(Protocol):
 
     IS_EXCLUSIVE: bool
     """Whether an image is of exactly one class, as prediction sets and label errors need it."""
+
+    ANSWER: Mapping[str, AnswerType]
+    """The names and types of what `answer` returns."""
 
     def headline_metrics(self, *, is_imbalanced: bool) -> tuple[str, ...]:
         """Return the names of the most important metrics, which have intervals.
@@ -127,11 +139,14 @@ class Task(Protocol):
             top_k: `training.top_k`.
         """
 
-    def probabilities(self, outputs: np.ndarray) -> np.ndarray:
-        """Return the outputs of a model, (n, units), as probabilities, float64 (n, classes)."""
+    def outputs(self, units: np.ndarray) -> np.ndarray:
+        """Return the outputs of a model, float64 (n, width), from those of its units, (n, units).
 
-    def classes_of(self, units: int) -> int:
-        """Return the number of classes of a model with so many outputs."""
+        For classes they are probabilities, (n, classes).
+        """
+
+    def units_fit(self, units: int, classes: int) -> bool:
+        """Return whether the last layer of a model for so many classes has so many units."""
 
     def choose_thresholds(
         self, classes: int, validate: Callable[[], tuple[np.ndarray, np.ndarray]] | None
@@ -140,25 +155,25 @@ class Task(Protocol):
 
         Args:
             classes: their number.
-            validate: returns the labels of the validation images and their probabilities, float
+            validate: returns the labels of the validation images and their outputs, float
                 (n, classes); None without validation images.
 
         Returns:
             None for a task that decides otherwise.
         """
 
-    def decide(self, probabilities: np.ndarray, thresholds: np.ndarray | None) -> np.ndarray:
+    def decide(self, outputs: np.ndarray, thresholds: np.ndarray | None) -> np.ndarray:
         """Return the predicted labels of images, in the shape of the labels of a split.
 
         Args:
-            probabilities: float (n, classes).
+            outputs: float (n, width).
             thresholds: as `choose_thresholds` returned them.
         """
 
     def metrics(
         self,
         labels: np.ndarray,
-        probabilities: np.ndarray,
+        outputs: np.ndarray,
         thresholds: np.ndarray | None,
         *,
         top_k: int | None = None,
@@ -167,7 +182,7 @@ class Task(Protocol):
 
         Args:
             labels: of the split.
-            probabilities: float (n, classes).
+            outputs: float (n, width).
             thresholds: as `decide` takes them.
             top_k: `training.top_k`.
         """
@@ -176,7 +191,7 @@ class Task(Protocol):
         self,
         name: str,
         labels: np.ndarray,
-        probabilities: np.ndarray,
+        outputs: np.ndarray,
         thresholds: np.ndarray | None,
         class_names: Sequence[str],
     ) -> float | None:
@@ -189,29 +204,62 @@ class Task(Protocol):
     def class_rows(self, predictions: Predictions) -> list[dict[str, Any]]:
         """Return a row for each class: its images and metrics; undefined values are None."""
 
-    def differences(self, first: Predictions, second: Predictions) -> dict[str, ConfidenceInterval]:
-        """Return the metrics of the second model minus those of the first, by name.
+    def compare(self, first: Predictions, second: Predictions) -> PairedDifference:
+        """Return the metrics of the second model minus those of the first.
 
         Args:
             first: predictions for some images.
             second: predictions for the same images in the same order.
-
-        Returns:
-            First that of `COMPARED_METRIC`.
         """
 
-    def predicted_classes(
-        self, probabilities: np.ndarray, thresholds: np.ndarray | None, class_names: Sequence[str]
-    ) -> tuple[str, ...] | None:
-        """Return the classes that an image is of, the most probable first.
+    def image_scores(self, predictions: Predictions) -> np.ndarray:
+        """Return a number or a truth value for each image, (n,), their mean `COMPARED_METRIC`."""
+
+    def difference(
+        self, outputs: np.ndarray, expected: np.ndarray, thresholds: np.ndarray | None
+    ) -> OutputDifference:
+        """Return how far two computations of the outputs of the same images are apart.
 
         Args:
-            probabilities: float (classes,).
+            outputs: float (n, width).
+            expected: the same.
             thresholds: as `decide` takes them.
-            class_names: in the order of the probabilities.
+        """
 
-        Returns:
-            None for a task with one class: the most probable one.
+    def answer(
+        self, outputs: np.ndarray, thresholds: np.ndarray | None, class_names: Sequence[str]
+    ) -> dict[str, Any]:
+        """Return what a model answers for an image, by the names of `ANSWER`.
+
+        Args:
+            outputs: float (width,).
+            thresholds: as `decide` takes them.
+            class_names: in the order of the outputs.
+        """
+
+    def table_columns(self, class_names: Sequence[str], *, top: int) -> list[str]:
+        """Return the names of the columns of a table of answers.
+
+        Args:
+            class_names: in the order of the outputs.
+            top: how many classes of each image the table has.
+        """
+
+    def table_cells(
+        self,
+        outputs: np.ndarray,
+        thresholds: np.ndarray | None,
+        class_names: Sequence[str],
+        *,
+        top: int,
+    ) -> list[str]:
+        """Return the cells of an image in these columns.
+
+        Args:
+            outputs: float (width,).
+            thresholds: as `decide` takes them.
+            class_names: in the order of the outputs.
+            top: as `table_columns` takes it.
         """
 
     def report_terms(self, *, is_imbalanced: bool) -> ReportTerms:
@@ -232,5 +280,5 @@ class Task(Protocol):
     def select_images(self, predictions: Predictions) -> list[ImageSelection]:
         """Return the images of a split that the report shows."""
 
-    def image_losses(self, labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-        """Return the loss of each image, (n,), whose mean is the metric `log_loss`."""
+    def image_losses(self, labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+        """Return the loss of each image, (n,), whose mean is `LOSS_METRIC`."""

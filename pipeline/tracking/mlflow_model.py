@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,19 +29,19 @@ def write_model(
     code: Path,
     column: str,
     example: str,
-    has_classes: bool,
+    answer: Mapping[str, str],
 ) -> None:
     """Write a model to `directory` in MLflow's format.
 
     Args:
-        model: maps images (n, height, width, channels) in 0..255 to probabilities (n, classes).
+        model: maps images (n, height, width, channels) in 0..255 to outputs (n, units).
         directory: an empty directory.
         metadata: what a user of the model needs to know, such as its class names.
         loader: the module that loads the model when it is served.
         code: the directory of the package with that module; it is copied into the model.
         column: the name of the served model's input column.
         example: a value of that column, kept as an example of the input.
-        has_classes: whether the served model predicts any number of classes.
+        answer: the names and types of what the task answers, the first columns of the output.
     """
     float32 = np.dtype("float32")
     with warnings.catch_warnings():
@@ -60,14 +61,11 @@ def write_model(
     described = Model.load(str(directory))
     described.flavors["python_function"]["loader_module"] = loader
     outputs = [
-        ColSpec("string", "class"),
-        ColSpec("double", "probability"),
-        ColSpec(AnyType(), "probabilities"),
+        *(ColSpec(AnyType() if kind == "any" else kind, name) for name, kind in answer.items()),
         ColSpec(AnyType(), "prediction_set"),
         ColSpec("double", "distance"),
         ColSpec("boolean", "unknown"),
         ColSpec("string", "error"),
-        *([ColSpec(AnyType(), "classes")] if has_classes else []),
     ]
     described.signature = ModelSignature(
         Schema([ColSpec(AnyType(), column)]),

@@ -29,18 +29,23 @@ _STATE_ATTRIBUTES = (
 class BestEpoch(keras.callbacks.Callback):
     """Keep the weights of the epoch with the best value of a monitored metric.
 
-    Of epochs with equal values, the one with the lowest log loss is the best. Without a metric to
+    Of epochs with equal values, the one with the lowest loss is the best. Without a metric to
     monitor, each epoch is better than the one before, so that the weights are the last ones.
 
     One instance serves the phases of a training, whose models share weights: call `track` before
     each phase, and it keeps the best epoch of all of them.
+
+    Args:
+        monitor: the name of the metric.
+        loss_metric: the name of the metric that decides between equal values, the lower the better.
     """
 
-    def __init__(self, monitor: str | None) -> None:
+    def __init__(self, monitor: str | None, loss_metric: str) -> None:
         super().__init__()
         self.monitor = monitor
         self.value = math.nan
-        self.log_loss = math.nan
+        self._loss_metric = loss_metric
+        self._loss = math.nan
         self.epoch = 0
         self.weights: Sequence[np.ndarray] = ()
         self._variables: Sequence[Any] = ()
@@ -54,23 +59,23 @@ class BestEpoch(keras.callbacks.Callback):
         """Set the best epoch, counted from 1, to the one of a checkpoint."""
         self.epoch, self.weights = epoch, weights
         if self.monitor:
-            self.value, self.log_loss = metrics[self.monitor], metrics["val_log_loss"]
+            self.value, self._loss = metrics[self.monitor], metrics[self._loss_metric]
 
     def on_epoch_end(self, epoch: int, logs: EpochMetrics | None = None) -> None:
         metrics = logs or {}
         if self.monitor is None:
             self._keep(epoch)
             return
-        value, log_loss = float(metrics[self.monitor]), float(metrics["val_log_loss"])
+        value, loss = float(metrics[self.monitor]), float(metrics[self._loss_metric])
         if not math.isfinite(value):
             raise DivergedError(
                 f"{self.monitor} became {value} in epoch {epoch + 1}, although the training loss "
                 "did not. Lower optimizer.learning_rate, or set optimizer.global_clipnorm: 1.0."
             )
-        is_tie = value == self.value and log_loss < self.log_loss
+        is_tie = value == self.value and loss < self._loss
         direction = metric_direction(self.monitor)
         if not self.epoch or is_tie or is_better(value, self.value, direction):
-            self.value, self.log_loss = value, log_loss
+            self.value, self._loss = value, loss
             self._keep(epoch)
 
     def _keep(self, epoch: int) -> None:

@@ -88,7 +88,7 @@ class Diagnosis:
         """Keep the initial weights.
 
         Args:
-            model: maps inputs to probabilities.
+            model: maps inputs to outputs.
             loss: a Keras loss.
             optimizer: returns a new Keras optimizer with a constant learning rate.
         """

@@ -73,7 +73,7 @@ class Phase:
     """A part of the training with a model and an optimizer of its own.
 
     Attributes:
-        model: a functional model that returns probabilities.
+        model: a functional model.
         batches: the data that it is fitted to.
         epochs: the maximal number of passes over the training data.
         optimizer: the configuration of a new optimizer.
@@ -126,6 +126,7 @@ def fit_phases(
     *,
     training: TrainingConfig,
     monitor: str | None,
+    loss_metric: str,
     label_smoothing: float,
     metrics: Callable[[], list[Any]],
     devices: Devices,
@@ -150,6 +151,7 @@ def fit_phases(
         training: the `training` section of the recipe.
         monitor: the metric that the best epoch is chosen by; None without validation images: the
             model ends with the weights of the last epoch.
+        loss_metric: the metric that decides between equal epochs, the lower the better.
         label_smoothing: the fraction of a label that is spread over all classes.
         metrics: returns new Keras metrics over the outputs.
         devices: the devices to train on.
@@ -167,7 +169,7 @@ def fit_phases(
         TrainingError: if the devices cannot compute in their precision.
     """
     checkpoint = checkpoints.latest() if checkpoints else None
-    best = BestEpoch(monitor)
+    best = BestEpoch(monitor, loss_metric)
     log = _EpochLog(best, checkpoints, on_epoch)
     if checkpoint:
         log.load(checkpoint)
@@ -186,7 +188,7 @@ def fit_phases(
         if not (resumed and resumed.is_phase_over):
             loss = loss_function(training.loss, label_smoothing=label_smoothing)
             model = _compiled_model(phase, loss, metrics, devices)
-            callbacks = _keras_callbacks(phase, training, evaluate)
+            callbacks = _keras_callbacks(phase, training, evaluate, loss_metric)
             try:
                 with _translate_unsupported_precision(devices):
                     _fit(model, phase, log, callbacks, resumed, shown_metric=shown_metric)
@@ -376,6 +378,7 @@ def _keras_callbacks(
     phase: Phase,
     training: TrainingConfig,
     evaluate: Callable[[np.ndarray], EpochMetrics] | None,
+    loss_metric: str,
 ) -> list[Any]:
     callbacks: list[Any] = []
     if phase.optimizer.use_ema:  # first: the other callbacks must see the averaged weights
@@ -383,7 +386,8 @@ def _keras_callbacks(
     if evaluate and phase.batches.validation is not None:
         predict = partial(phase.batches.validation_outputs, phase.model)
         callbacks.append(ValidationMetrics(predict, evaluate))
-    callbacks += schedules.callbacks(optimizers.schedule_of(phase.optimizer))
+    schedule = optimizers.schedule_of(phase.optimizer)
+    callbacks += schedules.callbacks(schedule, loss_metric=loss_metric)
     stopping = training.early_stopping
     if stopping and stopping.patience:
         mode = metric_direction(stopping.monitor)

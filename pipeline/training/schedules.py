@@ -56,7 +56,10 @@ class PiecewiseSchedule(_WarmupSchedule):
 
 
 class PlateauSchedule(Config):
-    """Reduce the learning rate when val_log_loss has stopped improving."""
+    """Reduce the learning rate when the validation loss has stopped improving.
+
+    It is measured by val_log_loss or, for numbers, val_mse.
+    """
 
     factor: OpenFraction = Field(0.1, description="Factor of each reduction.")
     patience: PositiveInt = Field(3, description="Epochs without improvement before a reduction.")
@@ -144,14 +147,19 @@ def adjustable_rate(
     return Adjustable()
 
 
-def callbacks(schedule: Config | None) -> list[Any]:
-    """Return the Keras callbacks of a schedule."""
+def callbacks(schedule: Config | None, *, loss_metric: str) -> list[Any]:
+    """Return the Keras callbacks of a schedule.
+
+    Args:
+        schedule: the section of the recipe.
+        loss_metric: the name of the metric by which a plateau is seen.
+    """
     import keras
 
     if not isinstance(schedule, PlateauSchedule):
         return []
     options = schedule.model_dump()
-    return [keras.callbacks.ReduceLROnPlateau(monitor="val_log_loss", mode="min", **options)]
+    return [keras.callbacks.ReduceLROnPlateau(monitor=loss_metric, mode="min", **options)]
 
 
 def _with_warmup(rate: Any, peak: float, steps: int) -> Any:

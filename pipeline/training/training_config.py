@@ -35,7 +35,8 @@ class EarlyStoppingConfig(Config):
 
     monitor: MetricName = Field(
         "val_log_loss",
-        description="Metric that the best epoch is chosen by; of equal ones, by val_log_loss.",
+        description="Metric that the best epoch is chosen by; of equal ones, by val_log_loss. "
+        "For numbers, the default and what decides between equal ones is val_mse.",
     )
     patience: PositiveInt | None = Field(
         5, description="Epochs without improvement before training stops; null: never."
@@ -100,7 +101,9 @@ class TrainingConfig(Config):
         10, description="Augmented versions of each training image that are cached for transfer."
     )
     early_stopping: EarlyStoppingConfig | None = Field(
-        None, description="Default: train all epochs and keep the one with the best val_log_loss."
+        None,
+        description="Default: train all epochs and keep the one with the best val_log_loss "
+        "or, for numbers, val_mse.",
     )
     folds: FoldCount | None = Field(
         None,
@@ -112,11 +115,6 @@ class TrainingConfig(Config):
     fine_tune: FineTuneConfig | None = Field(
         None, description="Second phase of training, for models with a frozen base."
     )
-
-    @property
-    def monitor(self) -> str:
-        """The metric that the best epoch is chosen by."""
-        return self.early_stopping.monitor if self.early_stopping else "val_log_loss"
 
 
 class RuntimeConfig(Config):

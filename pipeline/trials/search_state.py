@@ -143,7 +143,7 @@ class Search:
 
     @property
     def best(self) -> FinishedTrial | None:
-        """The best trial; of equals, the one with the lowest log loss. None where all failed.
+        """The best trial; of equals, the one with the lowest loss. None where all failed.
 
         A trial that was stopped early is the best only where all were.
         """
@@ -159,8 +159,8 @@ class Search:
 
         def rank(done: FinishedTrial) -> tuple[bool, float, float]:
             outcome = done.outcome
-            log_loss = outcome.metrics.get("val_log_loss", math.inf)
-            return outcome.pruned_at is not None, sign * (outcome.score or 0.0), log_loss
+            loss = outcome.metrics.get(self._loaded.recipe.loss_metric, math.inf)
+            return outcome.pruned_at is not None, sign * (outcome.score or 0.0), loss
 
         return min(scored, key=rank, default=None)
 

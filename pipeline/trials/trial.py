@@ -104,7 +104,7 @@ def run_trial(
         outcome = TrialOutcome("FINISHED", statistics.fmean(scores), tuple(scores), metrics)
     except _PrunedError:
         # That of the epoch which a run of so many epochs would have chosen.
-        score = _best_row(rows, recipe.training.monitor)[tuning.objective]
+        score = _best_row(rows, recipe)[tuning.objective]
         outcome = TrialOutcome("FINISHED", score, (score,), pruned_at=len(rows))
     except Exception as error:  # a failed trial does not end the search
         kind, reason = _describe(error)
@@ -113,10 +113,10 @@ def run_trial(
     return dataclasses.replace(outcome, rows=tuple(rows), times=tuple(times), seconds=seconds)
 
 
-def _best_row(rows: Sequence[EpochMetrics], monitor: str) -> EpochMetrics:
-    """Return the metrics of the best epoch; of equal ones, of that with the lowest log loss."""
-    sign = 1 if metric_direction(monitor) == "min" else -1
-    return min(rows, key=lambda row: (sign * row[monitor], row["val_log_loss"]))
+def _best_row(rows: Sequence[EpochMetrics], recipe: Recipe) -> EpochMetrics:
+    """Return the metrics of the best epoch; of equal ones, of that with the lowest loss."""
+    sign = 1 if metric_direction(recipe.monitor) == "min" else -1
+    return min(rows, key=lambda row: (sign * row[recipe.monitor], row[recipe.loss_metric]))
 
 
 def _mean_of(evaluations: Sequence[dict[str, float]]) -> dict[str, float]:

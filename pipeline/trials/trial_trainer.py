@@ -107,12 +107,12 @@ class TrialTrainer:
                 head_inputs=inputs,
                 heads=self._heads,
             )
-            probabilities = trained.trainer.predict(splits.validation, "val")
-        thresholds = validation_thresholds(splits, lambda split, name: probabilities)
+            outputs = trained.trainer.predict(splits.validation, "val")
+        thresholds = validation_thresholds(splits, lambda split, name: outputs)
         metrics = metrics_of_images(
             recipe,
             splits.validation.labels,
-            probabilities,
+            outputs,
             thresholds,
             splits.class_names,
             epoch_metrics,

@@ -198,14 +198,14 @@ def evaluate(
         return pixels
 
     predicted = show_progress(predict(classifier, files, read), len(files), "predicting")
-    paths, rows, probabilities, unknown, left_out = [], [], [], [], {}
+    paths, rows, outputs, unknown, left_out = [], [], [], [], {}
     for row, prediction in enumerate(predicted):
         if prediction.error:
             left_out[os.path.relpath(prediction.item, root)] = prediction.error
         else:
             paths.append(prediction.item)
             rows.append(row)
-            probabilities.append(prediction.probabilities)
+            outputs.append(prediction.outputs)
             unknown.append(bool(prediction.is_unknown))
     if not paths:
         first, reason = next(iter(left_out.items()))
@@ -215,10 +215,10 @@ def evaluate(
         names=[os.path.relpath(path, root) for path in paths],
         digests=[digests[path] for path in paths],
         labels=labels[rows],
-        probabilities=np.array(probabilities),
+        outputs=np.array(outputs),
         thresholds=interface.threshold_array,
     )
-    values = task.metrics(predictions.labels, predictions.probabilities, predictions.thresholds)
+    values = task.metrics(predictions.labels, predictions.outputs, predictions.thresholds)
     if interface.distance:
         values["unknown"] = float(np.mean(unknown))
     metrics = {f"{PREFIX}_{name}": value for name, value in values.items()}
@@ -251,9 +251,9 @@ def _compare_with_keras(evaluation: ExternalEvaluation, classifier: Classifier) 
     """Compare the predictions of an evaluation with those of the Keras model for some images."""
     predictions = evaluation.predictions
     indices = np.array(evenly_spaced(len(predictions), at_most=COMPARED))
-    expected = classifier.probabilities(evaluation.images.read(indices))
+    expected = classifier.predict(evaluation.images.read(indices))
     return compare_outputs(
-        evaluation.task, predictions.thresholds, predictions.probabilities[indices], expected
+        evaluation.task, predictions.thresholds, predictions.outputs[indices], expected
     )
 
 
@@ -326,7 +326,7 @@ def _set_coverage(
     return [
         set_coverage(
             predictions,
-            prediction_sets(predictions.probabilities, conformal.threshold(level)),
+            prediction_sets(predictions.outputs, conformal.threshold(level)),
             level,
         )
         for level in REPORTED_LEVELS

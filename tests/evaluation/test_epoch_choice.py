@@ -7,11 +7,6 @@ import pytest
 
 from pipeline.evaluation.epoch_choice import near_best_epochs
 
-
-def rows_of(*losses: float) -> list[dict[str, float]]:
-    return [{"val_log_loss": loss} for loss in losses]
-
-
 # 100 images whose losses have a standard deviation of 0.4: an error of 0.04, paired 0.01.
 LOSSES = 0.2 + 0.4 * np.sqrt(0.99) * np.tile([-1.0, 1.0], 50)
 
@@ -22,13 +17,12 @@ LOSSES = 0.2 + 0.4 * np.sqrt(0.99) * np.tile([-1.0, 1.0], 50)
 def test_epochs_within_one_paired_standard_error_count(
     values: tuple[float, ...], near: int
 ) -> None:
-    assert near_best_epochs(rows_of(*values), 3, LOSSES) == near
+    assert near_best_epochs(values, 3, LOSSES) == near
 
 
 def test_more_images_tell_more_epochs_apart() -> None:
-    rows = rows_of(0.3, 0.209, 0.2, 0.205)
-    assert near_best_epochs(rows, 3, np.tile(LOSSES, 100)) == 0
+    assert near_best_epochs([0.3, 0.209, 0.2, 0.205], 3, np.tile(LOSSES, 100)) == 0
 
 
 def test_one_image_tells_nothing() -> None:
-    assert near_best_epochs(rows_of(0.3, 0.2), 2, np.array([0.2])) == 0
+    assert near_best_epochs([0.3, 0.2], 2, np.array([0.2])) == 0

@@ -102,7 +102,7 @@ def test_the_confusion_matrix_of_many_classes_is_that_of_the_most_confused() -> 
 
 def test_two_classes_have_one_curve_with_the_area_in_the_legend() -> None:
     two = predictions(2)
-    scores = two.probabilities[:, 1]
+    scores = two.outputs[:, 1]
     _, roc, precision_recall = panels(figures.plot_calibration_roc_pr(two))
     assert roc.get_title() == "ROC curve (AUC)"
     assert (roc.get_xlabel(), roc.get_ylabel()) == ("false positive rate", "true positive rate")
@@ -126,7 +126,7 @@ def test_of_many_classes_the_six_with_the_lowest_recall_have_curves() -> None:
 def test_the_reliability_diagram_shows_accuracy_against_confidence() -> None:
     three = predictions(3)
     reliability, *_ = panels(figures.plot_calibration_roc_pr(three))
-    ece = expected_calibration_error(three.labels, three.probabilities)
+    ece = expected_calibration_error(three.labels, three.outputs)
     assert reliability.get_title() == f"Reliability diagram (ECE {ece:.3f})"
     assert (reliability.get_xlabel(), reliability.get_ylabel()) == ("confidence", "accuracy")
     line = next(line for line in reliability.lines if line.get_label() == "accuracy")

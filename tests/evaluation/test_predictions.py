@@ -12,7 +12,7 @@ from pyarrow import parquet
 from pipeline.errors import DataError
 from pipeline.evaluation import predictions
 from pipeline.evaluation.predictions import Predictions
-from pipeline.tasks.classification import differences
+from pipeline.tasks.classification import compare
 
 NAMES = ["train/ants/a,b.jpg", 'train/"bees"\n/é.jpg', "caf\udce9.jpg"]
 WRITTEN = [*NAMES[:2], "caf\\udce9.jpg"]  # as UTF-8 can hold them
@@ -27,7 +27,7 @@ def predict(bees: list[float], labels: list[int], order: list[int] | None = None
         names=[f"{number}.jpg" for number in order],
         digests=[f"{number:064x}" for number in order],
         labels=np.array(labels)[order],
-        probabilities=np.stack([1 - probability, probability], axis=1),
+        outputs=np.stack([1 - probability, probability], axis=1),
     )
 
 
@@ -38,7 +38,7 @@ def test_predictions_survive_writing_and_reading_whatever_the_file_names(tmp_pat
         names=NAMES,
         digests=["aa", "bb", "cc"],
         labels=np.array([2, 0, 1]),
-        probabilities=probabilities.astype(np.float64),
+        outputs=probabilities.astype(np.float64),
     )
     predictions.write_predictions(stored, tmp_path / "val.parquet")
     read = predictions.read_predictions(tmp_path / "val.parquet")
@@ -48,7 +48,7 @@ def test_predictions_survive_writing_and_reading_whatever_the_file_names(tmp_pat
         stored.digests,
     )
     np.testing.assert_array_equal(read.labels, stored.labels)
-    np.testing.assert_array_equal(read.probabilities.astype(np.float32), probabilities)
+    np.testing.assert_array_equal(read.outputs.astype(np.float32), probabilities)
 
 
 def test_sets_of_labels_survive_writing_and_reading(tmp_path: Path) -> None:
@@ -88,12 +88,10 @@ def test_of_many_classes_the_highest_probabilities_and_the_true_class_are_stored
     written = Predictions(names, names[:30], names[:30], labels, probabilities)
     predictions.write_predictions(written, tmp_path / "val.parquet")
     read = predictions.read_predictions(tmp_path / "val.parquet")
-    assert set(np.count_nonzero(read.probabilities, axis=1)) == {101}
+    assert set(np.count_nonzero(read.outputs, axis=1)) == {101}
     np.testing.assert_array_equal(read.predicted, written.predicted)
     rows = np.arange(30)
-    np.testing.assert_allclose(
-        read.probabilities[rows, labels], probabilities[rows, labels], rtol=1e-6
-    )
+    np.testing.assert_allclose(read.outputs[rows, labels], probabilities[rows, labels], rtol=1e-6)
     assert (tmp_path / "val.parquet").stat().st_size < 100_000  # 240,000 if all were stored
 
 
@@ -113,7 +111,7 @@ def test_images_are_paired_whatever_their_order() -> None:
     good = [0.1 if label == 0 else 0.9 for label in labels]
     bad = [0.9] * 40
     difference = predictions.paired_difference(
-        predict(bad, labels), predict(good, labels, list(range(39, -1, -1))), differences
+        predict(bad, labels), predict(good, labels, list(range(39, -1, -1))), compare
     )
     assert difference.images == 40
     accuracy, log_loss = difference.metrics["accuracy"], difference.metrics["log_loss"]
@@ -132,7 +130,7 @@ def test_other_images_are_not_paired(change: str) -> None:
     else:
         second = predict([0.1, 0.9, 0.9, 0.9], [0, 1, 1, 1], [0, 1, 3])
     with pytest.raises(DataError) as caught:
-        predictions.paired_difference(first, second, differences)
+        predictions.paired_difference(first, second, compare)
     assert str(caught.value) == (
         "The models were not evaluated on the same images with the same classes. Images of the "
         "first model only: 1 of 3. Images of the second model only: 1 of 3. Example: 2.jpg. "

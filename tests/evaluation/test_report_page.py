@@ -162,7 +162,7 @@ def test_the_confusion_matrix_of_many_classes_is_an_image() -> None:
     predictions = Predictions(
         names, names, names, labels, probabilities / probabilities.sum(axis=1, keepdims=True)
     )
-    metrics = classification_metrics(labels, predictions.probabilities)
+    metrics = classification_metrics(labels, predictions.outputs)
     split = split_report(predictions, metrics)
     page = Page(render_report(Report("many", names, [split], TERMS)).html)
     assert [a["alt"] for tag, a in page.elements if tag == "img"] == ["confusion matrix"]

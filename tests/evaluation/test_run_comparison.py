@@ -17,7 +17,7 @@ from pipeline.evaluation.run_comparison import (
     to_html,
     to_text,
 )
-from pipeline.tasks.classification import differences
+from pipeline.tasks.classification import compare
 
 COUNT = 200
 
@@ -39,7 +39,7 @@ def run(name: str, correct: int, *, first: int = 0, optimizer: str = "adam") -> 
         "epoch/loss": 0.1,
     }
     return ComparedRun(
-        name, f"{name}-0123456789", parameters, metrics, {"val": predictions}, differences
+        name, f"{name}-0123456789", parameters, metrics, {"val": predictions}, compare
     )
 
 
@@ -125,7 +125,7 @@ def test_the_text_has_aligned_tables_and_a_sentence_for_each_run(compared: RunCo
 def test_counts_have_no_decimals() -> None:
     metrics: list[dict[str, float]] = [{"best_epoch": 3.0, "val_ece": 1.0}, {"val_ece": 0.5}]
     runs = [
-        ComparedRun(name, name, {}, each, {}, differences)
+        ComparedRun(name, name, {}, each, {}, compare)
         for name, each in zip("ab", metrics, strict=True)
     ]
     lines = to_text(compare_runs(runs)).splitlines()

@@ -39,10 +39,10 @@ def test_a_prediction_does_not_depend_on_the_batch(
     files = sorted(digit_files.iterdir())
     in_batch = list(predict(classifier, files, classifier.interface.read))[70]
     (alone,) = predict(classifier, [files[70]], classifier.interface.read)
-    assert in_batch.probabilities is not None
-    assert alone.probabilities is not None
+    assert in_batch.outputs is not None
+    assert alone.outputs is not None
     # Processors may round the rows of a batch differently.
-    np.testing.assert_allclose(in_batch.probabilities, alone.probabilities, atol=1e-5)
+    np.testing.assert_allclose(in_batch.outputs, alone.outputs, atol=1e-5)
 
 
 def test_an_unreadable_file_does_not_affect_others(
@@ -52,12 +52,12 @@ def test_an_unreadable_file_does_not_affect_others(
     broken.write_bytes(b"no image")
     files = [*sorted(digit_files.iterdir())[:70], broken, tmp_path / "absent.png"]
     *good, first, second = predict(classifier, files, classifier.interface.read)
-    assert all(each.probabilities is not None and not each.error for each in good)
-    assert (first.probabilities, first.error) == (
+    assert all(each.outputs is not None and not each.error for each in good)
+    assert (first.outputs, first.error) == (
         None,
         "not an image, or of a format that is not supported",
     )
-    assert (second.probabilities, second.error) == (None, "No such file or directory")
+    assert (second.outputs, second.error) == (None, "No such file or directory")
     assert second.top_classes(classifier.interface.class_names, 3) == []
 
 

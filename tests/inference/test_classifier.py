@@ -19,7 +19,7 @@ from pipeline.inference.model_interface import load_interface
 
 def test_the_probabilities_of_an_image_sum_to_1(digits_model: Path) -> None:
     classifier = load_classifier(digits_model)
-    probabilities = classifier.probabilities(np.full((3, 8, 8, 1), 200, np.uint8))
+    probabilities = classifier.predict(np.full((3, 8, 8, 1), 200, np.uint8))
     assert probabilities.shape == (3, 10)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-12)
 
@@ -42,8 +42,8 @@ def test_a_model_with_other_classes_than_its_interface_is_rejected(
         load_classifier(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}/model.keras does not match interface.json in the same directory. Expected "
-        "images of shape (8, 8, 1) and 2 classes. Received: (8, 8, 1) and 10. Export the model "
-        "again with `pipeline export`."
+        "images of shape (8, 8, 1) and outputs for classification of 2 classes. Received: "
+        "(8, 8, 1) and 10 outputs. Export the model again with `pipeline export`."
     )
 
 
@@ -62,8 +62,10 @@ def test_the_outputs_are_the_same_with_and_without_distances(
     layer = load_classifier(digits_model).model.layers[-2]
     with_references(digits_model, tmp_path, layer.name, 64)
     pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1), np.uint8)
-    plain, measured = (load_classifier(path).outputs(pixels) for path in (digits_model, tmp_path))
-    np.testing.assert_allclose(measured.probabilities, plain.probabilities, rtol=1e-5)
+    plain, measured = (
+        load_classifier(path).batch_outputs(pixels) for path in (digits_model, tmp_path)
+    )
+    np.testing.assert_allclose(measured.outputs, plain.outputs, rtol=1e-5)
     assert plain.distances is None
     assert measured.distances is not None
     assert measured.distances.shape == (4,)

@@ -23,9 +23,9 @@ def test_its_predictions_are_those_of_this_process(
     process.request(digits_model, files, tmp_path, None)
     classifier = load_classifier(digits_model)
     predictions = predict(classifier, files, classifier.interface.read)
-    here = [prediction.probabilities for prediction in predictions]
+    here = [prediction.outputs for prediction in predictions]
     assert process.graph_error() == ""
-    np.testing.assert_allclose(process.probabilities(), np.array(here), atol=1e-6)
+    np.testing.assert_allclose(process.outputs(), np.array(here), atol=1e-6)
     assert {path.name for path in tmp_path.iterdir()} == {"graph.xml", "graph.bin", "graph.json"}
 
 

@@ -28,9 +28,9 @@ def copy(digits_graph_model: Path, tmp_path: Path) -> Path:
 def test_the_graph_gives_the_probabilities_of_the_keras_model(digits_graph_model: Path) -> None:
     classifier = load_image_classifier(digits_graph_model)
     assert isinstance(classifier, GraphClassifier)
-    expected = load_classifier(digits_graph_model).probabilities(DIGITS)
+    expected = load_classifier(digits_graph_model).predict(DIGITS)
     (outputs,) = classifier.run([DIGITS])
-    np.testing.assert_allclose(outputs.probabilities, expected, atol=1e-5)
+    np.testing.assert_allclose(outputs.outputs, expected, atol=1e-5)
     assert outputs.distances is None
     assert classifier.graph.facts.images == 5
     assert classifier.graph.facts.max_difference < 1e-5
@@ -98,7 +98,7 @@ def test_it_answers_without_tensorflow(digits_graph_model: Path) -> None:
         "from pipeline.inference.batch_prediction import predict; "
         "classifier = load_image_classifier(Path(sys.argv[1])); "
         "(one,) = predict(classifier, [0], lambda _: np.zeros((8, 8, 1), np.uint8)); "
-        "assert one.probabilities.shape == (10,); "
+        "assert one.outputs.shape == (10,); "
         "loaded = {'tensorflow', 'keras', 'mlflow', 'sklearn'} & set(sys.modules); "
         "assert not loaded, loaded"
     )

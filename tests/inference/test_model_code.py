@@ -46,7 +46,7 @@ def test_a_logged_model_predicts_where_the_package_is_not_installed(
     classifier = load_classifier(digits_model)
     example = json.loads((digits_model.parent / "input_example.json").read_text())["data"][0][0]
     pixels = classifier.interface.decode(base64.b64decode(example))
-    expected = classifier.probabilities(pixels[np.newaxis])[0]
+    expected = classifier.predict(pixels[np.newaxis])[0]
     assert list(row["probabilities"].values()) == pytest.approx(
         expected.tolist(),
         rel=1e-5,

@@ -16,7 +16,7 @@ from PIL import Image
 
 from pipeline.errors import UsageError
 from pipeline.inference import pyfunc_model, request_limit
-from pipeline.inference.classifier import Classifier, ModelOutputs
+from pipeline.inference.classifier import BatchOutputs, Classifier
 from pipeline.tracking.model_description import describe_without_code
 
 
@@ -39,13 +39,13 @@ def test_bytes_base64_a_path_and_pixels_are_the_same_image(
     pixels = np.asarray(Image.open(path))[..., np.newaxis]
     text = base64.encodebytes(data).decode()
     batches: list[np.ndarray] = []
-    outputs = Classifier.outputs
+    outputs = Classifier.batch_outputs
 
-    def spy(self: Classifier, batch: np.ndarray) -> ModelOutputs:
+    def spy(self: Classifier, batch: np.ndarray) -> BatchOutputs:
         batches.append(batch)
         return outputs(self, batch)
 
-    monkeypatch.setattr(Classifier, "outputs", spy)
+    monkeypatch.setattr(Classifier, "batch_outputs", spy)
     rows = predict(model, data, text, path, pixels, pixels.tolist())
     (batch,) = batches
     np.testing.assert_array_equal(batch, np.stack([pixels] * 5))
@@ -75,7 +75,7 @@ def test_a_string_is_never_read_as_a_path(model: Any, digit_files: Path) -> None
     assert row["error"] == (
         "expected an image file as a base64 string; a path must be a pathlib.Path"
     )
-    assert row["probabilities"] == {}
+    assert row["probabilities"] is None
 
 
 def test_the_scoring_server_takes_base64_and_responds_in_json(
@@ -157,5 +157,5 @@ def test_what_is_not_an_image_is_a_row_with_an_error(
 ) -> None:
     good, bad = predict(model, digit_files / "003_3.png", image).to_dict("records")
     assert (good["class"], good["error"]) == ("3", "")
-    empty = dict.fromkeys(("class", "probability", "prediction_set", "distance", "unknown"))
-    assert bad == {**empty, "probabilities": {}, "error": error}
+    names = "class", "probability", "probabilities", "prediction_set", "distance", "unknown"
+    assert bad == {**dict.fromkeys(names), "error": error}

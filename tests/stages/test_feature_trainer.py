@@ -260,7 +260,7 @@ def check_metrics_of_logged_model(result: RunResult) -> None:
     files = sorted(Path("photographs/val").rglob("*.jpg"))
     answers = list(predict(classifier, files, classifier.interface.read))
     labels = [classifier.interface.class_names.index(path.parent.name) for path in files]
-    probabilities = np.array([answer.probabilities for answer in answers])
+    probabilities = np.array([answer.outputs for answer in answers])
     log_loss = -np.mean(np.log(probabilities[range(len(files)), labels]))
     assert np.mean(probabilities.argmax(axis=1) == labels) == result.metrics["val_accuracy"]
     assert log_loss == pytest.approx(result.metrics["val_log_loss"], abs=1e-4)

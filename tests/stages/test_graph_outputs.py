@@ -69,7 +69,7 @@ def test_keras_computes_if_the_graph_differs(
     assert float(difference.rstrip(".")) > 0.9
     assert message == (
         "WARNING: Keras computes the metrics, because OpenVINO's differ: on 32 images, "
-        f"{changed} labels differ from Keras's and outputs by up to {difference}"
+        f"{changed} answers differ from Keras's and outputs by up to {difference}"
     )
 
 

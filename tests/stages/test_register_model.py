@@ -70,7 +70,7 @@ def register(
     for prefix, split in splits.named().items():
         pixels = split.images.read(np.arange(len(split)))
         answers = predict(classifier, range(len(split)), pixels.__getitem__)
-        probabilities = np.array([answer.probabilities for answer in answers])
+        probabilities = np.array([answer.outputs for answer in answers])
         predicted[prefix] = Predictions(
             splits.class_names, split.names, split.hex_digests(), split.labels, probabilities
         )

@@ -41,10 +41,10 @@ class InThisProcess:
             raise ModelError("it is broken")
         return self.error
 
-    def probabilities(self) -> np.ndarray:
+    def outputs(self) -> np.ndarray:
         assert self._classifier
         predictions = predict(self._classifier, self.files, self._classifier.interface.read)
-        predicted = np.array([prediction.probabilities for prediction in predictions])
+        predicted = np.array([prediction.outputs for prediction in predictions])
         return (1 - self.spoil) * predicted + self.spoil * np.roll(predicted, 1, axis=1)
 
 
@@ -63,7 +63,7 @@ def splits() -> Splits:
 def expected(splits: Splits, digits_model: Path) -> Predictions:
     split = splits.named()["val"]
     pixels = split.images.read(np.arange(len(split)))
-    probabilities = classifiers.load_classifier(digits_model).probabilities(pixels)
+    probabilities = classifiers.load_classifier(digits_model).predict(pixels)
     names, digests = split.names, split.hex_digests()
     return Predictions(splits.class_names, names, digests, split.labels, probabilities)
 
@@ -124,8 +124,8 @@ def test_a_saved_model_that_predicts_otherwise_is_a_warning(
     difference = metrics["verification/max_difference"]
     assert difference > 0.9
     assert messages == [
-        "WARNING: The saved model, loaded in a fresh process, predicts another label than the "
-        "trained model for 8 of 8 validation images. Their probabilities differ by up to "
+        "WARNING: The saved model, loaded in a fresh process, has another answer than the "
+        "trained model for 8 of 8 validation images. Their outputs differ by up to "
         f"{difference:.2g}."
     ]
 
@@ -139,7 +139,7 @@ def test_training_images_are_predicted_where_no_split_is_evaluated(
 
     def predict(split: Split, name: str) -> np.ndarray:
         asked.append((name, list(split.names)))
-        return np.roll(model.probabilities(split.images.read(np.arange(len(split)))), 1, axis=1)
+        return np.roll(model.predict(split.images.read(np.arange(len(split)))), 1, axis=1)
 
     process: Any = InThisProcess()
     trainer: Any = SimpleNamespace(predict=predict)
@@ -151,8 +151,8 @@ def test_training_images_are_predicted_where_no_split_is_evaluated(
     assert names == [splits.train.names[index * len(splits.train) // 8] for index in range(8)]
     assert metrics["verification/images"] == metrics["verification/label_changes"] == IMAGES
     assert messages == [
-        "WARNING: The saved model, loaded in a fresh process, predicts another label than the "
-        "trained model for 8 of 8 training images. Their probabilities differ by up to "
+        "WARNING: The saved model, loaded in a fresh process, has another answer than the "
+        "trained model for 8 of 8 training images. Their outputs differ by up to "
         f"{metrics['verification/max_difference']:.2g}."
     ]
 

@@ -62,11 +62,9 @@ def test_a_label_in_words() -> None:
 
 def test_an_image_is_of_the_classes_whose_threshold_it_reaches() -> None:
     thresholds = np.array([0.9, 0.2, 0.3])
-    assert multi_label.predicted_classes(np.array([0.8, 0.2, 0.7]), thresholds, NAMES) == (
-        "sun",
-        "sky",
-    )
-    assert multi_label.predicted_classes(np.zeros(3), thresholds, NAMES) == ()
+    answer = multi_label.answer(np.array([0.8, 0.2, 0.7]), thresholds, NAMES)
+    assert answer["classes"] == ["sun", "sky"]
+    assert multi_label.answer(np.zeros(3), thresholds, NAMES)["classes"] == []
 
 
 def test_without_validation_images_thresholds_are_one_half() -> None:

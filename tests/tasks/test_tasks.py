@@ -31,7 +31,7 @@ def drawn(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_metrics_that_a_recipe_may_name_are_those_of_an_evaluation(name: str) -> None:
     task, (labels, outputs) = TASKS[name], drawn(name)
-    probabilities = task.probabilities(outputs)
+    probabilities = task.outputs(outputs)
     thresholds = task.choose_thresholds(CLASSES, lambda: (labels, probabilities))
     values = task.metrics(labels, probabilities, thresholds)
     assert {one for one in values if not one.endswith(("_low", "_high"))} == set(task.METRICS)
@@ -52,7 +52,7 @@ def test_a_metric_improves_in_its_direction(name: str) -> None:
     task, (labels, outputs) = TASKS[name], drawn(name)
     truth = labels if labels.ndim == 2 else np.eye(CLASSES)[labels]
     found = []
-    for probabilities in (task.probabilities(outputs), 0.98 * truth + 0.02 / CLASSES):
+    for probabilities in (task.outputs(outputs), 0.98 * truth + 0.02 / CLASSES):
         thresholds = task.choose_thresholds(CLASSES, None)
         found.append(task.metrics(labels, probabilities, thresholds))
     noise, better = found
@@ -63,7 +63,7 @@ def test_a_metric_improves_in_its_direction(name: str) -> None:
 def test_decisions_look_as_labels_do(name: str) -> None:
     task, (labels, outputs) = TASKS[name], drawn(name)
     thresholds = task.choose_thresholds(CLASSES, None)
-    predicted = task.decide(task.probabilities(outputs), thresholds)
+    predicted = task.decide(task.outputs(outputs), thresholds)
     assert (predicted.shape, predicted.dtype) == (labels.shape, labels.dtype)
     counts = task.class_counts(labels, CLASSES)
     assert counts.tolist() == [task.is_of_class(labels, index).sum() for index in range(CLASSES)]

@@ -170,6 +170,7 @@ def fit(case: Case, model: keras.Model, device_count: int, **changes: Any) -> Hi
             top_k=None if case.policy == "float64" else 3,
         ),
         "monitor": "val_log_loss",
+        "loss_metric": "val_log_loss",
         "on_epoch": lambda epoch, row, seconds: None,
     }
     return fit_phases(

@@ -16,7 +16,7 @@ def one_weight() -> keras.Model:
 
 
 def after_epochs(monitor: str, values: list[float]) -> tuple[BestEpoch, keras.Model]:
-    model, best = one_weight(), BestEpoch(monitor)
+    model, best = one_weight(), BestEpoch(monitor, "val_log_loss")
     best.track(model)
     for epoch, value in enumerate(values):
         model.set_weights([np.array([[float(epoch + 1)]])])
@@ -43,7 +43,7 @@ def test_the_model_gets_the_weights_of_the_best_epoch(
 
 
 def test_without_a_monitor_the_model_gets_the_weights_of_the_last_epoch() -> None:
-    model, best = one_weight(), BestEpoch(None)
+    model, best = one_weight(), BestEpoch(None, "val_log_loss")
     best.track(model)
     for epoch, loss in enumerate([2.0, 1.0, 3.0]):
         model.set_weights([np.array([[float(epoch + 1)]])])
@@ -54,7 +54,7 @@ def test_without_a_monitor_the_model_gets_the_weights_of_the_last_epoch() -> Non
 
 
 def test_of_equal_epochs_the_one_with_the_lowest_log_loss_is_the_best() -> None:
-    best = BestEpoch("val_accuracy")
+    best = BestEpoch("val_accuracy", "val_log_loss")
     best.track(one_weight())
     for epoch, log_loss in enumerate([0.5, 0.3, 0.4]):
         best.on_epoch_end(epoch, {"val_accuracy": 0.9, "val_log_loss": log_loss})

@@ -13,7 +13,7 @@ def test_each_epoch_is_one_line_without_a_terminal(
 ) -> None:
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
-    best = BestEpoch("val_log_loss")
+    best = BestEpoch("val_log_loss", "val_log_loss")
     best.load(3, {"val_log_loss": 0.25}, [])
     display = ProgressDisplay(best, "accuracy", first_epoch=2, last_epoch=1000)
     display.on_train_begin()
@@ -30,7 +30,7 @@ def test_each_epoch_is_one_line_without_a_terminal(
 
 
 def test_without_validation_there_is_no_best_epoch(messages: list[str]) -> None:
-    best = BestEpoch(None)
+    best = BestEpoch(None, "val_log_loss")
     best.load(1, {"loss": 1.0}, [])
     display = ProgressDisplay(best, "accuracy", first_epoch=0, last_epoch=1)
     display.on_train_begin()

@@ -56,9 +56,9 @@ def test_a_warmup_increases_linearly_before_the_schedule(step: int, expected: fl
 
 def test_a_plateau_is_a_keras_callback() -> None:
     plateau = schedules.PlateauSchedule(factor=0.3, patience=2, min_lr=0.01)
-    (callback,) = schedules.callbacks(plateau)
+    (callback,) = schedules.callbacks(plateau, loss_metric="val_mse")
     assert isinstance(callback, keras.callbacks.ReduceLROnPlateau)
-    assert (callback.monitor, callback.factor, callback.patience) == ("val_log_loss", 0.3, 2)
+    assert (callback.monitor, callback.factor, callback.patience) == ("val_mse", 0.3, 2)
     assert callback.min_lr == 0.01
 
 
