@@ -118,10 +118,11 @@ class FileSourceConfig(ImageSourceConfig):
         shown = ", ".join(class_names[:_SHOWN_CLASSES])
         more = len(class_names) - _SHOWN_CLASSES
         classes = f"{len(class_names)} classes ({shown}{f' and {more} more' if more > 0 else ''})"
+        of_classes = f" of {classes}" if class_names else ""
         parts = [f"{name} {counts[name]:,}" for name in SPLITS if counts.get(name)]
         drawn = [f"{share:g} of train as {name}" for name, share in self.fractions(given).items()]
         splits = ", ".join(parts) + (f"; drawn: {', '.join(drawn)}" if drawn else "")
-        sentence = f"Found {total:,} {unit} of {classes} in {where}: {splits}."
+        sentence = f"Found {total:,} {unit}{of_classes} in {where}: {splits}."
         return escape_unprintable(
             f"{sentence} Ignored: {', '.join(ignored)}." if ignored else sentence
         )

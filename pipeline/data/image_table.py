@@ -16,7 +16,7 @@ from pydantic import Field
 from pipeline.config import Config, FilePath, Finding, NonEmptyString
 from pipeline.data.file_source import FileSourceConfig
 from pipeline.data.grouping import TableGroupByConfig, number_groups
-from pipeline.data.label_columns import LabelColumns, TableLabels, read_labels
+from pipeline.data.label_columns import LabelColumns, RowLabels, read_labels
 from pipeline.data.listing import SPLITS, Listing
 from pipeline.data.split_names import split_of
 from pipeline.data.table_columns import column_values, few, find_column, named_column
@@ -42,7 +42,7 @@ class ColumnsConfig(Config):
     """Names of columns. Default: the usual names, such as image and label."""
 
     image: NonEmptyString | None = Field(None, description="Column of the paths of the images.")
-    label: NonEmptyString | None = Field(None, description="Column of the classes.")
+    label: NonEmptyString | None = Field(None, description="Column of the classes or numbers.")
     labels: Annotated[tuple[NonEmptyString, ...], Field(min_length=1)] | None = Field(
         None,
         description="Columns of 0 and 1, one for each class, for data.task: multi_label. Default: "
@@ -58,7 +58,7 @@ class ColumnsConfig(Config):
 class TableConfig(FileSourceConfig):
     """A table of image files and labels: CSV, TSV, JSON lines or Parquet."""
 
-    tasks: ClassVar[tuple[str, ...]] = ("classification", "multi_label")
+    tasks: ClassVar[tuple[str, ...]] = ("classification", "multi_label", "regression")
 
     source: Literal["table"]
     path: FilePath = Field(description="The table: .csv, .tsv, .jsonl or .parquet.")
@@ -175,7 +175,7 @@ class _Rows:
     table: Table
     images: list[str]
     names: list[str]
-    labels: TableLabels
+    labels: RowLabels
     splits: list[str | None]
     ignored: list[str]
 
@@ -209,7 +209,7 @@ def _splits(table: Table, name: str | None) -> tuple[list[str | None], list[str]
     return splits, []
 
 
-def _check_repetitions(table: Table, images: Sequence[str], labels: TableLabels) -> None:
+def _check_repetitions(table: Table, images: Sequence[str], labels: RowLabels) -> None:
     first: dict[str, int] = {}
     repeated = []
     for row, image in enumerate(images):
@@ -218,8 +218,7 @@ def _check_repetitions(table: Table, images: Sequence[str], labels: TableLabels)
             repeated.append((before, row))
     if not repeated:
         return
-    members = labels.members
-    contradictory = [(a, b) for a, b in repeated if members[a] != members[b]]
+    contradictory = [(a, b) for a, b in repeated if not labels.is_same(a, b)]
     shown = [
         f"{images[a]} in {table.where(a)} ({labels.describe(a)}) and {table.where(b)} "
         f"({labels.describe(b)})"

@@ -1,12 +1,18 @@
-"""Reads the labels of images from the columns of a table: one class each, or sets of classes."""
+"""Reads the labels of rows from the columns of a table: classes, sets of classes, or numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pipeline.data.table_columns import column_values, few, find_column, named_column
+from pipeline.data.table_columns import (
+    column_values,
+    few,
+    find_column,
+    named_column,
+    number_values,
+)
 from pipeline.data.table_reader import Table
 from pipeline.errors import DataError, escape_unprintable
 from pipeline.tasks.task import LabelKind
@@ -19,6 +25,7 @@ _LABEL = (
     ("label", "labels", "class", "class_name", "classname", "category"),
     ("target", "species", "breed", "variety", "diagnosis", "dx", "class_id", "label_id"),
 )
+_NUMBER = (("label", "target", "value", "y"), ("age", "score", "rating", "price", "weight"))
 _SEPARATORS = ("|", ";", ",")
 _BINARY = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
@@ -38,9 +45,26 @@ class LabelColumns:
     separator: str | None
 
 
+class RowLabels(Protocol):
+    """The labels of the rows of a table."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of the labels; empty where these are numbers."""
+
+    def describe(self, row: int) -> str:
+        """Return the label of a row, for a message."""
+
+    def is_same(self, row: int, other: int) -> bool:
+        """Return whether two rows have the same label."""
+
+    def array(self) -> np.ndarray:
+        """Return the labels as a split has them."""
+
+
 @dataclass(frozen=True)
 class TableLabels:
-    """The labels of the rows of a table.
+    """The classes of the rows of a table.
 
     Attributes:
         class_names: in the order of the labels.
@@ -53,8 +77,10 @@ class TableLabels:
     is_set: bool
 
     def describe(self, row: int) -> str:
-        """Return the label of a row, for a message."""
         return ", ".join(self.class_names[index] for index in self.members[row]) or "none"
+
+    def is_same(self, row: int, other: int) -> bool:
+        return self.members[row] == self.members[other]
 
     def array(self) -> np.ndarray:
         """Return the labels as a split has them: int32 (n,) or, of sets, bool (n, classes)."""
@@ -68,7 +94,34 @@ class TableLabels:
         return labels
 
 
-def read_labels(table: Table, columns: LabelColumns, kind: LabelKind) -> TableLabels:
+@dataclass(frozen=True)
+class TableNumbers:
+    """The numbers that are the labels of the rows of a table.
+
+    Attributes:
+        values: of each row.
+    """
+
+    values: Sequence[float]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return ()
+
+    def describe(self, row: int) -> str:
+        return f"{self.values[row]:g}"
+
+    def is_same(self, row: int, other: int) -> bool:
+        return self.values[row] == self.values[other]
+
+    def array(self) -> np.ndarray:
+        """Return the labels as a split has them, float32 (n,)."""
+        import numpy as np
+
+        return np.array(self.values, np.float32)
+
+
+def read_labels(table: Table, columns: LabelColumns, kind: LabelKind) -> RowLabels:
     """Return the labels of each row.
 
     Raises:
@@ -128,6 +181,12 @@ def _read_label_sets(table: Table, columns: LabelColumns) -> TableLabels:
     label_of = {name: label for label, name in enumerate(class_names)}
     members = [tuple(sorted({label_of[name] for name in names})) for names in sets]
     return TableLabels(class_names, members, is_set=True)
+
+
+def _read_numbers(table: Table, columns: LabelColumns) -> TableNumbers:
+    """Return the number of each row."""
+    column = find_column(table, columns.label, _NUMBER, "label")
+    return TableNumbers(number_values(table, column, "data.columns.label"))
 
 
 def _from_binary(table: Table, names: Sequence[str]) -> TableLabels:
@@ -192,7 +251,8 @@ def _is_several(value: Any, known: set[str]) -> bool:
     )
 
 
-_READERS: Mapping[LabelKind, Callable[[Table, LabelColumns], TableLabels]] = {
+_READERS: Mapping[LabelKind, Callable[[Table, LabelColumns], RowLabels]] = {
     "class": _read_classes,
     "classes": _read_label_sets,
+    "number": _read_numbers,
 }

@@ -42,8 +42,10 @@ def find_labelled_rows(
             f"The model has no class {escape_unprintable(', '.join(unknown))}, which is in {path}. "
             f"Expected its classes: {', '.join(class_names)}."
         )
-    position = np.array([class_names.index(name) for name in listing.class_names])
     files = [listing.root / name for name in listing.names]
+    if not listing.class_names:
+        return listing.root, files, listing.labels
+    position = np.array([class_names.index(name) for name in listing.class_names])
     if listing.labels.ndim == 1:
         return listing.root, files, position[listing.labels]
     labels = np.zeros((len(files), len(class_names)), bool)

@@ -14,7 +14,7 @@ def is_imbalanced(counts: np.ndarray) -> bool:
         counts: int (classes,), the images of each class.
     """
     present = counts[counts > 0]
-    return bool(present.max() >= _IMBALANCE * present.min())
+    return len(present) > 0 and bool(present.max() >= _IMBALANCE * present.min())
 
 
 def balanced_draws(labels: np.ndarray, *, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:

@@ -45,7 +45,7 @@ class SourceConfig(Config):
     task: TaskName = Field(
         "classification",
         description="What is predicted. classification: the class of an image. multi_label: any "
-        "number of classes.",
+        "number of classes. regression: a number.",
     )
     image_size: ImageSize = Field(description="Height and width after resizing.")
     batch_size: BatchSize = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from pipeline.data.table_reader import Table
@@ -66,6 +67,28 @@ def column_values(table: Table, column: str) -> list[str]:
             f"data.path: the {column} in {table.where(lists)} of {table.path} is a list. Expected "
             "one value."
         )
+    return values
+
+
+def number_values(table: Table, column: str, key: str) -> list[float]:
+    """Return the values of a column of finite numbers.
+
+    Raises:
+        DataError: if a row has something else.
+    """
+    values = []
+    for row, value in enumerate(table.columns[column]):
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not math.isfinite(number):
+            received = "nothing" if value in (None, "") else escape_unprintable(str(value))
+            raise DataError(
+                f"{key}: expected a number for {column} in {table.where(row)} of {table.path}. "
+                f"Received {received}."
+            )
+        values.append(number)
     return values
 
 

@@ -105,6 +105,26 @@ def plot_roc_pr(predictions: Predictions, labels: Sequence[int]) -> Figure:
     return figure
 
 
+def plot_residuals(labels: np.ndarray, estimates: np.ndarray) -> Figure:
+    """Return estimates by label, and what they are too large by, by estimate.
+
+    Args:
+        labels: float (n,).
+        estimates: float (n,).
+    """
+    figure = Figure(figsize=(9.5, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    alpha = min(1.0, 20 / len(labels) ** 0.5)
+    ends = [float(pick(labels)) for pick in (np.min, np.max)]
+    left.plot(ends, ends, color=_GRAY, linestyle=":")
+    left.scatter(labels, estimates, s=9, alpha=alpha, color=_TRAINING, linewidths=0)
+    left.set(title="Estimates", xlabel="label", ylabel="estimate")
+    right.axhline(0, color=_GRAY, linestyle=":")
+    right.scatter(estimates, estimates - labels, s=9, alpha=alpha, color=_TRAINING, linewidths=0)
+    right.set(title="Residuals", xlabel="estimate", ylabel="estimate minus label")
+    return figure
+
+
 def plot_rate_range(
     rates: Sequence[float],
     losses: Sequence[float],

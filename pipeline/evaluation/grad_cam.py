@@ -38,7 +38,8 @@ def split_for_grad_cam(model: keras.Model) -> GradCamModel | None:
         if isinstance(layer, keras.layers.ZeroPadding2D) and not is_past_a_convolution:
             padding = layer.padding
         is_past_a_convolution |= isinstance(layer, keras.layers.Conv2D | keras.Model)
-    output = model.layers[-1]
+    # Numbers are scaled to their unit after the output layer.
+    output = next(layer for layer in reversed(model.layers) if not _is_rescaling(layer))
     if first_of_head is None or not isinstance(output, keras.layers.Dense):
         return None
     return GradCamModel(
@@ -88,6 +89,10 @@ def _resized(heatmap: np.ndarray, size: tuple[int, int], padding: Any) -> np.nda
     padded = (left + size[1] + right, top + size[0] + bottom)
     resized = np.asarray(Image.fromarray(heatmap).resize(padded, Image.Resampling.BICUBIC))
     return resized[top : top + size[0], left : left + size[1]].clip(0, 1)
+
+
+def _is_rescaling(layer: Any) -> bool:
+    return isinstance(layer, keras.layers.Rescaling)
 
 
 def _is_feature_map(tensor: Any) -> bool:

@@ -21,6 +21,7 @@ cross-validation, it is corrected for what they share.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,14 +113,28 @@ def mean_proportion_interval(counts: np.ndarray, totals: np.ndarray) -> Confiden
 
 def mean_interval(values: np.ndarray) -> ConfidenceInterval:
     """Return the mean of one number per image, (n,), such as a log loss, with its interval."""
-    value = float(np.mean(values))
-    if len(values) < 2:
+    return bootstrap_interval((values,), lambda drawn: np.asarray(drawn.mean(axis=-1)))
+
+
+def bootstrap_interval(
+    columns: tuple[np.ndarray, ...], statistic: Callable[..., np.ndarray]
+) -> ConfidenceInterval:
+    """Return a statistic of the images with its interval.
+
+    Args:
+        columns: (n,) each, resampled together.
+        statistic: maps them, (n,) or (resamples, n), to (), or (resamples,).
+    """
+    value = float(statistic(*columns))
+    if len(columns[0]) < 2:
         return ConfidenceInterval(value, value, value)
     bounds = stats.bootstrap(
-        (values,),
-        np.mean,
+        columns,
+        lambda *drawn, axis: statistic(*drawn),
         n_resamples=_RESAMPLES,
-        batch=max(_MAX_DRAWS // len(values), 1),
+        batch=max(_MAX_DRAWS // len(columns[0]), 1),
+        vectorized=True,
+        paired=True,
         confidence_level=LEVEL,
         method="percentile",
         rng=_SEED,

@@ -54,8 +54,11 @@ def to_sparse(targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the labels, int32 (n, mixed), and the weights, float32 (n, mixed), in a batch.
 
     Args:
-        targets: labels, int (n,), or weights of all classes, float32 or bool (n, classes).
+        targets: labels, int (n,), or weights of all classes, float32 or bool (n, classes); or
+            numbers, float32 (n,), which are the weight of one class.
     """
+    if targets.ndim == 1 and targets.dtype.kind == "f":
+        targets = targets[:, np.newaxis]
     if targets.ndim == 1:
         labels = targets[:, np.newaxis].astype(np.int32)
         return labels, np.ones(labels.shape, np.float32)

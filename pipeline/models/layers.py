@@ -17,10 +17,14 @@ class OutputLayer:
     Attributes:
         units: their number.
         activation: the name of a Keras activation.
+        scale: what its output is multiplied by.
+        offset: what is added then.
     """
 
     units: int
     activation: str
+    scale: float = 1.0
+    offset: float = 0.0
 
 
 def hidden_block(
@@ -89,10 +93,16 @@ def apply_output(x: Any, output: OutputLayer, regularization: RegularizationConf
     """Apply the output layer, which is float32 under every precision policy."""
     import keras
 
-    return keras.layers.Dense(
+    outputs = keras.layers.Dense(
         output.units,
         activation=output.activation,
         dtype="float32",
         name="output",
         **regularization.kernel_arguments(output.activation, is_output=True),
     )(x)
+    if (output.scale, output.offset) == (1.0, 0.0):
+        return outputs
+    rescaling = keras.layers.Rescaling(
+        output.scale, output.offset, dtype="float32", name="rescaling"
+    )
+    return rescaling(outputs)

@@ -212,6 +212,9 @@ def _exclusive(recipe: Recipe) -> Iterator[Finding]:
         if getattr(section, key) != type(section).model_fields[key].default:
             message = f"needs images of one class each, and data.task is {recipe.data.task}"
             yield (name, key), f"{message}. Remove this key."
+    if recipe.task.LABEL_KIND == "number" and recipe.regularization.label_smoothing:
+        message = "needs classes, and the labels are numbers. Remove this key."
+        yield ("regularization", "label_smoothing"), message
 
 
 def _image_size(recipe: Recipe) -> Iterator[Finding]:

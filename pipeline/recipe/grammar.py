@@ -17,6 +17,7 @@ from pipeline.config import (
 )
 from pipeline.data.source_config import SourceConfig
 from pipeline.data.sources import SOURCES
+from pipeline.data.splits import Splits
 from pipeline.models.architecture_config import ArchitectureConfig
 from pipeline.models.architectures import ARCHITECTURES
 from pipeline.models.layers import OutputLayer
@@ -119,13 +120,14 @@ class Recipe(Config):
         stopping = self.training.early_stopping
         return stopping.monitor if stopping else self.loss_metric
 
-    def output_layer(self, classes: int) -> OutputLayer:
-        """Return the output layer of the model for so many classes."""
-        return self.task.output_layer(classes, self.training.loss)
+    def output_layer(self, splits: Splits) -> OutputLayer:
+        """Return the output layer of the model for the labels of some data."""
+        classes = len(splits.class_names)
+        return self.task.output_layer(classes, self.training.loss, splits.train.labels)
 
-    def label_encoding(self, classes: int) -> LabelEncoding:
-        """Return how labels of so many classes become the targets of the output layer."""
-        return self.task.label_encoding(classes, self.output_layer(classes))
+    def label_encoding(self, splits: Splits) -> LabelEncoding:
+        """Return how labels become the targets of the output layer."""
+        return self.task.label_encoding(len(splits.class_names), self.output_layer(splits))
 
 
 def _with_default(section: Any, path: Sequence[str], default: Any) -> Any:

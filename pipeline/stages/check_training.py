@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import keras
 import numpy as np
@@ -108,14 +109,16 @@ def check_training(recipe: Recipe, splits: Splits) -> TrainingCheck:
             model = split_before_head(model).head
         sample = Sample(inputs, _targets(recipe, splits, train.labels[chosen]))
         steps = steps_per_epoch(train, recipe.data.batch_size)
+        output = recipe.output_layer(splits)
         diagnosis = Diagnosis(
             model,
-            loss_function(recipe.training.loss, label_smoothing=0.0),
+            loss_function(recipe.training.loss, label_smoothing=0.0, scale=output.scale),
             lambda: build_optimizer(
                 recipe.optimizer.model_copy(update={"schedule": None}),
                 steps_per_epoch=steps,
                 epochs=recipe.training.epochs,
             ),
+            partial(recipe.task.chance_outputs, output=output),
         )
         few = sample.at(np.array(evenly_spaced(len(sample), at_most=_OVERFIT_IMAGES)))
         size = recipe.data.batch_size
@@ -149,14 +152,14 @@ def check_training(recipe: Recipe, splits: Splits) -> TrainingCheck:
 
 
 def _targets(recipe: Recipe, splits: Splits, labels: np.ndarray) -> np.ndarray:
-    encoding = recipe.label_encoding(len(splits.class_names))
+    encoding = recipe.label_encoding(splits)
     return np.asarray(encoding.targets(encoding.dense(tf.constant(labels))), np.float32)
 
 
 def _examples(recipe: Recipe, splits: Splits, layers: Sequence[object]) -> list[CaptionedImage]:
     """Return some training images as the model takes them."""
     train = splits.train
-    encoding = recipe.label_encoding(len(splits.class_names))
+    encoding = recipe.label_encoding(splits)
     indices = np.array(evenly_spaced(len(train), at_most=_EXAMPLES))
     images = train.images.read(indices)
     if layers:

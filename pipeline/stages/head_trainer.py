@@ -120,7 +120,7 @@ def batches_of_head(inputs: HeadInputs, recipe: Recipe, splits: Splits) -> Train
     return head_batches(
         inputs,
         splits.train.strata,
-        encoding=recipe.label_encoding(len(splits.class_names)),
+        encoding=recipe.label_encoding(splits),
         batch_size=recipe.data.batch_size,
         seed=recipe.seed,
         sampling=recipe.data.sampling,
@@ -132,7 +132,7 @@ def _build(recipe: Recipe, splits: Splits, inputs: HeadInputs) -> _Head:
     regularization = AdjustableRegularization(**recipe.regularization.model_dump())
     model = recipe.model.build_head(  # type: ignore[attr-defined]
         features=inputs.train.activations[0].shape[-1],
-        output=recipe.output_layer(len(splits.class_names)),
+        output=recipe.output_layer(splits),
         regularization=regularization,
     )
     peak = None

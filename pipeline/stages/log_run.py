@@ -193,15 +193,16 @@ def log_evaluation(task: Task, evaluation: Evaluation, run_logger: RunLogger) ->
     tables = []
     with run_logger.log_artifacts() as directory:
         (directory / "predictions").mkdir()
-        (directory / "class_metrics").mkdir()
         for prefix, predicted in evaluation.predictions.items():
             masked = _masked(predicted, run_logger)
             path = directory / "predictions" / f"{prefix}{predictions.SUFFIX}"
             predictions.write_predictions(masked, path)
-            tables.append(f"class_metrics/{prefix}.json")
-            write_class_metrics(task.class_rows(masked), directory / tables[-1])
-    tags = {"mlflow.loggedArtifacts": _tables_tag(tables), "evaluation.engine": evaluation.engine}
-    run_logger.set_tags(tags)
+            if rows := task.class_rows(masked):
+                tables.append(f"class_metrics/{prefix}.json")
+                (directory / "class_metrics").mkdir(exist_ok=True)
+                write_class_metrics(rows, directory / tables[-1])
+    tags = {"mlflow.loggedArtifacts": _tables_tag(tables)} if tables else {}
+    run_logger.set_tags({**tags, "evaluation.engine": evaluation.engine})
 
 
 def _tables_tag(paths: Sequence[str]) -> str:

@@ -265,7 +265,7 @@ def _augmented_images(recipe: Recipe, splits: Splits) -> list[CaptionedImage]:
     if size == "all":
         indices = indices[:_MAX_BATCH]
     images = split.images.read(indices)
-    dense = recipe.label_encoding(len(splits.class_names)).dense
+    dense = recipe.label_encoding(splits).dense
     labels = dense(tf.constant(split.labels[indices]))
     layers = augmentation_layers(recipe, splits)
     if layers:

@@ -88,10 +88,11 @@ def train_model(
             monitor=recipe.monitor if is_validated else None,
             loss_metric=recipe.loss_metric,
             label_smoothing=recipe.regularization.label_smoothing,
+            output_scale=recipe.output_layer(splits).scale,
             metrics=partial(
                 recipe.task.running_metrics,
                 classes,
-                recipe.output_layer(classes),
+                recipe.output_layer(splits),
                 top_k=recipe.training.top_k,
             ),
             devices=devices,

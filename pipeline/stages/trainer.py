@@ -119,12 +119,12 @@ class PixelTrainer(Trainer):
             ModelError: if the model cannot be built.
         """
         self._recipe, self._splits, self._layers = recipe, splits, layers
-        self._encoding = recipe.label_encoding(len(splits.class_names))
+        self._encoding = recipe.label_encoding(splits)
         # Not earlier: the augmentation must not change the initial weights.
         keras.utils.set_random_seed(recipe.seed)
         self.model = recipe.model.build(
             image_shape=splits.image_shape,
-            output=recipe.output_layer(len(splits.class_names)),
+            output=recipe.output_layer(splits),
             regularization=recipe.regularization,
             standardize=standardization(lambda: _evenly_spaced_images(splits.train)),
         )

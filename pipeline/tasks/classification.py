@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from pipeline.training.training_config import TrainingConfig
 
 _BINARY = ("binary_cross_entropy", "binary_focal_cross_entropy")  # with one sigmoid unit
-LOSSES: tuple[str, ...] = ("cross_entropy", "focal_cross_entropy", *_BINARY)
+LOSSES: tuple[str, ...] = (
+    *("cross_entropy", "focal_cross_entropy", "mean_squared_error"),
+    *_BINARY,
+)
 LABEL_KIND: LabelKind = "class"
 METRICS: tuple[str, ...] = (
     *("accuracy", "balanced_accuracy", "log_loss", "ece", "roc_auc"),
@@ -110,7 +113,7 @@ def describe_dense(label: np.ndarray, class_names: Sequence[str]) -> str:
     return " + ".join(f"{label[index]:.0%} {class_names[index]}" for index in present)
 
 
-def output_layer(classes: int, loss: Any) -> OutputLayer:
+def output_layer(classes: int, loss: Any, labels: np.ndarray) -> OutputLayer:
     """Return a softmax over the classes or, for a binary loss, the probability of the second."""
     from pipeline.models.layers import OutputLayer
     from pipeline.training.loss_config import loss_name
@@ -134,6 +137,13 @@ def running_metrics(classes: int, output: OutputLayer, *, top_k: int | None) -> 
     from pipeline.training import losses
 
     return losses.running_metrics(output.activation, classes=classes, top_k=top_k)
+
+
+def chance_outputs(targets: np.ndarray, output: OutputLayer) -> np.ndarray:
+    """Return equal probabilities."""
+    import numpy as np
+
+    return np.full(targets.shape, 0.5 if output.units == 1 else 1 / output.units, np.float32)
 
 
 def outputs(units: np.ndarray) -> np.ndarray:

@@ -141,7 +141,7 @@ def describe_dense(label: np.ndarray, class_names: Sequence[str]) -> str:
     )
 
 
-def output_layer(classes: int, loss: Any) -> OutputLayer:
+def output_layer(classes: int, loss: Any, labels: np.ndarray) -> OutputLayer:
     """Return a sigmoid unit for each class."""
     from pipeline.models.layers import OutputLayer
 
@@ -163,6 +163,13 @@ def running_metrics(classes: int, output: OutputLayer, *, top_k: int | None) -> 
     from pipeline.training import losses
 
     return losses.label_set_metrics()
+
+
+def chance_outputs(targets: np.ndarray, output: OutputLayer) -> np.ndarray:
+    """Return probabilities of one half."""
+    import numpy as np
+
+    return np.full(targets.shape, 0.5, np.float32)
 
 
 def outputs(units: np.ndarray) -> np.ndarray:

@@ -114,12 +114,13 @@ class Task(Protocol):
     def describe_dense(self, label: np.ndarray, class_names: Sequence[str]) -> str:
         """Return a dense label, float (width,), in words; augmentation may have mixed several."""
 
-    def output_layer(self, classes: int, loss: Any) -> OutputLayer:
+    def output_layer(self, classes: int, loss: Any, labels: np.ndarray) -> OutputLayer:
         """Return the output layer of a model.
 
         Args:
             classes: their number.
             loss: `training.loss`.
+            labels: of the training images.
         """
 
     def label_encoding(self, classes: int, output: OutputLayer) -> LabelEncoding:
@@ -137,6 +138,14 @@ class Task(Protocol):
             classes: their number.
             output: what `output_layer` returned.
             top_k: `training.top_k`.
+        """
+
+    def chance_outputs(self, targets: np.ndarray, output: OutputLayer) -> np.ndarray:
+        """Return the outputs of a model that knows nothing of the images, float (n, units).
+
+        Args:
+            targets: of the images, float (n, units).
+            output: what `output_layer` returned.
         """
 
     def outputs(self, units: np.ndarray) -> np.ndarray:

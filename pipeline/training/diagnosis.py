@@ -84,15 +84,23 @@ class Overfit:
 class Diagnosis:
     """Trains one model in several ways, each time from the same initial weights."""
 
-    def __init__(self, model: keras.Model, loss: Any, optimizer: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        loss: Any,
+        optimizer: Callable[[], Any],
+        chance: Callable[[np.ndarray], np.ndarray],
+    ) -> None:
         """Keep the initial weights.
 
         Args:
             model: maps inputs to outputs.
             loss: a Keras loss.
             optimizer: returns a new Keras optimizer with a constant learning rate.
+            chance: maps targets to the outputs of a model that knows nothing, both (n, units).
         """
         self._model, self._loss, self._optimizer = model, loss, optimizer
+        self._chance = chance
         self._initial = model.get_weights()
 
     def initial_loss(self, sample: Sample) -> float:
@@ -101,11 +109,8 @@ class Diagnosis:
         return self._loss_of(sample)
 
     def chance_loss(self, sample: Sample) -> float:
-        """Return the loss of outputs that are all equally probable."""
-        is_sigmoid = self._model.layers[-1].activation is keras.activations.sigmoid
-        probability = 0.5 if is_sigmoid else 1 / sample.targets.shape[1]
-        outputs = np.full(sample.targets.shape, probability, np.float32)
-        return float(self._loss(sample.targets, outputs))
+        """Return the loss of a model that knows nothing."""
+        return float(self._loss(sample.targets, self._chance(sample.targets)))
 
     def overfit(self, sample: Sample, *, steps: int, rate: float | None = None) -> Overfit:
         """Train on a few images until they are learnt.

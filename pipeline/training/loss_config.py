@@ -6,7 +6,14 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from pipeline.config import Config, Fraction, NonNegativeFloat, single_key_union, unwrap_single_key
+from pipeline.config import (
+    Config,
+    Fraction,
+    NonNegativeFloat,
+    PositiveFloat32,
+    single_key_union,
+    unwrap_single_key,
+)
 
 
 class FocalCrossEntropy(Config):
@@ -35,12 +42,24 @@ class AsymmetricCrossEntropy(Config):
     )
 
 
+class Huber(Config):
+    """Squared error of small errors and absolute error of large ones (Huber, 1964)."""
+
+    delta: PositiveFloat32 = Field(
+        1.0, description="Where one becomes the other, in standard deviations of the label."
+    )
+
+
 _SECTIONS: dict[str, type[Config]] = {
     "focal_cross_entropy": FocalCrossEntropy,
     "binary_focal_cross_entropy": BinaryFocalCrossEntropy,
     "asymmetric_cross_entropy": AsymmetricCrossEntropy,
+    "huber": Huber,
 }
-LOSS_NAMES = ("cross_entropy", "binary_cross_entropy", *_SECTIONS)
+LOSS_NAMES = (
+    *("cross_entropy", "binary_cross_entropy", "mean_squared_error", "mean_absolute_error"),
+    *_SECTIONS,
+)
 
 # A name, or a section with it as its only key: {focal_cross_entropy: {gamma: 1.5}}.
 Loss = Annotated[Any, single_key_union(_SECTIONS, names=LOSS_NAMES)]
@@ -52,7 +71,7 @@ def loss_name(loss: Any) -> str:
 
 
 def loss_section(loss: Any) -> Config | None:
-    """Return the section of a focal or asymmetric loss, None for plain cross-entropy."""
+    """Return the section of a loss that has one, else None."""
     if not isinstance(loss, str):
         section: Config = unwrap_single_key(loss)[1]
         return section

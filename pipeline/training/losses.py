@@ -10,16 +10,30 @@ import numpy as np
 from pipeline.training.loss_config import (
     AsymmetricCrossEntropy,
     FocalCrossEntropy,
+    Huber,
     Loss,
     loss_name,
     loss_section,
 )
 
+_OF_NUMBERS = {
+    "mean_squared_error": "MeanSquaredError",
+    "mean_absolute_error": "MeanAbsoluteError",
+    "huber": "Huber",
+}
 _MIN_LIKELIHOOD = float(np.finfo(np.float64).eps)  # as in `pipeline.evaluation.metrics`
 
 
-def loss_function(loss: Loss, *, label_smoothing: float) -> Any:
-    """Return the Keras loss over probabilities."""
+def loss_function(loss: Loss, *, label_smoothing: float, scale: float = 1.0) -> Any:
+    """Return the Keras loss over the outputs of a model.
+
+    Args:
+        loss: `training.loss`.
+        label_smoothing: the fraction of a label that is spread over all classes.
+        scale: of the outputs, where they are numbers: errors are divided by it.
+    """
+    if loss_name(loss) in _OF_NUMBERS:
+        return NumberLoss(_number_loss(loss), scale)
     is_binary = loss_name(loss).startswith("binary_")
     section = loss_section(loss)
     if isinstance(section, AsymmetricCrossEntropy):
@@ -36,6 +50,39 @@ def loss_function(loss: Loss, *, label_smoothing: float) -> Any:
     if is_binary:
         return keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing)
     return keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
+
+
+def _number_loss(loss: Loss) -> Any:
+    section = loss_section(loss)
+    if isinstance(section, Huber):
+        return keras.losses.Huber(section.delta, reduction=None)
+    return keras.losses.get({"class_name": _OF_NUMBERS[loss_name(loss)], "config": {}})
+
+
+class NumberLoss(keras.losses.Loss):
+    """A loss of numbers, of errors in standard deviations of the label.
+
+    So neither learning rates nor penalties depend on the unit of the label.
+
+    Args:
+        loss: the Keras loss.
+        scale: the standard deviation.
+    """
+
+    def __init__(self, loss: Any, scale: float) -> None:
+        super().__init__(name=loss.name)
+        self._loss, self._scale = loss, scale
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each image, (n,), from numbers and estimates (n, units)."""
+        return self._loss.call(y_true / self._scale, y_pred / self._scale)
+
+
+def equivalent_loss(loss: Any) -> Any:
+    """Return a loss of Keras that comes closest to one of `loss_function`."""
+    if isinstance(loss, AsymmetricLoss):
+        return "binary_crossentropy"
+    return loss.name if isinstance(loss, NumberLoss) else loss
 
 
 class AsymmetricLoss(keras.losses.Loss):

@@ -30,7 +30,7 @@ from pipeline.training.checkpoints import Checkpoint, Checkpoints
 from pipeline.training.data_parallel import DataParallel
 from pipeline.training.devices import Devices
 from pipeline.training.graph_steps import GraphBatches, GraphSteps, steps_per_execution
-from pipeline.training.losses import AsymmetricLoss, loss_function
+from pipeline.training.losses import equivalent_loss, loss_function
 from pipeline.training.optimizers import OptimizerConfig
 from pipeline.training.progress_display import ProgressDisplay
 from pipeline.training.training_config import TrainingConfig
@@ -128,6 +128,7 @@ def fit_phases(
     monitor: str | None,
     loss_metric: str,
     label_smoothing: float,
+    output_scale: float,
     metrics: Callable[[], list[Any]],
     devices: Devices,
     on_epoch: Callable[[int, EpochMetrics, float], None],
@@ -153,6 +154,7 @@ def fit_phases(
             model ends with the weights of the last epoch.
         loss_metric: the metric that decides between equal epochs, the lower the better.
         label_smoothing: the fraction of a label that is spread over all classes.
+        output_scale: of the outputs, where they are numbers.
         metrics: returns new Keras metrics over the outputs.
         devices: the devices to train on.
         on_epoch: called with the number of each epoch, from 1, its metrics and its seconds, once
@@ -186,7 +188,7 @@ def fit_phases(
         else:
             log.starts.append(len(log.rows))
         if not (resumed and resumed.is_phase_over):
-            loss = loss_function(training.loss, label_smoothing=label_smoothing)
+            loss = loss_function(training.loss, label_smoothing=label_smoothing, scale=output_scale)
             model = _compiled_model(phase, loss, metrics, devices)
             callbacks = _keras_callbacks(phase, training, evaluate, loss_metric)
             try:
@@ -200,9 +202,7 @@ def fit_phases(
                 # A file of the model names its optimizer, its loss and its metrics. Only Keras's
                 # own can be read everywhere.
                 trained = model_state.values(model.optimizer.variables)
-                loss = model.loss
-                if isinstance(loss, AsymmetricLoss):
-                    loss = "binary_crossentropy"
+                loss = equivalent_loss(model.loss)
                 saved = phase.model if isinstance(model, GraphSteps) else model
                 optimizer = _optimizer(phase, fused=False)
                 saved.compile(optimizer, loss, metrics=["accuracy"], jit_compile=model.jit_compile)

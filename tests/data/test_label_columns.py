@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.data.label_columns import LabelColumns, TableLabels, read_labels
+from pipeline.data.label_columns import LabelColumns, RowLabels, read_labels
 from pipeline.data.table_reader import read_table
 from pipeline.errors import DataError
 
 USUAL = LabelColumns(None, None, None)
 
 
-def labels_of(root: Path, text: str, columns: LabelColumns = USUAL) -> TableLabels:
+def labels_of(root: Path, text: str, columns: LabelColumns = USUAL) -> RowLabels:
     path = root / ("labels.jsonl" if text.startswith("{") else "labels.csv")
     path.write_text(text, "utf-8")
     return read_labels(read_table(path), columns, "classes")

@@ -38,7 +38,7 @@ def test_the_augmented_images_are_those_of_the_first_training_batch(
     layers = augmentation.build_augmentation(recipe.data.augmentation, image_size=(8, 8))
     batches = training_batches(
         splits.train,
-        encoding=recipe.label_encoding(10),
+        encoding=recipe.label_encoding(splits),
         batch_size=32,
         augmentation=layers,
         seed=recipe.seed,

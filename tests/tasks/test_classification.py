@@ -25,7 +25,8 @@ from pipeline.training.training_config import TrainingConfig
 def test_a_loss_has_the_output_and_the_targets_that_it_needs(
     loss: Any, output: OutputLayer
 ) -> None:
-    assert classification.output_layer(2, TrainingConfig(loss=loss).loss) == output
+    labels, checked = np.array([0, 1]), TrainingConfig(loss=loss).loss
+    assert classification.output_layer(2, checked, labels) == output
     encoding = classification.label_encoding(2, output)
     dense = encoding.dense(tf.constant([0, 1]))
     np.testing.assert_array_equal(dense, np.eye(2))

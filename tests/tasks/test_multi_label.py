@@ -39,7 +39,7 @@ def test_splits_have_the_same_share_of_each_label() -> None:
 
 
 def test_targets_are_the_labels_mixed_or_not() -> None:
-    output = multi_label.output_layer(3, "binary_cross_entropy")
+    output = multi_label.output_layer(3, "binary_cross_entropy", RARE)
     assert output == OutputLayer(3, "sigmoid")
     encoding = multi_label.label_encoding(3, output)
     dense = encoding.dense(tf.constant(RARE))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from pipeline.data.label_columns import _READERS
+from pipeline.evaluation.predictions import Predictions
 from pipeline.metric_direction import is_better, metric_direction
 from pipeline.tasks.tasks import TASKS
 from pipeline.training.loss_config import LOSS_NAMES
@@ -25,8 +28,18 @@ def drawn(name: str) -> tuple[np.ndarray, np.ndarray]:
     labels = {
         "class": generator.integers(0, CLASSES, 60),
         "classes": generator.random((60, CLASSES)) < 0.5,
+        "number": generator.normal(5, 2, 60),
     }[TASKS[name].LABEL_KIND]
-    return labels, generator.dirichlet(np.ones(CLASSES), 60)
+    outputs = generator.dirichlet(np.ones(CLASSES), 60)
+    return labels, outputs if labels.dtype.kind != "f" else 20 * outputs[:, :1]
+
+
+def perfect(labels: np.ndarray) -> np.ndarray:
+    """Return outputs that are almost right."""
+    if labels.dtype.kind == "f":
+        return 0.98 * labels[:, np.newaxis]
+    truth = labels if labels.ndim == 2 else np.eye(CLASSES)[labels]
+    return np.asarray(0.98 * truth + 0.02 / CLASSES)
 
 
 def test_the_metrics_that_a_recipe_may_name_are_those_of_an_evaluation(name: str) -> None:
@@ -45,14 +58,13 @@ def test_the_metrics_that_a_recipe_may_name_are_those_of_an_evaluation(name: str
     for metric in task.headline_metrics(is_imbalanced=True):
         assert values[f"{metric}_low"] <= values[metric] <= values[f"{metric}_high"]
     mean = task.image_losses(labels, probabilities).mean()
-    assert mean == pytest.approx(values["log_loss"])
+    assert mean == pytest.approx(values[task.LOSS_METRIC])
 
 
 def test_a_metric_improves_in_its_direction(name: str) -> None:
     task, (labels, outputs) = TASKS[name], drawn(name)
-    truth = labels if labels.ndim == 2 else np.eye(CLASSES)[labels]
     found = []
-    for probabilities in (task.outputs(outputs), 0.98 * truth + 0.02 / CLASSES):
+    for probabilities in (task.outputs(outputs), perfect(labels)):
         thresholds = task.choose_thresholds(CLASSES, None)
         found.append(task.metrics(labels, probabilities, thresholds))
     noise, better = found
@@ -66,7 +78,53 @@ def test_decisions_look_as_labels_do(name: str) -> None:
     predicted = task.decide(task.outputs(outputs), thresholds)
     assert (predicted.shape, predicted.dtype) == (labels.shape, labels.dtype)
     counts = task.class_counts(labels, CLASSES)
-    assert counts.tolist() == [task.is_of_class(labels, index).sum() for index in range(CLASSES)]
+    expected = [task.is_of_class(labels, index).sum() for index in range(len(counts))]
+    assert counts.tolist() == expected
+
+
+def test_the_better_of_two_models_is_found(name: str) -> None:
+    task, (labels, outputs) = TASKS[name], drawn(name)
+    images, thresholds = (
+        [str(number) for number in range(60)],
+        task.choose_thresholds(CLASSES, None),
+    )
+    noise, better = (
+        Predictions(list("abc"), images, images, labels, each, thresholds)
+        for each in (task.outputs(outputs), perfect(labels))
+    )
+    found = task.compare(noise, better)
+    assert found.is_improvement
+    assert not task.compare(better, noise).is_improvement
+    assert found.p_value < 1e-6
+    assert found.images == 60
+    assert next(iter(found.metrics)) == task.COMPARED_METRIC
+    means = [task.image_scores(each).mean() for each in (noise, better)]
+    assert found.decisive.value == pytest.approx(means[1] - means[0])
+    assert task.compare(noise, noise).p_value == 1
+
+
+def test_rounding_changes_no_answer(name: str) -> None:
+    task, (_, outputs) = TASKS[name], drawn(name)
+    thresholds = task.choose_thresholds(CLASSES, None)
+    expected = task.outputs(outputs)
+    rounded = task.difference(task.outputs(outputs.astype(np.float32)), expected, thresholds)
+    assert rounded.changed == 0
+    assert rounded.largest < 1e-6
+    reversed_ = task.difference(expected[::-1], expected, thresholds)
+    assert reversed_.changed > 10
+    assert reversed_.largest > 0.1
+
+
+def test_an_answer_has_the_names_and_types_that_its_model_declares(name: str) -> None:
+    task, (_, outputs) = TASKS[name], drawn(name)
+    thresholds = task.choose_thresholds(CLASSES, None)
+    row = task.outputs(outputs)[0]
+    answer = task.answer(row, thresholds, list("abc"))
+    types: dict[str, Any] = {"string": str, "double": float, "boolean": bool, "any": (list, dict)}
+    assert list(answer) == list(task.ANSWER)
+    assert all(isinstance(answer[one], types[kind]) for one, kind in task.ANSWER.items())
+    columns = task.table_columns(list("abc"), top=2)
+    assert len(task.table_cells(row, thresholds, list("abc"), top=2)) == len(columns)
 
 
 def test_its_losses_and_labels_are_known_elsewhere(name: str) -> None:

@@ -171,6 +171,7 @@ def fit(case: Case, model: keras.Model, device_count: int, **changes: Any) -> Hi
         ),
         "monitor": "val_log_loss",
         "loss_metric": "val_log_loss",
+        "output_scale": 1.0,
         "on_epoch": lambda epoch, row, seconds: None,
     }
     return fit_phases(

@@ -21,13 +21,17 @@ def sample() -> Sample:
     return Sample((pixels[:200] / 16).astype(np.float32), targets.astype(np.float32))
 
 
+def equal(targets: np.ndarray) -> np.ndarray:
+    return np.full(targets.shape, 1 / CLASSES, np.float32)
+
+
 def diagnosis(activation: str = "relu", layers: int = 1, rate: float = 1e-2) -> Diagnosis:
     keras.utils.set_random_seed(3)
     hidden = [keras.layers.Dense(32, activation, name=f"hidden_{n}") for n in range(layers)]
     output = keras.layers.Dense(CLASSES, "softmax", name="output")
     model = keras.Sequential([keras.Input((64,)), *hidden, output])
     loss = keras.losses.CategoricalCrossentropy()
-    return Diagnosis(model, loss, lambda: keras.optimizers.Adam(rate))
+    return Diagnosis(model, loss, lambda: keras.optimizers.Adam(rate), equal)
 
 
 def test_chance_is_the_logarithm_of_the_number_of_classes(sample: Sample) -> None:
@@ -71,7 +75,7 @@ def test_the_rate_with_which_training_diverges_is_found(sample: Sample) -> None:
     keras.utils.set_random_seed(3)
     model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(CLASSES, "softmax")])
     found = Diagnosis(
-        model, keras.losses.CategoricalCrossentropy(), lambda: keras.optimizers.SGD(1e-2)
+        model, keras.losses.CategoricalCrossentropy(), lambda: keras.optimizers.SGD(1e-2), equal
     )
     rates = found.rate_range(Sample(100 * sample.inputs, sample.targets), batch_size=50, seed=0)
     assert rates.highest is not None
