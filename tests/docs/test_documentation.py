@@ -79,6 +79,7 @@ def test_a_recipe_is_valid(text: str, tmp_path: Path) -> None:
                 (parent / "photographs" / split / name).mkdir(parents=True)
         (parent / "scenes").mkdir()
         (parent / "scenes" / "1.jpg").touch()
+        (parent / "faces.csv").write_text("image,age\nscenes/1.jpg,30\n")
         (parent / "scenes" / "labels.csv").write_text("image,label\n1.jpg,sea|sunset\n")
     path = tmp_path / "recipes" / "flowers.yaml"
     path.write_text(text)

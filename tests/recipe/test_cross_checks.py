@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline.errors import RecipeError
@@ -240,7 +241,8 @@ def test_classes_are_counted_in_a_directory_with_splits(
     class_folders(tmp_path / "photographs", "train/ant", "train/bee", "val/ant", "val/bee")
     text = "data: {source: image_folder, path: photographs}\n" + MODEL
     recipe = loaded(text + "training: {loss: binary_cross_entropy}\n").recipe
-    assert recipe.output_layer(2).activation == "sigmoid"
+    output = recipe.task.output_layer(2, recipe.training.loss, np.array([0, 1]))
+    assert output.activation == "sigmoid"
     assert problems(text + "training: {loss: binary_cross_entropy, top_k: 2}\n") == [
         "recipe.yaml:3:40: training.top_k: expected less than the number of classes, 2. "
         "Received 2.",

@@ -40,7 +40,8 @@ regularization: {dropuot: 0.5, dropout: 1}
         "'training'?",
         "recipe.yaml:2:12: training.epochs: expected an integer, 1 or more. Received 0.",
         "recipe.yaml:2:23: training.loss: expected one of: cross_entropy, binary_cross_entropy, "
-        "focal_cross_entropy, binary_focal_cross_entropy, asymmetric_cross_entropy. Received "
+        "mean_squared_error, mean_absolute_error, focal_cross_entropy, "
+        "binary_focal_cross_entropy, asymmetric_cross_entropy, huber. Received "
         "'crossentropy'. Did you mean 'cross_entropy'?",
         "recipe.yaml:5:3: model.base: unknown key. Expected one of: architecture, activation, "
         "pooling. 'base' belongs to architecture transfer.",
@@ -189,13 +190,15 @@ def test_a_section_is_a_mapping(problems: Problems, section: str, text: str, rec
         (
             "training: {loss: {focal: {gamma: 1}}}",
             "3:12: training.loss: expected one of: cross_entropy, binary_cross_entropy, "
-            "focal_cross_entropy, binary_focal_cross_entropy, asymmetric_cross_entropy. Received "
+            "mean_squared_error, mean_absolute_error, focal_cross_entropy, "
+            "binary_focal_cross_entropy, asymmetric_cross_entropy, huber. Received "
             "'focal'.",
         ),
         (
             "training: {loss: {cross_entropy: {}}}",
             "3:12: training.loss: expected one of: cross_entropy, binary_cross_entropy, "
-            "focal_cross_entropy, binary_focal_cross_entropy, asymmetric_cross_entropy. Received "
+            "mean_squared_error, mean_absolute_error, focal_cross_entropy, "
+            "binary_focal_cross_entropy, asymmetric_cross_entropy, huber. Received "
             "'cross_entropy'. Write "
             "cross_entropy.",
         ),
@@ -212,7 +215,8 @@ def test_a_section_is_a_mapping(problems: Problems, section: str, text: str, rec
         (
             'training: {loss: "a\\nb\\e[2J"}',
             "3:12: training.loss: expected one of: cross_entropy, binary_cross_entropy, "
-            "focal_cross_entropy, binary_focal_cross_entropy, asymmetric_cross_entropy. Received "
+            "mean_squared_error, mean_absolute_error, focal_cross_entropy, "
+            "binary_focal_cross_entropy, asymmetric_cross_entropy, huber. Received "
             "'a\\nb\\x1b[2J'.",
         ),
     ],
