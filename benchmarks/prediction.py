@@ -49,7 +49,7 @@ def prepared(classifier: Any, files: list[Path]) -> np.ndarray:
     """Predict with a tf.data set that decodes files in parallel."""
     import tensorflow as tf
 
-    size = classifier.interface.image_size
+    size = classifier.interface.image_decoding.size
 
     def read(path: Any) -> Any:
         image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
@@ -80,12 +80,12 @@ def load(job: str, model: Path) -> Any:
         from pipeline.inference.image_classifier import load_image_classifier
 
         loaded = load_image_classifier(model)
-        list(loaded.run([np.zeros((64, *loaded.interface.image_shape), np.uint8)]))
+        list(loaded.run([np.zeros((64, *loaded.interface.input_shape), np.uint8)]))
         return loaded
     from pipeline.inference.classifier import load_classifier
 
     classifier = load_classifier(model)
-    nothing = np.zeros((128, *classifier.interface.image_shape), np.float32)
+    nothing = np.zeros((128, *classifier.interface.input_shape), np.float32)
     classifier.model.predict(nothing, 64, verbose=0)
     return classifier
 
@@ -123,7 +123,7 @@ def decode_all(model: Path, folder: Path) -> None:
     from pipeline.inference.model_interface import load_interface
 
     interface, files = load_interface(model), sorted(folder.glob("*.jpg"))
-    shape = (len(files), *interface.image_shape)
+    shape = (len(files), *interface.input_shape)
     pixels = np.lib.format.open_memmap(folder / DECODED, "w+", np.uint8, shape)
     with ThreadPoolExecutor() as threads:
         for place, image in enumerate(threads.map(interface.read, files)):

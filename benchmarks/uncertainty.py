@@ -155,6 +155,7 @@ def penultimate(
 
 def digits(mnist: Path, others: Mapping[str, list[Path]]) -> None:
     """Train a LeNet on MNIST, and judge it."""
+    from pipeline.data.image_decoding import Decoding
     from pipeline.inference.model_interface import ModelInterface
     from pipeline.recipe.loader import load_recipe
     from pipeline.stages.train_model import train_model
@@ -165,7 +166,7 @@ def digits(mnist: Path, others: Mapping[str, list[Path]]) -> None:
     trained = train_model(recipe, splits, on_epoch=lambda *_: None, show_progress=False)
     assert splits.test
     coverage("MNIST, LeNet", splits.test.labels, trained.trainer.predict(splits.test, "test"))
-    interface = ModelInterface("classification", splits.class_names, (28, 28), 1, "crop")
+    interface = ModelInterface("classification", splits.class_names, Decoding((28, 28), "crop", 1))
     penultimate(trained.model, splits, interface.read, others)
 
 

@@ -305,7 +305,7 @@ class Model:
         run_id: the id of that run.
         uri: the model's address, as MLflow's loaders take it.
         class_names: the classes, in the order of the outputs.
-        image_size: height and width in pixels that images are scaled to.
+        image_size: height and width in pixels that images are scaled to; None for numbers.
         classifier: what `predict` classifies with.
         stored: the model in the tracking store.
         address: the tracking URI of that store, with the password if there is one.
@@ -315,7 +315,7 @@ class Model:
     run_id: str
     uri: str
     class_names: tuple[str, ...]
-    image_size: tuple[int, int]
+    image_size: tuple[int, int] | None
     classifier: ImageClassifier = field(repr=False)
     stored: StoredModel = field(repr=False)
     address: str = field(repr=False)
@@ -329,7 +329,7 @@ class Model:
 
     @property
     def keras_model(self) -> Any:
-        """The Keras model: raw RGB pixels from 0 to 255 in, probabilities out."""
+        """The Keras model: raw RGB pixels from 0 to 255, or numbers, in, probabilities out."""
         return self.keras_classifier.model
 
     @functools.cached_property
@@ -347,39 +347,38 @@ class Model:
     def predict(
         self, paths: StrPath | Sequence[StrPath], *, confidence_level: float | None = None
     ) -> PredictionTable:
-        """Classify images.
+        """Predict images, or the rows of tables.
 
         Args:
             paths: image files, directories of images or patterns such as `photographs/**/*.jpg`;
-                one or several.
+                for a model of numbers, tables with a column for each of them. One or several.
             confidence_level: the probability, such as 0.9, with which a prediction set contains the
                 true class; None for no sets.
 
         Returns:
-            A prediction for each file. A file that cannot be read has an `error`.
+            A prediction for each image or row. One that cannot be read has an `error`.
 
         Raises:
             UsageError: if there is no image at one of the paths, or the model has no prediction
                 sets at the confidence level.
         """
         from pipeline.inference.batch_prediction import predict
-        from pipeline.inference.input_files import expand_paths
+        from pipeline.inference.model_inputs import find_inputs, input_reader
 
         interface = self.classifier.interface
         threshold = None if confidence_level is None else interface.set_threshold(confidence_level)
         given = [paths] if isinstance(paths, str | os.PathLike) else paths
-        files = expand_paths([os.fspath(path) for path in given])
-        predictions = predict(self.classifier, files, interface.read)
+        items = find_inputs([os.fspath(path) for path in given], interface)
+        predictions = predict(self.classifier, items, input_reader(interface))
         table = (image_prediction(each, interface, threshold) for each in predictions)
         return PredictionTable(table)
 
     def _repr_html_(self) -> str:
-        height, width = self.image_size
         rows = [
             ("run", self.run_id),
             ("model", self.uri),
             ("classes", ", ".join(self.class_names)),
-            ("image size", f"{height} × {width}"),
+            self.classifier.interface.describe_input(),
         ]
         return html_table(self.name, ("", ""), rows)
 

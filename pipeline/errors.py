@@ -43,6 +43,10 @@ class UsageError(PipelineError):
     exit_code = 2
 
 
+class BadInputError(Exception):
+    """An input of a model cannot be read; the message is the reason."""
+
+
 def first_line(error: object, max_length: int = 300) -> str:
     """Return the first line of an error message, at most `max_length` characters."""
     return str(error).strip().partition("\n")[0][:max_length]

@@ -40,8 +40,8 @@ logger = logging.getLogger(__name__)
     "--images",
     multiple=True,
     metavar="PATH",
-    help="Images to verify the export on. Default: the run's validation images, else its test or "
-    "training images. Repeatable.",
+    help="Images, or tables of numbers, to verify the export on. Default: the run's validation "
+    "images, else its test or training images. Repeatable.",
 )
 @uri_option
 def command(
@@ -49,13 +49,12 @@ def command(
 ) -> int:
     """Export a run's model for other runtimes.
 
-    Each format gets its own directory, with the class names and the image size in interface.json.
+    Each format gets its own directory, with the class names and the input in interface.json.
     Each export is loaded and compared with the Keras model, and the comparison is logged as metrics
     of the run. If an image gets another class, the exit code is 1."""
     with quiet_imports():
         from pipeline.export import verification_images
         from pipeline.export.exporter import export_model
-        from pipeline.inference.input_files import expand_paths
         from pipeline.tracking.lookup import recipe_of
         from pipeline.tracking.run_logger import log_metrics_after_end
     from pipeline.recipe.loader import load_recipe
@@ -63,20 +62,19 @@ def command(
     formats = tuple(dict.fromkeys(formats))
     for name in formats:
         check_installed(name)
-    files = expand_paths(images)
     model = api.load(run, tracking_uri=uri)
     with contextlib.redirect_stdout(sys.stderr):
-        if files:
-            pixels = verification_images.images_from_files(files, model.classifier.interface)
+        if images:
+            examples = verification_images.images_from_files(images, model.classifier.interface)
         else:
             with recipe_of(model.store, model.stored) as recipe:
-                pixels = verification_images.images_from_source(load_recipe(recipe).recipe.data)
+                examples = verification_images.images_from_source(load_recipe(recipe).recipe.data)
         results = []
         for name in formats:
             logger.info(f"Exporting to {name}")
             try:
                 path = output / model.name / name
-                results.append(export_model(model.keras_classifier, name, path, pixels))
+                results.append(export_model(model.keras_classifier, name, path, examples))
             except ModelError as error:  # the other formats may succeed
                 logger.error(f"{error}")
     metrics = {f"export/{r.format}/{name}": r.metrics[name] for r in results for name in r.metrics}

@@ -19,7 +19,7 @@ from pipeline.backend import quiet_imports
 from pipeline.cli.options import run_argument, uri_option
 from pipeline.cli.prediction_columns import PredictionColumns
 from pipeline.errors import UsageError
-from pipeline.inference.input_files import expand_paths
+from pipeline.inference.input_files import check_existence
 
 logger = logging.getLogger(__name__)
 
@@ -54,43 +54,49 @@ def command(
     output: Path | None,
     uri: str | None,
 ) -> int:
-    """Classify images.
+    """Predict images, or the rows of a table.
 
-    PATH is an image, a directory of images or a pattern. The result is a CSV table with one row per
-    file, on standard output or in the file of --output. The column `unknown` says whether an image
+    PATH is an image, a directory of images or a pattern; for a model of numbers, a table with a
+    column for each of them. The result is a CSV table with one row per image or row, on standard
+    output or in the file of --output. The column `unknown` says whether an image
     is too far from the training images to be of one of the classes. For a model of images with
     several labels, the column `classes` has those of an image, joined with |. A file that cannot be
     read gets a row with an error, and the exit code is 1."""
-    files = expand_paths(paths)
+    check_existence(paths)
     with quiet_imports():
         from pipeline.inference.batch_prediction import predict
+        from pipeline.inference.model_inputs import find_inputs, input_reader
         from pipeline.progress_bar import show_progress
 
     model = api.load(run, tracking_uri=uri)
     interface = model.classifier.interface
+    items = find_inputs(paths, interface)
+    are_rows = interface.feature_names is not None
+    unit = "rows" if are_rows else "images"
     threshold = None if confidence_level is None else interface.set_threshold(confidence_level)
     logger.info(f"Using the model of run {model.name} ({model.run_id})")
     with _opened(output) as file:
         table = csv.writer(file, lineterminator="\n")
         columns = PredictionColumns(interface, top, threshold)
-        table.writerow(["file", *columns.names, "error"])
+        table.writerow(["file", *["line"] * are_rows, *columns.names, "error"])
         started = time.monotonic()
         errors = unknown = 0
-        predictions = predict(model.classifier, files, interface.read)
-        for prediction in show_progress(predictions, len(files), "predicting"):
-            row = [os.fspath(prediction.item), *columns.cells(prediction), prediction.error]
-            table.writerow(row)
+        predictions = predict(model.classifier, items, input_reader(interface))
+        for prediction in show_progress(predictions, len(items), "predicting"):
+            item = prediction.item
+            where = [os.fspath(item.path), *[str(item.line)] * are_rows]
+            table.writerow([*where, *columns.cells(prediction), prediction.error])
             errors += bool(prediction.error)
             unknown += bool(prediction.is_unknown)
     seconds = time.monotonic() - started
-    rate = len(files) / seconds
-    logger.info(f"Classified {len(files):,} images in {seconds:.1f} s ({rate:,.0f} images/s)")
+    rate = len(items) / seconds
+    logger.info(f"Predicted {len(items):,} {unit} in {seconds:.1f} s ({rate:,.0f} {unit}/s)")
     if unknown:
         logger.info(
             f"{unknown:,} images are probably of none of the classes. See the column `unknown`."
         )
     if errors:
-        logger.warning(f"{errors:,} files could not be read. See the column `error`.")
+        logger.warning(f"{errors:,} {unit} could not be read. See the column `error`.")
     return 1 if errors else 0
 
 

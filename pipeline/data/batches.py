@@ -55,8 +55,8 @@ def training_batches(
 
     Returns:
         Batches of images (n, height, width, channels) in 0..255, uint8 or, if augmented, float32,
-        and of targets, float32 (n, units). With class weights, also of the weights of the images
-        (n,).
+        or of numbers, float32 (n, numbers); and of targets, float32 (n, units). With class weights,
+        also of the weights of the examples (n,).
     """
     indices = shuffled(
         split.strata,
@@ -220,8 +220,8 @@ def batches_at(indices: tf.data.Dataset, split: Split) -> tf.data.Dataset:
         return images.read(batch)
 
     def load(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        pixels = tf.numpy_function(read, [batch], tf.uint8, stateful=False)
-        pixels.set_shape((None, *images.shape))
-        return pixels, tf.gather(labels, batch)
+        inputs = tf.numpy_function(read, [batch], images.dtype, stateful=False)
+        inputs.set_shape((None, *images.shape))
+        return inputs, tf.gather(labels, batch)
 
     return indices.map(load, num_parallel_calls=os.cpu_count(), deterministic=True)

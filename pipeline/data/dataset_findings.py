@@ -93,10 +93,11 @@ def _small_classes(statistics: DatasetStatistics) -> Iterator[str]:
         for name, count in zip(names, counts, strict=True)
         if count < _FEW_IMAGES
     ]
+    unit = "images" if statistics.features is None else "examples"
     if few and statistics.images:
         yield (
-            f"{len(few):,} of {len(names):,} classes have fewer than {_FEW_IMAGES} images: "
-            f"{_few(few)}. Add images, or expect uncertain metrics."
+            f"{len(few):,} of {len(names):,} classes have fewer than {_FEW_IMAGES} {unit}: "
+            f"{_few(few)}. Add {unit}, or expect uncertain metrics."
         )
 
 

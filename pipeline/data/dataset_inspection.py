@@ -14,6 +14,8 @@ from pipeline.data.dataset_statistics import (
     Copies,
     CopyKind,
     DatasetStatistics,
+    Spread,
+    spread,
     summarize_sizes,
 )
 from pipeline.data.file_examination import Verdict
@@ -112,9 +114,17 @@ def inspect_listing(
 
 
 def inspect_splits(splits: Splits) -> DatasetStatistics:
-    """Return the statistics of images in memory."""
-    height, width, channels = splits.image_shape
+    """Return the statistics of images, or of other examples, in memory."""
     counts = {name: tuple(splits.class_counts(name).tolist()) for name in splits.named()}
+    if splits.feature_names is not None:
+        return DatasetStatistics(
+            class_names=splits.class_names,
+            counts=counts,
+            given=tuple(counts),
+            features=_features(splits, splits.feature_names),
+            split_sizes={name: len(split) for name, split in splits.named().items()},
+        )
+    height, width, channels = splits.input_shape
     total = sum(map(sum, counts.values()))
     return DatasetStatistics(
         class_names=splits.class_names,
@@ -124,6 +134,13 @@ def inspect_splits(splits: Splits) -> DatasetStatistics:
         modes={"L" if channels == 1 else "RGB": total},
         gray=float(channels == 1),
     )
+
+
+def _features(splits: Splits, names: Sequence[str]) -> dict[str, Spread]:
+    """Return the values of each number, in all splits."""
+    read = [split.images.read(np.arange(len(split))) for split in splits.named().values()]
+    columns = np.concatenate(read).T
+    return {name: spread(values) for name, values in zip(names, columns, strict=True)}
 
 
 def _counts(listing: Listing, labels: np.ndarray, splits: np.ndarray) -> dict[str, tuple[int, ...]]:

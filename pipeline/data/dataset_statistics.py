@@ -121,6 +121,7 @@ class DatasetStatistics:
         groups: whether the names tell groups that belong in one split.
         problems: why the data cannot be used as it is.
         split_sizes: images of each split, where an image may be of several classes.
+        features: the values of each number of the examples; None for images.
     """
 
     class_names: tuple[str, ...]
@@ -138,6 +139,7 @@ class DatasetStatistics:
     groups: GroupGuess | None = None
     problems: tuple[str, ...] = ()
     split_sizes: Mapping[str, int] | None = None
+    features: Mapping[str, Spread] | None = None
 
     @property
     def class_counts(self) -> tuple[int, ...]:
@@ -180,16 +182,17 @@ def summarize_sizes(widths: ArrayLike, heights: ArrayLike) -> ImageSizes | None:
     sizes, counts = np.unique(np.stack([width, height], axis=1), axis=0, return_counts=True)
     common = int(np.argmax(counts))
     return ImageSizes(
-        width=_spread(width),
-        height=_spread(height),
-        aspect=_spread(width / height),
-        shorter_side=_spread(shorter),
-        longer_side=_spread(longer),
+        width=spread(width),
+        height=spread(height),
+        aspect=spread(width / height),
+        shorter_side=spread(shorter),
+        longer_side=spread(longer),
         most_common=(int(sizes[common, 0]), int(sizes[common, 1])),
         most_common_count=int(counts[common]),
         kept_by_crop=float(np.percentile(shorter / longer, _CROPPED_MOST)),
     )
 
 
-def _spread(values: np.ndarray) -> Spread:
+def spread(values: np.ndarray) -> Spread:
+    """Return the lowest, the median and the highest of some values."""
     return Spread(float(values.min()), float(np.median(values)), float(values.max()))

@@ -7,11 +7,12 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from pipeline.config import Fraction, ImageSize
-from pipeline.data.source_config import SourceConfig, SplitName
+from pipeline.data.image_source import ImageSourceConfig
+from pipeline.data.source_config import SplitName
 from pipeline.data.splits import Splits, splits_from_arrays, stratified_split
 
 
-class DigitsConfig(SourceConfig):
+class DigitsConfig(ImageSourceConfig):
     """The 8×8 digits of scikit-learn, their values 0..16 scaled to 0..255."""
 
     orientation_matters: ClassVar[bool] = True

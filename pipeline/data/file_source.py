@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from pipeline.config import ClosedFraction, Finding, Fraction
+from pipeline.config import ClosedFraction, Finding, Fraction, ImageSize, RangeSetting
 from pipeline.data.image_loading import load_listing
 from pipeline.data.image_source import ImageSourceConfig
 from pipeline.data.listing import SPLITS, Listing
@@ -17,12 +17,29 @@ from pipeline.data.source_config import SplitName
 from pipeline.data.splits import Splits
 from pipeline.errors import DataError, escape_unprintable
 
+if TYPE_CHECKING:
+    from pipeline.data.image_decoding import Decoding, Resize
+
 _SHOWN_CLASSES = 5
 
 
 class FileSourceConfig(ImageSourceConfig):
-    """The keys that say which files are in which split, and which are skipped."""
+    """The keys that say how files become pixels, which split each is in, and which are skipped."""
 
+    image_size: ImageSize = Field((224, 224), description="Height and width after resizing.")
+    resize: Literal["crop", "pad", "squash"] = Field(
+        "crop", description="How images of another aspect ratio are fitted into image_size."
+    )
+    channels: Literal[1, 3] = Field(
+        3, description="3 reads every image as RGB, 1 every image as grayscale."
+    )
+    value_range: RangeSetting = Field(
+        "auto",
+        alias="range",
+        description="The samples that become 0 and 255, in images with more than 8 bits a sample: "
+        "two numbers; dtype, the range of the image's type; or auto, the usual range that the "
+        "training images fit.",
+    )
     validation: Fraction = Field(
         0.2,
         description="Fraction of the training images that becomes the validation split if the "
@@ -41,6 +58,17 @@ class FileSourceConfig(ImageSourceConfig):
     leakage: Literal["warn", "error"] = Field(
         "warn", description="Whether an image in more than one split is a warning or an error."
     )
+
+    @property
+    def resize_mode(self) -> Resize:
+        return self.resize
+
+    @property
+    def decoding(self) -> Decoding:
+        """How the files become pixels, but for the range, which the files decide."""
+        from pipeline.data.image_decoding import Decoding
+
+        return Decoding(self.image_size, self.resize, self.channels)
 
     @abstractmethod
     def list_files(self) -> Listing:

@@ -8,6 +8,7 @@ import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
@@ -146,11 +147,15 @@ class _JoinedImages:
     first_count: int
 
     @property
-    def shape(self) -> tuple[int, int, int]:
+    def shape(self) -> tuple[int, ...]:
         return self.first.shape
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.first.dtype
+
     def read(self, indices: np.ndarray) -> np.ndarray:
-        pixels = np.empty((len(indices), *self.shape), np.uint8)
+        pixels = np.empty((len(indices), *self.shape), self.dtype)
         is_first = indices < self.first_count
         if is_first.any():
             pixels[is_first] = self.first.read(indices[is_first])
@@ -167,8 +172,12 @@ class _SelectedImages:
     indices: np.ndarray
 
     @property
-    def shape(self) -> tuple[int, int, int]:
+    def shape(self) -> tuple[int, ...]:
         return self.images.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.images.dtype
 
     def read(self, indices: np.ndarray) -> np.ndarray:
         return self.images.read(self.indices[indices])

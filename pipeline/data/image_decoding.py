@@ -15,13 +15,14 @@ from PIL import ExifTags, Image
 
 from pipeline.data import decoding_limits, sample_values
 from pipeline.data.image_formats import SIGNATURE_BYTES, ImageFormat, image_format
+from pipeline.errors import BadInputError
 
 Resize = Literal["crop", "pad", "squash"]
 
 MAX_BYTES = 2**29  # of a file
 
 
-class BadImageError(Exception):
+class BadImageError(BadInputError):
     """An image cannot be decoded; the message is the reason."""
 
 

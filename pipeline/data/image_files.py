@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,10 @@ class ImageFiles:
     @property
     def shape(self) -> tuple[int, int, int]:
         return self.decoding.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(np.uint8)
 
     def read(self, indices: np.ndarray) -> np.ndarray:
         """Return the images at `indices` (n,) as uint8 (n, height, width, channels), 0..255.
@@ -86,6 +91,10 @@ class MemoizedImages:
     @property
     def shape(self) -> tuple[int, int, int]:
         return self.files.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.files.dtype
 
     def read(self, indices: np.ndarray) -> np.ndarray:
         """Return the images at `indices`, as `ImageFiles` does, with the same errors."""

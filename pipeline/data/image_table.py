@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -58,8 +58,6 @@ class ColumnsConfig(Config):
 class TableConfig(FileSourceConfig):
     """A table of image files and labels: CSV, TSV, JSON lines or Parquet."""
 
-    tasks: ClassVar[tuple[str, ...]] = ("classification", "multi_label", "regression")
-
     source: Literal["table"]
     path: FilePath = Field(description="The table: .csv, .tsv, .jsonl or .parquet.")
     images: FilePath | None = Field(
@@ -77,6 +75,10 @@ class TableConfig(FileSourceConfig):
         None,
         description="Images of one group, such as a patient, are drawn into the same split.",
     )
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return ("classification", "multi_label", "regression")
 
     @property
     def image_root(self) -> Path:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from pipeline.config import FilePath, Finding, Fraction, ImageSize
-from pipeline.data.source_config import SourceConfig, SplitName
+from pipeline.data.image_source import ImageSourceConfig
+from pipeline.data.source_config import SplitName
 from pipeline.data.splits import Splits, splits_from_arrays, stratified_split
 from pipeline.errors import DataError
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 
-class MnistConfig(SourceConfig):
+class MnistConfig(ImageSourceConfig):
     """The 28×28 digits of MNIST, with its own test split."""
 
     orientation_matters: ClassVar[bool] = True

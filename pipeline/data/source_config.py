@@ -5,17 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from pipeline.config import Config, Expected, Finding, ImageSize, PositiveInt, Seed
-from pipeline.data.augmentation import Augmentation
+from pipeline.config import Config, Expected, Finding, PositiveInt, Seed
 from pipeline.data.splits import Splits
 from pipeline.tasks.tasks import TASKS
-
-if TYPE_CHECKING:
-    from pipeline.data.image_decoding import Resize
 
 if TYPE_CHECKING:
     TaskName = str
@@ -30,16 +26,7 @@ BatchSize = Annotated[
 
 
 class SourceConfig(Config):
-    """The keys that all data sources have.
-
-    Attributes:
-        orientation_matters: whether a flipped or rotated image may belong to another class, as a
-            digit may.
-        tasks: the tasks that the source has labels for.
-    """
-
-    orientation_matters: ClassVar[bool] = False
-    tasks: ClassVar[tuple[str, ...]] = ("classification",)
+    """The keys that all data sources have."""
 
     source: Any
     task: TaskName = Field(
@@ -47,12 +34,8 @@ class SourceConfig(Config):
         description="What is predicted. classification: the class of an image. multi_label: any "
         "number of classes. regression: a number.",
     )
-    image_size: ImageSize = Field(description="Height and width after resizing.")
     batch_size: BatchSize = Field(
         32, description="Images per training step, or `all` for batch gradient descent."
-    )
-    augmentation: Augmentation = Field(
-        (), description="Random transformations of the training images, applied in this order."
     )
     sampling: Sampling = Field(
         "natural",
@@ -62,6 +45,11 @@ class SourceConfig(Config):
     split_seed: Seed = Field(
         0, description="Seed of the split into train, val and test; independent of `seed`."
     )
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that the source has labels for."""
+        return ("classification",)
 
     @abstractmethod
     def load(self) -> Splits:
@@ -104,8 +92,3 @@ class SourceConfig(Config):
     def location(self) -> Path | None:
         """The file or directory that the data is read from; None if it comes with a package."""
         return self.image_root
-
-    @property
-    def resize_mode(self) -> Resize:
-        """How images of another aspect ratio are fitted into `image_size`."""
-        return "squash"

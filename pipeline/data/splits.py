@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.errors import DataError
 from pipeline.tasks import classification
@@ -18,30 +18,37 @@ if TYPE_CHECKING:
 
 
 class Images(Protocol):
-    """Images that are read by index."""
+    """Images, or other examples that are numbers, which are read by index."""
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of every image."""
+    def shape(self) -> tuple[int, ...]:
+        """Height, width and channels of every image; of numbers, how many an example has."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """uint8 for pixels, float32 for numbers."""
 
     def read(self, indices: np.ndarray) -> np.ndarray:
-        """Return the images at `indices` (n,) as uint8 (n, height, width, channels), 0..255."""
+        """Return the examples at `indices` (n,), (n, *shape); pixels are in 0..255."""
 
 
 @dataclass(frozen=True)
 class ArrayImages:
-    """Images in memory.
+    """Images, or other examples, in memory.
 
     Attributes:
-        array: uint8 (n, height, width, channels).
+        array: uint8 (n, height, width, channels), or float32 (n, numbers).
     """
 
     array: np.ndarray
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        height, width, channels = self.array.shape[1:]
-        return height, width, channels
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape[1:]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.array.dtype
 
     def read(self, indices: np.ndarray) -> np.ndarray:
         return self.array[indices]
@@ -149,6 +156,7 @@ class Splits:
         value_range: the samples that became 0 and 255, of images with more than 8 bits; None for
             the range of their type.
         ignored: the number of files that are not images, by their suffix in lower case.
+        feature_names: the names of the numbers of each example; None for images.
     """
 
     class_names: tuple[str, ...]
@@ -159,6 +167,7 @@ class Splits:
     duplicates: tuple[Duplicates, ...] | None = None
     value_range: tuple[float, float] | None = None
     ignored: Mapping[str, int] = field(default_factory=dict)
+    feature_names: tuple[str, ...] | None = None
 
     @property
     def task(self) -> Task:
@@ -178,8 +187,13 @@ class Splits:
         return digest.hexdigest()
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of every image."""
+    def are_images(self) -> bool:
+        """Whether the examples are images, not other numbers."""
+        return self.feature_names is None
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Height, width and channels of every image; of numbers, how many an example has."""
         return self.train.images.shape
 
     def named(self) -> dict[str, Split]:
@@ -261,34 +275,40 @@ def splits_from_arrays(
     images: np.ndarray,
     labels: np.ndarray,
     *,
-    image_size: tuple[int, int],
     class_names: tuple[str, ...],
     parts: Sequence[np.ndarray],
     test: tuple[np.ndarray, np.ndarray] | None = None,
+    image_size: tuple[int, int] | None = None,
+    feature_names: tuple[str, ...] | None = None,
+    task: Task = classification,
 ) -> Splits:
-    """Return the splits of images in memory.
+    """Return the splits of images, or of other examples, in memory.
 
     Args:
-        images: uint8 (n, height, width, 1).
-        labels: int (n,).
-        image_size: height and width that they are resized to.
+        images: uint8 (n, height, width, 1), or numbers, float32 (n, numbers).
+        labels: as the task has them, (n,) or (n, k).
         class_names: in the order of the labels.
         parts: indices of the training images, of the validation images and, unless `test` is
             given, of the test images.
         test: images and labels of a separate test split.
+        image_size: height and width that images are resized to; None for numbers.
+        feature_names: the names of the numbers of an example; None for images.
+        task: what is predicted.
     """
     import numpy as np
 
     from pipeline.data.image_decoding import resize_images
 
     def split(x: np.ndarray, y: np.ndarray, numbers: np.ndarray) -> Split:
-        labels, resized = y.astype(np.int64), resize_images(x, image_size)
+        labels = y.astype(np.int64) if y.dtype.kind in "iu" else y
+        resized = resize_images(x, image_size) if image_size else x
         return Split(
             ArrayImages(resized),
             labels,
             names=[str(number) for number in numbers],
             image_digests=_digests(x),
             digest=hashlib.sha256(resized.tobytes() + labels.tobytes()).hexdigest(),
+            task=task,
         )
 
     train, validation = (split(images[part], labels[part], part) for part in parts[:2])
@@ -302,6 +322,7 @@ def splits_from_arrays(
         validation=validation if len(validation) else None,
         test=tested if len(tested) else None,
         quarantined=(),
+        feature_names=feature_names,
     )
 
 

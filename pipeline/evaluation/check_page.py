@@ -21,7 +21,7 @@ class CheckPage:
         summary: below the title.
         findings: what is worth a change, in sentences.
         facts: names and values.
-        examples: images as the model takes them.
+        examples: images as the model takes them; empty if the examples are none.
         rates: learning rates of a range test.
         range_losses: the loss with each of them.
         recipe_rate: the learning rate of the recipe.

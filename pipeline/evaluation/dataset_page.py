@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.evaluation.captioned_images import CaptionedImage
 from pipeline.evaluation.html_pages import render_page
@@ -24,7 +24,7 @@ class DatasetPage:
         samples: images of each class.
         augmentation: what the rows of augmented images show.
         augmented: an image and augmented versions of it in each row.
-        unreadable: files that cannot be read, with the reason.
+        unreadable: files that cannot be read, with the reason; None if the data is no files.
         ignored: the number of files that are not images, by suffix.
         duplicates: what the images of a group have in common, and the images.
     """
@@ -35,13 +35,13 @@ class DatasetPage:
     class_names: Sequence[str]
     counts: Mapping[str, Sequence[int]]
     facts: Sequence[tuple[str, str]]
-    decoding: str
-    samples: Sequence[CaptionedImage]
-    augmentation: str
-    augmented: Sequence[Sequence[CaptionedImage]]
-    unreadable: Sequence[tuple[str, str]]
-    ignored: Mapping[str, int]
-    duplicates: Sequence[tuple[str, Sequence[CaptionedImage]]]
+    decoding: str = ""
+    samples: Sequence[CaptionedImage] = ()
+    augmentation: str = ""
+    augmented: Sequence[Sequence[CaptionedImage]] = ()
+    unreadable: Sequence[tuple[str, str]] | None = None
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    duplicates: Sequence[tuple[str, Sequence[CaptionedImage]]] = ()
 
 
 def render_dataset_page(page: DatasetPage) -> str:

@@ -67,7 +67,7 @@ def export_model(
         classifier: the model.
         name: of the format, in `FORMATS`.
         directory: created if it does not exist.
-        images: uint8 (n, height, width, channels), to compare on.
+        images: uint8 (n, height, width, channels), or float32 (n, numbers), to compare on.
 
     Raises:
         ModelError: if the format does not support the model.

@@ -1,23 +1,22 @@
-"""The images on which an export is verified against the Keras model."""
+"""The images, or other examples, on which an export is verified against the Keras model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.image_decoding import BadImageError
 from pipeline.data.source_config import SourceConfig
 from pipeline.data.splits import evenly_spaced
-from pipeline.errors import PipelineError, UsageError
+from pipeline.errors import BadInputError, PipelineError, UsageError
+from pipeline.inference.model_inputs import find_inputs, input_reader
 from pipeline.inference.model_interface import ModelInterface
 
 MAX_IMAGES = 256
 
 
 def images_from_source(config: SourceConfig) -> np.ndarray:
-    """Return images of a source, uint8 (n, height, width, channels).
+    """Return examples of a source: uint8 (n, height, width, channels), or float32 (n, numbers).
 
     Raises:
         UsageError: if the data is no longer available.
@@ -32,16 +31,24 @@ def images_from_source(config: SourceConfig) -> np.ndarray:
     return split.images.read(np.array(evenly_spaced(len(split), at_most=MAX_IMAGES)))
 
 
-def images_from_files(files: Sequence[Path], interface: ModelInterface) -> np.ndarray:
-    """Return the images in files, uint8 (n, height, width, channels).
+def images_from_files(arguments: Sequence[str], interface: ModelInterface) -> np.ndarray:
+    """Return the images, or the rows of tables, that arguments name.
+
+    Args:
+        arguments: as `find_inputs` takes them.
+        interface: of the model.
+
+    Returns:
+        uint8 (n, height, width, channels), or float32 (n, numbers).
 
     Raises:
         UsageError: if one cannot be read.
     """
-    images = []
-    for index in evenly_spaced(len(files), at_most=MAX_IMAGES):
+    items, read = find_inputs(arguments, interface), input_reader(interface)
+    examples = []
+    for index in evenly_spaced(len(items), at_most=MAX_IMAGES):
         try:
-            images.append(interface.read(files[index]))
-        except BadImageError as error:
-            raise UsageError(f"{files[index]} cannot be read: {error}.") from None
-    return np.stack(images)
+            examples.append(read(items[index]))
+        except BadInputError as error:
+            raise UsageError(f"{items[index]} cannot be read: {error}.") from None
+    return np.stack(examples)

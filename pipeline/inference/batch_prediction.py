@@ -1,4 +1,4 @@
-"""Classify images in batches: read in parallel, predicted in constant memory."""
+"""Predict images, or rows of numbers, in batches: read in parallel, in constant memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from pipeline.data.image_decoding import BadImageError
+from pipeline.errors import BadInputError
 from pipeline.inference.image_classifier import BATCH_SIZE, BatchOutputs, ImageClassifier
 from pipeline.tasks.class_answers import ranked_classes
 
@@ -67,9 +67,10 @@ def predict(
 
     Args:
         classifier: the model.
-        items: the images, such as paths.
-        read: returns the pixels of an item as the model takes them, or raises BadImageError. It is
-            called in several threads. For paths it is `classifier.interface.read`.
+        items: the images, such as paths, or rows of numbers.
+        read: returns the pixels or the numbers of an item as the model takes them, or raises
+            BadInputError. It is called in several threads. For paths of images it is
+            `classifier.interface.read`.
 
     Example:
         for prediction in predict(classifier, paths, classifier.interface.read):
@@ -84,10 +85,10 @@ def predict(
             pending.append([(item, error) for (item, _), error in zip(batch, errors, strict=True)])
             dtypes = {image.dtype for image in images if image is not None}
             dtype = np.result_type(*dtypes, np.uint8)  # uint8 for image files
-            pixels = np.zeros((len(batch), *classifier.interface.image_shape), dtype)
-            for row, image in zip(pixels, images, strict=True):
+            inputs = np.zeros((len(batch), *classifier.interface.input_shape), dtype)
+            for row, image in zip(inputs, images, strict=True):
                 row[:] = 0 if image is None else image
-            yield pixels
+            yield inputs
 
     with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="read") as threads:
         for batch in classifier.run(batches(threads)):
@@ -127,5 +128,5 @@ def _result_of(image: Future[np.ndarray]) -> tuple[np.ndarray | None, str]:
     """Wait for an image and return it, or None and the reason why it could not be read."""
     try:
         return image.result(), ""
-    except BadImageError as error:
+    except BadInputError as error:
         return None, str(error)

@@ -24,7 +24,8 @@ class Classifier:
     """A trained model with its interface.
 
     Attributes:
-        model: maps pixels (n, height, width, channels) in 0..255 to outputs (n, units).
+        model: maps pixels (n, height, width, channels) in 0..255, or other numbers (n, numbers), to
+            outputs (n, units).
         interface: the image size and the class names.
         references: the training images that distances are measured to, if the interface has a
             `distance`; else None.
@@ -98,10 +99,10 @@ def load_classifier(directory: Path) -> Classifier:
     classes, units = len(interface.class_names), model.output_shape[-1]
     received = tuple(model.input_shape[1:])
     fits = TASKS[interface.task].units_fit(units, classes)
-    if received != interface.image_shape or not fits:
+    if received != interface.input_shape or not fits:
         raise ModelError(
-            f"{path} does not match {INTERFACE_FILE} in the same directory. Expected images of "
-            f"shape {interface.image_shape} and outputs for {interface.task} of {classes} classes. "
+            f"{path} does not match {INTERFACE_FILE} in the same directory. Expected inputs of "
+            f"shape {interface.input_shape} and outputs for {interface.task} of {classes} classes. "
             f"Received: {received} and {units} outputs. Export the model again with `pipeline "
             "export`."
         )

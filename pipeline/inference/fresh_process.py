@@ -3,8 +3,8 @@
     python -m pipeline.inference.fresh_process
 
 It imports Keras, then waits for a request on standard input: one JSON line with the directory of a
-model and image files. It answers with one JSON line once the graph is written, and with another
-once the images are predicted. Started early, it does not keep the caller waiting for imports.
+model, and image files or numbers. It answers with one JSON line once the graph is written, and with
+another once these are predicted. Started early, it does not keep the caller waiting for imports.
 """
 
 from __future__ import annotations
@@ -48,19 +48,23 @@ class FreshProcess:
         self._input, self._output = self._process.stdin, self._process.stdout
 
     def request(
-        self, directory: Path, files: Sequence[Path], graph: Path, feature_layer: str | None
+        self,
+        directory: Path,
+        inputs: Sequence[Path] | np.ndarray,
+        graph: Path,
+        feature_layer: str | None,
     ) -> None:
-        """Have the graph of a model written, and image files predicted, without waiting for it.
+        """Have the graph of a model written, and examples predicted, without waiting for it.
 
         Args:
             directory: of the model.
-            files: the images.
+            inputs: the files of images, or numbers, float32 (n, numbers).
             graph: an empty directory, where the graph of the model is written.
             feature_layer: the layer whose output is a second one of the graph; None for none.
         """
         content = {
             "directory": str(directory),
-            "files": [str(path) for path in files],
+            "inputs": inputs.tolist() if isinstance(inputs, np.ndarray) else list(map(str, inputs)),
             "graph": str(graph),
             "feature_layer": feature_layer,
         }
@@ -119,18 +123,21 @@ def main() -> None:
 
 def _responses(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     classifier = load_classifier(Path(request["directory"]))
-    files = [Path(name) for name in request["files"]]
-    pixels = np.stack([classifier.interface.read(path) for path in files])
-    yield {"graph_error": _write_graph(classifier, request, pixels)}
+    interface, items = classifier.interface, request["inputs"]
+
+    def read(item: Any) -> np.ndarray:
+        return interface.read(item) if interface.decoding else np.array(item, np.float32)
+
+    yield {"graph_error": _write_graph(classifier, request, np.stack(list(map(read, items))))}
     rows = []
-    for prediction in predict(classifier, files, classifier.interface.read):
+    for prediction in predict(classifier, items, read):
         if prediction.outputs is None:
             raise ModelError(f"{prediction.item}: {prediction.error}")
         rows.append(prediction.outputs.tolist())
     yield {"outputs": rows}
 
 
-def _write_graph(classifier: Classifier, request: dict[str, Any], pixels: np.ndarray) -> str:
+def _write_graph(classifier: Classifier, request: dict[str, Any], inputs: np.ndarray) -> str:
     """Write the graph of a model; return why that is impossible, otherwise an empty string."""
     if not importlib.util.find_spec("openvino"):
         return "OpenVINO is not installed"
@@ -141,7 +148,7 @@ def _write_graph(classifier: Classifier, request: dict[str, Any], pixels: np.nda
             Path(request["directory"]) / MODEL_FILE,
             Path(request["graph"]),
             feature_layer=request["feature_layer"],
-            images=pixels,
+            images=inputs,
         )
     except Exception as error:  # OpenVINO may not know an operation of the model
         return first_line(error)

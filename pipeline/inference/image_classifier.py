@@ -63,7 +63,8 @@ class ImageClassifier(Protocol):
         """Yield the outputs of each batch and the distances to the training images.
 
         Args:
-            batches: pixels (n, height, width, channels) in 0..255; n may vary.
+            batches: pixels (n, height, width, channels) in 0..255, or numbers (n, numbers); n may
+                vary.
         """
 
 
@@ -114,7 +115,7 @@ def _fits(
 ) -> bool:
     units, classes = graph.output_units, len(interface.class_names)
     return (
-        graph.input_shape == interface.image_shape
+        graph.input_shape == interface.input_shape
         and TASKS[interface.task].units_fit(units[0], classes)
         and (references is None or units[1] == references.features.shape[1])
     )

@@ -38,6 +38,18 @@ def expand_paths(arguments: Sequence[str]) -> list[Path]:
     return list(files)
 
 
+def check_existence(arguments: Sequence[str]) -> None:
+    """Check that each argument names something, before a model is loaded.
+
+    Raises:
+        UsageError: if one does not.
+    """
+    for argument in arguments:
+        pattern = glob.iglob(argument, recursive=True)  # noqa: PTH207, also takes absolute patterns
+        if not os.path.lexists(argument) and next(pattern, None) is None:
+            raise UsageError(f"No such file: {argument}")
+
+
 def _matching_files(argument: str) -> list[Path]:
     path = Path(argument)
     if path.is_dir():

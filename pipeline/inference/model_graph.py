@@ -66,10 +66,9 @@ class ModelGraph:
         self._compiled = compiled
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of an image."""
-        height, width, channels = self._compiled.input_shape
-        return height, width, channels
+    def input_shape(self) -> tuple[int, ...]:
+        """Height, width and channels of an image, or how many other numbers an example has."""
+        return tuple(self._compiled.input_shape)
 
     @property
     def output_units(self) -> list[int]:
@@ -82,7 +81,8 @@ class ModelGraph:
         The next batch is taken while one is computed. Several threads may run a graph at once.
 
         Args:
-            batches: pixels (n, height, width, channels) in 0..255; n may vary.
+            batches: pixels (n, height, width, channels) in 0..255, or numbers (n, numbers); n may
+                vary.
         """
         outputs: Iterator[list[np.ndarray]] = self._compiled.run(batches)
         return outputs

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data.image_decoding import Decoding, Resize, decode_image, read_image_file
+from pipeline.data.image_decoding import Decoding, decode_image, read_image_file
 from pipeline.errors import ModelError, UsageError
 from pipeline.evaluation.conformal import ConformalCalibration
 from pipeline.inference.feature_distance import DistanceConfig
@@ -27,11 +27,10 @@ class ModelInterface:
     Attributes:
         task: what is predicted, a name in `TASKS`.
         class_names: in the order of the probabilities.
-        image_size: height and width in pixels.
-        channels: 3 for RGB, 1 for gray.
-        resize: how images of another aspect ratio are resized.
-        value_range: the samples that become 0 and 255, of images with more than 8 bits; None for
-            the range of their type.
+        decoding: how image files become the pixels that the model takes; None for a model of
+            numbers.
+        feature_names: the names of the numbers that the model takes, in their order; None for a
+            model of images.
         thresholds: the lowest probability of each class that is predicted, where an image may be
             of several; None for a task without thresholds.
         conformal: what prediction sets are made with; None for a model without calibration images.
@@ -41,39 +40,63 @@ class ModelInterface:
 
     task: str
     class_names: tuple[str, ...]
-    image_size: tuple[int, int]
-    channels: int
-    resize: Resize
-    value_range: tuple[float, float] | None = None
+    decoding: Decoding | None
+    feature_names: tuple[str, ...] | None = None
     thresholds: tuple[float, ...] | None = None
     conformal: ConformalCalibration | None = None
     distance: DistanceConfig | None = None
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of the input."""
-        return self.decoding.shape
+    def input_shape(self) -> tuple[int, ...]:
+        """Height, width and channels of an image, or how many other numbers an example has."""
+        if self.feature_names is not None:
+            return (len(self.feature_names),)
+        return self.image_decoding.shape
 
     @property
-    def decoding(self) -> Decoding:
-        """How image files become the pixels that the model takes."""
-        return Decoding(self.image_size, self.resize, self.channels, self.value_range)
+    def image_decoding(self) -> Decoding:
+        """How image files become the pixels that the model takes.
+
+        Raises:
+            UsageError: if it takes numbers that are no pixels.
+        """
+        if self.decoding is None:
+            names = ", ".join(self.feature_names or ())
+            raise UsageError(
+                f"The model takes no images but the numbers {names}. Give it a table with these "
+                "columns."
+            )
+        return self.decoding
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width that images are scaled to; None for numbers."""
+        return self.decoding.size if self.decoding else None
+
+    def describe_input(self) -> tuple[str, str]:
+        """Return the name and the value of what the model takes, for people."""
+        if self.image_size:
+            return "image size", " × ".join(map(str, self.image_size))
+        return "numbers", ", ".join(self.feature_names or ())
 
     def decode(self, data: bytes) -> np.ndarray:
-        """Return the pixels of an encoded image as the model takes them: uint8 `image_shape`.
+        """Return the pixels of an encoded image as the model takes them: uint8 `input_shape`.
 
         Raises:
             BadImageError: if the bytes cannot be decoded.
+            UsageError: if the model takes no images.
         """
-        return decode_image(data, self.decoding)
+        return decode_image(data, self.image_decoding)
 
     def read(self, path: str | os.PathLike[str]) -> np.ndarray:
-        """Return the pixels of an image file as the model takes them: uint8 `image_shape`.
+        """Return the pixels of an image file as the model takes them: uint8 `input_shape`.
 
         Raises:
             BadImageError: if the file cannot be read or decoded.
+            UsageError: if the model takes no images.
         """
-        return self.decode(read_image_file(path))
+        decoding = self.image_decoding
+        return decode_image(read_image_file(path), decoding)
 
     @property
     def threshold_array(self) -> np.ndarray | None:
@@ -120,14 +143,11 @@ def load_interface(directory: Path) -> ModelInterface:
     path = directory / INTERFACE_FILE
     try:
         content = json.loads(path.read_text("utf-8"))
-        height, width = content["image_size"]
         interface = ModelInterface(
             task=_task(content["task"]),
             class_names=tuple(str(name) for name in content["class_names"]),
-            image_size=(int(height), int(width)),
-            channels=int(content["channels"]),
-            resize=content["resize"],
-            value_range=_value_range(content["value_range"]),
+            decoding=_decoding(content["decoding"]),
+            feature_names=_feature_names(content["feature_names"]),
             thresholds=_thresholds(content["thresholds"], len(content["class_names"])),
             conformal=_conformal(content["conformal"]),
             distance=_distance(content["distance"]),
@@ -137,10 +157,10 @@ def load_interface(directory: Path) -> ModelInterface:
             f"{path} cannot be read: {error}. Expected the directory of a model that "
             "`pipeline run` logged or `pipeline export` wrote."
         ) from None
-    if interface.channels not in (1, 3) or interface.resize not in ("crop", "pad", "squash"):
+    if (interface.decoding is None) == (interface.feature_names is None):
         raise ModelError(
-            f"{path}: expected 1 or 3 channels and resize crop, pad or squash. "
-            f"Received: {interface.channels} and {interface.resize!r}."
+            f"{path}: expected either a decoding, of a model of images, or feature_names, of a "
+            "model of numbers."
         )
     return interface
 
@@ -149,6 +169,23 @@ def _task(name: Any) -> str:
     if name not in TASKS:
         raise ValueError(f"expected one of the tasks {', '.join(TASKS)}. Received: {name}")
     return str(name)
+
+
+def _decoding(content: Any) -> Decoding | None:
+    if content is None:
+        return None
+    height, width = map(int, content["size"])
+    channels, resize = int(content["channels"]), content["resize"]
+    if channels not in (1, 3) or resize not in ("crop", "pad", "squash"):
+        raise ValueError(
+            "expected 1 or 3 channels and resize crop, pad or squash. "
+            f"Received: {channels} and {resize!r}"
+        )
+    return Decoding((height, width), resize, channels, _value_range(content["value_range"]))
+
+
+def _feature_names(content: Any) -> tuple[str, ...] | None:
+    return None if content is None else tuple(str(name) for name in content)
 
 
 def _value_range(content: Any) -> tuple[float, float] | None:

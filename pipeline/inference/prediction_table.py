@@ -13,6 +13,7 @@ from pipeline.tasks.tasks import TASKS
 
 if TYPE_CHECKING:
     from pipeline.inference.batch_prediction import Prediction
+    from pipeline.inference.model_inputs import InputItem
     from pipeline.inference.model_interface import ModelInterface
 
 _MAX_HTML_ROWS = 50
@@ -21,10 +22,10 @@ _NOT_SHOWN = ("probabilities",)  # of every class
 
 @dataclass(frozen=True)
 class ImagePrediction:
-    """The prediction for one image.
+    """The prediction for one image, or for a row of a table.
 
     Attributes:
-        path: the image file.
+        path: the file of the image or of the table.
         answer: what the model answers, by name, such as `class`, `probability` and `probabilities`
             or, for numbers, `value`; empty if the file could not be read.
         error: why the file could not be read; empty if it could.
@@ -33,6 +34,7 @@ class ImagePrediction:
         distance: to the training images; None if the model measures none.
         is_unknown: whether the distance says that the image is of none of the classes; None if the
             model measures none.
+        line: where the row begins in the table, from 1; None for an image.
     """
 
     path: Path
@@ -41,6 +43,7 @@ class ImagePrediction:
     prediction_set: tuple[str, ...] | None = None
     distance: float | None = None
     is_unknown: bool | None = None
+    line: int | None = None
 
     @property
     def label(self) -> str:
@@ -79,19 +82,21 @@ class PredictionTable(tuple[ImagePrediction, ...]):
     def _repr_html_(self) -> str:
         shown = [name for image in self for name in image.answer if name not in _NOT_SHOWN]
         names = list(dict.fromkeys(shown))
-        header = ["path", *names]
+        has_lines = any(image.line is not None for image in self)
+        header = ["path", *["line"] * has_lines, *names]
         has_sets = any(image.prediction_set is not None for image in self)
         has_distances = any(image.distance is not None for image in self)
         header += ["prediction set"] * has_sets + ["unknown"] * has_distances + ["error"]
         rows = []
         for image in self[:_MAX_HTML_ROWS]:
-            cells = [str(image.path), *(_cell(image.answer.get(name)) for name in names)]
+            cells = [str(image.path), *[str(image.line)] * has_lines]
+            cells += [_cell(image.answer.get(name)) for name in names]
             cells += [", ".join(image.prediction_set or ())] * has_sets
             cells += ["yes" if image.is_unknown else ""] * has_distances
             rows.append([*cells, image.error])
-        hidden = len(self) - len(rows)
-        notes = [f"{hidden:,} more images are not shown."] if hidden else []
-        return html_table(f"{len(self):,} images", header, rows, notes=notes)
+        hidden, unit = len(self) - len(rows), "rows" if has_lines else "images"
+        notes = [f"{hidden:,} more {unit} are not shown."] if hidden else []
+        return html_table(f"{len(self):,} {unit}", header, rows, notes=notes)
 
 
 def _cell(value: Any) -> str:
@@ -103,12 +108,12 @@ def _cell(value: Any) -> str:
 
 
 def image_prediction(
-    prediction: Prediction[Path], interface: ModelInterface, threshold: float | None
+    prediction: Prediction[InputItem], interface: ModelInterface, threshold: float | None
 ) -> ImagePrediction:
     """Return a prediction with what its model answers.
 
     Args:
-        prediction: for an image file.
+        prediction: for an image or a row.
         interface: of the model.
         threshold: the lowest probability in a prediction set; None for no sets.
     """
@@ -117,10 +122,11 @@ def image_prediction(
     if outputs is not None:
         answer = TASKS[interface.task].answer(outputs, interface.threshold_array, names)
     return ImagePrediction(
-        prediction.item,
+        prediction.item.path,
         answer,
         prediction.error,
         None if threshold is None else prediction.prediction_set(names, threshold),
         prediction.distance,
         prediction.is_unknown,
+        prediction.item.line,
     )

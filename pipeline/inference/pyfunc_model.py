@@ -18,6 +18,8 @@ import pandas as pd
 from PIL import Image
 
 from pipeline.data.image_decoding import BadImageError
+from pipeline.data.number_values import parse_numbers
+from pipeline.errors import BadInputError
 from pipeline.inference.batch_prediction import Prediction, predict
 from pipeline.inference.image_classifier import ImageClassifier, load_image_classifier
 from pipeline.inference.model_interface import ModelInterface
@@ -38,14 +40,15 @@ class PyfuncClassifier:
     def predict(
         self, data: pd.DataFrame | np.ndarray | Sequence[Any], params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Classify images; return one row per image, in order.
+        """Predict images, or rows of numbers; return one row for each, in order.
 
         Args:
-            data: a table with the column `image`, or the images themselves. An image is the bytes
-                of a file, the same as a base64 string, a `pathlib.Path`, or pixels (height, width,
-                channels) of the model's size in 0..255. A string is never read as a path, so a
-                request over HTTP cannot name a file of the server. Images in strings are decoded
-                one at a time, and only as many as `RequestLimit` allows.
+            data: for a model of numbers, a table with a column for each of them, or an array
+                (n, numbers). Otherwise a table with the column `image`, or the images themselves.
+                An image is the bytes of a file, the same as a base64 string, a `pathlib.Path`, or
+                pixels (height, width, channels) of the model's size in 0..255. A string is never
+                read as a path, so a request over HTTP cannot name a file of the server. Images in
+                strings are decoded one at a time, and only as many as `RequestLimit` allows.
             params: `confidence_level`, from 0 to 1, of the prediction sets.
 
         Returns:
@@ -65,13 +68,20 @@ class PyfuncClassifier:
         threshold = None if level is None else interface.set_threshold(level)
         limit = RequestLimit(interface, self._decoder)
 
-        def read(image: Any) -> np.ndarray:
-            return _pixels(image, interface, limit)
+        def read(item: Any) -> np.ndarray:
+            if interface.feature_names is not None:
+                return _numbers(item, interface.feature_names)
+            return _pixels(item, interface, limit)
 
-        images = list(data[COLUMN]) if isinstance(data, pd.DataFrame) else list(data)
+        if not isinstance(data, pd.DataFrame):
+            items = list(data)
+        elif interface.feature_names is not None:
+            items = data[list(interface.feature_names)].to_numpy(object).tolist()
+        else:
+            items = list(data[COLUMN])
         rows = [
             _row(prediction, interface, threshold)
-            for prediction in predict(self._classifier, images, read)
+            for prediction in predict(self._classifier, items, read)
         ]
         columns = [*TASKS[interface.task].ANSWER, *_COLUMNS]
         # Objects, because pandas would turn a missing number into NaN, which is not valid JSON.
@@ -92,11 +102,31 @@ def _row(
     return {name: row.get(name) for name in (*task.ANSWER, *_COLUMNS)}
 
 
-def encode(pixels: np.ndarray) -> str:
-    """Return pixels, uint8 (height, width, channels), as a request over HTTP contains an image."""
+def request_table(example: np.ndarray, feature_names: Sequence[str] | None) -> pd.DataFrame:
+    """Return an example as a request over HTTP contains it.
+
+    Args:
+        example: uint8 (height, width, channels), or float32 (numbers,).
+        feature_names: of the numbers; None for an image.
+    """
+    if feature_names is None:
+        return pd.DataFrame({COLUMN: [_encode(example)]})
+    return pd.DataFrame([example.tolist()], columns=list(feature_names), dtype=float)
+
+
+def _encode(pixels: np.ndarray) -> str:
+    """Return pixels as a PNG file in base64."""
     file = io.BytesIO()
     Image.fromarray(pixels.squeeze(axis=2) if pixels.shape[2] == 1 else pixels).save(file, "png")
     return base64.b64encode(file.getvalue()).decode()
+
+
+def _numbers(row: Any, names: Sequence[str]) -> np.ndarray:
+    try:
+        values = list(row)
+    except TypeError:
+        raise BadInputError(f"expected {len(names)} numbers. Received: {row}") from None
+    return parse_numbers(values, names)
 
 
 def _pixels(image: Any, interface: ModelInterface, limit: RequestLimit) -> np.ndarray:
@@ -112,10 +142,10 @@ def _pixels(image: Any, interface: ModelInterface, limit: RequestLimit) -> np.nd
                 "expected an image file as a base64 string; a path must be a pathlib.Path"
             ) from None
         return limit.decode(data)
-    return _pixels_of_array(image, interface.image_shape)
+    return _pixels_of_array(image, interface.input_shape)
 
 
-def _pixels_of_array(image: Any, shape: tuple[int, int, int]) -> np.ndarray:
+def _pixels_of_array(image: Any, shape: tuple[int, ...]) -> np.ndarray:
     if not isinstance(image, np.ndarray | list | tuple):
         raise BadImageError(
             "expected the bytes of an image file, a path or pixels. "

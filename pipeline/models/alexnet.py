@@ -52,7 +52,7 @@ class AlexNetConfig(ArchitectureConfig):
         return "" if fits else f"alexnet accepts at least [{_MIN_SIDE}, {_MIN_SIDE}]"
 
     def apply(
-        self, pixels: Any, standardize: Standardize, regularization: RegularizationConfig
+        self, inputs: Any, standardize: Standardize, regularization: RegularizationConfig
     ) -> Any:
         """Apply the layers of AlexNet.
 
@@ -65,7 +65,7 @@ class AlexNetConfig(ArchitectureConfig):
         """
         import keras
 
-        _, height, width, _ = pixels.shape
+        _, height, width, _ = inputs.shape
         check_image_size(self, height, width)
         side = min(height, width)
         first = next(row for row in _FIRST_CONVOLUTIONS if side >= row.min_side)
@@ -92,7 +92,7 @@ class AlexNetConfig(ArchitectureConfig):
             return keras.layers.MaxPooling2D(3, strides=2, name=name)(x)
 
         c1, c2, c3, c4, c5 = (scaled_filters(n, self.width) for n in (96, 256, 384, 384, 256))
-        x = convolution(standardize(pixels), "conv1", c1, first.kernel, first.stride, first.padding)
+        x = convolution(standardize(inputs), "conv1", c1, first.kernel, first.stride, first.padding)
         x = pooling(normalization(x), "pool1")
         x = in_two_groups(x, "conv2", c2, 5)
         x = pooling(normalization(x), "pool2")

@@ -19,12 +19,14 @@ class ArchitectureConfig(Config):
     """The keys that all architectures have.
 
     Attributes:
+        takes_numbers: whether examples may be numbers that are no pixels of an image.
         has_base: whether the model is a head on a base.
         always_normalizes: whether it has batch normalization, whatever `regularization` says.
         lists_layers: whether the recipe lists its layers, so that dropout and batch normalization
             are among them or nowhere.
     """
 
+    takes_numbers: ClassVar[bool] = False
     has_base: ClassVar[bool] = False
     always_normalizes: ClassVar[bool] = False
     lists_layers: ClassVar[bool] = False
@@ -57,7 +59,7 @@ class ArchitectureConfig(Config):
     def build(
         self,
         *,
-        image_shape: tuple[int, int, int],
+        input_shape: tuple[int, ...],
         output: OutputLayer,
         regularization: RegularizationConfig,
         standardize: Standardize,
@@ -65,29 +67,31 @@ class ArchitectureConfig(Config):
         """Return the model, not compiled.
 
         Args:
-            image_shape: height, width and channels of its input, raw pixels in 0..255.
+            input_shape: height, width and channels of its input, raw pixels in 0..255; or how
+                many other numbers an example has.
             output: the last layer.
             regularization: the section of the recipe.
-            standardize: standardizes pixels as measured on the training images.
+            standardize: standardizes inputs as measured on the training examples.
 
         Raises:
-            ModelError: if the model cannot be built for such images.
+            ModelError: if the model cannot be built for such inputs.
         """
         import keras
 
-        pixels = keras.Input(image_shape, name="pixels")
-        x = self.apply(pixels, standardize, regularization)
+        inputs = keras.Input(input_shape, name="pixels" if len(input_shape) == 3 else "numbers")
+        x = self.apply(inputs, standardize, regularization)
         outputs = apply_output(x, output, regularization)
-        return keras.Model(pixels, outputs, name=self.architecture)
+        return keras.Model(inputs, outputs, name=self.architecture)
 
     @abstractmethod
     def apply(
-        self, pixels: Any, standardize: Standardize, regularization: RegularizationConfig
+        self, inputs: Any, standardize: Standardize, regularization: RegularizationConfig
     ) -> Any:
         """Apply all layers but the output layer.
 
         Args:
-            pixels: a symbolic batch of images (n, height, width, channels), as in `build`.
+            inputs: a symbolic batch of images (n, height, width, channels), or of other numbers
+                (n, numbers), as in `build`.
             standardize: as in `build`; not every architecture uses it.
             regularization: the section of the recipe.
 
@@ -95,7 +99,7 @@ class ArchitectureConfig(Config):
             The input of the output layer, (n, units).
 
         Raises:
-            ModelError: if the model cannot be built for such images.
+            ModelError: if the model cannot be built for such inputs.
         """
 
     def problems(self) -> Iterator[Finding]:
@@ -106,6 +110,10 @@ class ArchitectureConfig(Config):
         """Return which image sizes the model accepts if not this one, else an empty string."""
         return ""
 
-    def layer_problems(self, height: int, width: int) -> Iterator[Finding]:
-        """Yield what does not fit images of this size, with the path of its key below `model`."""
+    def layer_problems(self, size: tuple[int, int] | None) -> Iterator[Finding]:
+        """Yield what does not fit the inputs, with the path of its key below `model`.
+
+        Args:
+            size: height and width of the images; None for other numbers.
+        """
         return iter(())

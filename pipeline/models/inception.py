@@ -49,7 +49,7 @@ class InceptionConfig(ArchitectureConfig):
     width: Width = 0.25
 
     def apply(
-        self, pixels: Any, standardize: Standardize, regularization: RegularizationConfig
+        self, inputs: Any, standardize: Standardize, regularization: RegularizationConfig
     ) -> Any:
         """Apply the layers of GoogLeNet, without its auxiliary classifiers.
 
@@ -87,8 +87,8 @@ class InceptionConfig(ArchitectureConfig):
             ]
             return keras.layers.Concatenate(name=filters.name)(branches)
 
-        side = min(pixels.shape[1:3])
-        x = standardize(pixels)
+        side = min(inputs.shape[1:3])
+        x = standardize(inputs)
         kernel, stride = (3, 1) if side <= _HALVED_ONCE else (7, 2)
         x = convolution(x, 64, kernel, stride, name="conv1")
         x = normalization(halving(x, "pool1"))

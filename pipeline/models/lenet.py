@@ -29,7 +29,7 @@ class LeNetConfig(ArchitectureConfig):
         return "" if fits else f"lenet accepts at most [{_INPUT_SIDE}, {_INPUT_SIDE}]"
 
     def apply(
-        self, pixels: Any, standardize: Standardize, regularization: RegularizationConfig
+        self, inputs: Any, standardize: Standardize, regularization: RegularizationConfig
     ) -> Any:
         """Apply the layers of LeNet-5.
 
@@ -37,7 +37,7 @@ class LeNetConfig(ArchitectureConfig):
         """
         import keras
 
-        _, height, width, _ = pixels.shape
+        _, height, width, _ = inputs.shape
         check_image_size(self, height, width)
         is_average = self.pooling == "average"
         pooling = keras.layers.AveragePooling2D if is_average else keras.layers.MaxPooling2D
@@ -46,7 +46,7 @@ class LeNetConfig(ArchitectureConfig):
             layer = partial(keras.layers.Conv2D, filters, 5, name=name)
             return hidden_block(x, layer, self.activation, regularization)
 
-        x = pixels
+        x = inputs
         if (height, width) != (_INPUT_SIDE, _INPUT_SIDE):
             top, left = (_INPUT_SIDE - height) // 2, (_INPUT_SIDE - width) // 2
             padding = ((top, _INPUT_SIDE - height - top), (left, _INPUT_SIDE - width - left))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,7 +14,9 @@ from pipeline.models.standardization import Standardize
 
 
 class MLPConfig(ArchitectureConfig):
-    """A multilayer perceptron: dense layers on the flattened pixels."""
+    """A multilayer perceptron: dense layers on the flattened pixels, or on other numbers."""
+
+    takes_numbers: ClassVar[bool] = True
 
     architecture: Literal["mlp"]
     hidden: tuple[PositiveInt, ...] = Field((128,), description="Units of each hidden layer.")
@@ -25,9 +27,9 @@ class MLPConfig(ArchitectureConfig):
         return bool(self.hidden)
 
     def apply(
-        self, pixels: Any, standardize: Standardize, regularization: RegularizationConfig
+        self, inputs: Any, standardize: Standardize, regularization: RegularizationConfig
     ) -> Any:
         import keras
 
-        x = keras.layers.Flatten()(standardize(pixels))
+        x = keras.layers.Flatten()(standardize(inputs))
         return dense_stack(x, self.hidden, self.activation, regularization)

@@ -43,7 +43,7 @@ class ResNetConfig(ArchitectureConfig):
     depth: Depth = Field(20, description="Number of layers with weights, 6n + 2.")
 
     def apply(
-        self, pixels: Any, standardize: Standardize, regularization: RegularizationConfig
+        self, inputs: Any, standardize: Standardize, regularization: RegularizationConfig
     ) -> Any:
         """Apply the layers of the residual network.
 
@@ -74,7 +74,7 @@ class ResNetConfig(ArchitectureConfig):
                 x = keras.ops.pad(x, [[0, 0], [0, 0], [0, 0], [0, added]])
             return activation(keras.layers.Add()([residual, x]))
 
-        x = activation(normalized_convolution(standardize(pixels), _FILTERS[0]))
+        x = activation(normalized_convolution(standardize(inputs), _FILTERS[0]))
         for stage, filters in enumerate(_FILTERS):
             for number in range((self.depth - 2) // 6):
                 x = block(x, filters, stride=2 if stage and not number else 1)

@@ -23,6 +23,7 @@ Size = tuple[int, int]  # height and width of a feature map
 class SequentialConfig(ArchitectureConfig):
     """Layers of keras.layers, one after another; the output layer follows them."""
 
+    takes_numbers: ClassVar[bool] = True
     lists_layers: ClassVar[bool] = True
 
     architecture: Literal["sequential"]
@@ -32,13 +33,14 @@ class SequentialConfig(ArchitectureConfig):
     def has_hidden_layers(self) -> bool:
         return any(LAYERS[name].kernels for name, _ in map(unwrap_single_key, self.layers))
 
-    def layer_problems(self, height: int, width: int) -> Iterator[Finding]:
-        size: Size | None = (height, width)
+    def layer_problems(self, size: Size | None) -> Iterator[Finding]:
+        are_images = size is not None
         for number, entry in enumerate(self.layers):
             name, layer = unwrap_single_key(entry)
             path: KeyPath = ("layers", number, name)
             if size is None and LAYERS[name].needs_feature_map:
-                yield path, "needs a feature map, but a layer before it returns a vector."
+                reason = "a layer before it returns a vector" if are_images else "the data has none"
+                yield path, f"needs a feature map, but {reason}."
                 return
             if size is None:
                 continue
@@ -55,19 +57,19 @@ class SequentialConfig(ArchitectureConfig):
             )
 
     def apply(
-        self, pixels: Any, standardize: Standardize, regularization: RegularizationConfig
+        self, inputs: Any, standardize: Standardize, regularization: RegularizationConfig
     ) -> Any:
-        """Apply the layers to standardized pixels.
+        """Apply the layers to standardized inputs.
 
         Kernels have the penalties and the initial weights of `regularization`; `auto` looks at the
         activation that follows.
         """
         import keras
 
-        _, height, width, _ = pixels.shape
-        for path, problem in self.layer_problems(height, width):
+        size = tuple(inputs.shape[1:3]) if len(inputs.shape) == 4 else None
+        for path, problem in self.layer_problems(size):
             raise ModelError(f"model.{'.'.join(map(str, path))}: {problem}")
-        x = standardize(pixels)
+        x = standardize(inputs)
         for number, entry in enumerate(self.layers):
             name, layer = unwrap_single_key(entry)
             arguments = layer.model_dump()

@@ -1,4 +1,4 @@
-"""Standardize pixels to mean 0 and variance 1."""
+"""Standardize inputs to mean 0 and variance 1."""
 
 from __future__ import annotations
 
@@ -8,33 +8,38 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-# Applies a layer to a symbolic batch of images (n, height, width, channels).
+# Applies a layer to a symbolic batch of images (n, height, width, channels), or of other numbers
+# (n, numbers).
 Standardize = Callable[[Any], Any]
 
 
-def standardization(read_images: Callable[[], np.ndarray]) -> Standardize:
-    """Return the function that standardizes each channel by the statistics of some images.
+def standardization(read_examples: Callable[[], np.ndarray]) -> Standardize:
+    """Return the function that standardizes each channel, or number, by the statistics of examples.
 
-    A variance below 1 counts as 1, so that images of one color stay finite.
+    A variance below 1 counts as 1 for pixels, so that images of one color stay finite. Numbers that
+    are all equal are not scaled.
 
     Args:
-        read_images: returns them, uint8 (n, height, width, channels); only called if an
-            architecture standardizes its pixels.
+        read_examples: returns them, uint8 (n, height, width, channels), or float32 (n, numbers);
+            only called if an architecture standardizes its inputs.
     """
 
-    def standardize(pixels: Any) -> Any:
+    def standardize(inputs: Any) -> Any:
         import keras
         import numpy as np
 
-        images = read_images()
+        examples = read_examples()
+        axes = tuple(range(examples.ndim - 1))
         mean, variance = (
-            statistic(images, (0, 1, 2), dtype=np.float64) for statistic in (np.mean, np.var)
+            statistic(examples, axes, dtype=np.float64) for statistic in (np.mean, np.var)
         )
-        scale = 1 / np.sqrt(variance.clip(min=1))
+        if examples.dtype == np.uint8:
+            variance = variance.clip(min=1)
+        scale = 1 / np.sqrt(np.where(variance > 0, variance, 1))
         # Not Normalization: converted to ONNX, its mean would be an input of the model.
         layer = keras.layers.Rescaling(
             scale.tolist(), (-mean * scale).tolist(), dtype="float32", name="standardization"
         )
-        return layer(pixels)
+        return layer(inputs)
 
     return standardize

@@ -113,13 +113,13 @@ class TransferConfig(ArchitectureConfig):
         return "" if fits else f"{self.base} accepts at least [{side}, {side}]"
 
     def apply(
-        self, pixels: Any, standardize: Standardize, regularization: RegularizationConfig
+        self, inputs: Any, standardize: Standardize, regularization: RegularizationConfig
     ) -> Any:
         """Apply preprocessing → base → pooling → head. A frozen base is in inference mode."""
         import keras
 
-        _, height, width, channels = pixels.shape
-        x = keras.layers.Concatenate(name="rgb")([pixels] * 3) if channels == 1 else pixels
+        _, height, width, channels = inputs.shape
+        x = keras.layers.Concatenate(name="rgb")([inputs] * 3) if channels == 1 else inputs
         if self.application:
             module = getattr(keras.applications, APPLICATIONS[self.application].module)
             x = module.preprocess_input(x)

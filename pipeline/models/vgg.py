@@ -44,7 +44,7 @@ class VGGConfig(ArchitectureConfig):
         return "" if fits else f"vgg accepts at least [{_MIN_SIDE}, {_MIN_SIDE}]"
 
     def apply(
-        self, pixels: Any, standardize: Standardize, regularization: RegularizationConfig
+        self, inputs: Any, standardize: Standardize, regularization: RegularizationConfig
     ) -> Any:
         """Apply the layers of VGG.
 
@@ -53,9 +53,9 @@ class VGGConfig(ArchitectureConfig):
         """
         import keras
 
-        _, height, width, _ = pixels.shape
+        _, height, width, _ = inputs.shape
         check_image_size(self, height, width)
-        x = standardize(pixels)
+        x = standardize(inputs)
         for block, count in enumerate(_CONVOLUTIONS[self.depth]):
             filters = scaled_filters(_FILTERS[block], self.width)
             for number in range(count):

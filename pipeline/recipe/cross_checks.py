@@ -8,7 +8,9 @@ from typing import Any
 
 from pipeline.config import Finding, KeyPath, unwrap_single_key
 from pipeline.data import augmentation
+from pipeline.data.image_source import ImageSourceConfig, augmentation_of
 from pipeline.data.source_config import SplitName
+from pipeline.models.architectures import ARCHITECTURES
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.unused_values import needs_frozen_base, unused_values
 from pipeline.recipe.used_optimizers import used_optimizers, used_schedules
@@ -49,8 +51,9 @@ def errors_in(recipe: Recipe, in_doubt: Collection[KeyPath] = ()) -> Iterator[Fi
         return
     yield from _exclusive(recipe)
     yield from _classes(recipe)
-    if _IMAGE_SIZE not in in_doubt:
-        yield from _image_size(recipe)
+    yield from _inputs(recipe)
+    if isinstance(recipe.data, ImageSourceConfig) and _IMAGE_SIZE not in in_doubt:
+        yield from _image_size(recipe, recipe.data.image_size)
     if recipe.training.fine_tune and not recipe.model.has_frozen_base:
         yield ("training", "fine_tune"), needs_frozen_base(recipe)
     yield from _warmup(recipe, in_doubt)
@@ -217,12 +220,27 @@ def _exclusive(recipe: Recipe) -> Iterator[Finding]:
         yield ("regularization", "label_smoothing"), message
 
 
-def _image_size(recipe: Recipe) -> Iterator[Finding]:
-    height, width = recipe.data.image_size
+def _inputs(recipe: Recipe) -> Iterator[Finding]:
+    """Yield what the model cannot do with examples that are numbers, not images."""
+    if isinstance(recipe.data, ImageSourceConfig):
+        return
+    if recipe.model.takes_numbers:
+        yield from _in_section("model", recipe.model.layer_problems(None))
+        return
+    names = [name for name, config in ARCHITECTURES.items() if config.takes_numbers]
+    yield (
+        ("model", "architecture"),
+        f"{recipe.model.architecture} needs images, and the source {recipe.data.source} has "
+        f"numbers. Expected one of: {', '.join(names)}.",
+    )
+
+
+def _image_size(recipe: Recipe, size: tuple[int, int]) -> Iterator[Finding]:
+    height, width = size
     problem = recipe.model.image_size_problem(height, width)
     if problem:
         yield _IMAGE_SIZE, f"{problem}. Received [{height}, {width}]."
-    yield from _in_section("model", recipe.model.layer_problems(height, width))
+    yield from _in_section("model", recipe.model.layer_problems(size))
     for path, crop in _augmentation(recipe):
         if isinstance(crop, augmentation.RandomCrop) and (
             crop.height > height or crop.width > width
@@ -233,7 +251,7 @@ def _image_size(recipe: Recipe) -> Iterator[Finding]:
 
 def _augmentation(recipe: Recipe) -> Iterator[tuple[KeyPath, Any]]:
     """Yield the path and the section of each operation."""
-    for i, entry in enumerate(recipe.data.augmentation):
+    for i, entry in enumerate(augmentation_of(recipe.data)):
         name, operation = unwrap_single_key(entry)
         yield ("data", "augmentation", i, name), operation
 
@@ -275,7 +293,7 @@ def _accumulator(path: KeyPath, optimizer: OptimizerConfig) -> Iterator[Finding]
 
 
 def _orientation(recipe: Recipe) -> Iterator[Finding]:
-    if not recipe.data.orientation_matters:
+    if not (isinstance(recipe.data, ImageSourceConfig) and recipe.data.orientation_matters):
         return
     for path, operation in _augmentation(recipe):
         if isinstance(operation, augmentation.RandomFlip):

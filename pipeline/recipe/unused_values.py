@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from pipeline.config import Config, Finding, KeyPath, unwrap_single_key
+from pipeline.data.image_source import augmentation_of
 from pipeline.models.architectures import ARCHITECTURES
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.used_optimizers import UsedSchedule, used_optimizers, used_schedules
@@ -110,7 +111,7 @@ def _of_training(recipe: Recipe) -> Iterator[_Unused]:
         path = ("training", "views")
         if not recipe.model.has_frozen_base:
             yield _Unused(path, base, base_cause)
-        elif not recipe.data.augmentation:
+        elif not augmentation_of(recipe.data):
             yield _Unused(path, " without data.augmentation.", ("data", "augmentation"))
     if not recipe.tracking.promote and not _is_default(recipe.tracking, "promote_on"):
         path = ("tracking", "promote_on")

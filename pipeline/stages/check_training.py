@@ -157,7 +157,9 @@ def _targets(recipe: Recipe, splits: Splits, labels: np.ndarray) -> np.ndarray:
 
 
 def _examples(recipe: Recipe, splits: Splits, layers: Sequence[object]) -> list[CaptionedImage]:
-    """Return some training images as the model takes them."""
+    """Return some training images as the model takes them; none of other examples."""
+    if not splits.are_images:
+        return []
     train = splits.train
     encoding = recipe.label_encoding(splits)
     indices = np.array(evenly_spaced(len(train), at_most=_EXAMPLES))

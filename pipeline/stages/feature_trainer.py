@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from pipeline.data.image_source import augmentation_of
 from pipeline.data.splits import Split, Splits
 from pipeline.engines.engine import ENGINES, EngineName, Precision
 from pipeline.errors import TrainingError
@@ -181,7 +182,7 @@ class FeatureTrainer(PixelTrainer):
         )
 
     def _views(self) -> AugmentedViews:
-        entries = [entry.model_dump(mode="json") for entry in self._recipe.data.augmentation]
+        entries = [entry.model_dump(mode="json") for entry in augmentation_of(self._recipe.data)]
         training = self._recipe.training
         epochs = training.epochs + (training.fine_tune.epochs if training.fine_tune else 0)
         count = min(training.views, epochs) if self._layers else 1

@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 import pipeline
+from pipeline.data.image_decoding import Decoding
 from pipeline.data.image_digests import image_digests, write_image_digests
+from pipeline.data.image_source import ImageSourceConfig
 from pipeline.data.splits import Splits
 from pipeline.evaluation import predictions
 from pipeline.evaluation.class_metrics import write_class_metrics
@@ -101,14 +103,11 @@ def log_dataset(loaded: LoadedRecipe, splits: Splits, run_logger: RunLogger) -> 
 
 def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger: RunLogger) -> Path:
     """Log the model with its interface; return the directory of its files."""
-    height, width, channels = splits.image_shape
     interface = ModelInterface(
         task=recipe.data.task,
         class_names=splits.class_names,
-        image_size=(height, width),
-        channels=channels,
-        resize=recipe.data.resize_mode,
-        value_range=splits.value_range,
+        decoding=_decoding(recipe, splits),
+        feature_names=splits.feature_names,
         thresholds=_as_tuple(recipe.task.choose_thresholds(len(splits.class_names), None)),
     )
     metadata = {**asdict(interface), "data_digest": splits.digest}
@@ -126,9 +125,10 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
             metadata=metadata,
             loader=loader,
             code=code,
-            column=pyfunc_model.COLUMN,
             answer=recipe.task.ANSWER,
-            example=pyfunc_model.encode(splits.train.images.read(np.array([0]))[0]),
+            example=pyfunc_model.request_table(
+                splits.train.images.read(np.array([0]))[0], splits.feature_names
+            ),
         )
         interface.save(directory / DATA)
         write_image_digests(image_digests(splits), directory / DATA)
@@ -137,6 +137,14 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
         tags["features.precision"] = facts["precision"]
     run_logger.set_tags(tags)
     return directory / DATA
+
+
+def _decoding(recipe: Recipe, splits: Splits) -> Decoding | None:
+    """Return how image files become the pixels that the model takes; None for numbers."""
+    if not isinstance(recipe.data, ImageSourceConfig):
+        return None
+    height, width, channels = splits.input_shape
+    return Decoding((height, width), recipe.data.resize_mode, channels, splits.value_range)
 
 
 def log_calibration(

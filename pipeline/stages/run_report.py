@@ -98,7 +98,7 @@ def build_report(
             split = splits.named()[prefix]
             split_report = build_split_report(
                 task,
-                split.images,
+                split.images if splits.are_images else None,
                 predictions,
                 evaluation.metrics,
                 prefix=prefix,
@@ -127,7 +127,7 @@ def build_report(
             near_best=int(evaluation.metrics.get("near_best_epochs", 0)),
         ),
         folds=folds,
-        augmented=_augmented_images(loaded.recipe, splits),
+        augmented=_augmented_images(loaded.recipe, splits) if splits.are_images else (),
         counts={name: splits.class_counts(name).tolist() for name in splits.named()},
         terms=task.report_terms(is_imbalanced=is_imbalanced(splits.class_counts("train"))),
         duplicates=_duplicate_groups(splits),
@@ -145,7 +145,7 @@ def build_report(
 
 def build_split_report(
     task: Task,
-    images: Images,
+    images: Images | None,
     predictions: Predictions,
     metrics: Mapping[str, float],
     *,
@@ -158,7 +158,7 @@ def build_split_report(
 
     Args:
         task: what is predicted.
-        images: of the split.
+        images: of the split; None for examples that cannot be shown.
         predictions: for these images.
         metrics: of the run; those of the split start with `prefix`.
         prefix: of the names of metrics and figures.
@@ -166,9 +166,14 @@ def build_split_report(
         note: on how the split was used.
         heatmap_function: returns Grad-CAM heatmaps of the images.
     """
-    selections = task.select_images(predictions)
-    # All at once, because what computes the feature maps of heatmaps is compiled in each call.
-    captioned = iter(_captioned(images, predictions, selections, heatmap_function))
+    sheets = []
+    if images is not None:
+        selections = task.select_images(predictions)
+        # All at once, because what computes the feature maps of heatmaps is compiled in each call.
+        captioned = iter(_captioned(images, predictions, selections, heatmap_function))
+        for one in selections:
+            shown = list(islice(captioned, len(one.indices)))
+            sheets.append(ImageSheet(one.name, one.title, shown))
     return SplitReport(
         prefix=prefix,
         title=title,
@@ -176,10 +181,7 @@ def build_split_report(
         images=len(predictions),
         metrics=metrics_of_split(metrics, prefix),
         content=task.split_content(predictions, title=title),
-        sheets=[
-            ImageSheet(one.name, one.title, list(islice(captioned, len(one.indices))))
-            for one in selections
-        ],
+        sheets=sheets,
     )
 
 
@@ -211,7 +213,8 @@ def heatmap_function(
         maps = cached_maps(indices)
         if maps is None:
             maps = np.asarray(split_model.features(images.read(indices), training=False))
-        return grad_cam.compute_heatmaps(split_model, maps, classes, image_size=images.shape[:2])
+        height, width, _ = images.shape
+        return grad_cam.compute_heatmaps(split_model, maps, classes, image_size=(height, width))
 
     return heatmaps
 

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from pipeline.data.augmentation import build_augmentation
+from pipeline.data.image_source import ImageSourceConfig
 from pipeline.data.splits import Splits
 from pipeline.features.cached_features import HeadInputs
 from pipeline.recipe.grammar import Recipe
@@ -76,7 +77,7 @@ def train_model(
     )
     model = trainer.model
     logger.info(
-        f"Built {model.name}: {model.count_params():,} parameters, input {splits.image_shape}"
+        f"Built {model.name}: {model.count_params():,} parameters, input {splits.input_shape}"
     )
     is_validated, classes = splits.validation is not None, len(splits.class_names)
     if not is_validated:
@@ -115,7 +116,10 @@ def trains_head_alone(recipe: Recipe) -> bool:
 
 def augmentation_layers(recipe: Recipe, splits: Splits) -> list[Any]:
     """Return the Keras layers of the augmentation of a recipe."""
-    return build_augmentation(recipe.data.augmentation, image_size=splits.image_shape[:2])
+    if not isinstance(recipe.data, ImageSourceConfig):
+        return []
+    height, width, _ = splits.input_shape
+    return build_augmentation(recipe.data.augmentation, image_size=(height, width))
 
 
 def compute_head_inputs(recipe: Recipe, splits: Splits) -> HeadInputs:

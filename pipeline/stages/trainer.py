@@ -27,7 +27,7 @@ from pipeline.training.graph_steps import MAX_STEPS_PER_CALL, GraphBatches
 from pipeline.training.phases import Phase, TrainingData
 
 _EVALUATION_BATCH_SIZE = 64
-_MEASURED_IMAGES = 500  # by whose statistics pixels are standardized
+_MEASURED_IMAGES = 500  # by whose statistics inputs are standardized
 
 
 class Trainer(Protocol):
@@ -123,7 +123,7 @@ class PixelTrainer(Trainer):
         # Not earlier: the augmentation must not change the initial weights.
         keras.utils.set_random_seed(recipe.seed)
         self.model = recipe.model.build(
-            image_shape=splits.image_shape,
+            input_shape=splits.input_shape,
             output=recipe.output_layer(splits),
             regularization=recipe.regularization,
             standardize=standardization(lambda: _evenly_spaced_images(splits.train)),

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.data.image_decoding import BadImageError
+from pipeline.data.image_source import ImageSourceConfig
 from pipeline.data.splits import Split, Splits, evenly_spaced
-from pipeline.errors import ModelError
+from pipeline.errors import BadInputError, ModelError
 from pipeline.evaluation.predictions import Predictions
 from pipeline.inference.fresh_process import FreshProcess
 from pipeline.inference.model_interface import ModelInterface
@@ -66,10 +66,12 @@ class ModelVerification:
         """Let the model in a directory predict images of a split from their files."""
         if self._process:
             _, split = splits.verification
-            files = _files(recipe, split, evenly_spaced(len(split), at_most=IMAGES), self._scratch)
+            inputs = _inputs(
+                recipe, split, evenly_spaced(len(split), at_most=IMAGES), self._scratch
+            )
             (self._scratch / _GRAPH).mkdir()
             layer = transfer.FEATURES if recipe.model.has_frozen_base else None
-            self._process.request(directory, files, self._scratch / _GRAPH, layer)
+            self._process.request(directory, inputs, self._scratch / _GRAPH, layer)
 
     @functools.cached_property
     def graph(self) -> Path | None:
@@ -140,8 +142,15 @@ class ModelVerification:
             return None
 
 
-def _files(recipe: Recipe, split: Split, indices: list[int], scratch: Path) -> list[Path]:
-    """Return the files of images; images that come as arrays are written as PNG files."""
+def _inputs(
+    recipe: Recipe, split: Split, indices: list[int], scratch: Path
+) -> list[Path] | np.ndarray:
+    """Return the files of images, or numbers, float32 (n, numbers).
+
+    Images that come as arrays are written as PNG files.
+    """
+    if not isinstance(recipe.data, ImageSourceConfig):
+        return split.images.read(np.array(indices))
     directory = recipe.data.image_root
     if directory:
         return [directory / split.names[index] for index in indices]
@@ -156,16 +165,16 @@ def image_reader(
 ) -> Callable[[int], np.ndarray]:
     """Return a function that reads an image of a split, by its index, for a model's interface.
 
-    The function raises BadImageError, as `predict` expects.
+    The function raises BadInputError, as `predict` expects.
     """
     directory = recipe.data.image_root
     if directory:
         return lambda index: interface.read(directory / split.names[index])
 
     def from_array(index: int) -> np.ndarray:
-        if split.images.shape != interface.image_shape:
-            raise BadImageError(
-                f"expected shape {interface.image_shape}. Received {split.images.shape}"
+        if split.images.shape != interface.input_shape:
+            raise BadInputError(
+                f"expected shape {interface.input_shape}. Received {split.images.shape}"
             )
         return split.images.read(np.array([index]))[0]
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import AnyType, ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
+from pandas.api.types import is_numeric_dtype
 
 _REQUIREMENTS = ("tensorflow", "keras", "mlflow", "numpy", "pandas", "pillow")
 _OPTIONAL = ("openvino",)  # computes the model's graph, if it has one
@@ -27,20 +28,19 @@ def write_model(
     metadata: dict[str, Any],
     loader: str,
     code: Path,
-    column: str,
-    example: str,
+    example: pd.DataFrame,
     answer: Mapping[str, str],
 ) -> None:
     """Write a model to `directory` in MLflow's format.
 
     Args:
-        model: maps images (n, height, width, channels) in 0..255 to outputs (n, units).
+        model: maps images (n, height, width, channels) in 0..255, or numbers (n, numbers), to
+            outputs (n, units).
         directory: an empty directory.
         metadata: what a user of the model needs to know, such as its class names.
         loader: the module that loads the model when it is served.
         code: the directory of the package with that module; it is copied into the model.
-        column: the name of the served model's input column.
-        example: a value of that column, kept as an example of the input.
+        example: of the served model's input, which has its columns: numbers, or anything.
         answer: the names and types of what the task answers, the first columns of the output.
     """
     float32 = np.dtype("float32")
@@ -56,7 +56,7 @@ def write_model(
             code_paths=[str(code)],
             keras_model_kwargs={"include_optimizer": False},
             metadata=metadata,
-            input_example=pd.DataFrame({column: [example]}),
+            input_example=example,
         )
     described = Model.load(str(directory))
     described.flavors["python_function"]["loader_module"] = loader
@@ -68,7 +68,12 @@ def write_model(
         ColSpec("string", "error"),
     ]
     described.signature = ModelSignature(
-        Schema([ColSpec(AnyType(), column)]),
+        Schema(
+            [
+                ColSpec("double" if is_numeric_dtype(values) else AnyType(), str(name))
+                for name, values in example.items()
+            ]
+        ),
         Schema(outputs),
         ParamSchema([ParamSpec("confidence_level", "double", default=None)]),
     )

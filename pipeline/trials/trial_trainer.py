@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.console import only_warnings
 from pipeline.data.folds import Fold
+from pipeline.data.image_source import augmentation_of
 from pipeline.data.splits import Splits
 from pipeline.errors import DataError
 from pipeline.features.cached_features import HeadInputs
@@ -138,7 +139,7 @@ class TrialTrainer:
 def _inputs_key(recipe: Recipe, splits: Splits) -> str:
     """Return the key of all that the inputs of a head depend on."""
     data, model, training = recipe.data, recipe.model, recipe.training
-    augmented = bool(data.augmentation)
+    augmented = bool(augmentation_of(data))
     return _key(
         [
             splits.digest,

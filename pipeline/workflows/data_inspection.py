@@ -52,7 +52,8 @@ class Inspection:
         """Images and classes, in words."""
         classes = len(self.statistics.class_names)
         plural = "" if classes == 1 else "es"
-        return f"{self.statistics.images:,} images of {classes:,} class{plural}"
+        unit = "images" if self.statistics.features is None else "examples"
+        return f"{self.statistics.images:,} {unit} of {classes:,} class{plural}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON values."""
@@ -153,6 +154,11 @@ def _unsorted_listing(path: Path) -> Listing:
 
 def describe_statistics(statistics: DatasetStatistics) -> Iterator[tuple[str, str]]:
     """Yield the name and the value of each fact, for people."""
+    if statistics.features is not None:
+        for name, values in statistics.features.items():
+            yield name, _spread(values, ".4g", "")
+        yield from _imbalance(statistics)
+        return
     sizes = statistics.sizes
     if sizes:
         width, height = sizes.most_common
@@ -170,6 +176,10 @@ def describe_statistics(statistics: DatasetStatistics) -> Iterator[tuple[str, st
     yield "unreadable", f"{len(statistics.unreadable):,} files"
     yield "ignored", describe_ignored(statistics.ignored) or "none"
     yield "duplicates", _duplicates(statistics)
+    yield from _imbalance(statistics)
+
+
+def _imbalance(statistics: DatasetStatistics) -> Iterator[tuple[str, str]]:
     ratio = statistics.imbalance
     yield "imbalance", f"{ratio:.1f} (largest class / smallest)" if ratio else "a class is empty"
 
@@ -208,7 +218,8 @@ def _counted(counts: Any) -> str:
 
 def _spread(spread: Spread, form: str, unit: str) -> str:
     low, median, high = (format(v, form) for v in (spread.lowest, spread.median, spread.highest))
-    return f"{low} {unit}" if low == high else f"{low} to {high} {unit}, median {median}"
+    unit = unit and f" {unit}"
+    return f"{low}{unit}" if low == high else f"{low} to {high}{unit}, median {median}"
 
 
 def _inspection(path: Path, statistics: DatasetStatistics, **data: Any) -> Inspection:

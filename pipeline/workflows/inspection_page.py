@@ -15,6 +15,7 @@ from pipeline.data.dataset_statistics import DatasetStatistics
 from pipeline.data.file_source import FileSourceConfig
 from pipeline.data.image_decoding import Decoding
 from pipeline.data.image_files import ImageFiles
+from pipeline.data.image_source import augmentation_of
 from pipeline.data.splits import Images
 from pipeline.data.value_range import resolve_range
 from pipeline.errors import DataError, RecipeError
@@ -58,12 +59,6 @@ class _Pictures:
 
 def _render(inspection: Inspection) -> str:
     statistics = inspection.statistics
-    recipe = inspection.recipe or _starter_recipe(inspection)
-    pictures = _pictures(inspection, recipe)
-    height, width = pictures.images.shape[:2]
-    entries = recipe.data.augmentation if recipe else ()
-    operations = [dump_value(entry.model_dump(mode="json")) for entry in entries]
-    chooser = "by the recipe" if inspection.recipe else "by `pipeline init`"
     page = DatasetPage(
         title=str(inspection.path),
         summary=inspection.summary,
@@ -71,6 +66,22 @@ def _render(inspection: Inspection) -> str:
         class_names=statistics.class_names,
         counts=statistics.counts,
         facts=list(describe_statistics(statistics)),
+    )
+    if statistics.features is None:
+        page = _with_pictures(page, inspection)
+    return render_dataset_page(page)
+
+
+def _with_pictures(page: DatasetPage, inspection: Inspection) -> DatasetPage:
+    statistics = inspection.statistics
+    recipe = inspection.recipe or _starter_recipe(inspection)
+    pictures = _pictures(inspection, recipe)
+    height, width, _ = pictures.images.shape
+    entries = augmentation_of(recipe.data) if recipe else ()
+    operations = [dump_value(entry.model_dump(mode="json")) for entry in entries]
+    chooser = "by the recipe" if inspection.recipe else "by `pipeline init`"
+    return replace(
+        page,
         decoding=f"Resized to {width}×{height} pixels.",
         samples=list(_samples(statistics.class_names, pictures)),
         augmentation=f"Chosen {chooser}: {', '.join(operations)}.",
@@ -79,7 +90,6 @@ def _render(inspection: Inspection) -> str:
         ignored=statistics.ignored,
         duplicates=list(_duplicates(statistics, pictures)),
     )
-    return render_dataset_page(page)
 
 
 def _starter_recipe(inspection: Inspection) -> Recipe | None:
@@ -125,7 +135,8 @@ def _augmented(entries: Sequence[Config], pictures: _Pictures) -> Iterator[list[
     indices = np.sort(order[:_AUGMENTED_IMAGES])
     images = pictures.images.read(indices)
     labels = np.eye(len(indices), dtype=np.float32)
-    layers = build_augmentation(entries, image_size=pictures.images.shape[:2])
+    height, width, _ = pictures.images.shape
+    layers = build_augmentation(entries, image_size=(height, width))
     augment = augmenter(layers, seed=_SEED)
     versions = [
         keras.ops.convert_to_numpy(augment(images, labels, step)[0]).round().astype(np.uint8)

@@ -151,7 +151,9 @@ def find_labelled_images(
 
     Raises:
         DataError: if there are no such images, or a class is not one of the model.
+        UsageError: if the model takes no images.
     """
+    _ = interface.image_decoding
     if not data.path.is_dir() and data.path.exists():
         return find_labelled_rows(data.path, data.images, interface.task, interface.class_names)
     if not TASKS[interface.task].IS_EXCLUSIVE and data.path.exists():
@@ -222,7 +224,7 @@ def evaluate(
     if interface.distance:
         values["unknown"] = float(np.mean(unknown))
     metrics = {f"{PREFIX}_{name}": value for name, value in values.items()}
-    images = ImageFiles(root, predictions.names, interface.decoding)
+    images = ImageFiles(root, predictions.names, interface.image_decoding)
     found = _known_images(known, predictions, [pixel_digests[path] for path in paths])
     if found and (found.trained or found.chosen):
         logger.warning(f"{found}")

@@ -25,7 +25,7 @@ def test_the_table_has_one_row_per_file(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith(
-        f"Using the model of run digits ({digits_run.run_id})\nClassified 100 images in "
+        f"Using the model of run digits ({digits_run.run_id})\nPredicted 100 images in "
     )
 
 
@@ -42,7 +42,7 @@ def test_a_broken_file_is_a_row_with_an_error_and_the_exit_code_is_1(
     assert header == ["file", "class_1", "probability_1", "error"]
     assert first == [str(broken), "", "", "not an image, or of a format that is not supported"]
     assert (second[1], second[3]) == ("0", "")
-    assert captured.err.endswith("WARNING: 1 files could not be read. See the column `error`.\n")
+    assert captured.err.endswith("WARNING: 1 images could not be read. See the column `error`.\n")
 
 
 def test_a_missing_path_is_an_error_before_anything_is_loaded(

@@ -73,14 +73,14 @@ def test_every_shipped_recipe_is_valid(capsys: pytest.CaptureFixture[str]) -> No
         (
             "source: digits",
             "source: digit",
-            "2:3: data.source: expected one of: digits, image_folder, mnist, table. "
+            "2:3: data.source: expected one of: digits, generated, image_folder, mnist, table. "
             "Received 'digit'. Did you mean 'digits'?",
         ),
         (
             "batch_size: 32",
             "batchsize: 32",
-            "3:3: data.batchsize: unknown key. Expected one of: source, task, image_size, "
-            "batch_size, augmentation, sampling, split_seed, validation, test. Did you mean "
+            "3:3: data.batchsize: unknown key. Expected one of: source, task, batch_size, "
+            "sampling, split_seed, image_size, augmentation, validation, test. Did you mean "
             "'batch_size'?",
         ),
         (

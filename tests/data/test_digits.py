@@ -62,7 +62,7 @@ def test_digits_keep_their_pixels_and_labels() -> None:
 @pytest.mark.parametrize("size", [(8, 8), (32, 32), (12, 20)])
 def test_digits_are_resized_to_the_image_size(size: tuple[int, int]) -> None:
     splits = load(image_size=size)
-    assert splits.image_shape == (*size, 1)
+    assert splits.input_shape == (*size, 1)
     assert splits.named()["val"].images.read(np.arange(3)).shape == (3, *size, 1)
 
 

@@ -697,7 +697,7 @@ def test_many_images_are_read_from_files_with_the_same_pixels(
     monkeypatch.setattr(image_loading, "MAX_BYTES_IN_MEMORY", 0)
     from_files = load(tmp_path, resize=resize)
     assert isinstance(from_files.train.images, ImageFiles)
-    assert from_files.image_shape == in_memory.image_shape == (16, 16, 3)
+    assert from_files.input_shape == in_memory.input_shape == (16, 16, 3)
     assert from_files.digest == in_memory.digest
     for name, split in in_memory.named().items():
         numbers = np.arange(len(split))[::-1]

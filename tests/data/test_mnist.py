@@ -33,7 +33,7 @@ def test_a_tenth_of_the_training_images_is_for_validation(splits: Splits) -> Non
 
 
 def test_images_are_28_by_28_grayscale(splits: Splits) -> None:
-    assert splits.image_shape == (28, 28, 1)
+    assert splits.input_shape == (28, 28, 1)
     assert splits.class_names == tuple("0123456789")
 
 

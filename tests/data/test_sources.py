@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
+from pipeline.data.image_source import ImageSourceConfig
 from pipeline.data.source_config import SourceConfig, SplitName
 from pipeline.data.sources import SOURCES
 
@@ -25,7 +26,11 @@ def config(request: pytest.FixtureRequest) -> SourceConfig:
         images = sorted((request.getfixturevalue("photographs") / "val").glob("*/*"))
         rows = "\n".join(f"{image},{image.parent.name}" for image in images)
         path.write_text(f"image,label\n{rows}", "utf-8")
-    values = {"source": request.param, "image_size": (12, 12), "path": path}
+    values: dict[str, Any] = {"source": request.param, "path": path}
+    if request.param == "generated":
+        values["kind"] = "moons"
+    else:
+        values["image_size"] = (12, 12)
     return SOURCES[request.param].model_validate({k: v for k, v in values.items() if v})
 
 
@@ -38,12 +43,17 @@ def test_the_class_names_are_known_before_loading(config: SourceConfig) -> None:
     assert config.class_names() == config.load().class_names
 
 
-def test_splits_have_images_of_the_configured_size(config: SourceConfig) -> None:
+def test_splits_have_images_of_the_configured_size_or_numbers(config: SourceConfig) -> None:
     splits = config.load()
     for split in splits.named().values():
-        images = split.images.read(np.arange(2))
-        assert (images.dtype, images.shape) == (np.uint8, (2, *splits.image_shape))
-        assert images.shape[1:3] == (12, 12)
+        examples = split.images.read(np.arange(2))
+        assert (examples.dtype, examples.shape) == (split.images.dtype, (2, *splits.input_shape))
+        if isinstance(config, ImageSourceConfig):
+            assert (examples.dtype, examples.shape[1:3]) == (np.uint8, (12, 12))
+        else:
+            assert (examples.dtype, examples.shape[1:]) == (np.float32, (2,))
+            assert splits.feature_names == ("x1", "x2")
+        assert splits.are_images == isinstance(config, ImageSourceConfig)
         assert set(split.labels) == set(range(len(splits.class_names)))
 
 

@@ -113,7 +113,7 @@ def test_an_empty_test_split_is_none(images: np.ndarray, labels: np.ndarray) -> 
 
 
 def test_images_know_their_shape(images: np.ndarray, labels: np.ndarray) -> None:
-    assert splits_of(images, labels).image_shape == (8, 8, 1)
+    assert splits_of(images, labels).input_shape == (8, 8, 1)
 
 
 def test_images_are_read_in_the_order_of_the_indices(images: np.ndarray) -> None:

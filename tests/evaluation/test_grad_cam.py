@@ -64,7 +64,7 @@ def test_a_saturated_prediction_has_a_heatmap_too(model: keras.Model) -> None:
 
 def built(architecture: ArchitectureConfig, shape: tuple[int, int, int]) -> keras.Model:
     return architecture.build(
-        image_shape=shape,
+        input_shape=shape,
         output=OutputLayer(10, "softmax"),
         regularization=RegularizationConfig(),
         standardize=keras.layers.Rescaling(1 / 255),

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from pipeline.data.digits import DigitsConfig
+from pipeline.data.image_decoding import Decoding
 from pipeline.data.image_folder import ImageFolderConfig
 from pipeline.data.splits import evenly_spaced
 from pipeline.errors import UsageError
 from pipeline.export import verification_images
 from pipeline.inference.model_interface import ModelInterface
 
-GRAY = ModelInterface("classification", tuple("0123456789"), (8, 8), 1, "squash")
+GRAY = ModelInterface("classification", tuple("0123456789"), Decoding((8, 8), "squash", 1))
 
 
 def test_they_are_spread_over_the_validation_split() -> None:
@@ -44,11 +45,11 @@ def test_missing_data_is_an_error_with_a_remedy(tmp_path: Path) -> None:
 
 
 def test_files_are_read_as_the_model_reads_them(digit_files: Path) -> None:
-    files = sorted(digit_files.iterdir())
-    assert verification_images.images_from_files(files, GRAY).shape == (100, 8, 8, 1)
+    assert verification_images.images_from_files([str(digit_files)], GRAY).shape == (100, 8, 8, 1)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty.png").touch()
     with pytest.raises(UsageError) as caught:
-        verification_images.images_from_files([tmp_path / "absent.png"], GRAY)
-    assert str(caught.value) == f"{tmp_path}/absent.png cannot be read: No such file or directory."
+        verification_images.images_from_files([f"{tmp_path}/empty.png"], GRAY)
+    assert str(caught.value) == f"{tmp_path}/empty.png cannot be read: the file is empty."

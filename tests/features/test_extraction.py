@@ -52,7 +52,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], keras.Mod
             ]
         ).save(path)
         return transfer.TransferConfig(architecture="transfer", base=path).build(
-            image_shape=(32, 32, 3),
+            input_shape=(32, 32, 3),
             output=OutputLayer(2, "softmax"),
             regularization=RegularizationConfig(),
             standardize=keras.layers.Rescaling(1 / 255),

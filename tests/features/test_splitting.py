@@ -21,7 +21,7 @@ def built(base: Any) -> keras.Model:
     return transfer.TransferConfig(
         architecture="transfer", base=base, weights=None, hidden=(8,)
     ).build(
-        image_shape=(32, 32, 3),
+        input_shape=(32, 32, 3),
         output=OutputLayer(3, "softmax"),
         regularization=RegularizationConfig(dropout=0.5),
         standardize=keras.layers.Rescaling(1 / 255),

@@ -42,7 +42,7 @@ def test_a_model_with_other_classes_than_its_interface_is_rejected(
         load_classifier(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}/model.keras does not match interface.json in the same directory. Expected "
-        "images of shape (8, 8, 1) and outputs for classification of 2 classes. Received: "
+        "inputs of shape (8, 8, 1) and outputs for classification of 2 classes. Received: "
         "(8, 8, 1) and 10 outputs. Export the model again with `pipeline export`."
     )
 

@@ -13,13 +13,13 @@ from PIL import Image
 from pipeline.data.digits import DigitsConfig
 from pipeline.data.image_decoding import Decoding, Resize
 from pipeline.data.image_files import ImageFiles
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, UsageError
 from pipeline.evaluation.conformal import ConformalCalibration
 from pipeline.inference.feature_distance import DistanceConfig
 from pipeline.inference.model_interface import ModelInterface, load_interface
 
 GRAY = ModelInterface(
-    task="classification", class_names=("no", "yes"), image_size=(8, 8), channels=1, resize="squash"
+    task="classification", class_names=("no", "yes"), decoding=Decoding((8, 8), "squash", 1)
 )
 
 
@@ -64,7 +64,7 @@ def test_a_calibration_that_is_none_is_an_error(tmp_path: Path, key: str, value:
 @pytest.mark.parametrize("resize", ["crop", "pad", "squash"])
 def test_a_photograph_is_read_as_training_reads_it(photographs: Path, resize: Resize) -> None:
     path = next((photographs / "val" / "bees").iterdir())
-    rgb = ModelInterface("classification", ("ants", "bees"), (64, 48), 3, resize)
+    rgb = ModelInterface("classification", ("ants", "bees"), Decoding((64, 48), resize))
     (trained,) = ImageFiles(path.parent, [path.name], Decoding((64, 48), resize)).read(np.arange(1))
     np.testing.assert_array_equal(rgb.read(path), trained)
 
@@ -74,7 +74,8 @@ def test_a_gray_image_scaled_from_a_file_is_what_training_scales(digit_files: Pa
     train = keys.load().train
     (trained,) = train.images.read(np.arange(1))
     (file,) = digit_files.glob(f"{int(train.names[0]):03}_*.png")
-    scaled = ModelInterface("classification", tuple("0123456789"), (28, 28), 1, "squash").read(file)
+    gray = Decoding((28, 28), "squash", 1)
+    scaled = ModelInterface("classification", tuple("0123456789"), gray).read(file)
     np.testing.assert_array_equal(scaled, trained)
 
 
@@ -83,15 +84,16 @@ def test_the_range_of_samples_is_kept(
     tmp_path: Path, value_range: tuple[float, float] | None
 ) -> None:
     Image.fromarray(np.full((8, 8), 1023, np.uint16)).save(tmp_path / "dark.png")
-    replace(GRAY, value_range=value_range).save(tmp_path)
+    decoding = Decoding((8, 8), "squash", 1, value_range)
+    replace(GRAY, decoding=decoding).save(tmp_path)
     interface = load_interface(tmp_path)
     low, high = value_range or (0, 65535)
-    assert interface.decoding == Decoding((8, 8), "squash", 1, value_range)
+    assert interface.decoding == decoding
     assert interface.read(tmp_path / "dark.png").mean() == round(255 * (1023 - low) / (high - low))
 
 
 def test_a_range_that_is_none_is_an_error(tmp_path: Path) -> None:
-    replace(GRAY, value_range=(4095.0, 0.0)).save(tmp_path)
+    replace(GRAY, decoding=Decoding((8, 8), "squash", 1, (4095.0, 0.0))).save(tmp_path)
     with pytest.raises(ModelError) as caught:
         load_interface(tmp_path)
     assert str(caught.value) == (
@@ -114,10 +116,36 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
 def test_an_unknown_resize_is_an_error(tmp_path: Path) -> None:
     GRAY.save(tmp_path)
     content = json.loads((tmp_path / "interface.json").read_text())
-    (tmp_path / "interface.json").write_text(json.dumps({**content, "resize": "stretch"}))
+    content["decoding"]["resize"] = "stretch"
+    (tmp_path / "interface.json").write_text(json.dumps(content))
     with pytest.raises(ModelError) as caught:
         load_interface(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}/interface.json: expected 1 or 3 channels and resize crop, pad or squash. "
-        "Received: 1 and 'stretch'."
+        f"{tmp_path}/interface.json cannot be read: expected 1 or 3 channels and resize crop, pad "
+        "or squash. Received: 1 and 'stretch'. Expected the directory of a model that `pipeline "
+        "run` logged or `pipeline export` wrote."
+    )
+
+
+NUMBERS = ModelInterface("classification", ("no", "yes"), None, ("a", "b"))
+
+
+def test_a_model_of_numbers_keeps_their_names_and_reads_no_image(tmp_path: Path) -> None:
+    NUMBERS.save(tmp_path)
+    interface = load_interface(tmp_path)
+    assert (interface, interface.input_shape) == (NUMBERS, (2,))
+    with pytest.raises(UsageError) as caught:
+        interface.read("photograph.jpg")
+    assert str(caught.value) == (
+        "The model takes no images but the numbers a, b. Give it a table with these columns."
+    )
+
+
+def test_a_model_takes_either_images_or_numbers(tmp_path: Path) -> None:
+    replace(NUMBERS, feature_names=None).save(tmp_path)
+    with pytest.raises(ModelError) as caught:
+        load_interface(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}/interface.json: expected either a decoding, of a model of images, or "
+        "feature_names, of a model of numbers."
     )

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.data.image_decoding import BadImageError
+from pipeline.data.image_decoding import BadImageError, Decoding
 from pipeline.inference import request_limit
 from pipeline.inference.model_interface import ModelInterface
 from pipeline.inference.request_limit import RequestLimit
 
-RGB = ModelInterface("classification", ("no", "yes"), (8, 8), 3, "squash")
+RGB = ModelInterface("classification", ("no", "yes"), Decoding((8, 8), "squash"))
 
 
 @pytest.fixture

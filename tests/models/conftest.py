@@ -30,7 +30,7 @@ def _build(
     **keys: Any,
 ) -> keras.Model:
     return ARCHITECTURES[architecture](architecture=architecture, **keys).build(
-        image_shape=image_shape,
+        input_shape=image_shape,
         output=OutputLayer(classes, "softmax"),
         regularization=regularization or _ZeroKernels(),
         standardize=keras.layers.Rescaling(1 / 75, -1.0),

@@ -16,7 +16,7 @@ from pipeline.models.regularization import RegularizationConfig
 
 def built(image_shape: tuple[int, int, int] = (28, 28, 1), **regularization: Any) -> keras.Model:
     return lenet.LeNetConfig(architecture="lenet").build(
-        image_shape=image_shape,
+        input_shape=image_shape,
         output=OutputLayer(10, "softmax"),
         regularization=RegularizationConfig(**regularization),
         standardize=keras.layers.Rescaling(1 / 255),

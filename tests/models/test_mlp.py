@@ -21,7 +21,7 @@ def built(
     **regularization: Any,
 ) -> keras.Model:
     return mlp.MLPConfig(architecture="mlp", hidden=hidden, activation="relu").build(
-        image_shape=(8, 8, 1),
+        input_shape=(8, 8, 1),
         output=output,
         regularization=RegularizationConfig(**regularization),
         standardize=keras.layers.Rescaling(1 / 255),

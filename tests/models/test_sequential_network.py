@@ -53,7 +53,7 @@ def test_the_size_of_a_feature_map_is_known_without_keras(build: Build, entry: A
     height, width = model.layers[-2].input.shape[1:3]
     needed = {"Conv2D": {"filters": 1, "kernel_size": [height + 1, width]}}
     config = SequentialConfig(architecture="sequential", layers=[entry, needed])
-    (problem,) = config.layer_problems(11, 13)
+    (problem,) = config.layer_problems((11, 13))
     assert f" than its input of {height}×{width}. " in problem[1]
 
 

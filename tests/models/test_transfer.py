@@ -21,7 +21,7 @@ def built(base: object = "MobileNetV2", weights: object = None, **keys: object) 
     return transfer.TransferConfig(
         architecture="transfer", base=base, weights=weights, **keys
     ).build(
-        image_shape=(*SIZE, 3),
+        input_shape=(*SIZE, 3),
         output=OutputLayer(2, "softmax"),
         regularization=RegularizationConfig(dropout=0.3),
         standardize=keras.layers.Rescaling(1 / 255),
@@ -84,7 +84,7 @@ def test_grayscale_images_become_rgb() -> None:
     model = transfer.TransferConfig(
         architecture="transfer", base="MobileNetV2", weights=None
     ).build(
-        image_shape=(32, 32, 1),
+        input_shape=(32, 32, 1),
         output=OutputLayer(10, "softmax"),
         regularization=RegularizationConfig(),
         standardize=keras.layers.Rescaling(1 / 255),

@@ -16,6 +16,7 @@ Problems = Callable[..., list[str]]
 DATA = "data: {source: digits}\n"
 ALL_TRAINED = "data: {source: digits, validation: 0}\n"
 MODEL = "model: {architecture: mlp}\n"
+MOONS = "data: {source: generated, kind: moons}\n"
 SEQUENTIAL = DATA + "model:\n  architecture: sequential\n  layers:\n    - "
 VGG = "data: {source: digits, image_size: [32, 32]}\nmodel: {architecture: transfer, base: VGG16}\n"
 
@@ -49,6 +50,27 @@ def class_folders(folder: Path, *names: str) -> None:
         (
             DATA + MODEL + "training: {loss: binary_cross_entropy}\n",
             "3:12: training.loss: binary_cross_entropy needs two classes. The data has 10.",
+        ),
+        (
+            MOONS + "model: {architecture: lenet}\n",
+            "2:9: model.architecture: lenet needs images, and the source generated has numbers. "
+            "Expected one of: mlp, sequential.",
+        ),
+        (
+            MOONS + "model: {architecture: sequential, layers: [{MaxPooling2D: {}}]}\n",
+            "2:45: model.layers.0.MaxPooling2D: needs a feature map, but the data has none.",
+        ),
+        (
+            "data: {source: generated, kind: moons, augmentation: []}\n" + MODEL,
+            "1:40: data.augmentation: unknown key. Expected one of: source, task, batch_size, "
+            "sampling, split_seed, kind, samples, noise, validation, test. 'augmentation' belongs "
+            "to source digits or image_folder or mnist or table.",
+        ),
+        (
+            "data: {source: generated, kind: {function: {expression: sin(y)}}}\n" + MODEL,
+            "1:45: data.kind.function.expression: expected an expression of x, such as "
+            "sin(2 * pi * x). Received 'sin(y)'. Column 5: y is unknown. Expected one of: x, pi, "
+            "sin, cos, exp, log, sqrt, abs, tanh.",
         ),
         (
             "data: {source: digits, image_size: [28, 33]}\nmodel: {architecture: lenet}\n",

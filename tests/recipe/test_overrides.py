@@ -256,7 +256,7 @@ def test_a_missing_key_of_a_section_from_an_argument_names_the_argument(
 ) -> None:
     assert problems("model: {architecture: mlp}\n", "data.batch_size=3") == [
         "--set data.batch_size=3: data.source: required key is missing, "
-        "expected one of: digits, image_folder, mnist, table."
+        "expected one of: digits, generated, image_folder, mnist, table."
     ]
 
 

@@ -38,8 +38,8 @@ def test_every_alternative_has_a_section(key: str, names: dict[str, object]) -> 
 def test_a_row_has_values_default_and_meaning() -> None:
     lines = reference().splitlines()
     for line in (
-        "| `data.source` | `digits`, `image_folder`, `mnist`, `table` | required | The "
-        "alternative. Each has its own keys, see below. |",
+        "| `data.source` | `digits`, `generated`, `image_folder`, `mnist`, `table` | required | "
+        "The alternative. Each has its own keys, see below. |",
         "| `optimizer.name` | "
         + ", ".join(f"`{name}`" for name in OPTIMIZERS)
         + " | `adam` | The alternative. Each has its own keys, see below. |",

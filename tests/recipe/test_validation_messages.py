@@ -70,7 +70,7 @@ regularization: {dropuot: 0.5, dropout: 1}
             "data: {batch_size: 3}\nmodel: {hidden: [3]}\n",
             [
                 "recipe.yaml:1:1: data.source: required key is missing, "
-                "expected one of: digits, image_folder, mnist, table.",
+                "expected one of: digits, generated, image_folder, mnist, table.",
                 "recipe.yaml:2:1: model.architecture: required key is missing, "
                 f"expected one of: {ARCHITECTURE_NAMES}.",
             ],
@@ -278,7 +278,7 @@ def test_a_wrong_augmentation_is_an_error(problems: Problems, entry: str, proble
     [
         (
             "data: {source: digit}\n" + MODEL,
-            "1:8: data.source: expected one of: digits, image_folder, mnist, table. "
+            "1:8: data.source: expected one of: digits, generated, image_folder, mnist, table. "
             "Received 'digit'. Did you mean 'digits'?",
         ),
         (

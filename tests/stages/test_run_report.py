@@ -11,6 +11,7 @@ import pytest
 from pipeline.data import augmentation
 from pipeline.data.batches import training_batches
 from pipeline.data.digits import DigitsConfig
+from pipeline.data.image_source import augmentation_of
 from pipeline.data.splits import DuplicateImage, Splits
 from pipeline.evaluation.predictions import Predictions
 from pipeline.recipe.loader import LoadedRecipe, load_recipe
@@ -35,7 +36,7 @@ def test_the_augmented_images_are_those_of_the_first_training_batch(
     tmp_path: Any, splits: Splits
 ) -> None:
     recipe = recipe_with(tmp_path, "augmentation: [{random_translation: {}}, {mix_up: {}}]").recipe
-    layers = augmentation.build_augmentation(recipe.data.augmentation, image_size=(8, 8))
+    layers = augmentation.build_augmentation(augmentation_of(recipe.data), image_size=(8, 8))
     batches = training_batches(
         splits.train,
         encoding=recipe.label_encoding(splits),

@@ -79,7 +79,7 @@ def train(
 ) -> tuple[keras.Model, History]:
     keras.utils.set_random_seed(7)
     model = mlp.MLPConfig(architecture="mlp", hidden=(64,)).build(
-        image_shape=(8, 8, 1),
+        input_shape=(8, 8, 1),
         output=OutputLayer(10, "softmax"),
         regularization=RegularizationConfig(dropout=dropout),
         standardize=keras.layers.Rescaling(1 / 255),
@@ -118,7 +118,7 @@ def test_the_model_learns_the_digits(splits: Splits) -> None:
 def test_the_function_is_called_with_epochs_counted_from_one(splits: Splits) -> None:
     calls: list[tuple[int, EpochMetrics, bool]] = []
     model = mlp.MLPConfig(architecture="mlp", hidden=()).build(
-        image_shape=(8, 8, 1),
+        input_shape=(8, 8, 1),
         output=OutputLayer(10, "softmax"),
         regularization=RegularizationConfig(),
         standardize=keras.layers.Rescaling(1 / 255),
@@ -281,7 +281,7 @@ def two_phases(
     """Train in two phases, interrupted after the epoch `until`; also return the logged epochs."""
     keras.utils.set_random_seed(7)
     model = mlp.MLPConfig(architecture="mlp", hidden=(32,)).build(
-        image_shape=(8, 8, 1),
+        input_shape=(8, 8, 1),
         output=OutputLayer(10, "softmax"),
         regularization=RegularizationConfig(dropout=0.3, batch_norm=True),
         standardize=keras.layers.Rescaling(1 / 255),

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from pipeline.data.image_folder import ImageFolderConfig
 from pipeline.errors import UsageError
 from pipeline.workflows.data_inspection import inspect
 
@@ -122,6 +123,7 @@ def test_a_recipe_is_inspected_with_its_own_splits(digit_folder: Path) -> None:
     counts = {name: sum(count) for name, count in inspection.statistics.counts.items()}
     assert counts == {"train": 10, "val": 26, "test": 15}
     assert inspection.recipe
+    assert isinstance(inspection.recipe.data, ImageFolderConfig)
     assert inspection.recipe.data.image_size == (224, 224)
 
 

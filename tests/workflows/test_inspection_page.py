@@ -61,7 +61,8 @@ def test_names_are_escaped_and_nothing_is_loaded(folder: Path) -> None:
     assert "&lt;em&gt;ants" in html
     assert "<em>" not in html
     assert set(re.findall(r'(?:src|href)="([^:"]*)', html)) <= {"data"} | {
-        f"#{name}" for name in ("findings", "classes", "images", "augmented", "files", "duplicates")
+        f"#{name}"
+        for name in ("findings", "classes", "examples", "augmented", "files", "duplicates")
     }
 
 

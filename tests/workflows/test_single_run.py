@@ -203,7 +203,7 @@ def test_the_logged_model_takes_raw_pixels_and_answers_as_the_one_in_memory_did(
     accuracy = np.mean(answers["class"].astype(int) == splits.named()["val"].labels)
     assert accuracy == pytest.approx(result.metrics["val_accuracy"], abs=1e-9)
     assert model.metadata.metadata["class_names"] == list("0123456789")
-    assert model.metadata.metadata["image_size"] == [8, 8]
+    assert model.metadata.metadata["decoding"]["size"] == [8, 8]
     (example,) = model.predict(model.input_example).to_dict("records")
     assert example["class"] == str(splits.train.labels[0])
 

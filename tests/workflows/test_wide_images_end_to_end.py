@@ -46,7 +46,8 @@ def test_prediction_scales_samples_as_training_did(detector: Path) -> None:
     store = open_store(None)
     with files_of(store, find_model(store, "latest")) as directory:
         interface = load_interface(directory / "data")
-    assert (interface.channels, interface.value_range) == (1, (0, 4095))
+    decoding = interface.image_decoding
+    assert (decoding.channels, decoding.value_range) == (1, (0, 4095))
     path = store.client.download_artifacts(result.run_id, "predictions/val.parquet", str(detector))
     names = read_predictions(Path(path)).names
     assert len(names)
