@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,6 +156,29 @@ RangeSetting = Annotated[
     Literal["auto", "dtype"]
     | Annotated[tuple[FiniteFloat, FiniteFloat], AfterValidator(_ascending)],
     Expected("auto, dtype, or two ascending numbers, [lowest, highest]"),
+]
+
+
+_SECONDS = {"h": 3600, "m": 60, "s": 1}
+
+
+def duration_seconds(duration: str) -> float:
+    """Return the seconds of a duration such as `1h30m`."""
+    parts = re.findall(r"(\d+)([hms])", duration)
+    return float(sum(int(count) * _SECONDS[unit] for count, unit in parts))
+
+
+def _above_zero(duration: str) -> str:
+    if not duration_seconds(duration):
+        raise ValueError("no time")
+    return duration
+
+
+Duration = Annotated[
+    str,
+    Field(pattern=r"^(\d{1,6}h)?(\d{1,6}m)?(\d{1,6}s)?$", min_length=2),
+    AfterValidator(_above_zero),
+    Expected("a duration such as 90s, 10m or 1h30m"),
 ]
 
 

@@ -173,11 +173,31 @@ def warnings_in(recipe: Recipe, varied: Collection[KeyPath] = ()) -> Iterator[Fi
     yield from _in_section("data", recipe.data.warnings())
     yield from _orientation(recipe)
     yield from unused_values(recipe, varied)
+    yield from _budget(recipe)
     if recipe.model.has_random_base:
         yield (
             ("model", "weights"),
             "the base is frozen with random weights: the head learns from random features. "
             "Set imagenet, the path of a .weights.h5 file, or model.train_base: true.",
+        )
+
+
+def _budget(recipe: Recipe) -> Iterator[Finding]:
+    training, tuning = recipe.training, recipe.tuning
+    if not (training.budget_seconds and tuning):
+        return
+    path: KeyPath = ("training", "budget")
+    if tuning.tuner == "hyperband":
+        yield (
+            path,
+            "is for each trial, and hyperband compares trials after the same number of epochs: "
+            "those that the budget ends are at a disadvantage.",
+        )
+    if tuning.budget_seconds and training.budget_seconds >= tuning.budget_seconds:
+        yield (
+            path,
+            f"is for each trial, and not below tuning.budget, {tuning.budget}: the search may end "
+            "after one trial.",
         )
 
 

@@ -82,7 +82,13 @@ class FeatureTrainer(PixelTrainer):
         training = self._recipe.training
         self._inputs = self.head_inputs()
         batches = batches_of_head(self._inputs, self._recipe, self._splits)
-        yield Phase(self._split.head, batches, training.epochs, self._recipe.optimizer)
+        yield Phase(
+            self._split.head,
+            batches,
+            training.epochs,
+            self._recipe.optimizer,
+            phases_after=1 if training.fine_tune else 0,
+        )
         if training.fine_tune:
             yield self._fine_tuning(training.fine_tune)
 

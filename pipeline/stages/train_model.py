@@ -22,6 +22,7 @@ from pipeline.stages.trainer import PixelTrainer, Trainer
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.devices import Devices, find_devices
 from pipeline.training.phases import History, fit_phases
+from pipeline.training.time_budget import TimeBudget
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +71,8 @@ def train_model(
         ModelError: if the model cannot be built.
         TrainingError: if it cannot be trained.
     """
+    seconds = recipe.training.budget_seconds
+    budget = TimeBudget(seconds) if seconds else None
     devices = find_devices(recipe.runtime)
     logger.info(devices.description)
     trainer = _make_trainer(
@@ -105,6 +108,7 @@ def train_model(
             ),
             checkpoints=checkpoints,
             shown_metric=recipe.task.CURVE if show_progress else None,
+            budget=budget,
         )
     return TrainedModel(trainer, history, devices)
 

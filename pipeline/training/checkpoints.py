@@ -28,6 +28,27 @@ _MAX_FILES = 2
 
 
 @dataclass(frozen=True)
+class BudgetState:
+    """The state of a training that has a time budget.
+
+    Attributes:
+        used: seconds of the budget.
+        deadline: of the phase, in the same seconds.
+        position: of the learning rate schedule of the phase, in steps of the schedule.
+        speed: of the schedule: its steps in each training step.
+        has_ended: whether the time was too short for all epochs of a phase.
+        part: the share of the last epoch's steps that were trained.
+    """
+
+    used: float = 0.0
+    deadline: float = 0.0
+    position: float = 0.0
+    speed: float = 1.0
+    has_ended: bool = False
+    part: float = 1.0
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """The state of a training after an epoch.
 
@@ -41,6 +62,7 @@ class Checkpoint:
         model: the values of the variables that training changes in the model of the phase.
         optimizer: the values of the optimizer's variables.
         best: the weights of the best epoch that training changes in the model of the phase.
+        budget: of the training's time.
     """
 
     rows: Sequence[dict[str, float]]
@@ -52,6 +74,7 @@ class Checkpoint:
     model: Sequence[np.ndarray]
     optimizer: Sequence[np.ndarray]
     best: Sequence[np.ndarray]
+    budget: BudgetState
 
 
 _ARRAYS = ("model", "optimizer", "best")
@@ -157,6 +180,7 @@ class Checkpoints:
 
 def _to_bytes(checkpoint: Checkpoint) -> memoryview:
     metadata = {key: value for key, value in vars(checkpoint).items() if key not in _ARRAYS}
+    metadata["budget"] = vars(checkpoint.budget)
     arrays = {
         f"{name}.{i}": array
         for name in _ARRAYS
@@ -172,4 +196,6 @@ def _from_bytes(content: bytes) -> Checkpoint:
         arrays: dict[str, Any] = {name: [] for name in _ARRAYS}
         for key in file.files[1:]:
             arrays[key.partition(".")[0]].append(file[key])
-        return Checkpoint(**json.loads(str(file["metadata"])), **arrays)
+        metadata = json.loads(str(file["metadata"]))
+        metadata["budget"] = BudgetState(**metadata["budget"])
+        return Checkpoint(**metadata, **arrays)

@@ -181,6 +181,7 @@ def build_optimizer(
     epochs: int,
     peak: Any = None,
     fused: bool = False,
+    pace: Any = None,
 ) -> Any:
     """Return a new Keras optimizer. Weight decay does not apply to biases and normalization.
 
@@ -191,6 +192,7 @@ def build_optimizer(
         peak: a Keras variable in place of `learning_rate` in a schedule, None for a constant.
         fused: whether Adam may be one of this package, which is faster. Its class is unknown where
             a model is loaded.
+        pace: the `SchedulePace` of the schedule, None for its own.
     """
     import keras
 
@@ -203,6 +205,8 @@ def build_optimizer(
         if peak is None
         else adjustable_rate(schedule, peak, **times)
     )
+    if pace and callable(arguments["learning_rate"]):
+        arguments["learning_rate"] = pace.follow(arguments["learning_rate"])
     if fused and config.name == "adam" and not arguments["amsgrad"]:
         optimizer = FusedAdam(**arguments)
     else:

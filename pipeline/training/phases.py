@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,17 +21,18 @@ from pipeline.training.callbacks import (
     EpochMetrics,
     StopOnNaN,
     ValidationMetrics,
-    callback_state,
     restore_state,
     stop_on_signal,
 )
 from pipeline.training.checkpoints import Checkpoint, Checkpoints
 from pipeline.training.data_parallel import DataParallel
 from pipeline.training.devices import Devices
+from pipeline.training.epoch_log import EpochLog
 from pipeline.training.graph_steps import GraphBatches, GraphSteps, steps_per_execution
 from pipeline.training.losses import equivalent_loss, loss_function
 from pipeline.training.optimizers import OptimizerConfig
 from pipeline.training.progress_display import ProgressDisplay
+from pipeline.training.time_budget import PhaseBudget, SchedulePace, TimeBudget
 from pipeline.training.training_config import TrainingConfig
 
 
@@ -83,6 +83,7 @@ class Phase:
             short training.
         peak: a Keras variable in place of the learning rate of a schedule, so that a compiled model
             can be trained with another one; None for a constant.
+        phases_after: the number of phases that follow, which share the time that is left.
     """
 
     model: keras.Model
@@ -92,6 +93,7 @@ class Phase:
     is_saved: bool = True
     is_compiled: bool = False
     peak: Any = None
+    phases_after: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,12 +107,14 @@ class History:
             validation images: it has those of the last epoch.
         phases: the number of epochs before each phase.
         divergence: how the training diverged after the best epoch, empty if it did not.
+        budget: how `training.budget` ended the training, empty if it did not.
     """
 
     rows: tuple[EpochMetrics, ...]
     best_epoch: int | None
     phases: tuple[int, ...]
     divergence: str = ""
+    budget: str = ""
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -118,6 +122,8 @@ class History:
         epochs = {"best_epoch": self.best_epoch} if self.best_epoch else {}
         if self.divergence:
             epochs["diverged_epoch"] = len(self.rows) + 1
+        if self.budget:
+            epochs["budget_epoch"] = len(self.rows)
         return {name: float(epoch) for name, epoch in epochs.items()}
 
 
@@ -135,6 +141,7 @@ def fit_phases(
     evaluate: Callable[[np.ndarray], EpochMetrics] | None = None,
     checkpoints: Checkpoints | None = None,
     shown_metric: str | None = None,
+    budget: TimeBudget | None = None,
 ) -> History:
     """Train in one phase after another; the model ends with the weights of the best epoch of all.
 
@@ -144,6 +151,9 @@ def fit_phases(
 
     A training that diverges after an epoch with a finite monitored metric ends there, without the
     phases that would follow, and the model has the weights of the best epoch.
+
+    A time budget ends a training after the step in which it is used up, and no phase starts after
+    that. Each phase has at most an even share of the time that is left.
 
     Args:
         phases: models that share weights. Each phase is requested when the one before has ended
@@ -164,6 +174,7 @@ def fit_phases(
         checkpoints: where to resume from, and where to save.
         shown_metric: the name of the metric to show beside the loss, after each epoch on standard
             error; None to show nothing.
+        budget: the time that the training may take; None without a limit.
 
     Raises:
         DivergedError: if the loss becomes NaN or infinite before the first epoch has ended, or
@@ -172,11 +183,13 @@ def fit_phases(
     """
     checkpoint = checkpoints.latest() if checkpoints else None
     best = BestEpoch(monitor, loss_metric)
-    log = _EpochLog(best, checkpoints, on_epoch)
+    log = EpochLog(best, checkpoints, on_epoch)
     if checkpoint:
         log.load(checkpoint)
+        if budget:
+            budget.add_used(checkpoint.budget.used)
     last_saved = len(log.starts) - 1  # the number of the phase to resume
-    divergence = ""
+    divergence, is_over = "", False
     for number, phase in enumerate(phases):
         if number < last_saved:
             continue
@@ -189,11 +202,21 @@ def fit_phases(
             log.starts.append(len(log.rows))
         if not (resumed and resumed.is_phase_over):
             loss = loss_function(training.loss, label_smoothing=label_smoothing, scale=output_scale)
-            model = _compiled_model(phase, loss, metrics, devices)
+            pace = SchedulePace() if budget else None
+            model = _compiled_model(phase, loss, metrics, devices, pace)
             callbacks = _keras_callbacks(phase, training, evaluate, loss_metric)
+            phase_budget = None
+            if budget and pace:
+                phase_budget = _phase_budget(budget, pace, phase, log, resumed)
+            display = None
+            if shown_metric:
+                end = log.starts[-1] + phase.epochs
+                display = ProgressDisplay(
+                    best, shown_metric, first_epoch=len(log.rows), last_epoch=end, budget=budget
+                )
             try:
                 with _translate_unsupported_precision(devices):
-                    _fit(model, phase, log, callbacks, resumed, shown_metric=shown_metric)
+                    _fit(model, phase, log, callbacks, resumed, phase_budget, display)
             except DivergedError as error:
                 if not (monitor and best.epoch):
                     raise
@@ -211,76 +234,46 @@ def fit_phases(
                     saved.optimizer.build(model.trainable_variables)
                     model_state.assign(saved.optimizer.variables, trained)
         best.restore_weights()
-        if divergence:
+        is_over = budget is not None and budget.left <= 0 and phase.phases_after > 0
+        if divergence or is_over:
             break
-    best_epoch = best.epoch if monitor else None
-    return History(tuple(log.rows), best_epoch, tuple(log.starts), divergence)
+    return History(
+        tuple(log.rows),
+        best.epoch if monitor else None,
+        tuple(log.starts),
+        divergence,
+        _describe_budget(training, log) if is_over or log.budget.has_ended else "",
+    )
 
 
-class _EpochLog(keras.callbacks.Callback):
-    """The epochs so far. Each is reported to `on_epoch` once its checkpoint is saved."""
+def _phase_budget(
+    budget: TimeBudget, pace: SchedulePace, phase: Phase, log: EpochLog, resumed: Checkpoint | None
+) -> PhaseBudget:
+    return PhaseBudget(
+        budget,
+        pace,
+        epochs=phase.epochs,
+        first_epoch=len(log.rows) - log.starts[-1],
+        steps_per_epoch=phase.batches.steps_per_epoch,
+        phases_after=phase.phases_after,
+        resumed=resumed.budget if resumed else None,
+    )
 
-    def __init__(
-        self,
-        best: BestEpoch,
-        checkpoints: Checkpoints | None,
-        on_epoch: Callable[[int, EpochMetrics, float], None],
-    ) -> None:
-        super().__init__()
-        self.best = best
-        self.rows: list[EpochMetrics] = []
-        self.starts: list[int] = []
-        self._seconds: list[float] = []
-        self._reported = 0
-        self._checkpoints = checkpoints
-        self._on_epoch = on_epoch
 
-    def load(self, checkpoint: Checkpoint) -> None:
-        """Start with the epochs of a checkpoint."""
-        self.rows = list(checkpoint.rows)
-        self.starts = list(checkpoint.phases)
-        self._seconds = list(checkpoint.seconds)
-        self.report()
-
-    def set_phase(self, phase: Phase, callbacks: Sequence[Any]) -> None:
-        """Set the phase that is fitted from now on, and Keras's callbacks in it."""
-        self._phase, self._callbacks = phase, callbacks
-
-    def on_epoch_begin(self, epoch: int, logs: EpochMetrics | None = None) -> None:
-        self._started = time.perf_counter()
-        self._learning_rate = float(self.model.optimizer.learning_rate)
-
-    def on_epoch_end(self, epoch: int, logs: EpochMetrics | None = None) -> None:
-        self._seconds.append(time.perf_counter() - self._started)
-        metrics = {**(logs or {}), "learning_rate": self._learning_rate}
-        self.rows.append({name: float(value) for name, value in metrics.items()})
-        if self._checkpoints:
-            end = self.starts[-1] + self._phase.epochs
-            is_over = self.model.stop_training or len(self.rows) == end
-            checkpoint = Checkpoint(
-                rows=tuple(self.rows),
-                seconds=tuple(self._seconds),
-                phases=tuple(self.starts),
-                is_phase_over=is_over,
-                best_epoch=self.best.epoch,
-                callbacks=[callback_state(callback) for callback in self._callbacks],
-                model=model_state.values(model_state.variables(self._phase.model)),
-                optimizer=model_state.values(self.model.optimizer.variables),
-                best=self.best.weights,
-            )
-            if not self._checkpoints.save(checkpoint, now=is_over):
-                return
-        self.report()
-
-    def report(self) -> None:
-        """Call `on_epoch` for the epochs that were not reported yet."""
-        for i in range(self._reported, len(self.rows)):
-            self._reported = i + 1
-            self._on_epoch(i + 1, self.rows[i], self._seconds[i])
+def _describe_budget(training: TrainingConfig, log: EpochLog) -> str:
+    """Return how the budget ended a training."""
+    epochs = training.epochs + (training.fine_tune.epochs if training.fine_tune else 0)
+    ended = f"training.budget: {training.budget} ended training after {len(log.rows)} of {epochs}"
+    part = log.budget.part
+    return f"{ended} epochs{'' if part == 1 else f', the last one after {part:.0%} of its steps'}."
 
 
 def _compiled_model(
-    phase: Phase, loss: Any, metrics: Callable[[], list[Any]], devices: Devices
+    phase: Phase,
+    loss: Any,
+    metrics: Callable[[], list[Any]],
+    devices: Devices,
+    pace: SchedulePace | None,
 ) -> keras.Model:
     """Return the model to call `fit` of, which trains the variables of the phase's model."""
     steps = phase.batches.steps_per_epoch
@@ -289,8 +282,8 @@ def _compiled_model(
         model = DataParallel(model, devices.strategy)
     elif phase.batches.graph and not devices.on_gpu:
         model, steps = GraphSteps(model, phase.batches.graph), 1
-    optimizer = _optimizer(phase)
-    if phase.is_compiled and not devices.strategy:
+    optimizer = _optimizer(phase, pace=pace)
+    if phase.is_compiled and not devices.strategy and not pace:
         optimizer.build(model.trainable_variables)
         model_state.assign(model.optimizer.variables, model_state.values(optimizer.variables))
         return model
@@ -305,13 +298,16 @@ def _compiled_model(
     return model
 
 
-def _optimizer(phase: Phase, *, fused: bool = True) -> keras.Optimizer:
+def _optimizer(
+    phase: Phase, *, fused: bool = True, pace: SchedulePace | None = None
+) -> keras.Optimizer:
     return optimizers.build_optimizer(
         phase.optimizer,
         steps_per_epoch=phase.batches.steps_per_epoch,
         epochs=phase.epochs,
         peak=phase.peak,
         fused=fused,
+        pace=pace,
     )
 
 
@@ -331,23 +327,21 @@ def _translate_unsupported_precision(devices: Devices) -> Iterator[None]:
 def _fit(
     model: keras.Model,
     phase: Phase,
-    log: _EpochLog,
+    log: EpochLog,
     callbacks: Sequence[Any],
     resumed: Checkpoint | None,
-    *,
-    shown_metric: str | None,
+    budget: PhaseBudget | None,
+    display: ProgressDisplay | None,
 ) -> None:
     first, end = len(log.rows), log.starts[-1] + phase.epochs
     if resumed:
         model.optimizer.build(model.trainable_variables)
         model_state.assign(model.optimizer.variables, resumed.optimizer)
 
-    log.set_phase(phase, callbacks)
+    variables = model_state.variables(phase.model)
+    log.set_phase(variables, epochs=phase.epochs, callbacks=callbacks, budget=budget)
     batches = phase.batches
     graph = batches.graph if isinstance(model, GraphSteps) else None
-    display = None
-    if shown_metric:
-        display = ProgressDisplay(log.best, shown_metric, first_epoch=first, last_epoch=end)
     with deferred_signals() as is_signalled:
         try:
             model.fit(
@@ -361,6 +355,7 @@ def _fit(
                     *([restore_state(callbacks, resumed.callbacks)] if resumed else []),
                     StopOnNaN(),
                     log.best,
+                    *([budget] if budget else []),
                     log,
                     *([display] if display else []),
                     stop_on_signal(is_signalled),

@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from pipeline.progress_bar import format_duration, start_progress_bar
 from pipeline.training.callbacks import BestEpoch, EpochMetrics
+from pipeline.training.time_budget import TimeBudget
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +19,15 @@ logger = logging.getLogger(__name__)
 class ProgressDisplay(keras.callbacks.Callback):
     """Show the epoch, its metrics, the best epoch so far, if one is chosen, and the time left."""
 
-    def __init__(self, best: BestEpoch, metric: str, *, first_epoch: int, last_epoch: int) -> None:
+    def __init__(
+        self,
+        best: BestEpoch,
+        metric: str,
+        *,
+        first_epoch: int,
+        last_epoch: int,
+        budget: TimeBudget | None = None,
+    ) -> None:
         """Begin a phase.
 
         Args:
@@ -26,6 +35,7 @@ class ProgressDisplay(keras.callbacks.Callback):
             metric: the name of the metric to show beside the loss.
             first_epoch: counted from 0.
             last_epoch: the epoch to end before.
+            budget: the time that training may take, if it is limited.
         """
         super().__init__()
         self._metric = metric
@@ -34,6 +44,7 @@ class ProgressDisplay(keras.callbacks.Callback):
         self._bar: Progress | None = None
         self._task: Any = None
         self._started = 0.0
+        self._budget = budget
 
     def on_train_begin(self, logs: EpochMetrics | None = None) -> None:
         self._started = time.monotonic()
@@ -59,6 +70,8 @@ class ProgressDisplay(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: EpochMetrics | None = None) -> None:
         completed = epoch + 1 - self._first
         left = (time.monotonic() - self._started) / completed * (self._last - epoch - 1)
+        if self._budget:
+            left = min(left, max(self._budget.left, 0.0))
         values = logs or {}
         names = ("loss", self._metric, "val_log_loss", f"val_{self._metric}")
         metrics = "  ".join(f"{name} {values[name]:.4f}" for name in names if name in values)

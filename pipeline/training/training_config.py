@@ -9,6 +9,7 @@ from pydantic import Field, Strict
 from pipeline.config import (
     Bool,
     Config,
+    Duration,
     Expected,
     MetricName,
     NonEmptyString,
@@ -16,6 +17,7 @@ from pipeline.config import (
     PositiveFloat32,
     PositiveInt,
     SeveralInt,
+    duration_seconds,
 )
 from pipeline.training.class_weights import ClassWeight
 from pipeline.training.loss_config import Loss
@@ -83,6 +85,12 @@ class TrainingConfig(Config):
     """Epochs, loss, metrics, early stopping and fine-tuning."""
 
     epochs: PositiveInt = Field(10, description="Maximum number of epochs.")
+    budget: Duration | None = Field(
+        None,
+        description="Time that training may take, such as 10m. Where it is too short for all "
+        "epochs, the learning rate schedule is shortened to end with it. Fine-tuning has at least "
+        "half of it.",
+    )
     loss: Loss = Field(
         "cross_entropy",
         description="cross_entropy and focal_cross_entropy with softmax, or the binary ones with "
@@ -115,6 +123,11 @@ class TrainingConfig(Config):
     fine_tune: FineTuneConfig | None = Field(
         None, description="Second phase of training, for models with a frozen base."
     )
+
+    @property
+    def budget_seconds(self) -> float | None:
+        """The budget in seconds."""
+        return duration_seconds(self.budget) if self.budget else None
 
 
 class RuntimeConfig(Config):

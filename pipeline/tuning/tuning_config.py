@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, Strict, model_validator
@@ -10,10 +9,12 @@ from pydantic import AfterValidator, Field, Strict, model_validator
 from pipeline.config import (
     Bool,
     Config,
+    Duration,
     Expected,
     MetricName,
     PositiveFloat,
     PositiveInt,
+    duration_seconds,
     invalid_value,
 )
 from pipeline.metric_direction import Direction, metric_direction
@@ -23,18 +24,11 @@ Tuner = Literal["random", "bayesian", "hyperband", "grid"]
 MAX_CHOICES = 64
 MAX_PARAMETERS = 32
 
-_SECONDS = {"h": 3600, "m": 60, "s": 1}
-
 Number = Annotated[int, Strict()] | Annotated[float, Strict(), Field(allow_inf_nan=False)]
 PositiveNumber = Annotated[int, Strict(), Field(gt=0)] | PositiveFloat
 Ends = Annotated[tuple[Number, Number], Expected("two numbers, [low, high]")]
 LogEnds = Annotated[
     tuple[PositiveNumber, PositiveNumber], Expected("two numbers above 0, [low, high]")
-]
-Duration = Annotated[
-    str,
-    Field(pattern=r"^(\d{1,6}h)?(\d{1,6}m)?(\d{1,6}s)?$", min_length=2),
-    Expected("a duration such as 90s, 10m or 1h30m"),
 ]
 
 
@@ -130,7 +124,4 @@ class TuningConfig(Config):
     @property
     def budget_seconds(self) -> float | None:
         """The budget in seconds."""
-        if self.budget is None:
-            return None
-        parts = re.findall(r"(\d+)([hms])", self.budget)
-        return float(sum(int(count) * _SECONDS[unit] for count, unit in parts))
+        return duration_seconds(self.budget) if self.budget else None

@@ -34,6 +34,7 @@ class RunResult:
         best_epoch: the epoch whose weights the model has, counted from 1; None without validation
             images: it has those of the last epoch.
         divergence: how the training diverged after the best epoch, None if it did not.
+        budget: how `training.budget` ended the training, None if it did not.
         folds: how many folds were judged, None without cross-validation; `cv_*_mean` in the metrics
             are means over them.
         is_imbalanced: whether a class has about ten times as many training images as another.
@@ -60,6 +61,7 @@ class RunResult:
     epochs: int
     best_epoch: int | None
     divergence: str | None
+    budget: str | None
     folds: str | None
     is_imbalanced: bool
     images: dict[str, int]
@@ -112,6 +114,8 @@ class RunResult:
             )
             role = "chose the epoch" if split == "val" else "evaluated once, at the end"
             lines.append(f"  {split:<5} {metrics}  on {images:,} images  ({role})")
+        if self.budget:
+            lines.append(f"  {self.budget}")
         if self.folds:
             metrics = "  ".join(
                 f"{name} {self.format_mean(f'cv_{name}')}" for name in self.main_metrics
@@ -142,7 +146,9 @@ class RunResult:
         if self.folds:
             shown = (self.format_mean(f"cv_{name}") for name in self.main_metrics)
             rows.append(("cv", self.folds, *shown))
-        notes = (f"run {self.run_id} in {self.tracking_uri}", f"model {self.model_uri}")
+        notes = [f"run {self.run_id} in {self.tracking_uri}", f"model {self.model_uri}"]
+        if self.budget:
+            notes.insert(0, self.budget)
         title = f"{self.name}: {self._kept_epoch()}"
         return html_table(title, ("split", "images", *self.main_metrics), rows, notes=notes)
 

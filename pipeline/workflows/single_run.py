@@ -96,6 +96,9 @@ def run(
             history = trained.history
             if history.divergence:
                 _report_divergence(history, run_logger)
+            if history.budget:
+                logger.info(history.budget)
+                run_logger.set_tags({"budget": history.budget})
             with watch.stage("log"):  # before anything else can fail
                 model_directory = log_run.log_model(recipe, splits, trained, run_logger)
                 verification.ask(recipe, splits, model_directory)
@@ -126,6 +129,8 @@ def run(
             details = {"run": run_logger.run_id, "evaluated by": evaluation.computation}
             if history.divergence:
                 details["divergence"] = history.divergence
+            if history.budget:
+                details["budget"] = history.budget
             with watch.stage("report"):
                 report = build_report(
                     loaded,
@@ -177,6 +182,7 @@ def run(
         epochs=len(history.rows),
         best_epoch=history.best_epoch,
         divergence=history.divergence or None,
+        budget=history.budget or None,
         folds=str(folds) if folds else None,
         is_imbalanced=is_imbalanced(splits.class_counts("train")),
         images={name: len(split) for name, split in splits.named().items()},

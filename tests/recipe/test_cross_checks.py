@@ -614,3 +614,35 @@ def test_a_source_has_labels_for_some_tasks(problems: Problems) -> None:
         "recipe.yaml:1:24: data.task: the source digits has labels for classification. Received "
         "multi_label."
     ]
+
+
+@pytest.mark.parametrize(
+    ("tuning", "warning"),
+    [
+        (
+            "tuner: hyperband",
+            "is for each trial, and hyperband compares trials after the same number of epochs: "
+            "those that the budget ends are at a disadvantage.",
+        ),
+        (
+            "budget: 10m",
+            "is for each trial, and not below tuning.budget, 10m: the search may end after one "
+            "trial.",
+        ),
+    ],
+)
+def test_a_time_budget_that_does_not_fit_the_search_is_a_warning(
+    loaded: Loaded, tmp_path: Path, tuning: str, warning: str
+) -> None:
+    text = DATA + MODEL + "training: {epochs: 20, budget: 10m}\n"
+    text += f"tuning: {{{tuning}, space: {{model.activation: {{choice: [relu, tanh]}}}}}}\n"
+    assert [str(each).replace(f"{tmp_path}/", "") for each in loaded(text).warnings] == [
+        f"recipe.yaml:3:24: training.budget: {warning}"
+    ]
+
+
+def test_no_time_is_no_budget(problems: Problems) -> None:
+    assert problems(DATA + MODEL + "training: {budget: 0s}\n") == [
+        "recipe.yaml:3:12: training.budget: expected a duration such as 90s, 10m or 1h30m. "
+        "Received '0s'."
+    ]

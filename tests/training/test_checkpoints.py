@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.training import checkpoints as module
-from pipeline.training.checkpoints import Checkpoint, Checkpoints
+from pipeline.training.checkpoints import BudgetState, Checkpoint, Checkpoints
 
 
 def after(epochs: int) -> Checkpoint:
@@ -22,6 +22,7 @@ def after(epochs: int) -> Checkpoint:
         model=[np.array([epochs, 2], np.uint32), np.full((11, 2), 1 / 3, np.float32)],
         optimizer=[np.array(epochs, np.int64)],
         best=[np.full((11, 2), 0.5, np.float32)],
+        budget=BudgetState(12.5, 30.0, 3.0, 1.5, has_ended=True, part=0.5),
     )
 
 

@@ -32,6 +32,7 @@ from pipeline.training.phases import (
     TrainingData,
     fit_phases,
 )
+from pipeline.training.time_budget import TimeBudget
 from pipeline.training.training_config import (
     EarlyStoppingConfig,
     FineTuneConfig,
@@ -368,3 +369,86 @@ def test_resuming_a_finished_training_only_restores_the_best_weights(
     assert history == expected
     for one, other in zip(resumed.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def train_in_time(
+    splits: Splits,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    evaluation: int,
+    until: int | None = None,
+) -> tuple[History | None, int]:
+    """Train for 90 s, of which each evaluation takes so many and all else none.
+
+    Two phases share them. Returns the history, None if it was interrupted after the epoch `until`,
+    and the number of phases that were requested.
+    """
+    now, requested = 0.0, 0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    cosine = TypeAdapter(optimizers.AnyOptimizer).validate_python({"schedule": {"cosine": {}}})
+    pixels = keras.Input((8, 8, 1))
+    outputs = keras.layers.Dense(10, activation="softmax")(keras.layers.Flatten()(pixels))
+    model = keras.Model(pixels, outputs)
+
+    def phases() -> Iterator[Phase]:
+        nonlocal requested
+        for after in (1, 0):
+            requested += 1
+            yield Phase(model, batches_of(splits), 5, cosine, phases_after=after)
+
+    def evaluate(outputs: np.ndarray) -> EpochMetrics:
+        nonlocal now
+        now += evaluation
+        return {}
+
+    def on_epoch(epoch: int, row: EpochMetrics, seconds: float) -> None:
+        if epoch == until:
+            raise KeyboardInterrupt
+
+    saved = Checkpoints(directory)
+    try:
+        history = fit_phases(
+            phases(),
+            training=TrainingConfig(
+                epochs=5, budget="90s", fine_tune=FineTuneConfig(start="x", epochs=5)
+            ),
+            monitor=None,
+            loss_metric="log_loss",
+            output_scale=1.0,
+            label_smoothing=0.0,
+            metrics=METRICS,
+            devices=devices.find_devices(RuntimeConfig(devices="cpu")),
+            on_epoch=on_epoch,
+            evaluate=evaluate,
+            checkpoints=saved,
+            budget=TimeBudget(90),
+        )
+    except KeyboardInterrupt:
+        saved.flush()
+        return None, requested
+    return history, requested
+
+
+def test_a_budget_ends_both_phases_with_their_schedules_also_when_training_resumes(
+    splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert train_in_time(splits, tmp_path, monkeypatch, evaluation=14, until=2)[0] is None
+    history, _ = train_in_time(splits, tmp_path, monkeypatch, evaluation=14)
+    assert history
+    assert history.budget == "training.budget: 90s ended training after 6 of 10 epochs."
+    assert history.metrics == {"budget_epoch": 6.0}
+    assert history.phases == (0, 3)
+    rates = [row["learning_rate"] for row in history.rows]
+    for first in (0, 3):  # the speed is known after an epoch; then the rest of the curve follows
+        expected = [1e-3 * (1 + np.cos(np.pi * done)) / 2 for done in (0, 0.2, 0.6)]
+        assert rates[first : first + 3] == pytest.approx(expected, rel=1e-4)
+
+
+def test_no_phase_starts_after_the_end_of_the_budget(
+    splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history, requested = train_in_time(splits, tmp_path, monkeypatch, evaluation=100)
+    assert history
+    assert history.budget == "training.budget: 90s ended training after 1 of 10 epochs."
+    assert (history.phases, requested) == ((0,), 1)

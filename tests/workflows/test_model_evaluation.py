@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -19,6 +20,7 @@ from pipeline.inference.classifier import load_classifier
 from pipeline.inference.image_classifier import load_image_classifier
 from pipeline.tracking.lookup import find_model
 from pipeline.tracking.store import newest_run, open_store
+from pipeline.workflows import view_averaging
 from pipeline.workflows.model_evaluation import EvaluationData, evaluate, evaluate_and_log
 from pipeline.workflows.single_run import RunResult
 
@@ -111,6 +113,41 @@ def test_the_graph_predicts_if_keras_predicts_the_same(
         assert run.data.tags["evaluation.engine"] == "openvino"
         assert run.data.metrics["graph/compared"] == 32
         assert evaluation.metrics["eval_accuracy"] > 0.9
+
+
+def test_outputs_are_averaged_over_views_on_request(
+    digits_run: RunResult,
+    digits_model: Path,
+    digits_graph_model: Path,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "data: {source: digits, augmentation: [{random_translation: {}}]}\n"
+        "model: {architecture: mlp}\n"
+    )
+    monkeypatch.setattr(
+        view_averaging, "recipe_of", lambda store, model: contextlib.nullcontext(recipe)
+    )
+    store = open_store(digits_run.tracking_uri)
+    evaluation, run_id = evaluate_and_log(
+        load_image_classifier(digits_graph_model),
+        load_classifier(digits_model),
+        EvaluationData(folder),
+        store=store,
+        model=find_model(store, digits_run.run_id),
+        views=3,
+    )
+    tags = store.client.get_run(run_id).data.tags
+    assert (tags["views"], tags["evaluation.engine"]) == ("3", "openvino")
+    plain = evaluate(load_classifier(digits_model), EvaluationData(folder)).predictions
+    assert 1e-3 < np.abs(evaluation.predictions.outputs - plain.outputs).max() < 1
+    page = store.client.download_artifacts(run_id, "report.html", str(tmp_path))
+    html = Path(page).read_text("utf-8")
+    assert "mean over 3 views of an image, itself and 2 by data.augmentation" in html
+    assert "Their thresholds come from the test images of the model." not in html
 
 
 def test_an_evaluation_that_fails_is_a_failed_run_with_the_reason(

@@ -482,6 +482,21 @@ def test_a_run_that_diverges_after_good_epochs_says_so_and_keeps_the_best_one(
     assert logged.data.metrics["diverged_epoch"] == 3
 
 
+@pytest.mark.slow
+def test_a_run_that_its_budget_ends_says_so(in_empty_folder: Path) -> None:
+    result = run_of(DIGITS, "training.epochs=100000", "training.budget=3s")
+    assert result.budget is not None
+    assert result.budget.startswith(
+        f"training.budget: 3s ended training after {result.epochs} of 100000 epochs"
+    )
+    assert result.budget in str(result)
+    assert result.report is not None
+    assert result.budget in result.report.read_text("utf-8")
+    logged = open_store(None).client.get_run(result.run_id)
+    assert logged.data.tags["budget"] == result.budget
+    assert logged.data.metrics["budget_epoch"] == result.epochs
+
+
 def test_a_run_that_fails_is_failed_with_its_reason(in_empty_folder: Path) -> None:
     with pytest.raises(PipelineError, match="The loss became"):
         run_of(DIGITS, "optimizer={name: sgd, learning_rate: 1e30}")
