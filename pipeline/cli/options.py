@@ -23,3 +23,11 @@ run_argument = click.argument("run", metavar="RUN")
 uri_option = click.option(
     "--uri", help="MLflow tracking URI. Default: MLFLOW_TRACKING_URI or ./mlruns."
 )
+views_option = click.option(
+    "--views",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="Average the outputs over so many views of each image: itself and random ones, by the "
+    "augmentation of the recipe.",
+)

@@ -16,7 +16,7 @@ import click
 
 from pipeline import api
 from pipeline.backend import quiet_imports
-from pipeline.cli.options import run_argument, uri_option
+from pipeline.cli.options import run_argument, uri_option, views_option
 from pipeline.cli.prediction_columns import PredictionColumns
 from pipeline.errors import UsageError
 from pipeline.inference.input_files import check_existence
@@ -45,12 +45,14 @@ logger = logging.getLogger(__name__)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Write the table to this file."
 )
+@views_option
 @uri_option
 def command(
     run: str,
     paths: tuple[str, ...],
     top: int,
     confidence_level: float | None,
+    views: int,
     output: Path | None,
     uri: str | None,
 ) -> int:
@@ -62,6 +64,11 @@ def command(
     is too far from the training images to be of one of the classes. For a model of images with
     several labels, the column `classes` has those of an image, joined with |. A file that cannot be
     read gets a row with an error, and the exit code is 1."""
+    if views > 1 and confidence_level is not None:
+        raise UsageError(
+            "--views and --confidence-level cannot be used together: the prediction sets are "
+            "calibrated for the outputs of single images. Leave out one of them."
+        )
     check_existence(paths)
     with quiet_imports():
         from pipeline.inference.batch_prediction import predict
@@ -75,13 +82,19 @@ def command(
     unit = "rows" if are_rows else "images"
     threshold = None if confidence_level is None else interface.set_threshold(confidence_level)
     logger.info(f"Using the model of run {model.name} ({model.run_id})")
+    classifier = model.classifier
+    if views > 1:
+        with quiet_imports():
+            from pipeline.workflows.view_averaging import view_averaging
+
+        classifier = view_averaging(model.store, model.stored, views)(classifier)
     with _opened(output) as file:
         table = csv.writer(file, lineterminator="\n")
-        columns = PredictionColumns(interface, top, threshold)
+        columns = PredictionColumns(interface, top, threshold, views)
         table.writerow(["file", *["line"] * are_rows, *columns.names, "error"])
         started = time.monotonic()
         errors = unknown = 0
-        predictions = predict(model.classifier, items, input_reader(interface))
+        predictions = predict(classifier, items, input_reader(interface))
         for prediction in show_progress(predictions, len(items), "predicting"):
             item = prediction.item
             where = [os.fspath(item.path), *[str(item.line)] * are_rows]

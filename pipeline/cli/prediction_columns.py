@@ -20,18 +20,21 @@ class PredictionColumns:
         interface: of the model.
         top: the number of classes for each image.
         threshold: the lowest probability in a prediction set; None for no such column.
+        views: of each image, whose outputs were averaged.
     """
 
     interface: ModelInterface
     top: int
     threshold: float | None
+    views: int = 1
 
     @property
     def names(self) -> list[str]:
         task = TASKS[self.interface.task]
         names = task.table_columns(self.interface.class_names, top=self.top)
         names += [] if self.threshold is None else ["prediction_set"]
-        return names + (["distance", "unknown"] if self.interface.distance else [])
+        names += ["distance", "unknown"] if self.interface.distance else []
+        return names + (["views"] if self.views > 1 else [])
 
     def cells(self, prediction: Prediction[Any]) -> list[str]:
         """Return the cells of an image, which are empty if it could not be read."""
@@ -45,4 +48,4 @@ class PredictionColumns:
             cells.append("|".join(prediction.prediction_set(class_names, self.threshold)))
         if self.interface.distance:
             cells += [f"{prediction.distance:.6f}", str(bool(prediction.is_unknown)).lower()]
-        return cells
+        return cells + ([str(self.views)] if self.views > 1 else [])

@@ -143,6 +143,8 @@ AUGMENTATIONS: dict[str, type[Config]] = {
     "random_erasing": RandomErasing,
 }
 
+MIXING = ("mix_up", "cut_mix")  # several images of a batch, and their labels
+
 Augmentation = tuple[Annotated[Config, single_key_union(AUGMENTATIONS)], ...]
 
 

@@ -42,6 +42,7 @@ from pipeline.tracking.lookup import files_of
 from pipeline.tracking.run_logger import RunLogger
 from pipeline.tracking.store import Store
 from pipeline.tracking.stored_model import DATA, StoredModel
+from pipeline.workflows.view_averaging import describe_views, view_averaging
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +101,7 @@ def evaluate_and_log(
     *,
     store: Store,
     model: StoredModel,
+    views: int = 1,
 ) -> tuple[ExternalEvaluation, str]:
     """Evaluate a logged model on another dataset, as a child of the run that logged it.
 
@@ -110,6 +112,7 @@ def evaluate_and_log(
         data: the labelled images.
         store: the tracking store.
         model: the model in the store.
+        views: of each image, whose outputs are averaged.
 
     Returns:
         The evaluation and the id of its run.
@@ -119,6 +122,7 @@ def evaluate_and_log(
         KeyboardInterrupt: if it is interrupted. In MLflow its run is KILLED.
     """
     find_labelled_images(data, classifier.interface)  # no run for a wrong path
+    average = view_averaging(store, model, views)
     with files_of(store, model) as files:
         digests = read_image_digests(files / DATA)
     with tracked_run(
@@ -131,16 +135,18 @@ def evaluate_and_log(
         tracked.logger.set_tags({"evaluated_model": model.uri})
         if model.model_id:
             tracked.logger.log_input_model(model.model_id)
-        evaluation = evaluate(classifier, data, digests)
+        if views > 1:
+            tracked.logger.set_tags({"views": str(views)})
+        evaluation = evaluate(average(classifier), data, digests)
         parity = None
         if classifier is not keras_classifier:
-            parity = _compare_with_keras(evaluation, keras_classifier)
+            parity = _compare_with_keras(evaluation, average(keras_classifier))
             if not parity.is_exact:
                 logger.warning(f"Evaluating again with Keras, because OpenVINO differs: {parity}.")
-                evaluation, parity = evaluate(keras_classifier, data, digests), None
+                evaluation, parity = evaluate(average(keras_classifier), data, digests), None
         for name, reason in evaluation.left_out.items():
             logger.warning(f"Skipped {escape_unprintable(name)}: {reason}")
-        _log(keras_classifier, evaluation, data.path, tracked.logger, parity)
+        _log(keras_classifier, evaluation, data.path, tracked.logger, parity, views)
     return evaluation, tracked.logger.run_id
 
 
@@ -249,13 +255,16 @@ def _known_images(
     )
 
 
-def _compare_with_keras(evaluation: ExternalEvaluation, classifier: Classifier) -> GraphParity:
+def _compare_with_keras(evaluation: ExternalEvaluation, classifier: ImageClassifier) -> GraphParity:
     """Compare the predictions of an evaluation with those of the Keras model for some images."""
     predictions = evaluation.predictions
     indices = np.array(evenly_spaced(len(predictions), at_most=COMPARED))
-    expected = classifier.predict(evaluation.images.read(indices))
+    (expected,) = classifier.run([evaluation.images.read(indices)])
     return compare_outputs(
-        evaluation.task, predictions.thresholds, predictions.outputs[indices], expected
+        evaluation.task,
+        predictions.thresholds,
+        predictions.outputs[indices],
+        expected.outputs,
     )
 
 
@@ -265,6 +274,7 @@ def _log(
     directory: Path,
     run_logger: RunLogger,
     parity: GraphParity | None,
+    views: int,
 ) -> None:
     predictions, left_out = evaluation.predictions, evaluation.left_out
     run_logger.log_dataset(
@@ -302,14 +312,19 @@ def _log(
         note=str(evaluation.known or "It is not known which images the model was trained on."),
         heatmap_function=heatmap_function(classifier.model, evaluation.images),
     )
+    # The thresholds of prediction sets are for the outputs of single images.
+    conformal = classifier.interface.conformal if views == 1 else None
     split = replace(
         split,
-        set_coverage=_set_coverage(predictions, classifier.interface.conformal),
+        set_coverage=_set_coverage(predictions, conformal),
         set_note="Their thresholds come from the test images of the model.",
     )
+    details = {"evaluated by": computed.computation}
+    if views > 1:
+        details["views"] = describe_views(views)
     report = Report(
         title=f"{classifier.model.name} on {directory.name}",
-        details={"evaluated by": computed.computation},
+        details=details,
         class_names=predictions.class_names,
         splits=[split],
         counts={PREFIX: evaluation.class_counts.tolist()},

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import shutil
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.inference import model_interface
+from pipeline.workflows import view_averaging
 from pipeline.workflows.single_run import RunResult
 
 
@@ -106,4 +108,53 @@ def test_a_table_that_cannot_be_written_is_an_error(
     assert main([*arguments, "--uri", digits_run.tracking_uri]) == 2
     assert capsys.readouterr().err.endswith(
         f"{table} cannot be written: No such file or directory.\n"
+    )
+
+
+def test_views_need_a_recipe_with_augmentation(
+    digits_run: RunResult, digit_files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["predict", "digits", str(digit_files), "--views", "4"]
+    assert main([*arguments, "--uri", digits_run.tracking_uri]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "Error: --views needs data.augmentation, which random views are made by, and the recipe of "
+        f"the run digits ({digits_run.run_id}) has none. Predict without --views, or run the "
+        "recipe with augmentation."
+    )
+
+
+def test_the_table_says_how_many_views_were_averaged(
+    digits_run: RunResult,
+    digit_files: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    augmentation = "[{random_translation: {}}, {mix_up: {}}]"
+    recipe.write_text(
+        f"data: {{source: digits, augmentation: {augmentation}}}\nmodel: {{architecture: mlp}}\n"
+    )
+    monkeypatch.setattr(
+        view_averaging, "recipe_of", lambda store, model: contextlib.nullcontext(recipe)
+    )
+    arguments = ["predict", "digits", str(digit_files), "--top", "1", "--views", "4"]
+    assert main([*arguments, "--uri", digits_run.tracking_uri]) == 0
+    captured = capsys.readouterr()
+    header, *rows = csv.reader(captured.out.splitlines())
+    assert header == ["file", "class_1", "probability_1", "views", "error"]
+    assert {row[3] for row in rows} == {"4"}
+    assert sum(Path(row[0]).stem[-1] == row[1] for row in rows) > 80
+    assert captured.err.splitlines()[1] == (
+        "Each output is the mean over 4 views of an image, itself and 3 by data.augmentation: "
+        "random_translation"
+    )
+
+
+def test_views_have_no_prediction_sets(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["predict", "latest", "a.jpg", "--views", "2", "--confidence-level", "0.9"]
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == (
+        "Error: --views and --confidence-level cannot be used together: the prediction sets are "
+        "calibrated for the outputs of single images. Leave out one of them.\n"
     )
