@@ -203,7 +203,7 @@ def targets_for(
 
     def targets(images: Any, labels: Any) -> tuple[Any, ...]:
         dense = encoding.dense(labels)
-        of_output = encoding.targets(dense)
+        of_output = encoding.targets(images, dense)
         if class_weights is None:
             return images, of_output
         return images, of_output, tf.linalg.matvec(dense, class_weights)

@@ -10,6 +10,7 @@ from pipeline.config import Fraction, ImageSize
 from pipeline.data.image_source import ImageSourceConfig
 from pipeline.data.source_config import SplitName
 from pipeline.data.splits import Splits, splits_from_arrays, stratified_split
+from pipeline.tasks.tasks import TASKS
 
 
 class DigitsConfig(ImageSourceConfig):
@@ -43,6 +44,7 @@ class DigitsConfig(ImageSourceConfig):
             digits.target,
             image_size=self.image_size,
             class_names=self.class_names(),
+            task=TASKS[self.task],
             parts=stratified_split(
                 digits.target, fractions=(self.validation, self.test), seed=self.split_seed
             ),

@@ -21,6 +21,7 @@ from pipeline.data.file_walk import count_files, walk_files
 from pipeline.data.grouping import GroupByConfig, number_groups
 from pipeline.data.listing import SPLITS, Listing
 from pipeline.errors import DataError
+from pipeline.tasks.tasks import TASKS
 
 logger = logging.getLogger(__name__)
 
@@ -127,6 +128,7 @@ class ImageFolderConfig(FileSourceConfig):
                 for name in names
             ],
             class_names=layout.class_names,
+            task=TASKS[self.task],
             labels=np.repeat(np.array(labels, np.int32), counts),
             splits=np.repeat(np.array(splits, np.int8), counts),
             # Of a group the name is hashed, so that it stays where it is when files are added.

@@ -78,7 +78,7 @@ class TableConfig(FileSourceConfig):
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        return ("classification", "multi_label", "regression")
+        return tuple(TASKS)
 
     @property
     def image_root(self) -> Path:

@@ -14,6 +14,7 @@ from pipeline.data.image_source import ImageSourceConfig
 from pipeline.data.source_config import SplitName
 from pipeline.data.splits import Splits, splits_from_arrays, stratified_split
 from pipeline.errors import DataError
+from pipeline.tasks.tasks import TASKS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,6 +63,7 @@ class MnistConfig(ImageSourceConfig):
             y,
             image_size=self.image_size,
             class_names=self.class_names(),
+            task=TASKS[self.task],
             parts=stratified_split(y, fractions=(self.validation,), seed=self.split_seed),
             test=(x_test[..., np.newaxis], y_test),
         )

@@ -32,7 +32,8 @@ class SourceConfig(Config):
     task: TaskName = Field(
         "classification",
         description="What is predicted. classification: the class of an image. multi_label: any "
-        "number of classes. regression: a number.",
+        "number of classes. regression: a "
+        "number. reconstruction: the image itself.",
     )
     batch_size: BatchSize = Field(
         32, description="Images per training step, or `all` for batch gradient descent."
@@ -49,7 +50,7 @@ class SourceConfig(Config):
     @property
     def tasks(self) -> tuple[str, ...]:
         """The tasks that the source has labels for."""
-        return ("classification",)
+        return ("classification", "reconstruction")
 
     @abstractmethod
     def load(self) -> Splits:

@@ -23,6 +23,7 @@ from pipeline.evaluation.metrics import CALIBRATION_BINS, calibration, expected_
 from pipeline.evaluation.predictions import Predictions, confusion_matrix, most_confused
 
 _TRAINING, _VALIDATION, _GRAY = "#3b82c4", "#e0607a", "#8a8a8a"  # legible on white and on black
+_MAX_COLORS = 10  # classes of points
 _CURVES = ("#3b82c4", "#e0607a", "#2f9e6e", "#c98a1b", "#8b6fd0", "#2aa5b8")
 _INK = "#0a0b0c"  # replaced with the text color of the page
 _MAX_NAME = 22  # characters of a class name
@@ -102,6 +103,58 @@ def plot_roc_pr(predictions: Predictions, labels: Sequence[int]) -> Figure:
     with _style():
         figure, (roc, precision_recall) = _panels(2)
         _draw_curves(roc, precision_recall, predictions, shown)
+    return figure
+
+
+def plot_reconstructions(originals: np.ndarray, reconstructions: np.ndarray) -> Figure:
+    """Return images above their reconstructions.
+
+    Args:
+        originals: (n, height, width, channels), 0..255.
+        reconstructions: the same shape, 0..1.
+    """
+    count = len(originals)
+    figure = Figure(figsize=(9.5, 2.1), layout="constrained")
+    axes = figure.subplots(2, count, squeeze=False)
+    for row, images in zip(axes, (originals / 255, reconstructions), strict=True):
+        for cell, image in zip(row, images, strict=True):
+            is_gray = image.shape[2] == 1
+            shown = image[..., 0] if is_gray else image
+            cell.imshow(np.clip(shown, 0, 1), cmap="gray" if is_gray else None, vmin=0, vmax=1)
+            cell.set_axis_off()
+    return figure
+
+
+def plot_errors(errors: np.ndarray, threshold: float) -> Figure:
+    """Return the histogram of the errors of images, (n,), and the threshold of anomalies."""
+    figure = Figure(figsize=(5, 2.8), layout="constrained")
+    axes = figure.subplots()
+    axes.hist(errors, bins=40, color=_TRAINING, alpha=0.8)
+    axes.axvline(threshold, color=_VALIDATION, linestyle=":", label=f"threshold {threshold:.4g}")
+    axes.set(xlabel="mean squared error", ylabel="images")
+    axes.legend()
+    return figure
+
+
+def plot_latent_plane(plane: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> Figure:
+    """Return images as points of a plane, in the color of their class if there are at most ten.
+
+    Args:
+        plane: float (n, 2).
+        labels: int (n,).
+        class_names: in the order of the labels.
+    """
+    figure = Figure(figsize=(6, 4.4), layout="constrained")
+    axes = figure.subplots()
+    if len(class_names) <= _MAX_COLORS:
+        for label, name in enumerate(class_names):
+            chosen = plane[labels == label]
+            color = f"C{label}"
+            axes.scatter(chosen[:, 0], chosen[:, 1], s=7, color=color, label=name, linewidths=0)
+        figure.legend(loc="outside right upper", markerscale=2)
+    else:
+        axes.scatter(plane[:, 0], plane[:, 1], s=7, color=_TRAINING, linewidths=0)
+    axes.set(xlabel="first component", ylabel="second component")
     return figure
 
 

@@ -28,7 +28,8 @@ from pipeline.metric_direction import is_better, metric_direction
 SUFFIX = ".parquet"
 
 _CLASS_NAMES, _THRESHOLDS = b"class_names", b"thresholds"  # the keys of the file's metadata
-_CLASS_COLUMNS, _NUMBER_COLUMNS = ("class", "probabilities"), ("value", "outputs")
+_CLASS, _NUMBER = "class", "value"  # the column of the labels
+_PROBABILITIES, _OUTPUTS = "probabilities", "outputs"
 _MAX_DENSE = 1000  # classes up to which every probability is stored
 _MAX_STORED = 100  # probabilities of an image with more classes
 _MAX_VALUES = 4_000_000  # probabilities in memory twice
@@ -60,13 +61,19 @@ class Predictions:
     def predicted(self) -> np.ndarray:
         """The predicted labels, in the shape of `labels`.
 
-        They are the most probable class, or those whose thresholds are reached, or the estimates.
+        They are the most probable class, or those whose thresholds are reached. Outputs that are
+        no probabilities of classes, float (n,), are what they are.
         """
-        if self.labels.dtype.kind == "f":
+        if not self.are_probabilities:
             return self.outputs[:, 0]
         if self.thresholds is not None:
             return np.asarray(self.outputs >= self.thresholds)
         return self.outputs.argmax(axis=1)
+
+    @property
+    def are_probabilities(self) -> bool:
+        """Whether the outputs are the probabilities of the classes."""
+        return self.outputs.shape[1] == len(self.class_names)
 
     @cached_property
     def is_correct(self) -> np.ndarray:
@@ -131,19 +138,25 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
     """
     names, width = predictions.class_names, predictions.outputs.shape[1]
     classes = pa.array([_valid(name) for name in names], pa.string())
-    is_number = predictions.labels.dtype.kind == "f"
-    kind = pa.float64() if is_number else pa.dictionary(pa.int32(), pa.string())
+    kinds = {
+        "f": pa.float64(),
+        "i": pa.dictionary(pa.int32(), pa.string()),
+        "b": pa.list_(pa.dictionary(pa.int32(), pa.string())),
+    }
+    kind, predicted_kind = (
+        kinds[each.dtype.kind] for each in (predictions.labels, predictions.predicted)
+    )
     metadata = {_CLASS_NAMES: json.dumps(list(names))}
     if predictions.thresholds is not None:
-        kind = pa.list_(kind)
         metadata[_THRESHOLDS] = json.dumps(predictions.thresholds.tolist())
-    label, outputs = _NUMBER_COLUMNS if is_number else _CLASS_COLUMNS
+    label = _NUMBER if predictions.labels.dtype.kind == "f" else _CLASS
+    outputs = _PROBABILITIES if predictions.are_probabilities else _OUTPUTS
     schema = pa.schema(
         [
             ("name", pa.string()),
             ("digest", pa.string()),
             (label, kind),
-            ("predicted", kind),
+            ("predicted", predicted_kind),
             (outputs, pa.list_(pa.float32(), width)),
         ],
         metadata=metadata,
@@ -174,10 +187,11 @@ def read_predictions(path: Path) -> Predictions:
             metadata = schema.metadata or {}
             names = tuple(json.loads(metadata[_CLASS_NAMES]))
             thresholds = json.loads(metadata.get(_THRESHOLDS, "null"))
-            is_number = _NUMBER_COLUMNS[0] in schema.names
-            label, outputs = _NUMBER_COLUMNS if is_number else _CLASS_COLUMNS
+            is_number, is_output = (name in schema.names for name in (_NUMBER, _OUTPUTS))
+            label = _NUMBER if is_number else _CLASS
+            outputs = _OUTPUTS if is_output else _PROBABILITIES
             width = schema.field(outputs).type.list_size
-            if not is_number and width != len(names):
+            if not is_output and width != len(names):
                 raise ValueError("expected the probability of each class")
             table = file.read(columns=["name", "digest", label, outputs])
         values = np.asarray(table[outputs].combine_chunks().flatten())

@@ -4,12 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+class SplitView(Protocol):
+    """The images of a split, and what a model makes of them."""
+
+    @property
+    def images(self) -> ShownImages:
+        """The images."""
+
+    def units(self, indices: np.ndarray) -> np.ndarray:
+        """Return what the model returns for the images at `indices` (n,)."""
+
+    def activations(self, layer: str, indices: np.ndarray) -> np.ndarray | None:
+        """Return the output of a layer for images; None where the model has no such layer."""
+
+
+class ShownImages(Protocol):
+    """Images that are read by index."""
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        """Return the images at `indices` (n,), 0..255."""
 
 
 @dataclass(frozen=True)

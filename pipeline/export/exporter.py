@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import backend
+from pipeline.data.splits import ArrayImages
 from pipeline.errors import ModelError, first_line
 from pipeline.export.formats import FORMATS
 from pipeline.inference.classifier import Classifier
@@ -76,13 +77,13 @@ def export_model(
     path = directory / export_format.FILE_NAME
     directory.mkdir(parents=True, exist_ok=True)
     # First, because the converters of Keras do not take a model that was never called.
-    task = TASKS[classifier.interface.task]
-    expected = task.outputs(_in_batches(classifier.model.predict_on_batch, images))
+    task, inputs = TASKS[classifier.interface.task], ArrayImages(images)
+    expected = task.outputs(_in_batches(classifier.model.predict_on_batch, images), inputs)
     try:
         with backend.suppress_native_stderr():
             export_format.write(classifier.model, path)
             model = export_format.load(path)
-            received = task.outputs(_in_batches(model, images))
+            received = task.outputs(_in_batches(model, images), inputs)
     except Exception as error:  # converters and runtimes raise anything
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise ModelError(f"The model cannot be exported as {name}: {reason}") from None

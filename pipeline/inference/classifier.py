@@ -55,9 +55,10 @@ class Classifier:
             pixels: as `predict` takes them.
         """
         if self.references is None or self.interface.distance is None:
-            return model_outputs(self.model.predict_on_batch(pixels), None, self.interface, None)
-        outputs, features = self._with_features.predict_on_batch(pixels)
-        return model_outputs(outputs, features, self.interface, self.references)
+            units = self.model.predict_on_batch(pixels)
+            return model_outputs(units, None, pixels, self.interface, None)
+        units, features = self._with_features.predict_on_batch(pixels)
+        return model_outputs(units, features, pixels, self.interface, self.references)
 
     def run(self, batches: Iterable[np.ndarray]) -> Iterator[BatchOutputs]:
         """Yield the outputs of each batch and the distances to the training images.

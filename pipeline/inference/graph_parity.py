@@ -54,8 +54,8 @@ def compare_outputs(
     Args:
         task: what is predicted.
         thresholds: of the classes, as `Task.decide` takes them.
-        outputs: of the graph, (n, units).
+        outputs: of the graph, as `Task.outputs` returns them.
         expected: of Keras, for the same images.
     """
-    difference = task.difference(task.outputs(outputs), task.outputs(expected), thresholds)
+    difference = task.difference(outputs, expected, thresholds)
     return GraphParity(len(outputs), difference.changed, difference.largest)

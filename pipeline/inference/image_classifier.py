@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -10,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from pipeline.data.splits import ArrayImages
 from pipeline.inference.feature_distance import FeatureReferences, load_references
 from pipeline.inference.model_graph import ModelGraph, load_graph
 from pipeline.inference.model_interface import ModelInterface, load_interface
@@ -33,23 +35,26 @@ class BatchOutputs:
 
 
 def model_outputs(
-    outputs: np.ndarray,
+    units: np.ndarray,
     features: np.ndarray | None,
+    pixels: np.ndarray,
     interface: ModelInterface,
     references: FeatureReferences | None,
 ) -> BatchOutputs:
     """Return the outputs and the distances of a batch, for the task of the model.
 
     Args:
-        outputs: of the model, (n, units).
+        units: of the model, (n, units).
         features: (n, units); None without `references`.
+        pixels: that the model was given.
         interface: of the model.
         references: the training images that distances are measured to; None for none.
     """
+    outputs = TASKS[interface.task].outputs(units, ArrayImages(pixels))
     distances = None
     if references is not None and features is not None and interface.distance is not None:
         distances = references.distances(features, interface.distance.neighbors)
-    return BatchOutputs(TASKS[interface.task].outputs(outputs), distances)
+    return BatchOutputs(outputs, distances)
 
 
 class ImageClassifier(Protocol):
@@ -83,9 +88,18 @@ class GraphClassifier:
     references: FeatureReferences | None
 
     def run(self, batches: Iterable[np.ndarray]) -> Iterator[BatchOutputs]:
-        for outputs in self.graph.run(batches):
-            features = outputs[1] if self.references else None
-            yield model_outputs(outputs[0], features, self.interface, self.references)
+        given: deque[np.ndarray] = deque()
+
+        def remembered() -> Iterator[np.ndarray]:
+            for pixels in batches:
+                given.append(pixels)
+                yield pixels
+
+        for units in self.graph.run(remembered()):
+            features = units[1] if self.references else None
+            yield model_outputs(
+                units[0], features, given.popleft(), self.interface, self.references
+            )
 
 
 def load_image_classifier(directory: Path) -> ImageClassifier:

@@ -148,7 +148,7 @@ def load_interface(directory: Path) -> ModelInterface:
             class_names=tuple(str(name) for name in content["class_names"]),
             decoding=_decoding(content["decoding"]),
             feature_names=_feature_names(content["feature_names"]),
-            thresholds=_thresholds(content["thresholds"], len(content["class_names"])),
+            thresholds=_thresholds(content),
             conformal=_conformal(content["conformal"]),
             distance=_distance(content["distance"]),
         )
@@ -197,12 +197,15 @@ def _value_range(content: Any) -> tuple[float, float] | None:
     return low, high
 
 
-def _thresholds(content: Any, classes: int) -> tuple[float, ...] | None:
-    if content is None:
+def _thresholds(content: Any) -> tuple[float, ...] | None:
+    given = content["thresholds"]
+    if given is None:
         return None
-    thresholds = tuple(map(float, content))
-    if len(thresholds) != classes or not all(0 <= value <= 1 for value in thresholds):
-        raise ValueError(f"expected {classes} thresholds from 0 to 1. Received: {content}")
+    thresholds = tuple(map(float, given))
+    usual = TASKS[_task(content["task"])].choose_thresholds(len(content["class_names"]), None)
+    count = 0 if usual is None else len(usual)
+    if len(thresholds) != count or not all(0 <= value <= 1 for value in thresholds):
+        raise ValueError(f"expected {count} thresholds from 0 to 1. Received: {given}")
     return thresholds
 
 

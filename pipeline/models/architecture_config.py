@@ -20,6 +20,7 @@ class ArchitectureConfig(Config):
 
     Attributes:
         takes_numbers: whether examples may be numbers that are no pixels of an image.
+        draws_images: whether its output can be nothing but an image.
         has_base: whether the model is a head on a base.
         always_normalizes: whether it has batch normalization, whatever `regularization` says.
         lists_layers: whether the recipe lists its layers, so that dropout and batch normalization
@@ -28,6 +29,7 @@ class ArchitectureConfig(Config):
 
     takes_numbers: ClassVar[bool] = False
     has_base: ClassVar[bool] = False
+    draws_images: ClassVar[bool] = False
     always_normalizes: ClassVar[bool] = False
     lists_layers: ClassVar[bool] = False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.models.alexnet import AlexNetConfig
 from pipeline.models.architecture_config import ArchitectureConfig
+from pipeline.models.autoencoder import AutoencoderConfig
 from pipeline.models.inception import InceptionConfig
 from pipeline.models.lenet import LeNetConfig
 from pipeline.models.mlp import MLPConfig
@@ -14,6 +15,7 @@ from pipeline.models.vgg import VGGConfig
 
 ARCHITECTURES: dict[str, type[ArchitectureConfig]] = {
     "alexnet": AlexNetConfig,
+    "autoencoder": AutoencoderConfig,
     "inception": InceptionConfig,
     "lenet": LeNetConfig,
     "mlp": MLPConfig,

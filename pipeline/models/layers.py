@@ -9,6 +9,8 @@ from typing import Any
 
 from pipeline.models.regularization import RegularizationConfig
 
+LATENT = "latent"  # the layer of an autoencoder whose output is the encoding of an image
+
 
 @dataclass(frozen=True)
 class OutputLayer:
@@ -19,12 +21,14 @@ class OutputLayer:
         activation: the name of a Keras activation.
         scale: what its output is multiplied by.
         offset: what is added then.
+        shape: of an image that the units are the values of; None where they are none.
     """
 
     units: int
     activation: str
     scale: float = 1.0
     offset: float = 0.0
+    shape: tuple[int, ...] | None = None
 
 
 def hidden_block(
@@ -90,9 +94,22 @@ def response_normalization(x: Any) -> Any:
 
 
 def apply_output(x: Any, output: OutputLayer, regularization: RegularizationConfig) -> Any:
-    """Apply the output layer, which is float32 under every precision policy."""
+    """Apply the output layer, which is float32 under every precision policy.
+
+    To a feature map of the size of an image it is a convolution, otherwise a dense layer.
+    """
     import keras
 
+    if output.shape and tuple(x.shape[1:3]) == output.shape[:2]:
+        return keras.layers.Conv2D(
+            output.shape[2],
+            3,
+            padding="same",
+            activation=output.activation,
+            dtype="float32",
+            name="output",
+            **regularization.kernel_arguments(output.activation, is_output=True),
+        )(x)
     outputs = keras.layers.Dense(
         output.units,
         activation=output.activation,
@@ -100,6 +117,8 @@ def apply_output(x: Any, output: OutputLayer, regularization: RegularizationConf
         name="output",
         **regularization.kernel_arguments(output.activation, is_output=True),
     )(x)
+    if output.shape:
+        return keras.layers.Reshape(output.shape, dtype="float32", name="image")(outputs)
     if (output.scale, output.offset) == (1.0, 0.0):
         return outputs
     rescaling = keras.layers.Rescaling(

@@ -49,6 +49,12 @@ def errors_in(recipe: Recipe, in_doubt: Collection[KeyPath] = ()) -> Iterator[Fi
             f"{recipe.data.task}.",
         )
         return
+    if recipe.task.DRAWS_IMAGES and recipe.model.has_base:
+        message = f"data.task: {recipe.data.task} needs a model without a base, such as autoencoder"
+        yield ("model", "architecture"), f"{message}. Received {recipe.model.architecture}."
+    if recipe.model.draws_images and not recipe.task.DRAWS_IMAGES:
+        message = f"{recipe.model.architecture} draws images and needs data.task: reconstruction"
+        yield ("model", "architecture"), f"{message}. Received {recipe.data.task}."
     yield from _exclusive(recipe)
     yield from _classes(recipe)
     yield from _inputs(recipe)
@@ -235,8 +241,8 @@ def _exclusive(recipe: Recipe) -> Iterator[Finding]:
         if getattr(section, key) != type(section).model_fields[key].default:
             message = f"needs images of one class each, and data.task is {recipe.data.task}"
             yield (name, key), f"{message}. Remove this key."
-    if recipe.task.LABEL_KIND == "number" and recipe.regularization.label_smoothing:
-        message = "needs classes, and the labels are numbers. Remove this key."
+    if not recipe.task.SMOOTHS_LABELS and recipe.regularization.label_smoothing:
+        message = f"needs classes, and data.task is {recipe.data.task}. Remove this key."
         yield ("regularization", "label_smoothing"), message
 
 

@@ -123,7 +123,9 @@ class Recipe(Config):
     def output_layer(self, splits: Splits) -> OutputLayer:
         """Return the output layer of the model for the labels of some data."""
         classes = len(splits.class_names)
-        return self.task.output_layer(classes, self.training.loss, splits.train.labels)
+        return self.task.output_layer(
+            classes, self.training.loss, splits.train.labels, splits.input_shape
+        )
 
     def label_encoding(self, splits: Splits) -> LabelEncoding:
         """Return how labels become the targets of the output layer."""

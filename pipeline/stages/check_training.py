@@ -99,7 +99,7 @@ def check_training(recipe: Recipe, splits: Splits) -> TrainingCheck:
         model, image_seconds = whole.model, None
         train = splits.train
         chosen = np.array(evenly_spaced(len(train), at_most=_SAMPLE))
-        inputs = train.images.read(chosen).astype(np.float32)
+        images = inputs = train.images.read(chosen).astype(np.float32)
         if recipe.model.has_frozen_base:
             base = keras.Model(model.input, model.get_layer(transfer.FEATURES).output)
             base.predict_on_batch(inputs[:1])  # traces
@@ -107,7 +107,7 @@ def check_training(recipe: Recipe, splits: Splits) -> TrainingCheck:
             inputs = base.predict(inputs, batch_size=32, verbose=0)
             image_seconds = (time.perf_counter() - started) / len(inputs)
             model = split_before_head(model).head
-        sample = Sample(inputs, _targets(recipe, splits, train.labels[chosen]))
+        sample = Sample(inputs, _targets(recipe, splits, images, train.labels[chosen]))
         steps = steps_per_epoch(train, recipe.data.batch_size)
         output = recipe.output_layer(splits)
         diagnosis = Diagnosis(
@@ -151,9 +151,9 @@ def check_training(recipe: Recipe, splits: Splits) -> TrainingCheck:
         )
 
 
-def _targets(recipe: Recipe, splits: Splits, labels: np.ndarray) -> np.ndarray:
+def _targets(recipe: Recipe, splits: Splits, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     encoding = recipe.label_encoding(splits)
-    return np.asarray(encoding.targets(encoding.dense(tf.constant(labels))), np.float32)
+    return np.asarray(encoding.targets(images, encoding.dense(tf.constant(labels))), np.float32)
 
 
 def _examples(recipe: Recipe, splits: Splits, layers: Sequence[object]) -> list[CaptionedImage]:

@@ -92,7 +92,7 @@ def train_fold(
         if pool_inputs:
             assert pool_inputs.validation is not None
             judged = pool_inputs.validation.select(fold.test)
-            outputs = recipe.task.outputs(head_outputs(trained.model, judged))
+            outputs = recipe.task.outputs(head_outputs(trained.model, judged), of_fold.test.images)
         else:
             outputs = trained.trainer.predict(of_fold.test, "fold")
         thresholds = validation_thresholds(of_fold, trained.trainer.predict)

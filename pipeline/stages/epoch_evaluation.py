@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
-from pipeline.data.splits import Splits
+from pipeline.data.splits import Split, Splits
 from pipeline.tasks.task import Task
 
 Evaluate = Callable[[np.ndarray], dict[str, float]]
@@ -32,21 +32,21 @@ def epoch_evaluation(task: Task, splits: Splits, names: Collection[str]) -> Eval
     if not needed or splits.validation is None:
         return None
     return functools.partial(
-        _evaluate, task, needed, splits.validation.labels, class_names=splits.class_names
+        _evaluate, task, needed, splits.validation, class_names=splits.class_names
     )
 
 
 def _evaluate(
     task: Task,
     names: Sequence[str],
-    labels: np.ndarray,
+    split: Split,
     outputs: np.ndarray,
     *,
     class_names: Sequence[str],
 ) -> dict[str, float]:
     if not np.isfinite(outputs).all():
         return dict.fromkeys(names, math.nan)
-    answers = task.outputs(outputs)
+    answers, labels = task.outputs(outputs, split.images), split.labels
     thresholds = task.choose_thresholds(len(class_names), lambda: (labels, answers))
     metrics = {}
     for name in names:

@@ -109,7 +109,7 @@ class FeatureTrainer(PixelTrainer):
     def predict(self, split: Split, name: str) -> np.ndarray:
         if self._features is None:
             return super().predict(split, name)
-        return self._recipe.task.outputs(self._features.outputs(split, name))
+        return self._recipe.task.outputs(self._features.outputs(split, name), split.images)
 
     def runs_whole_model(self) -> bool:
         return self._features is not self._base_features

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.data.batches import batches_at
-from pipeline.data.splits import Split, Splits, evenly_spaced
+from pipeline.data.splits import ArrayImages, Split, Splits, evenly_spaced
 from pipeline.errors import first_line
 from pipeline.inference.graph_parity import COMPARED, GraphParity, compare_outputs
 from pipeline.inference.model_graph import ModelGraph, read_written_graph
@@ -91,12 +91,15 @@ def compare_graph(directory: Path, model: keras.Model, splits: Splits) -> GraphO
     """
     _, split = splits.verification
     indices = np.array(evenly_spaced(len(split), at_most=COMPARED))
-    expected = np.asarray(model.predict_on_batch(split.images.read(indices)))
+    pixels = split.images.read(indices)
+    expected = np.asarray(model.predict_on_batch(pixels))
     thresholds = splits.task.choose_thresholds(len(splits.class_names), None)
     try:
         graph = read_written_graph(directory)
         outputs = _compute(graph, split, indices, output=0)
-        parity = compare_outputs(splits.task, thresholds, outputs, expected)
+        images = ArrayImages(pixels)
+        both = (splits.task.outputs(units, images) for units in (outputs, expected))
+        parity = compare_outputs(splits.task, thresholds, *both)
     except Exception as error:  # whatever OpenVINO raises
         logger.warning(f"Keras computes the metrics, because OpenVINO fails: {first_line(error)}")
         return None

@@ -106,7 +106,8 @@ class HeadTrainer(Trainer):
     def predict(self, split: Split, name: str) -> np.ndarray:
         """Return the outputs of the validation images, the only ones with features."""
         assert self._inputs.validation is not None
-        return self._recipe.task.outputs(head_outputs(self.model, self._inputs.validation))
+        outputs = head_outputs(self.model, self._inputs.validation)
+        return self._recipe.task.outputs(outputs, split.images)
 
 
 def batches_of_head(inputs: HeadInputs, recipe: Recipe, splits: Splits) -> TrainingData:

@@ -35,6 +35,7 @@ from pipeline.recipe.loader import LoadedRecipe
 from pipeline.stages.calibrate_model import ModelCalibration
 from pipeline.stages.evaluate_splits import Evaluation
 from pipeline.stages.find_label_errors import SuspectedLabel
+from pipeline.stages.model_view import ModelView
 from pipeline.stages.train_model import TrainedModel, augmentation_layers
 from pipeline.tasks.task import Task
 
@@ -92,13 +93,14 @@ def build_report(
         title, note = _TITLES[prefix]
         if reports:
             metrics = metrics_of_split(evaluation.metrics, prefix)
-            content = task.split_content(predictions, title=title)
+            view = ModelView(trained.model, splits.named()[prefix].images)
+            content = task.split_content(predictions, title=title, view=view)
             split_report = SplitReport(prefix, title, note, len(predictions), metrics, content)
         else:
             split = splits.named()[prefix]
             split_report = build_split_report(
                 task,
-                split.images if splits.are_images else None,
+                ModelView(trained.model, split.images),
                 predictions,
                 evaluation.metrics,
                 prefix=prefix,
@@ -145,7 +147,7 @@ def build_report(
 
 def build_split_report(
     task: Task,
-    images: Images | None,
+    view: ModelView,
     predictions: Predictions,
     metrics: Mapping[str, float],
     *,
@@ -158,7 +160,7 @@ def build_split_report(
 
     Args:
         task: what is predicted.
-        images: of the split; None for examples that cannot be shown.
+        view: the images of the split, and the model.
         predictions: for these images.
         metrics: of the run; those of the split start with `prefix`.
         prefix: of the names of metrics and figures.
@@ -167,10 +169,10 @@ def build_split_report(
         heatmap_function: returns Grad-CAM heatmaps of the images.
     """
     sheets = []
-    if images is not None:
+    if view.are_images:
         selections = task.select_images(predictions)
         # All at once, because what computes the feature maps of heatmaps is compiled in each call.
-        captioned = iter(_captioned(images, predictions, selections, heatmap_function))
+        captioned = iter(_captioned(view.images, predictions, selections, heatmap_function))
         for one in selections:
             shown = list(islice(captioned, len(one.indices)))
             sheets.append(ImageSheet(one.name, one.title, shown))
@@ -180,7 +182,7 @@ def build_split_report(
         note=note,
         images=len(predictions),
         metrics=metrics_of_split(metrics, prefix),
-        content=task.split_content(predictions, title=title),
+        content=task.split_content(predictions, title=title, view=view),
         sheets=sheets,
     )
 

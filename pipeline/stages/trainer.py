@@ -135,9 +135,9 @@ class PixelTrainer(Trainer):
 
     def predict(self, split: Split, name: str) -> np.ndarray:
         if self.graph:
-            return self._recipe.task.outputs(self.graph.outputs(split))
+            return self._recipe.task.outputs(self.graph.outputs(split), split.images)
         outputs = self.model.predict(self._evaluation_batches(split), verbose=0)
-        return self._recipe.task.outputs(outputs)
+        return self._recipe.task.outputs(outputs, split.images)
 
     def _pixels(self) -> TrainingData:
         recipe, train = self._recipe, self._splits.train

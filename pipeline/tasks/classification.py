@@ -14,9 +14,14 @@ if TYPE_CHECKING:
 
     from pipeline.config import Finding
     from pipeline.evaluation.predictions import PairedDifference, Predictions
-    from pipeline.evaluation.split_content import ImageSelection, ReportTerms, SplitContent
+    from pipeline.evaluation.split_content import (
+        ImageSelection,
+        ReportTerms,
+        SplitContent,
+        SplitView,
+    )
     from pipeline.models.layers import OutputLayer
-    from pipeline.tasks.task import AnswerType, LabelKind
+    from pipeline.tasks.task import AnswerType, Inputs, LabelKind
     from pipeline.training.training_config import TrainingConfig
 
 _BINARY = ("binary_cross_entropy", "binary_focal_cross_entropy")  # with one sigmoid unit
@@ -40,6 +45,8 @@ IMBALANCE_ADVICE = (
 )
 RUNNING_METRICS: tuple[str, ...] = ("accuracy", "log_loss", "balanced_accuracy")
 CURVE = "accuracy"
+SMOOTHS_LABELS = True
+DRAWS_IMAGES = False
 IS_EXCLUSIVE = True
 ANSWER: Mapping[str, AnswerType] = {
     "class": "string",
@@ -113,7 +120,9 @@ def describe_dense(label: np.ndarray, class_names: Sequence[str]) -> str:
     return " + ".join(f"{label[index]:.0%} {class_names[index]}" for index in present)
 
 
-def output_layer(classes: int, loss: Any, labels: np.ndarray) -> OutputLayer:
+def output_layer(
+    classes: int, loss: Any, labels: np.ndarray, shape: tuple[int, ...]
+) -> OutputLayer:
     """Return a softmax over the classes or, for a binary loss, the probability of the second."""
     from pipeline.models.layers import OutputLayer
     from pipeline.training.loss_config import loss_name
@@ -129,7 +138,7 @@ def label_encoding(classes: int, output: OutputLayer) -> LabelEncoding:
     return LabelEncoding(
         width=classes,
         dense=lambda labels: tf.one_hot(labels, classes) if labels.shape.rank == 1 else labels,
-        targets=lambda dense: dense[:, -output.units :],
+        targets=lambda images, dense: dense[:, -output.units :],
     )
 
 
@@ -146,7 +155,7 @@ def chance_outputs(targets: np.ndarray, output: OutputLayer) -> np.ndarray:
     return np.full(targets.shape, 0.5 if output.units == 1 else 1 / output.units, np.float32)
 
 
-def outputs(units: np.ndarray) -> np.ndarray:
+def outputs(units: np.ndarray, inputs: Inputs) -> np.ndarray:
     """Return class probabilities, float64 (n, classes), rows summing to 1.
 
     One sigmoid unit p becomes the two columns 1 - p and p.
@@ -280,7 +289,7 @@ def report_terms(*, is_imbalanced: bool) -> ReportTerms:
     )
 
 
-def split_content(predictions: Predictions, *, title: str) -> SplitContent:
+def split_content(predictions: Predictions, *, title: str, view: SplitView) -> SplitContent:
     from pipeline.evaluation.classification_content import classification_content
 
     return classification_content(predictions, title=title)

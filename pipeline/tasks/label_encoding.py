@@ -15,9 +15,10 @@ class LabelEncoding:
         width: of dense labels, such as the number of classes.
         dense: maps the labels of images, as a split has them, to dense ones, float32 (n, width).
             Dense labels, which augmentation may have mixed, stay as they are.
-        targets: maps dense labels to what the outputs are compared with, float32 (n, units).
+        targets: maps images, as the model takes them, and dense labels to what the outputs are
+            compared with, float32 (n, units) or, if they are images, of their shape.
     """
 
     width: int
     dense: Callable[[Any], Any]
-    targets: Callable[[Any], Any]
+    targets: Callable[[Any, Any], Any]

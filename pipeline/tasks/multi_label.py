@@ -14,9 +14,14 @@ if TYPE_CHECKING:
 
     from pipeline.config import Finding
     from pipeline.evaluation.predictions import PairedDifference, Predictions
-    from pipeline.evaluation.split_content import ImageSelection, ReportTerms, SplitContent
+    from pipeline.evaluation.split_content import (
+        ImageSelection,
+        ReportTerms,
+        SplitContent,
+        SplitView,
+    )
     from pipeline.models.layers import OutputLayer
-    from pipeline.tasks.task import AnswerType, LabelKind
+    from pipeline.tasks.task import AnswerType, Inputs, LabelKind
     from pipeline.training.training_config import TrainingConfig
 
 LOSSES: tuple[str, ...] = (
@@ -43,6 +48,8 @@ IMBALANCE_ADVICE = (
 )
 RUNNING_METRICS: tuple[str, ...] = ("log_loss",)
 CURVE = "mean_average_precision"
+SMOOTHS_LABELS = True
+DRAWS_IMAGES = False
 IS_EXCLUSIVE = False
 ANSWER: Mapping[str, AnswerType] = {
     "class": "string",
@@ -141,7 +148,9 @@ def describe_dense(label: np.ndarray, class_names: Sequence[str]) -> str:
     )
 
 
-def output_layer(classes: int, loss: Any, labels: np.ndarray) -> OutputLayer:
+def output_layer(
+    classes: int, loss: Any, labels: np.ndarray, shape: tuple[int, ...]
+) -> OutputLayer:
     """Return a sigmoid unit for each class."""
     from pipeline.models.layers import OutputLayer
 
@@ -155,7 +164,7 @@ def label_encoding(classes: int, output: OutputLayer) -> LabelEncoding:
     return LabelEncoding(
         width=classes,
         dense=lambda labels: tf.cast(labels, tf.float32),
-        targets=lambda dense: dense,
+        targets=lambda images, dense: dense,
     )
 
 
@@ -172,7 +181,7 @@ def chance_outputs(targets: np.ndarray, output: OutputLayer) -> np.ndarray:
     return np.full(targets.shape, 0.5, np.float32)
 
 
-def outputs(units: np.ndarray) -> np.ndarray:
+def outputs(units: np.ndarray, inputs: Inputs) -> np.ndarray:
     """Return the probability of each class, float64 (n, classes)."""
     import numpy as np
 
@@ -314,7 +323,7 @@ def report_terms(*, is_imbalanced: bool) -> ReportTerms:
     )
 
 
-def split_content(predictions: Predictions, *, title: str) -> SplitContent:
+def split_content(predictions: Predictions, *, title: str, view: SplitView) -> SplitContent:
     from pipeline.evaluation.label_set_content import label_set_content
 
     return label_set_content(predictions)

@@ -13,9 +13,14 @@ if TYPE_CHECKING:
 
     from pipeline.config import Finding
     from pipeline.evaluation.predictions import PairedDifference, Predictions
-    from pipeline.evaluation.split_content import ImageSelection, ReportTerms, SplitContent
+    from pipeline.evaluation.split_content import (
+        ImageSelection,
+        ReportTerms,
+        SplitContent,
+        SplitView,
+    )
     from pipeline.models.layers import OutputLayer
-    from pipeline.tasks.task import AnswerType, LabelKind
+    from pipeline.tasks.task import AnswerType, Inputs, LabelKind
     from pipeline.training.training_config import TrainingConfig
 
 LOSSES: tuple[str, ...] = ("mean_squared_error", "mean_absolute_error", "huber")
@@ -32,6 +37,8 @@ LOSS_METRIC = "mse"
 IMBALANCE_ADVICE = ""
 RUNNING_METRICS: tuple[str, ...] = ("mse", "mae")
 CURVE = "mae"
+SMOOTHS_LABELS = False
+DRAWS_IMAGES = False
 IS_EXCLUSIVE = False
 ANSWER: Mapping[str, AnswerType] = {"value": "double"}
 
@@ -97,7 +104,9 @@ def describe_dense(label: np.ndarray, class_names: Sequence[str]) -> str:
     return f"{float(label[0]):.4g}"
 
 
-def output_layer(classes: int, loss: Any, labels: np.ndarray) -> OutputLayer:
+def output_layer(
+    classes: int, loss: Any, labels: np.ndarray, shape: tuple[int, ...]
+) -> OutputLayer:
     """Return a linear unit whose output is scaled as the labels are.
 
     So the weights see labels of mean 0 and standard deviation 1, in whatever unit the labels are.
@@ -115,7 +124,7 @@ def label_encoding(classes: int, output: OutputLayer) -> LabelEncoding:
     return LabelEncoding(
         width=1,
         dense=lambda labels: tf.cast(tf.reshape(labels, (-1, 1)), tf.float32),
-        targets=lambda dense: dense,
+        targets=lambda images, dense: dense,
     )
 
 
@@ -135,7 +144,7 @@ def chance_outputs(targets: np.ndarray, output: OutputLayer) -> np.ndarray:
     return np.broadcast_to(targets.mean(axis=0), targets.shape)
 
 
-def outputs(units: np.ndarray) -> np.ndarray:
+def outputs(units: np.ndarray, inputs: Inputs) -> np.ndarray:
     import numpy as np
 
     return np.asarray(units, np.float64)
@@ -255,7 +264,7 @@ def report_terms(*, is_imbalanced: bool) -> ReportTerms:
     )
 
 
-def split_content(predictions: Predictions, *, title: str) -> SplitContent:
+def split_content(predictions: Predictions, *, title: str, view: SplitView) -> SplitContent:
     from pipeline.evaluation.number_content import number_content
 
     return number_content(predictions)

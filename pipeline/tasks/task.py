@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 
     from pipeline.config import Finding
     from pipeline.evaluation.predictions import PairedDifference, Predictions
-    from pipeline.evaluation.split_content import ImageSelection, ReportTerms, SplitContent
+    from pipeline.evaluation.split_content import (
+        ImageSelection,
+        ReportTerms,
+        SplitContent,
+        SplitView,
+    )
     from pipeline.models.layers import OutputLayer
     from pipeline.tasks.output_difference import OutputDifference
     from pipeline.training.training_config import TrainingConfig
@@ -23,6 +28,13 @@ LabelKind = Literal["class", "classes", "number"]
 
 # The type of what a model answers, as MLflow names them; `any` is a list or a mapping.
 AnswerType = Literal["string", "double", "boolean", "any"]
+
+
+class Inputs(Protocol):
+    """What a model was given, read by index."""
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        """Return the inputs at `indices` (n,), such as images of 0..255."""
 
 
 class Task(Protocol):
@@ -67,6 +79,12 @@ class Task(Protocol):
 
     IS_EXCLUSIVE: bool
     """Whether an image is of exactly one class, as prediction sets and label errors need it."""
+
+    SMOOTHS_LABELS: bool
+    """Whether labels are classes, so that `regularization.label_smoothing` means something."""
+
+    DRAWS_IMAGES: bool
+    """Whether a model returns an image for an image."""
 
     ANSWER: Mapping[str, AnswerType]
     """The names and types of what `answer` returns."""
@@ -114,13 +132,16 @@ class Task(Protocol):
     def describe_dense(self, label: np.ndarray, class_names: Sequence[str]) -> str:
         """Return a dense label, float (width,), in words; augmentation may have mixed several."""
 
-    def output_layer(self, classes: int, loss: Any, labels: np.ndarray) -> OutputLayer:
+    def output_layer(
+        self, classes: int, loss: Any, labels: np.ndarray, shape: tuple[int, ...]
+    ) -> OutputLayer:
         """Return the output layer of a model.
 
         Args:
             classes: their number.
             loss: `training.loss`.
             labels: of the training images.
+            shape: of the input of the model.
         """
 
     def label_encoding(self, classes: int, output: OutputLayer) -> LabelEncoding:
@@ -148,10 +169,14 @@ class Task(Protocol):
             output: what `output_layer` returned.
         """
 
-    def outputs(self, units: np.ndarray) -> np.ndarray:
-        """Return the outputs of a model, float64 (n, width), from those of its units, (n, units).
+    def outputs(self, units: np.ndarray, inputs: Inputs) -> np.ndarray:
+        """Return what is evaluated of images, float64 (n, width).
 
         For classes they are probabilities, (n, classes).
+
+        Args:
+            units: what a model returned for the images, (n, units) or more dimensions.
+            inputs: these images.
         """
 
     def units_fit(self, units: int, classes: int) -> bool:
@@ -278,12 +303,15 @@ class Task(Protocol):
             is_imbalanced: as `headline_metrics` takes it.
         """
 
-    def split_content(self, predictions: Predictions, *, title: str) -> SplitContent:
+    def split_content(
+        self, predictions: Predictions, *, title: str, view: SplitView
+    ) -> SplitContent:
         """Return the tables and figures that the report shows of a split.
 
         Args:
             predictions: for its images.
             title: of the split.
+            view: the images, and what the model makes of them.
         """
 
     def select_images(self, predictions: Predictions) -> list[ImageSelection]:

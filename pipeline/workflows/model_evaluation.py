@@ -34,6 +34,7 @@ from pipeline.inference.model_interface import ModelInterface
 from pipeline.progress_bar import show_progress
 from pipeline.stages.evaluate_splits import Evaluation
 from pipeline.stages.log_run import log_evaluation, log_report
+from pipeline.stages.model_view import ModelView
 from pipeline.stages.run_report import build_split_report, heatmap_function
 from pipeline.stages.tracked_run import tracked_run
 from pipeline.tasks.task import Task
@@ -304,7 +305,7 @@ def _log(
     task = evaluation.task
     split = build_split_report(
         task,
-        evaluation.images,
+        ModelView(classifier.model, evaluation.images),
         predictions,
         evaluation.metrics,
         prefix=PREFIX,

@@ -263,7 +263,7 @@ def test_classes_are_counted_in_a_directory_with_splits(
     class_folders(tmp_path / "photographs", "train/ant", "train/bee", "val/ant", "val/bee")
     text = "data: {source: image_folder, path: photographs}\n" + MODEL
     recipe = loaded(text + "training: {loss: binary_cross_entropy}\n").recipe
-    output = recipe.task.output_layer(2, recipe.training.loss, np.array([0, 1]))
+    output = recipe.task.output_layer(2, recipe.training.loss, np.array([0, 1]), (8,))
     assert output.activation == "sigmoid"
     assert problems(text + "training: {loss: binary_cross_entropy, top_k: 2}\n") == [
         "recipe.yaml:3:40: training.top_k: expected less than the number of classes, 2. "
@@ -611,8 +611,8 @@ def test_defaults_are_those_of_the_task(loaded: Loaded) -> None:
 
 def test_a_source_has_labels_for_some_tasks(problems: Problems) -> None:
     assert problems("data: {source: digits, task: multi_label}\n" + MODEL) == [
-        "recipe.yaml:1:24: data.task: the source digits has labels for classification. Received "
-        "multi_label."
+        "recipe.yaml:1:24: data.task: the source digits has labels for classification, "
+        "reconstruction. Received multi_label."
     ]
 
 

@@ -16,6 +16,7 @@ from pipeline.data.splits import DuplicateImage, Splits
 from pipeline.evaluation.predictions import Predictions
 from pipeline.recipe.loader import LoadedRecipe, load_recipe
 from pipeline.stages import run_report
+from pipeline.stages.model_view import ModelView
 from pipeline.tasks import classification
 
 
@@ -108,6 +109,7 @@ def test_the_errors_and_the_uncertain_images_match_their_predictions(splits: Spl
         splits.class_names, split.names, split.hex_digests(), split.labels, probabilities
     )
     requested: list[list[int]] = []
+    no_model: Any = None
 
     def heatmaps(indices: np.ndarray, classes: np.ndarray) -> np.ndarray:
         requested.append([*indices])
@@ -116,7 +118,7 @@ def test_the_errors_and_the_uncertain_images_match_their_predictions(splits: Spl
 
     report = run_report.build_split_report(
         classification,
-        split.images,
+        ModelView(no_model, split.images),
         predictions,
         {"val_accuracy": 0.9, "test_accuracy": 0.8},
         prefix="val",

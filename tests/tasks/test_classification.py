@@ -26,10 +26,10 @@ def test_a_loss_has_the_output_and_the_targets_that_it_needs(
     loss: Any, output: OutputLayer
 ) -> None:
     labels, checked = np.array([0, 1]), TrainingConfig(loss=loss).loss
-    assert classification.output_layer(2, checked, labels) == output
+    assert classification.output_layer(2, checked, labels, (8,)) == output
     encoding = classification.label_encoding(2, output)
     dense = encoding.dense(tf.constant([0, 1]))
     np.testing.assert_array_equal(dense, np.eye(2))
-    np.testing.assert_array_equal(encoding.targets(dense), np.eye(2)[:, -output.units :])
+    np.testing.assert_array_equal(encoding.targets(None, dense), np.eye(2)[:, -output.units :])
     mixed = tf.constant([[0.25, 0.75]])
     np.testing.assert_array_equal(encoding.dense(mixed), mixed)

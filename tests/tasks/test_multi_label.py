@@ -39,11 +39,11 @@ def test_splits_have_the_same_share_of_each_label() -> None:
 
 
 def test_targets_are_the_labels_mixed_or_not() -> None:
-    output = multi_label.output_layer(3, "binary_cross_entropy", RARE)
+    output = multi_label.output_layer(3, "binary_cross_entropy", RARE, (8,))
     assert output == OutputLayer(3, "sigmoid")
     encoding = multi_label.label_encoding(3, output)
     dense = encoding.dense(tf.constant(RARE))
-    np.testing.assert_array_equal(encoding.targets(dense), RARE.astype(np.float32))
+    np.testing.assert_array_equal(encoding.targets(None, dense), RARE.astype(np.float32))
     mixed = tf.constant([[0.25, 1.0, 0.0]])
     np.testing.assert_array_equal(encoding.dense(mixed), mixed)
     assert multi_label.describe_dense(mixed.numpy()[0], NAMES) == "25% sea, sky"

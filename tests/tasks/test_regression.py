@@ -13,17 +13,17 @@ LABELS = np.array([3.0, 5.0, 7.0, 9.0], np.float32)
 
 
 def test_the_output_has_the_mean_and_the_spread_of_the_labels() -> None:
-    output = regression.output_layer(0, "huber", LABELS)
+    output = regression.output_layer(0, "huber", LABELS, (8,))
     assert (output.units, output.activation, output.offset) == (1, "linear", 6.0)
     assert output.scale == pytest.approx(5**0.5)
-    constant = regression.output_layer(0, "huber", np.full(4, 3.0, np.float32))
+    constant = regression.output_layer(0, "huber", np.full(4, 3.0, np.float32), (8,))
     assert (constant.scale, constant.offset) == (1.0, 3.0)
 
 
 def test_numbers_are_their_own_targets_mixed_or_not() -> None:
     encoding = regression.label_encoding(0, OutputLayer(1, "linear"))
     dense = encoding.dense(tf.constant(LABELS))
-    np.testing.assert_array_equal(encoding.targets(dense), LABELS[:, np.newaxis])
+    np.testing.assert_array_equal(encoding.targets(None, dense), LABELS[:, np.newaxis])
     np.testing.assert_array_equal(encoding.dense(dense), dense)
 
 
