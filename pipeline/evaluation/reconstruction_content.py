@@ -7,19 +7,21 @@ import numpy as np
 from pipeline.evaluation import figures
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.split_content import ImageSelection, SplitContent, SplitView
-from pipeline.models.layers import LATENT
 
 _MAX_IMAGES = 12
 _PAIRS = 10
 _MAX_POINTS = 2_000  # images in the latent plane
 
 
-def reconstruction_content(predictions: Predictions, view: SplitView) -> SplitContent:
+def reconstruction_content(
+    predictions: Predictions, view: SplitView, *, latent_layer: str
+) -> SplitContent:
     """Return the figures of a split.
 
     Args:
         predictions: the errors.
         view: the images, and what the model makes of them.
+        latent_layer: the layer with the encodings of images, if the model has it.
     """
     assert predictions.thresholds is not None
     threshold, errors = float(predictions.thresholds[0]), predictions.outputs[:, 0]
@@ -30,7 +32,7 @@ def reconstruction_content(predictions: Predictions, view: SplitView) -> SplitCo
         "errors": figures.plot_errors(errors, threshold),
     }
     plotted = np.linspace(0, len(predictions) - 1, min(len(predictions), _MAX_POINTS)).astype(int)
-    latent = view.activations(LATENT, plotted)
+    latent = view.activations(latent_layer, plotted)
     explained = None
     if latent is not None and latent.shape[1] > 1:
         plane, explained = _principal_plane(latent)

@@ -260,8 +260,9 @@ def report_terms(*, is_imbalanced: bool) -> ReportTerms:
 
 def split_content(predictions: Predictions, *, title: str, view: SplitView) -> SplitContent:
     from pipeline.evaluation.reconstruction_content import reconstruction_content
+    from pipeline.models.layers import LATENT
 
-    return reconstruction_content(predictions, view)
+    return reconstruction_content(predictions, view, latent_layer=LATENT)
 
 
 def select_images(predictions: Predictions) -> list[ImageSelection]:
