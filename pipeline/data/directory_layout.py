@@ -21,6 +21,7 @@ from pipeline.errors import DataError
 
 # How the directories below the path are named, from the top; `*` is any name.
 LayoutName = Literal["class", "split/class", "class/split", "*/class"]
+_UNLABELLED = "images"  # the only class of images without classes
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class DirectoryLayout:
     """
 
     root: Path
-    name: LayoutName
+    name: LayoutName | Literal["unlabelled"]
     class_names: tuple[str, ...]
     directories: tuple[ClassDirectory, ...]
     ignored: tuple[str, ...]
@@ -90,6 +91,31 @@ def find_layout(
         return _read_splits(path, directories)
     root, ignored = (path, []) if layout else _unwrap(path)
     return _read(root, layout or _recognize(root), ignored)
+
+
+def find_unlabelled(path: Path) -> DirectoryLayout:
+    """Return the layout of images without classes: in directories of splits, or anywhere below.
+
+    Args:
+        path: the directory.
+
+    Raises:
+        DataError: if there is no image below it, or none to train on.
+        OSError: if a directory cannot be read.
+    """
+    found = find_splits(subdirectories(path))
+    if "train" in found.values():
+        directories = {split: path / name for name, split in _unique(path, found).items()}
+    else:
+        directories = {"": path}
+    items = [
+        ClassDirectory(directories[split], _UNLABELLED, split or None)
+        for split in ("", *SPLITS)
+        if split in directories
+    ]
+    if not has_images_below(items[0].path):
+        raise DataError(f"data.path: there is no image in {items[0].path}.")
+    return DirectoryLayout(path, "unlabelled", (_UNLABELLED,), tuple(items), ())
 
 
 def describe_class_differences(received: Sequence[str], expected: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline.config import Config, FilePath, Finding, NonEmptyString
-from pipeline.data.directory_layout import DirectoryLayout, LayoutName, find_layout
+from pipeline.data.directory_layout import DirectoryLayout, LayoutName, find_layout, find_unlabelled
 from pipeline.data.download import DownloadConfig, download_archive
 from pipeline.data.file_source import FileSourceConfig
 from pipeline.data.file_walk import count_files, walk_files
@@ -95,11 +95,17 @@ class ImageFolderConfig(FileSourceConfig):
         return os.path.isdir(self.path)  # noqa: PTH112, it never raises
 
     def _layout(self) -> DirectoryLayout:
-        return find_layout(
-            self.path,
-            layout=None if self.layout == "auto" else self.layout,
-            splits=self.splits.named() if self.splits else None,
-        )
+        try:
+            return find_layout(
+                self.path,
+                layout=None if self.layout == "auto" else self.layout,
+                splits=self.splits.named() if self.splits else None,
+            )
+        except DataError:
+            is_recognized = self.layout == "auto" and not self.splits
+            if TASKS[self.task].DRAWS_IMAGES and is_recognized:  # which needs no classes
+                return find_unlabelled(self.path)
+            raise
 
     def list_files(self) -> Listing:
         import numpy as np
@@ -147,7 +153,7 @@ class ImageFolderConfig(FileSourceConfig):
         return self.describe_counts(
             f"{layout.root} (layout {layout.name})",
             "files",
-            layout.class_names,
+            () if layout.name == "unlabelled" else layout.class_names,
             counts,
             layout.splits,
             [*layout.ignored, *found.ignored_files()],

@@ -73,7 +73,8 @@ class Predictions:
     @property
     def are_probabilities(self) -> bool:
         """Whether the outputs are the probabilities of the classes."""
-        return self.outputs.shape[1] == len(self.class_names)
+        width = self.outputs.shape[1]
+        return width == len(self.class_names) and (width > 1 or self.labels.ndim == 2)
 
     @cached_property
     def is_correct(self) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.data.directory_layout import DirectoryLayout, find_layout
+from pipeline.data.directory_layout import DirectoryLayout, find_layout, find_unlabelled
 from pipeline.data.file_walk import walk_files
 from pipeline.errors import DataError
 
@@ -350,3 +350,18 @@ def test_a_class_directory_without_files_stays_a_class(tmp_path: Path) -> None:
     plant(tmp_path, "ants/1.jpg bees/1.jpg")
     os.mkdir(tmp_path / "wasps")  # noqa: PTH102
     assert find_layout(tmp_path).class_names == ("ants", "bees", "wasps")
+
+
+def test_images_without_classes_are_in_splits_or_anywhere(tmp_path: Path) -> None:
+    plant(tmp_path, "flat/a/1.jpg flat/2.jpg split/training/1.jpg split/test/x/2.jpg")
+    flat = find_unlabelled(tmp_path / "flat")
+    assert [(item.path, item.split) for item in flat.directories] == [(tmp_path / "flat", None)]
+    assert flat.class_names == ("images",)
+    split = find_unlabelled(tmp_path / "split")
+    assert [(item.path.name, item.split) for item in split.directories] == [
+        ("training", "train"),
+        ("test", "test"),
+    ]
+    with pytest.raises(DataError) as caught:
+        find_unlabelled(plant(tmp_path / "empty", "train/notes.txt"))
+    assert str(caught.value) == f"data.path: there is no image in {tmp_path / 'empty' / 'train'}."

@@ -749,3 +749,14 @@ def test_the_names_of_splits_may_be_capitalized(
             folder.mkdir(parents=True)
             (folder / files[0][0]).write_bytes(files[0][1])
     assert load(tmp_path).class_names == ("ants", "bees")
+
+
+def test_images_without_classes_can_be_reconstructed(tmp_path: Path, plant: Plant) -> None:
+    plant(tmp_path, {"shoot": 10})
+    splits = load(tmp_path, task="reconstruction")
+    assert splits.class_names == ("images",)
+    assert sum(map(len, splits.named().values())) == 10
+    description = config_of(tmp_path, task="reconstruction").describe_files()
+    assert description is not None
+    assert description.startswith(f"Found 10 files in {tmp_path} (layout unlabelled): train 10")
+    assert "expected subdirectories for two or more classes" in error_of(tmp_path)
