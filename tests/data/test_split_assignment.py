@@ -43,7 +43,9 @@ def counts_of(labels: np.ndarray, splits: np.ndarray) -> np.ndarray:
 # Shares
 
 
-@pytest.mark.parametrize(("classes", "images"), [(100, 20), (102, 40), (1000, 30)])
+@pytest.mark.parametrize(
+    ("classes", "images"), [(100, 20), (102, 40), pytest.param(1000, 30, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("fractions", [{"val": 0.2}, {"val": 0.13, "test": 0.27}])
 def test_every_class_has_the_shares_to_one_image_with_any_seed(
     classes: int, images: int, fractions: dict[str, float]

@@ -48,6 +48,7 @@ def test_a_single_metric_is_that_of_all_metrics(values: dict[str, float]) -> Non
         label_set_metrics.label_set_metric("accuracy", LABELS, PROBABILITIES, PREDICTED)
 
 
+@pytest.mark.slow
 def test_intervals_cover_what_other_draws_give() -> None:
     generator, covered = np.random.default_rng(1), 0
     for _ in range(40):

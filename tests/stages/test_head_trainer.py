@@ -59,7 +59,13 @@ def head_weights(model: TrainedModel) -> Sequence[np.ndarray]:
     return [np.asarray(w) for layer in layers[-3:] for w in layer.weights if w.trainable]
 
 
-@pytest.mark.parametrize("changes", [(), ("optimizer={name: sgd, schedule: {plateau: {}}}",)])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        (),
+        pytest.param(("optimizer={name: sgd, schedule: {plateau: {}}}",), marks=pytest.mark.slow),
+    ],
+)
 def test_a_head_that_is_trained_again_is_that_of_a_run(
     folder: Path, changes: tuple[str, ...]
 ) -> None:

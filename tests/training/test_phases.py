@@ -341,6 +341,7 @@ def test_a_resumed_training_is_bit_identical_to_an_uninterrupted_one(
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_training_without_validation_resumes_bit_identically_too(
     splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,6 +113,7 @@ def test_every_objective_is_known_by_epoch(in_empty_folder: Path) -> None:
     assert complete.score == complete.metrics["val_f1_macro"] == pytest.approx(stopped.score)
 
 
+@pytest.mark.slow
 def test_executions_have_consecutive_seeds(in_empty_folder: Path) -> None:
     trainer, values = TrialTrainer(), {"training.epochs": 1}
     both = trial(DIGITS, trainer, values, executions=2)

@@ -142,6 +142,7 @@ def test_hyperband_ends_with_the_score_of_its_best_trial(in_empty_folder: Path) 
     assert {row["epochs"] for row in result.trials} == {1, 3}
 
 
+@pytest.mark.slow
 def test_a_grid_skips_contradictory_points_and_counts_them(
     in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -215,6 +215,7 @@ def test_the_same_recipe_gives_the_same_metrics_to_the_last_bit(
     assert run_of(DIGITS).metrics == result.metrics
 
 
+@pytest.mark.slow
 def test_augmentation_too_can_be_repeated_to_the_last_bit(in_empty_folder: Path) -> None:
     changes = (
         "data.augmentation=[{random_translation: {}}, {random_rotation: {}}, {mix_up: {}}]",
