@@ -19,8 +19,8 @@ from pipeline.console import PACKAGE_LOGGER, console_logging
 from pipeline.html_table import html_table
 from pipeline.inference.prediction_table import PredictionTable, image_prediction
 from pipeline.stopwatch import Stopwatch
-from pipeline.tracking import early_store
 from pipeline.tuning.worker_role import WorkerRole, worker_role
+from pipeline.workflows import early_processes
 
 if TYPE_CHECKING:
     from pipeline.errors import RecipeProblem
@@ -61,11 +61,11 @@ def run(recipe: StrPath, overrides: Overrides = (), *, resume: str | None = None
     """
     with _messages_shown():
         loaded = read_recipe(recipe, overrides)
-        early_store.create_early(loaded.recipe.tracking.uri)
+        process = early_processes.start(loaded.recipe.tracking)
         stopwatch = Stopwatch()
         with stopwatch.stage("import"), quiet_imports():
             from pipeline.workflows.single_run import run
-        return run(loaded, resume=resume, stopwatch=stopwatch)
+        return run(loaded, resume=resume, stopwatch=stopwatch, process=process)
 
 
 def run_seeds(

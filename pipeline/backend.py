@@ -13,6 +13,16 @@ from pipeline import processor
 from pipeline.shutdown import exit_on_signal
 
 
+def set_environment() -> None:
+    """Set what TensorFlow and Keras read from the environment, as child processes inherit it."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    # TensorFlow would take all memory of a GPU at once.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    if processor.needs_onednn_enabled():
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+
 @contextlib.contextmanager
 def quiet_imports() -> Iterator[None]:
     """Import modules that need TensorFlow, Keras or MLflow in the block.
@@ -20,12 +30,7 @@ def quiet_imports() -> Iterator[None]:
     Messages of their native code are shown only if an import fails. A signal ends the process at
     once, because some of these modules swallow a KeyboardInterrupt.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    # TensorFlow would take all memory of a GPU at once. Child processes inherit this setting.
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    if processor.needs_onednn_enabled():
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    set_environment()
     was_loaded = "tensorflow" in sys.modules
     with exit_on_signal(), suppress_native_stderr():
         yield

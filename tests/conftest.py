@@ -137,9 +137,11 @@ def has_bfloat16() -> bool:
 def runs_are_not_verified() -> Iterator[None]:
     """Spare runs the fresh process, which takes seconds, where a test does not ask for it."""
     from pipeline.stages import verify_model
+    from pipeline.workflows import early_processes
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(verify_model, "FreshProcess", lambda: None)
+        patch.setattr(early_processes, "FreshProcess", lambda: None)
         yield
 
 
@@ -159,7 +161,7 @@ def create_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callab
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "_create", copy)
-        patch.setattr(early_store, "create_early", lambda uri: None)
+        patch.setattr(early_store, "create_early", lambda uri: False)
         yield create
 
 

@@ -220,7 +220,7 @@ def transitive_imports(path: Path) -> set[str]:
     [
         ("inference/classifier.py", set()),
         ("inference/batch_prediction.py", set()),
-        ("inference/fresh_process.py", set()),
+        ("inference/verification_worker.py", set()),
         ("inference/pyfunc_model.py", {"pandas"}),
     ],
 )

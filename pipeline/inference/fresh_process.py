@@ -1,32 +1,26 @@
 """A fresh process that writes the graph of a saved model and predicts with the model, to verify it.
 
-    python -m pipeline.inference.fresh_process
-
-It imports Keras, then waits for a request on standard input: one JSON line with the directory of a
-model, and image files or numbers. It answers with one JSON line once the graph is written, and with
-another once these are predicted. Started early, it does not keep the caller waiting for imports.
+It runs `verification_worker`. Started early, it does not keep the caller waiting for imports: it
+imports Keras while the caller does. Importing this module loads neither Keras nor NumPy.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import tensorflow as tf
+from pipeline.backend import set_environment
+from pipeline.errors import ModelError
 
-from pipeline.errors import ModelError, first_line
-from pipeline.inference.batch_prediction import predict
-from pipeline.inference.classifier import Classifier, load_classifier
-from pipeline.inference.image_classifier import MODEL_FILE
+if TYPE_CHECKING:
+    import numpy as np
 
+_WORKER = "pipeline.inference.verification_worker"
 _PACKAGE_PARENT = Path(__file__).parent.parent.parent
 
 
@@ -34,9 +28,10 @@ class FreshProcess:
     """A process that writes a graph and predicts. It ends when this process does."""
 
     def __init__(self) -> None:
+        set_environment()
         path = f"{_PACKAGE_PARENT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", __name__],  # -P: import nothing from the working directory
+            [sys.executable, "-P", "-m", _WORKER],  # -P: import nothing from the working directory
             env={**os.environ, "PYTHONPATH": path.rstrip(os.pathsep)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -50,7 +45,7 @@ class FreshProcess:
     def request(
         self,
         directory: Path,
-        inputs: Sequence[Path] | np.ndarray,
+        inputs: list[Path] | np.ndarray,
         graph: Path,
         feature_layer: str | None,
     ) -> None:
@@ -64,7 +59,7 @@ class FreshProcess:
         """
         content = {
             "directory": str(directory),
-            "inputs": inputs.tolist() if isinstance(inputs, np.ndarray) else list(map(str, inputs)),
+            "inputs": list(map(str, inputs)) if isinstance(inputs, list) else inputs.tolist(),
             "graph": str(graph),
             "feature_layer": feature_layer,
         }
@@ -80,13 +75,13 @@ class FreshProcess:
         """
         return str(self._response("graph_error"))
 
-    def outputs(self) -> np.ndarray:
+    def outputs(self) -> list[Any]:
         """Wait for the outputs after the graph, as `Task.outputs` has them, and end the process.
 
         Raises:
             ModelError: as `graph_error`.
         """
-        outputs = np.array(self._response("outputs"), np.float64)
+        outputs: list[Any] = self._response("outputs")
         self.close()
         return outputs
 
@@ -103,57 +98,3 @@ class FreshProcess:
         """Kill the process if it is still running."""
         with self._process:  # closes the pipes, and waits
             self._process.kill()
-
-
-def main() -> None:
-    """Answer one request on standard input."""
-    tf.config.set_visible_devices([], "GPU")  # leave the memory of the GPUs to the run
-    out = sys.stdout
-    sys.stdout = sys.stderr  # Keras must not print into the response
-    line = sys.stdin.readline()
-    if not line:  # the run ended without a request
-        return
-    try:
-        for response in _responses(json.loads(line)):
-            print(json.dumps(response), file=out, flush=True)
-    except Exception as error:
-        failure = {"error": f"{type(error).__name__}: {first_line(error)}"}
-        print(json.dumps(failure), file=out, flush=True)
-
-
-def _responses(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    classifier = load_classifier(Path(request["directory"]))
-    interface, items = classifier.interface, request["inputs"]
-
-    def read(item: Any) -> np.ndarray:
-        return interface.read(item) if interface.decoding else np.array(item, np.float32)
-
-    yield {"graph_error": _write_graph(classifier, request, np.stack(list(map(read, items))))}
-    rows = []
-    for prediction in predict(classifier, items, read):
-        if prediction.outputs is None:
-            raise ModelError(f"{prediction.item}: {prediction.error}")
-        rows.append(prediction.outputs.tolist())
-    yield {"outputs": rows}
-
-
-def _write_graph(classifier: Classifier, request: dict[str, Any], inputs: np.ndarray) -> str:
-    """Write the graph of a model; return why that is impossible, otherwise an empty string."""
-    if not importlib.util.find_spec("openvino"):
-        return "OpenVINO is not installed"
-    writer = importlib.import_module(f"{__package__}.graph_writer")
-    try:
-        writer.write_graph(
-            classifier.model,
-            Path(request["directory"]) / MODEL_FILE,
-            Path(request["graph"]),
-            feature_layer=request["feature_layer"],
-            images=inputs,
-        )
-    except Exception as error:  # OpenVINO may not know an operation of the model
-        return first_line(error)
-    return ""
-
-
-if __name__ == "__main__":
-    main()

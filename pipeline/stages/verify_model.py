@@ -33,12 +33,18 @@ _MAX_DIFFERENCE = 0.01  # of two outputs, which rounding can explain
 
 
 @contextlib.contextmanager
-def model_verification(recipe: Recipe) -> Iterator[ModelVerification]:
+def model_verification(
+    recipe: Recipe, process: FreshProcess | None = None
+) -> Iterator[ModelVerification]:
     """Start the verification of a run, and end it with the run.
 
-    Its process starts at once, so that it imports Keras while this process does.
+    Args:
+        recipe: says whether the model is verified.
+        process: that was started already, if any. Otherwise it starts now, and imports Keras while
+            this process reads the images.
     """
-    process = FreshProcess() if recipe.tracking.verify_model else None
+    if recipe.tracking.verify_model:
+        process = process or FreshProcess()
     with tempfile.TemporaryDirectory(prefix="pipeline-images-") as scratch:
         try:
             yield ModelVerification(process, Path(scratch))
@@ -136,7 +142,7 @@ class ModelVerification:
         if self.graph is None and self._failure:
             return None
         try:
-            return self._process.outputs()
+            return np.array(self._process.outputs(), np.float64)
         except ModelError as failure:
             self._failure = str(failure)
             return None

@@ -20,17 +20,22 @@ _DATABASE = Path("mlruns", "mlflow.db")
 _PACKAGE_PARENT = Path(__file__).parent.parent.parent
 
 
-def create_early(uri: str | None) -> None:
+def create_early(uri: str | None) -> bool:
     """Start to create the local store if it is in use and does not exist, and there is a core left.
 
     `open_store` waits for it, or creates the store if the other process cannot.
 
     Args:
         uri: the recipe's tracking URI, None for that of the environment or the local store.
+
+    Returns:
+        Whether another process is creating it now.
     """
     is_local = not (uri or os.environ.get("MLFLOW_TRACKING_URI"))
-    if is_local and not _DATABASE.exists() and usable_threads() > 1:
+    is_created = is_local and not _DATABASE.exists() and usable_threads() > 1
+    if is_created:
         threading.Thread(target=_create, daemon=True, name="early_store").start()
+    return is_created
 
 
 def _create() -> None:

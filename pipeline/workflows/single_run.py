@@ -9,6 +9,7 @@ from functools import partial
 
 from pipeline.data.sampling import is_imbalanced
 from pipeline.errors import DivergedError
+from pipeline.inference.fresh_process import FreshProcess
 from pipeline.recipe.loader import LoadedRecipe
 from pipeline.stages import log_run, resume_checks
 from pipeline.stages.calibrate_model import calibrate_model
@@ -41,6 +42,7 @@ def run(
     parent: str | None = None,
     on_start: Callable[[str], None] = lambda run_id: None,
     stopwatch: Stopwatch | None = None,
+    process: FreshProcess | None = None,
 ) -> RunResult:
     """Train, evaluate and log the model of a recipe.
 
@@ -51,13 +53,14 @@ def run(
             all runs under it have the same images.
         on_start: is called with the run's id.
         stopwatch: contains the seconds of earlier stages, such as imports.
+        process: verifies the model, if it was started already.
 
     Raises:
         PipelineError: if the run fails. In MLflow it is FAILED, with the reason.
         KeyboardInterrupt: if it is interrupted. In MLflow it is KILLED.
     """
     recipe, watch = loaded.recipe, stopwatch or Stopwatch()
-    with model_verification(recipe) as verification:
+    with model_verification(recipe, process) as verification:
         with watch.stage("store"):
             store = open_store(recipe.tracking.uri, loaded.secrets)
             experiment = recipe.tracking.experiment or recipe.name

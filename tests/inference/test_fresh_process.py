@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ModelError
-from pipeline.inference import fresh_process
+from pipeline.inference import verification_worker
 from pipeline.inference.batch_prediction import predict
 from pipeline.inference.classifier import load_classifier
 from pipeline.inference.fresh_process import FreshProcess
@@ -50,10 +50,10 @@ def test_it_ends_when_its_input_is_closed() -> None:
 def test_the_process_leaves_the_gpus_to_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     visible: list[tuple[list[object], str]] = []
     monkeypatch.setattr(
-        fresh_process.tf.config, "set_visible_devices", lambda *gpus: visible.append(gpus)
+        verification_worker.tf.config, "set_visible_devices", lambda *gpus: visible.append(gpus)
     )
     monkeypatch.setattr("sys.stdin", io.StringIO())
-    fresh_process.main()
+    verification_worker.main()
     assert visible == [([], "GPU")]
 
 

@@ -14,7 +14,7 @@ import pytest
 from pipeline.tracking import early_store, store
 
 # As `conftest.py` leaves it out of all other tests.
-create_early: Callable[[str | None], None] = early_store.create_early
+create_early: Callable[[str | None], bool] = early_store.create_early
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def wait() -> None:
 def test_another_process_creates_the_local_store(
     in_empty_folder: Path, commands: list[list[str]]
 ) -> None:
-    create_early(None)
+    assert create_early(None)
     wait()
     assert commands == [[sys.executable, "-P", "-m", "pipeline.tracking.early_store"]]
 
@@ -58,7 +58,7 @@ def test_no_process_is_started_without_need(
         Path("mlruns/mlflow.db").touch()
     if reason == "core":
         monkeypatch.setattr(early_store, "usable_threads", lambda: 1)
-    create_early("sqlite:///other.db" if reason == "recipe" else None)
+    assert not create_early("sqlite:///other.db" if reason == "recipe" else None)
     wait()
     assert commands == []
 

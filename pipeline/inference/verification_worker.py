@@ -1,0 +1,85 @@
+"""Writes the graph of a saved model and predicts with the model, in a fresh process.
+
+    python -m pipeline.inference.verification_worker
+
+It imports Keras and OpenVINO, then waits for a request of `FreshProcess` on standard input: one
+JSON line with the directory of a model, and image files or numbers. It answers with one JSON line
+once the graph is written, and with another once these are predicted.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pipeline.errors import ModelError, first_line
+from pipeline.inference.batch_prediction import predict
+from pipeline.inference.classifier import Classifier, load_classifier
+from pipeline.inference.image_classifier import MODEL_FILE
+
+_GRAPH_WRITER = "pipeline.inference.graph_writer"
+_HAS_OPENVINO = importlib.util.find_spec("openvino") is not None
+
+
+def main() -> None:
+    """Answer one request on standard input."""
+    tf.config.set_visible_devices([], "GPU")  # leave the memory of the GPUs to the run
+    out = sys.stdout
+    sys.stdout = sys.stderr  # Keras must not print into the response
+    if _HAS_OPENVINO:
+        import_module(_GRAPH_WRITER)
+    line = sys.stdin.readline()
+    if not line:  # the run ended without a request
+        return
+    try:
+        for response in _responses(json.loads(line)):
+            print(json.dumps(response), file=out, flush=True)
+    except Exception as error:
+        failure = {"error": f"{type(error).__name__}: {first_line(error)}"}
+        print(json.dumps(failure), file=out, flush=True)
+
+
+def _responses(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    classifier = load_classifier(Path(request["directory"]))
+    interface, items = classifier.interface, request["inputs"]
+
+    def read(item: Any) -> np.ndarray:
+        return interface.read(item) if interface.decoding else np.array(item, np.float32)
+
+    yield {"graph_error": _write_graph(classifier, request, np.stack(list(map(read, items))))}
+    rows = []
+    for prediction in predict(classifier, items, read):
+        if prediction.outputs is None:
+            raise ModelError(f"{prediction.item}: {prediction.error}")
+        rows.append(prediction.outputs.tolist())
+    yield {"outputs": rows}
+
+
+def _write_graph(classifier: Classifier, request: dict[str, Any], inputs: np.ndarray) -> str:
+    """Write the graph of a model; return why that is impossible, otherwise an empty string."""
+    if not _HAS_OPENVINO:
+        return "OpenVINO is not installed"
+    writer = import_module(_GRAPH_WRITER)
+    try:
+        writer.write_graph(
+            classifier.model,
+            Path(request["directory"]) / MODEL_FILE,
+            Path(request["graph"]),
+            feature_layer=request["feature_layer"],
+            images=inputs,
+        )
+    except Exception as error:  # OpenVINO may not know an operation of the model
+        return first_line(error)
+    return ""
+
+
+if __name__ == "__main__":
+    main()
