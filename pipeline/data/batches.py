@@ -17,6 +17,7 @@ from pipeline.data.splits import ArrayImages, Images, Split
 from pipeline.tasks.label_encoding import LabelEncoding
 
 _MAX_BYTES_TWICE = 2**29  # of images in memory that a copy may be made of
+_MAX_BYTES_KEPT = 2**26  # of images, whose batches may have targets four times as large
 
 
 def steps_per_epoch(images: Sized, batch_size: int | Literal["all"]) -> int:
@@ -78,6 +79,12 @@ def training_batches(
     return batches.map(targets_for(encoding, class_weights)).prefetch(2)
 
 
+def can_be_kept(split: Split) -> bool:
+    """Return whether the images are in memory, and so few that their batches can be kept there."""
+    images = split.images
+    return isinstance(images, ArrayImages) and images.array.nbytes <= _MAX_BYTES_KEPT
+
+
 def in_graph_reader(
     split: Split,
     *,
@@ -85,8 +92,8 @@ def in_graph_reader(
     augmentation: Sequence[Any],
     seed: int,
     class_weights: np.ndarray | None,
-) -> Callable[[Any, Any], tuple[Any, ...]] | None:
-    """Return a function (indices (n,), number of the step) → batch, within TensorFlow.
+) -> Callable[[Any, Any, Any], tuple[Any, ...]] | None:
+    """Return what `GraphBatches.read` is: a function of draws and the number of a step to a batch.
 
     The batch is that of `training_batches`, which has the same arguments. None unless the images
     are in memory, and not too large to be there twice.
@@ -98,7 +105,8 @@ def in_graph_reader(
     augment = augmenter(augmentation, seed=seed) if augmentation else None
     targets = targets_for(encoding, class_weights)
 
-    def read(indices: Any, step: Any) -> tuple[Any, ...]:
+    def read(draws: Any, step: Any, tables: Any) -> tuple[Any, ...]:
+        indices = draws[:, 1]
         batch = tf.gather(images, indices), tf.gather(labels, indices)
         if augment:
             batch = augment(batch[0], encoding.dense(batch[1]), step)
@@ -117,14 +125,15 @@ def step_chunks(
     epochs: int,
     sampling: Sampling,
 ) -> tf.data.Dataset:
-    """Return the indices of the images of up to `steps` training steps at a time.
+    """Return the draws of images of up to `steps` training steps at a time.
 
     Their order is that of `training_batches`, which has the same arguments.
 
     Returns:
-        Indices, int64 (n,), and the number of the first step, counted from that of epoch 0.
+        How often each image was drawn before and its index, int64 (n, 2), and the number of the
+        first step, counted from that of epoch 0.
     """
-    indices = shuffled(
+    draws = shuffled(
         strata,
         batch_size=batch_size * steps,
         seed=seed,
@@ -137,7 +146,7 @@ def step_chunks(
     numbers = tf.data.Dataset.range(first_epoch * chunks, epochs * chunks).map(
         lambda chunk: chunk // chunks * in_epoch + chunk % chunks * steps
     )
-    return tf.data.Dataset.zip(indices.map(lambda _, batch: batch), numbers).prefetch(2)
+    return tf.data.Dataset.zip(draws.map(lambda *pair: tf.stack(pair, axis=1)), numbers)
 
 
 def shuffled(

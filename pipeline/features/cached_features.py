@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline import array_cache
-from pipeline.data.batches import shuffled, steps_per_epoch, targets_for
+from pipeline.data.batches import shuffled, step_chunks, steps_per_epoch, targets_for
 from pipeline.data.folds import pooled_images
 from pipeline.data.source_config import Sampling
 from pipeline.data.splits import Split, Splits
@@ -25,10 +25,13 @@ from pipeline.features.extraction import (
     FeatureExtractor,
     Features,
     feature_batches,
+    feature_tables,
+    read_features,
 )
 from pipeline.features.splitting import ModelSplit
 from pipeline.tasks.label_encoding import LabelEncoding
-from pipeline.training.phases import TrainingData
+from pipeline.training.graph_steps import MAX_STEPS_PER_CALL, GraphBatches
+from pipeline.training.training_data import TrainingData
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +113,10 @@ class CachedFeatures:
             self._extract(self._training, pool, self.views, name),
             self._extract(self._exact, pool, UNAUGMENTED, name),
         )
+
+    def training_key(self) -> str:
+        """Return a key of all that the features of the training images depend on."""
+        return self._training.key(self.splits.train, self.views)
 
     def choice(self) -> EngineChoice:
         """Return the engines that compute the features."""
@@ -251,14 +258,60 @@ def head_batches(
         in_order = tf.data.Dataset.range(len(validation)).batch(256)
         in_order = in_order.map(lambda indices: (tf.zeros_like(indices), indices))
         validating = feature_batches(validation, in_order, targets_for(encoding))
-        if validation.fits_in_memory:  # starting to read again takes longer than the head itself
-            validating = validating.cache()
     return TrainingData(
         training=training,
         validation=validating,
         steps_per_epoch=steps_per_epoch(train, batch_size),
-        # Starting to read the batches again takes longer than the head itself.
-        predict=None if validation is None else lambda head: head_outputs(head, validation),
+        keeps_validation=validation is not None and validation.fits_in_memory,
+        graph=None
+        if not train.fits_in_memory
+        else _graph_batches(
+            train,
+            labels,
+            encoding=encoding,
+            batch_size=len(train) if batch_size == "all" else batch_size,
+            seed=seed,
+            sampling=sampling,
+            class_weights=class_weights,
+        ),
+    )
+
+
+def _graph_batches(
+    train: Features,
+    labels: np.ndarray,
+    *,
+    encoding: LabelEncoding,
+    batch_size: int,
+    seed: int,
+    sampling: Sampling,
+    class_weights: np.ndarray | None,
+) -> GraphBatches:
+    """Return the training batches of `head_batches`, of features that fit in memory."""
+
+    def chunks(first_epoch: int, epochs: int) -> tf.data.Dataset:
+        return step_chunks(
+            labels,
+            batch_size=batch_size,
+            steps=MAX_STEPS_PER_CALL,
+            seed=seed,
+            first_epoch=first_epoch,
+            epochs=epochs,
+            sampling=sampling,
+        )
+
+    def read(draws: Any, step: Any, tables: Any) -> tuple[Any, ...]:
+        features, weights = tables
+        targets = targets_for(encoding, *weights)
+        return targets(*read_features(features, encoding.width, draws[:, 0], draws[:, 1]))
+
+    weights = () if class_weights is None else (tf.constant(class_weights),)
+    return GraphBatches(
+        chunks,
+        read,
+        batch_size,
+        steps_per_epoch(train, batch_size * MAX_STEPS_PER_CALL),
+        tables=(feature_tables(train), weights),
     )
 
 

@@ -25,7 +25,13 @@ from pipeline.engines.frozen_graph import CompiledGraph
 from pipeline.errors import PipelineError
 from pipeline.features.known_views import KnownViews, ViewTable
 from pipeline.features.splitting import ModelSplit
-from pipeline.features.view_labels import LabelBatch, ViewLabels, join_batches, to_sparse
+from pipeline.features.view_labels import (
+    LabelBatch,
+    ViewLabels,
+    dense_labels,
+    join_batches,
+    to_sparse,
+)
 from pipeline.npy_writer import npy_writer
 from pipeline.tasks.label_encoding import LabelEncoding
 
@@ -138,7 +144,7 @@ class FeatureExtractor:
         return images * views * (activations + _BYTES_OF_VIEW)
 
     def is_cached(self, split: Split, views: AugmentedViews) -> bool:
-        return array_cache.contains(self._key(split, views))
+        return array_cache.contains(self.key(split, views))
 
     def extract(self, split: Split, views: AugmentedViews, *, name: str) -> Features:
         """Return the features of a split, computed or from the cache.
@@ -155,7 +161,7 @@ class FeatureExtractor:
             self._check_disk_space(len(split), views.count)
         started = time.perf_counter()
         cached = array_cache.get_or_compute(
-            self._key(split, views),
+            self.key(split, views),
             lambda directory: self._compute(split, views, directory),
             kind="features",
             label=f"{name}, {len(split):,} images, {views.count} views",
@@ -210,7 +216,8 @@ class FeatureExtractor:
             }
         )
 
-    def _key(self, split: Split, views: AugmentedViews) -> str:
+    def key(self, split: Split, views: AugmentedViews) -> str:
+        """Return the key of the features of a split in the cache."""
         return array_cache.cache_key(
             {
                 "graph": self._graph_key,
@@ -323,31 +330,60 @@ def feature_batches(
             one of its views, and its index.
         to_targets: makes labels into the targets of an output layer, as `targets_for` returns it.
     """
-    read = _memory_reader(features) if features.fits_in_memory else _file_reader(features)
-    labels_at = features.labels.reader()
+    if features.fits_in_memory:
+        tables, classes = feature_tables(features), features.labels.classes
 
-    def batch(passes: Any, of_images: Any) -> Any:
-        views = passes % features.views
-        activations = read(views, of_images)
-        for tensor, array in zip(activations, features.activations, strict=True):
-            tensor.set_shape((None, *array.shape[1:]))
-        inputs = activations[0] if len(activations) == 1 else tuple(activations)
-        return to_targets(inputs, labels_at(views, of_images))
+        def batch(passes: Any, of_images: Any) -> Any:
+            return to_targets(*read_features(tables, classes, passes, of_images))
+
+    else:
+        read, labels_at = _file_reader(features), features.labels.reader()
+
+        def batch(passes: Any, of_images: Any) -> Any:
+            views = passes % features.views
+            activations = read(views, of_images)
+            for tensor, array in zip(activations, features.activations, strict=True):
+                tensor.set_shape((None, *array.shape[1:]))
+            return to_targets(_single_or_tuple(activations), labels_at(views, of_images))
 
     return indices.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
 
 
-def _memory_reader(features: Features) -> Callable[[Any, Any], list[Any]]:
-    """Return a function that reads activations from tensors, within TensorFlow."""
+def feature_tables(features: Features) -> dict[str, Any]:
+    """Return features that fit in memory as tensors, for `read_features`."""
     with tf.device("CPU:0"):
-        arrays = [tf.constant(array) for array in features.activations]
-        rows = tf.constant(features.rows)
+        return {
+            "activations": tuple(tf.constant(array) for array in features.activations),
+            "rows": tf.constant(features.rows),
+            "labels": features.labels.tensors(),
+        }
 
-    def read(views: Any, indices: Any) -> list[Any]:
-        batch_rows = tf.gather_nd(rows, tf.stack([indices, views], axis=1))
-        return [tf.cast(tf.gather(array, batch_rows), tf.float32) for array in arrays]
 
-    return read
+def read_features(
+    tables: Mapping[str, Any], classes: int, passes: Any, indices: Any
+) -> tuple[Any, Any]:
+    """Return the features of images, float32, and their labels, float32 (n, classes).
+
+    It is computed within TensorFlow.
+
+    Args:
+        tables: what `feature_tables` returned.
+        classes: the number of classes.
+        passes: int64 (n,), how often each image was drawn before, which chooses one of its views.
+        indices: int64 (n,), of the images.
+    """
+    rows = tables["rows"]
+    views = passes % tf.shape(rows, tf.int64)[1]
+    batch_rows = tf.gather_nd(rows, tf.stack([indices, views], axis=1))
+    activations = [
+        tf.cast(tf.gather(array, batch_rows), tf.float32) for array in tables["activations"]
+    ]
+    labels = dense_labels(tables["labels"], classes, views, indices)
+    return _single_or_tuple(activations), labels
+
+
+def _single_or_tuple(activations: Sequence[Any]) -> Any:
+    return activations[0] if len(activations) == 1 else tuple(activations)
 
 
 def _file_reader(features: Features) -> Callable[[Any, Any], list[Any]]:

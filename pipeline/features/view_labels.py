@@ -37,17 +37,31 @@ class ViewLabels:
 
         The indices are int64 (n,); the view is that of all images or, (n,), of each.
         """
+        tensors = self.tensors()
+        return lambda views, indices: dense_labels(tensors, self.classes, views, indices)
+
+    def tensors(self) -> tuple[Any, Any]:
+        """Return the labels and their weights as tensors, for `dense_labels`."""
         with tf.device("CPU:0"):
-            labels, weights = tf.constant(self.labels), tf.constant(self.weights)
+            return tf.constant(self.labels), tf.constant(self.weights)
 
-        def read(views: Any, indices: Any) -> Any:
-            columns = tf.broadcast_to(views % self.labels.shape[1], tf.shape(indices))
-            chosen = tf.stack([indices, tf.cast(columns, tf.int64)], axis=1)
-            of_batch, shares = tf.gather_nd(labels, chosen), tf.gather_nd(weights, chosen)
-            one_hot = tf.one_hot(of_batch, self.classes)
-            return tf.reduce_sum(one_hot * shares[..., tf.newaxis], axis=1)
 
-        return read
+def dense_labels(tensors: tuple[Any, Any], classes: int, views: Any, indices: Any) -> Any:
+    """Return the labels of views of images, float32 (n, classes), within TensorFlow.
+
+    Args:
+        tensors: what `ViewLabels.tensors` returned.
+        classes: the number of classes.
+        views: of each image, int64 (n,), or the same of all.
+        indices: of the images, int64 (n,).
+    """
+    labels, weights = tensors
+    count = tf.shape(labels, tf.int64)[1]
+    columns = tf.broadcast_to(tf.cast(views, tf.int64) % count, tf.shape(indices))
+    chosen = tf.stack([indices, columns], axis=1)
+    of_batch, shares = tf.gather_nd(labels, chosen), tf.gather_nd(weights, chosen)
+    one_hot = tf.one_hot(of_batch, classes)
+    return tf.reduce_sum(one_hot * shares[..., tf.newaxis], axis=1)
 
 
 def to_sparse(targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -23,7 +23,7 @@ from pipeline.features.splitting import ModelSplit, split_before_head, split_bef
 from pipeline.models import transfer
 from pipeline.recipe.grammar import Recipe
 from pipeline.stages.head_trainer import batches_of_head
-from pipeline.stages.trainer import PixelTrainer
+from pipeline.stages.trainer import PixelTrainer, PretrainedFeatures
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.devices import Devices
 from pipeline.training.phases import Phase
@@ -136,10 +136,14 @@ class FeatureTrainer(PixelTrainer):
         features = [model.predict(each, verbose=0) for each in batches]
         return np.concatenate(features).astype(np.float32)
 
-    def pretrained_features(self) -> Callable[[np.ndarray], np.ndarray]:
+    def pretrained_features(self) -> PretrainedFeatures:
         train = self._inputs.train
         views = range(min(train.views, 4))
-        return lambda indices: np.mean([train.batch(indices, view)[0] for view in views], axis=0)
+
+        def read(indices: np.ndarray) -> np.ndarray:
+            return np.mean([train.batch(indices, view)[0] for view in views], axis=0)
+
+        return PretrainedFeatures(read, self._base_features.training_key())
 
     def feature_facts(self) -> dict[str, Any]:
         choice = self._base_features.choice()

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 
+import numpy as np
+
+from pipeline import array_cache
 from pipeline.data.splits import Splits
 from pipeline.errors import escape_unprintable
-from pipeline.evaluation.label_errors import find_cross_validated_label_errors
+from pipeline.evaluation.label_errors import LabelErrors, find_cross_validated_label_errors
 from pipeline.stages.train_model import TrainedModel
+from pipeline.stages.trainer import PretrainedFeatures
 
 logger = logging.getLogger(__name__)
 
 
+_FORMAT = 1  # of kept errors; with another number, all are looked for again
+_MAX_BYTES = 2**24  # of kept errors
 _MAX_NAMED = 5  # images in the log message
 
 
@@ -46,7 +55,7 @@ def find_label_errors(splits: Splits, trained: TrainedModel) -> list[SuspectedLa
     if features is None or not splits.task.IS_EXCLUSIVE:
         return None
     split, names = splits.train, splits.class_names
-    errors = find_cross_validated_label_errors(features, split.labels)
+    errors = _kept_errors(features, split.labels)
     columns = (errors.indices, errors.suggested, errors.confidence)
     suspects = [
         SuspectedLabel(
@@ -67,3 +76,25 @@ def find_label_errors(splits: Splits, trained: TrainedModel) -> list[SuspectedLa
             f"{escape_unprintable(named)}{more}"
         )
     return suspects
+
+
+def _kept_errors(features: PretrainedFeatures, labels: np.ndarray) -> LabelErrors:
+    """Return the probable label errors, which are kept for further runs with the same features."""
+
+    def find(directory: Path) -> dict[str, list[float]]:
+        errors = find_cross_validated_label_errors(features.read, labels)
+        return {name: array.tolist() for name, array in vars(errors).items()}
+
+    key = array_cache.cache_key(
+        {
+            "format": _FORMAT,
+            "features": features.key,
+            "labels": hashlib.sha256(labels.tobytes()).hexdigest(),
+            "scikit-learn": version("scikit-learn"),
+        }
+    )
+    kept = array_cache.get_or_compute(
+        key, find, kind="label_errors", label="probable label errors", limit=_MAX_BYTES
+    )
+    types = {"indices": int, "suggested": int, "confidence": float}
+    return LabelErrors(**{name: np.array(kept.facts[name], each) for name, each in types.items()})

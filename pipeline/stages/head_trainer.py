@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -19,8 +19,9 @@ from pipeline.stages.class_balance import training_class_weights
 from pipeline.stages.trainer import Trainer
 from pipeline.training import model_state
 from pipeline.training.optimizers import schedule_of
-from pipeline.training.phases import Phase, TrainingData
+from pipeline.training.phases import CompiledModel, Phase
 from pipeline.training.schedules import has_constant_peak, is_proportional
+from pipeline.training.training_data import TrainingData
 
 _MAX_HEADS = 16  # in memory; the least recently used goes
 
@@ -32,7 +33,7 @@ class _Head:
     model: keras.Model
     regularization: AdjustableRegularization
     peak: Any
-    is_compiled: bool = False
+    compiled: CompiledModel = field(default_factory=CompiledModel)
 
 
 class CompiledHeads:
@@ -92,14 +93,12 @@ class HeadTrainer(Trainer):
 
     def phases(self) -> Iterator[Phase]:
         recipe, head = self._recipe, self._head
-        was_compiled, head.is_compiled = head.is_compiled, True
         yield Phase(
             head.model,
             batches_of_head(self._inputs, recipe, self._splits),
             recipe.training.epochs,
             recipe.optimizer,
-            is_saved=False,
-            is_compiled=was_compiled,
+            compiled=head.compiled,
             peak=head.peak,
         )
 
@@ -151,9 +150,11 @@ def _structure(recipe: Recipe, splits: Splits, inputs: HeadInputs, steps: int) -
     schedule = schedule_of(recipe.optimizer)
     if is_proportional(schedule) or has_constant_peak(schedule):
         del optimizer["learning_rate"]  # a variable
+    output = recipe.output_layer(splits)
     return json.dumps(
         [
             recipe.data.task,
+            [output.scale, output.offset],
             recipe.model.model_dump(mode="json"),
             regularization,
             optimizer,

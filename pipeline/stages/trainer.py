@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import keras
@@ -10,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.data.batches import (
+    can_be_kept,
     evaluation_batches,
     in_graph_reader,
     step_chunks,
@@ -24,10 +26,24 @@ from pipeline.recipe.grammar import Recipe
 from pipeline.stages.class_balance import training_class_weights
 from pipeline.stages.graph_outputs import GraphOutputs
 from pipeline.training.graph_steps import MAX_STEPS_PER_CALL, GraphBatches
-from pipeline.training.phases import Phase, TrainingData
+from pipeline.training.phases import Phase
+from pipeline.training.training_data import TrainingData
 
 _EVALUATION_BATCH_SIZE = 64
 _MEASURED_IMAGES = 500  # by whose statistics inputs are standardized
+
+
+@dataclass(frozen=True)
+class PretrainedFeatures:
+    """Features of the training images by a network that was not trained on their labels.
+
+    Attributes:
+        read: maps indices of images (n,) to features, float32 (n, units).
+        key: of all that they depend on.
+    """
+
+    read: Callable[[np.ndarray], np.ndarray]
+    key: str
 
 
 class Trainer(Protocol):
@@ -75,11 +91,8 @@ class Trainer(Protocol):
         """
         return None
 
-    def pretrained_features(self) -> Callable[[np.ndarray], np.ndarray] | None:
-        """Return a function of indices of training images (n,) to features (n, units).
-
-        The network that computes them was not trained on the labels.
-        """
+    def pretrained_features(self) -> PretrainedFeatures | None:
+        """Return features of the training images; None without a pretrained base."""
         return None
 
     def base_features(self, split: Split, indices: np.ndarray, name: str) -> np.ndarray | None:
@@ -161,6 +174,7 @@ class PixelTrainer(Trainer):
             training=training,
             validation=None if validation is None else self._evaluation_batches(validation),
             steps_per_epoch=steps_per_epoch(train, recipe.data.batch_size),
+            keeps_validation=validation is not None and can_be_kept(validation),
             graph=self._graph_batches(class_weights),
         )
 

@@ -88,24 +88,29 @@ class BestEpoch(keras.callbacks.Callback):
 
 
 class ValidationMetrics(keras.callbacks.Callback):
-    """Add metrics of all predictions for the validation images to those of an epoch.
+    """Add the metrics of the validation images to those of an epoch.
 
     It must come before the callbacks that monitor them.
 
     Args:
-        predict: returns the outputs of the model that is trained, (n, units).
-        evaluate: returns the metrics of these outputs by name.
+        validate: returns Keras's metrics, without `val_`, and the outputs of the model that is
+            trained, (n, units).
+        evaluate: returns further metrics of these outputs by name; None if there are none.
     """
 
     def __init__(
-        self, predict: Callable[[], np.ndarray], evaluate: Callable[[np.ndarray], EpochMetrics]
+        self,
+        validate: Callable[[], tuple[EpochMetrics, np.ndarray]],
+        evaluate: Callable[[np.ndarray], EpochMetrics] | None,
     ) -> None:
         super().__init__()
-        self._predict, self._evaluate = predict, evaluate
+        self._validate, self._evaluate = validate, evaluate
 
     def on_epoch_end(self, epoch: int, logs: EpochMetrics | None = None) -> None:
         if logs is not None:
-            logs.update(self._evaluate(self._predict()))
+            metrics, outputs = self._validate()
+            logs.update({f"val_{name}": value for name, value in metrics.items()})
+            logs.update(self._evaluate(outputs) if self._evaluate else {})
 
 
 class StopOnNaN(keras.callbacks.Callback):
@@ -130,16 +135,13 @@ class StopOnNaN(keras.callbacks.Callback):
             )
 
 
-def stop_on_signal(is_signalled: Callable[[], bool]) -> keras.callbacks.Callback:
-    """Return a callback that raises KeyboardInterrupt after the step in which a signal arrived."""
+def stop_on_signal(check: Callable[[], None]) -> keras.callbacks.Callback:
+    """Return a callback that calls a function which raises KeyboardInterrupt after a signal."""
 
-    def check(index: int, logs: EpochMetrics | None = None) -> None:
-        if is_signalled():
-            raise KeyboardInterrupt
+    def call(index: int, logs: EpochMetrics | None = None) -> None:
+        check()
 
-    return keras.callbacks.LambdaCallback(
-        on_train_batch_end=check, on_test_batch_end=check, on_epoch_end=check
-    )
+    return keras.callbacks.LambdaCallback(on_train_batch_end=call, on_epoch_end=call)
 
 
 def restore_state(

@@ -16,21 +16,30 @@ MAX_STEPS_PER_CALL = 32
 
 @dataclass(frozen=True)
 class GraphBatches:
-    """Training batches that are read within the compiled function, from images in memory.
+    """Training batches that are read within the compiled function, from what is in memory.
 
     Attributes:
-        chunks: a function of (first epoch, end epoch) that returns the indices of the images of
-            several steps, int64 (n,), and the number of the first of these steps, int64.
-        read: returns a batch as `TrainingData.training` does, from the indices of its images and
-            the number of its step.
+        chunks: a function of (first epoch, end epoch) that returns the draws of several steps, how
+            often each image was drawn before and its index, int64 (n, 2), and the number of the
+            first of these steps, int64.
+        read: returns a batch as `TrainingData.training` does, from its draws, the number of its
+            step, and the tables.
         batch_size: images per step; the last step of a chunk may have fewer.
         chunks_per_epoch: their number.
+        tables: tensors, in a nested structure, that `read` takes. The compiled function does not
+            contain them, so that a model can be trained on others without compiling it again.
     """
 
     chunks: Callable[[int, int], tf.data.Dataset]
-    read: Callable[[Any, Any], tuple[Any, ...]]
+    read: Callable[[Any, Any, Any], tuple[Any, ...]]
     batch_size: int
     chunks_per_epoch: int
+    tables: Any = ()
+
+    def elements(self, first_epoch: int, end_epoch: int) -> tf.data.Dataset:
+        """Return what `GraphSteps` is fitted to: chunks, each with the tables."""
+        chunks = self.chunks(first_epoch, end_epoch)
+        return chunks.map(lambda draws, step: (draws, step, self.tables)).prefetch(2)
 
 
 class GraphSteps(keras.Model):
@@ -48,7 +57,7 @@ class GraphSteps(keras.Model):
     ```python
     trained = GraphSteps(model, batches)
     trained.compile(optimizer="adam", loss="categorical_crossentropy", jit_compile=False)
-    trained.fit(batches.chunks(0, 5), steps_per_epoch=batches.chunks_per_epoch, epochs=5)
+    trained.fit(batches.elements(0, 5), steps_per_epoch=batches.chunks_per_epoch, epochs=5)
     model.save("model.keras")
     ```
     """
@@ -62,18 +71,18 @@ class GraphSteps(keras.Model):
         """Return the predictions of the model."""
         return self._model(x, training=training)
 
-    def train_step(self, data: tuple[Any, Any]) -> dict[str, Any]:
+    def train_step(self, data: tuple[Any, Any, Any]) -> dict[str, Any]:
         """Update the weights once for each batch of a chunk, and return the metrics so far."""
-        indices, first = data
+        draws, first, tables = data
         size = self._batches.batch_size
         take_step = super().train_step
 
         def body(start: Any, step: Any) -> tuple[Any, Any]:
-            take_step(self._batches.read(indices[start : start + size], step))
+            take_step(self._batches.read(draws[start : start + size], step, tables))
             return start + size, step + 1
 
         tf.while_loop(
-            lambda start, step: start < tf.shape(indices)[0],
+            lambda start, step: start < tf.shape(draws)[0],
             body,
             (0, first),
             parallel_iterations=1,

@@ -28,44 +28,27 @@ from pipeline.training.checkpoints import Checkpoint, Checkpoints
 from pipeline.training.data_parallel import DataParallel
 from pipeline.training.devices import Devices
 from pipeline.training.epoch_log import EpochLog
-from pipeline.training.graph_steps import GraphBatches, GraphSteps, steps_per_execution
+from pipeline.training.graph_steps import GraphSteps, steps_per_execution
 from pipeline.training.losses import equivalent_loss, loss_function
 from pipeline.training.optimizers import OptimizerConfig
 from pipeline.training.progress_display import ProgressDisplay
 from pipeline.training.time_budget import PhaseBudget, SchedulePace, TimeBudget
 from pipeline.training.training_config import TrainingConfig
+from pipeline.training.training_data import TrainingData
+from pipeline.training.validation import Validation
 
 
-@dataclass(frozen=True)
-class TrainingData:
-    """The data that a model is fitted to.
+@dataclass
+class CompiledModel:
+    """A model that was compiled for training, to be trained again without compiling it.
 
     Attributes:
-        training: a function of (first epoch, end epoch) that returns the batches of these epochs,
-            one epoch after another, as `pipeline.data.batches.training_batches` does.
-        validation: the batches of one pass over the validation images; None without them.
-        steps_per_epoch: the number of training batches in an epoch.
-        predict: returns the outputs of a model for the validation images, (n, units). Default:
-            computed from their batches.
-        graph: the same training batches for a compiled function that reads them itself; used where
-            one device trains. None if the images are not in memory.
+        model: None until it is trained for the first time.
+        validation: of the model.
     """
 
-    training: Callable[[int, int], tf.data.Dataset]
-    validation: tf.data.Dataset | None
-    steps_per_epoch: int
-    predict: Callable[[keras.Model], np.ndarray] | None = None
-    graph: GraphBatches | None = None
-
-    def validation_outputs(self, model: keras.Model) -> np.ndarray:
-        """Return the outputs of a model for the validation images, (n, units)."""
-        if self.predict:
-            return self.predict(model)
-        assert self.validation is not None
-        outputs = [
-            np.asarray(model(batch[0], training=False), np.float32) for batch in self.validation
-        ]
-        return np.concatenate(outputs)
+    model: keras.Model | None = None
+    validation: Validation | None = None
 
 
 @dataclass(frozen=True)
@@ -77,10 +60,9 @@ class Phase:
         batches: the data that it is fitted to.
         epochs: the maximal number of passes over the training data.
         optimizer: the configuration of a new optimizer.
-        is_saved: whether the model may be saved afterwards. One that is not stays compiled.
-        is_compiled: whether the model is compiled already, by an earlier training with the same
-            settings and steps. Only its optimizer starts anew, which saves most of the time of a
-            short training.
+        compiled: keeps what is compiled for later trainings with the same settings and steps. Only
+            the optimizer starts anew then, which saves most of the time of a short training. None:
+            the model is compiled for this training alone, and may be saved afterwards.
         peak: a Keras variable in place of the learning rate of a schedule, so that a compiled model
             can be trained with another one; None for a constant.
         phases_after: the number of phases that follow, which share the time that is left.
@@ -90,8 +72,7 @@ class Phase:
     batches: TrainingData
     epochs: int
     optimizer: OptimizerConfig
-    is_saved: bool = True
-    is_compiled: bool = False
+    compiled: CompiledModel | None = None
     peak: Any = None
     phases_after: int = 0
 
@@ -203,8 +184,9 @@ def fit_phases(
         if not (resumed and resumed.is_phase_over):
             loss = loss_function(training.loss, label_smoothing=label_smoothing, scale=output_scale)
             pace = SchedulePace() if budget else None
-            model = _compiled_model(phase, loss, metrics, devices, pace)
-            callbacks = _keras_callbacks(phase, training, evaluate, loss_metric)
+            compiled = _compile(phase, loss, metrics, devices, pace)
+            model = compiled.model
+            assert model is not None
             phase_budget = None
             if budget and pace:
                 phase_budget = _phase_budget(budget, pace, phase, log, resumed)
@@ -215,13 +197,17 @@ def fit_phases(
                     best, shown_metric, first_epoch=len(log.rows), last_epoch=end, budget=budget
                 )
             try:
-                with _translate_unsupported_precision(devices):
-                    _fit(model, phase, log, callbacks, resumed, phase_budget, display)
+                with _translate_unsupported_precision(devices), deferred_signals() as is_signalled:
+                    check = partial(_raise_if, is_signalled)
+                    callbacks = _keras_callbacks(
+                        phase, compiled, training, evaluate, check, loss_metric
+                    )
+                    _fit(model, phase, log, callbacks, resumed, phase_budget, display, check)
             except DivergedError as error:
                 if not (monitor and best.epoch):
                     raise
                 divergence = str(error)
-            if phase.is_saved:
+            if phase.compiled is None:
                 # A file of the model names its optimizer, its loss and its metrics. Only Keras's
                 # own can be read everywhere.
                 trained = model_state.values(model.optimizer.variables)
@@ -268,34 +254,36 @@ def _describe_budget(training: TrainingConfig, log: EpochLog) -> str:
     return f"{ended} epochs{'' if part == 1 else f', the last one after {part:.0%} of its steps'}."
 
 
-def _compiled_model(
+def _compile(
     phase: Phase,
     loss: Any,
     metrics: Callable[[], list[Any]],
     devices: Devices,
     pace: SchedulePace | None,
-) -> keras.Model:
+) -> CompiledModel:
     """Return the model to call `fit` of, which trains the variables of the phase's model."""
+    compiled = phase.compiled or CompiledModel()
+    if compiled.model and not devices.strategy and not pace:
+        optimizer, model = _optimizer(phase), compiled.model
+        optimizer.build(model.trainable_variables)
+        model_state.assign(model.optimizer.variables, model_state.values(optimizer.variables))
+        return compiled
     steps = phase.batches.steps_per_epoch
     model = phase.model
     if devices.strategy:
         model = DataParallel(model, devices.strategy)
     elif phase.batches.graph and not devices.on_gpu:
         model, steps = GraphSteps(model, phase.batches.graph), 1
-    optimizer = _optimizer(phase, pace=pace)
-    if phase.is_compiled and not devices.strategy and not pace:
-        optimizer.build(model.trainable_variables)
-        model_state.assign(model.optimizer.variables, model_state.values(optimizer.variables))
-        return model
     model.compile(
-        optimizer=optimizer,
+        optimizer=_optimizer(phase, pace=pace),
         loss=loss,
         metrics=metrics(),
         steps_per_execution=steps_per_execution(steps),
         # XLA compiles for one device, and on CPUs it makes training two to twelve times slower.
         jit_compile="auto" if devices.on_gpu and not devices.strategy else False,
     )
-    return model
+    compiled.model, compiled.validation = model, Validation(model)
+    return compiled
 
 
 def _optimizer(
@@ -332,6 +320,7 @@ def _fit(
     resumed: Checkpoint | None,
     budget: PhaseBudget | None,
     display: ProgressDisplay | None,
+    check: Callable[[], None],
 ) -> None:
     first, end = len(log.rows), log.starts[-1] + phase.epochs
     if resumed:
@@ -342,45 +331,54 @@ def _fit(
     log.set_phase(variables, epochs=phase.epochs, callbacks=callbacks, budget=budget)
     batches = phase.batches
     graph = batches.graph if isinstance(model, GraphSteps) else None
-    with deferred_signals() as is_signalled:
-        try:
-            model.fit(
-                graph.chunks(first, end) if graph else batches.training(first, end),
-                steps_per_epoch=graph.chunks_per_epoch if graph else batches.steps_per_epoch,
-                initial_epoch=first,
-                epochs=end,
-                validation_data=batches.validation,
-                callbacks=[
-                    *callbacks,
-                    *([restore_state(callbacks, resumed.callbacks)] if resumed else []),
-                    StopOnNaN(),
-                    log.best,
-                    *([budget] if budget else []),
-                    log,
-                    *([display] if display else []),
-                    stop_on_signal(is_signalled),
-                ],
-                shuffle=False,
-                verbose=0,
-            )
-        finally:
-            if display:
-                display.close()
-            log.report()
+    try:
+        model.fit(
+            graph.elements(first, end) if graph else batches.training(first, end),
+            steps_per_epoch=graph.chunks_per_epoch if graph else batches.steps_per_epoch,
+            initial_epoch=first,
+            epochs=end,
+            callbacks=[
+                *callbacks,
+                *([restore_state(callbacks, resumed.callbacks)] if resumed else []),
+                StopOnNaN(),
+                log.best,
+                *([budget] if budget else []),
+                log,
+                *([display] if display else []),
+                stop_on_signal(check),
+            ],
+            shuffle=False,
+            verbose=0,
+        )
+    finally:
+        if display:
+            display.close()
+        log.report()
+
+
+def _raise_if(is_signalled: Callable[[], bool]) -> None:
+    """Raise KeyboardInterrupt if a signal has arrived."""
+    if is_signalled():
+        raise KeyboardInterrupt
 
 
 def _keras_callbacks(
     phase: Phase,
+    compiled: CompiledModel,
     training: TrainingConfig,
     evaluate: Callable[[np.ndarray], EpochMetrics] | None,
+    check: Callable[[], None],
     loss_metric: str,
 ) -> list[Any]:
     callbacks: list[Any] = []
     if phase.optimizer.use_ema:  # first: the other callbacks must see the averaged weights
         callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    if evaluate and phase.batches.validation is not None:
-        predict = partial(phase.batches.validation_outputs, phase.model)
-        callbacks.append(ValidationMetrics(predict, evaluate))
+    batches = phase.batches
+    if batches.validation is not None:
+        assert compiled.validation is not None
+        kept = list(batches.validation) if batches.keeps_validation else batches.validation
+        validate = partial(compiled.validation.run, kept, check)
+        callbacks.append(ValidationMetrics(validate, evaluate))
     schedule = optimizers.schedule_of(phase.optimizer)
     callbacks += schedules.callbacks(schedule, loss_metric=loss_metric)
     stopping = training.early_stopping

@@ -14,6 +14,7 @@ from pipeline.features.extraction import Features
 from pipeline.features.view_labels import ViewLabels
 from pipeline.models.layers import OutputLayer
 from pipeline.tasks.classification import label_encoding
+from pipeline.training.training_data import TrainingData
 
 VIEWS = 3
 ENCODING = label_encoding(10, OutputLayer(10, "softmax"))
@@ -54,13 +55,20 @@ def train() -> Split:
     )
 
 
+def batches_of(train: Split, **changes: Any) -> TrainingData:
+    arguments: dict[str, Any] = {
+        "sampling": "natural",
+        "class_weights": None,
+        "batch_size": "all",
+        **changes,
+    }
+    inputs = HeadInputs(features_of(train, VIEWS), features_of(train, 1))
+    return head_batches(inputs, train.labels, encoding=ENCODING, seed=1, **arguments)
+
+
 def epochs(train: Split, **changes: Any) -> list[list[np.ndarray]]:
     """Return the arrays of two epochs."""
-    arguments: dict[str, Any] = {"sampling": "natural", "class_weights": None, **changes}
-    inputs = HeadInputs(features_of(train, VIEWS), features_of(train, 1))
-    batches = head_batches(
-        inputs, train.labels, encoding=ENCODING, batch_size="all", seed=1, **arguments
-    )
+    batches = batches_of(train, **changes)
     assert batches.validation is not None
     for batch in batches.validation:
         assert len(batch) == 2  # unweighted
@@ -87,3 +95,20 @@ def test_an_image_has_the_weight_of_its_class(train: Split) -> None:
     weights = np.arange(1, 11, dtype=np.float32)
     for _, labels, image_weights in epochs(train, class_weights=weights):
         np.testing.assert_array_equal(image_weights, weights[labels.argmax(axis=1)])
+
+
+def test_the_batches_that_are_read_in_the_graph_are_the_same(train: Split) -> None:
+    weights = np.arange(1, 11, dtype=np.float32)
+    batches = batches_of(train, sampling="balanced", class_weights=weights, batch_size=25)
+    graph = batches.graph
+    assert graph is not None
+    found = [
+        graph.read(draws[start : start + 25], step, tables)
+        for draws, step, tables in graph.elements(1, 3)
+        for start in range(0, len(draws), 25)
+    ]
+    expected = list(batches.training(1, 3))
+    assert len(found) == len(expected) == 6
+    for one, other in zip(found, expected, strict=True):
+        for array, expected_array in zip(one, other, strict=True):
+            np.testing.assert_array_equal(array, expected_array)

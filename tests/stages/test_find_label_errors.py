@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from pipeline.data.splits import ArrayImages, Split, Splits
 from pipeline.evaluation.label_errors import LabelErrors
 from pipeline.stages import find_label_errors as stage
 from pipeline.stages.train_model import TrainedModel
-from pipeline.stages.trainer import Trainer
+from pipeline.stages.trainer import PretrainedFeatures, Trainer
 
 COUNT = 20  # images of each class
 CLUSTERS = np.repeat([0, 1], COUNT)
@@ -20,9 +21,9 @@ CLUSTERS = np.repeat([0, 1], COUNT)
 class ClusterTrainer(Trainer):
     """Stands for a trainer whose features are two clusters, one for each class."""
 
-    def pretrained_features(self) -> Any:
+    def pretrained_features(self) -> PretrainedFeatures:
         features = np.eye(2)[CLUSTERS] + np.random.default_rng(0).normal(0, 0.05, (2 * COUNT, 2))
-        return lambda indices: features[indices]
+        return PretrainedFeatures(lambda indices: features[indices], "clusters")
 
 
 class PixelTrainer(Trainer):
@@ -71,6 +72,24 @@ def test_equally_probable_errors_are_sorted_by_name(
         "Check 94.jpg (ants?), 95.jpg (ants?), 96.jpg (ants?), 97.jpg (ants?), 98.jpg (ants?) "
         "and 1 more"
     )
+
+
+def test_what_was_found_is_kept_for_the_same_features_and_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path))
+    search, searched = stage.find_cross_validated_label_errors, []
+
+    def counted(features: Any, labels: np.ndarray) -> LabelErrors:
+        searched.append(labels)
+        return search(features, labels)
+
+    monkeypatch.setattr(stage, "find_cross_validated_label_errors", counted)
+    first = find(splits_with([3]), ClusterTrainer)
+    assert find(splits_with([3]), ClusterTrainer) == first
+    assert len(searched) == 1
+    assert find(splits_with([4]), ClusterTrainer) != first
+    assert len(searched) == 2
 
 
 def test_nothing_is_looked_for_without_pretrained_features() -> None:

@@ -34,8 +34,9 @@ from pipeline.training.callbacks import EpochMetrics
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.data_parallel import DataParallel
 from pipeline.training.devices import Devices
-from pipeline.training.phases import History, Phase, TrainingData, fit_phases
+from pipeline.training.phases import History, Phase, fit_phases
 from pipeline.training.training_config import EarlyStoppingConfig, RuntimeConfig, TrainingConfig
+from pipeline.training.training_data import TrainingData
 from pipeline.workflows.single_run import run
 
 SOFTMAX = OutputLayer(10, "softmax")

@@ -29,7 +29,6 @@ from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.phases import (
     History,
     Phase,
-    TrainingData,
     fit_phases,
 )
 from pipeline.training.time_budget import TimeBudget
@@ -39,6 +38,7 @@ from pipeline.training.training_config import (
     RuntimeConfig,
     TrainingConfig,
 )
+from pipeline.training.training_data import TrainingData
 
 OUTPUT = OutputLayer(10, "softmax")
 ENCODING = label_encoding(10, OUTPUT)

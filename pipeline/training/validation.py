@@ -1,0 +1,54 @@
+"""Evaluates a model on the validation images, in one pass for all metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class Validation:
+    """Computes Keras's metrics and the outputs of a model in the same pass.
+
+    `Model.evaluate` keeps no outputs, so metrics that need all of them would take a second pass.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        """Keep a compiled model.
+
+        Args:
+            model: whose metrics exist, because it was trained for a step.
+        """
+        self._model = model
+        self._take_step = tf.function(self._step, reduce_retracing=True, jit_compile=False)
+
+    def run(
+        self, batches: Iterable[tuple[Any, Any]], check: Callable[[], None]
+    ) -> tuple[dict[str, float], np.ndarray]:
+        """Return the metrics that `Model.evaluate` does, and the outputs, float32 (n, …).
+
+        Args:
+            batches: of one pass over the images: what the model takes, and its targets.
+            check: called after each batch; what it raises ends the pass.
+        """
+        self._model.reset_metrics()
+        outputs = []
+        for x, y in batches:
+            outputs.append(self._take_step(x, y))
+            check()
+        metrics = self._model.get_metrics_result()
+        arrays = [output.numpy() for output in outputs]
+        return {name: float(value) for name, value in metrics.items()}, np.concatenate(arrays)
+
+    def _step(self, x: Any, y: Any) -> Any:
+        """Update the metrics by a batch, as `Model.test_step` does, and return its outputs."""
+        model = self._model
+        outputs = model(x, training=False)
+        loss = model.compute_loss(x=x, y=y, y_pred=outputs, training=False)
+        mean_loss = next(metric for metric in model.metrics if metric.name == "loss")
+        mean_loss.update_state(loss, sample_weight=tf.shape(outputs)[0])
+        model.compute_metrics(x, y, outputs)
+        return tf.cast(outputs, tf.float32)

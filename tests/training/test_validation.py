@@ -1,0 +1,31 @@
+"""One pass over the validation images has the metrics and the outputs of Keras's two."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipeline.data.digits import DigitsConfig
+from pipeline.training.validation import Validation
+
+
+def test_metrics_and_outputs_are_those_of_keras() -> None:
+    train = DigitsConfig(source="digits").load().train
+    pixels = train.images.read(np.arange(100)).reshape(100, -1) / 255
+    labels = keras.utils.to_categorical(train.labels[:100], 10)
+    batches = tf.data.Dataset.from_tensor_slices((pixels, labels)).batch(30)  # the last: 10
+    inputs = keras.Input((64,))
+    hidden = keras.layers.Dropout(0.5)(keras.layers.Dense(8, kernel_regularizer="l2")(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(hidden))
+    model.compile("sgd", "categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
+    model.fit(batches, shuffle=False, verbose=0)
+
+    checks: list[None] = []
+    metrics, outputs = Validation(model).run(batches, lambda: checks.append(None))
+    expected = model.evaluate(batches, verbose=0, return_dict=True)
+    assert metrics == pytest.approx(expected, rel=1e-6)
+    assert {type(value) for value in metrics.values()} == {float}
+    np.testing.assert_allclose(outputs, model.predict(batches, verbose=0), rtol=1e-5)
+    assert len(checks) == 4
