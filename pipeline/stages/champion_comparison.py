@@ -20,9 +20,8 @@ from pipeline.errors import ModelError
 from pipeline.evaluation.intervals import ConfidenceInterval
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.significance import level_of_comparison, min_images_to_differ
-from pipeline.inference import classifier as classifiers
 from pipeline.inference.batch_prediction import predict
-from pipeline.inference.classifier import Classifier
+from pipeline.inference.image_classifier import ImageClassifier, load_image_classifier
 from pipeline.recipe.grammar import Recipe
 from pipeline.stages.comparable_images import PREFIXES, comparable_images, images_digest
 from pipeline.stages.verify_model import image_reader
@@ -118,7 +117,7 @@ def compare_with_champion(
             or it is unknown what it was trained on; or if the registry cannot be used.
     """
     with files_of(store, champion.model) as directory:
-        classifier = classifiers.load_classifier(directory / DATA)
+        classifier = load_image_classifier(directory / DATA)
         known = read_image_digests(directory / DATA)
     if known is None:
         raise ModelError(
@@ -175,7 +174,7 @@ def compare_with_champion(
 
 def _champion_predictions(
     champion: Champion,
-    classifier: Classifier,
+    classifier: ImageClassifier,
     recipe: Recipe,
     split: Split,
     new: Predictions,

@@ -276,14 +276,14 @@ def test_a_champion_with_other_classes_stays(
     runs: Runs, store: Store, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register(runs[0], store, "classes")
-    load = champion_comparison.classifiers.load_classifier
+    load = champion_comparison.load_image_classifier
 
     def renamed(directory: Path) -> Any:
         classifier = load(directory)
         interface = replace(classifier.interface, class_names=tuple("abcdefghij"))
         return replace(classifier, interface=interface)
 
-    monkeypatch.setattr(champion_comparison.classifiers, "load_classifier", renamed)
+    monkeypatch.setattr(champion_comparison, "load_image_classifier", renamed)
     assert register(runs[1], store, "classes").error == (
         "Version 2 of classes was not promoted: models:/classes/1 cannot be compared: its classes "
         "are a, b, c, d, e, f, g, h, i, j. The new model's are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9."
