@@ -276,7 +276,7 @@ def test_a_champion_with_other_classes_stays(
     runs: Runs, store: Store, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register(runs[0], store, "classes")
-    load = champion_comparison.load_image_classifier
+    load: Any = champion_comparison.load_image_classifier
 
     def renamed(directory: Path) -> Any:
         classifier = load(directory)
