@@ -141,6 +141,12 @@ Fraction32 = Annotated[
 ]
 Factor = Annotated[float, Strict(), Field(ge=-1, le=1), Expected("a number from -1 to 1")]
 FilePath = Annotated[Path, BeforeValidator(_absolute), Expected("a path")]
+RunReference = Annotated[
+    str,
+    Strict(),
+    Field(pattern=r"^(runs|models):/.+$"),
+    Expected("runs:/NAME, runs:/ID or models:/NAME@ALIAS"),
+]
 ImageSize = Annotated[
     tuple[PositiveInt, PositiveInt], Expected("two integers, [height, width], in pixels")
 ]
@@ -243,6 +249,11 @@ def single_key_union(
         for name, section in classes.items()
     }
     return TaggedUnion(entries, key=None, names=names)
+
+
+def is_run_reference(value: Any) -> bool:
+    """Return whether a valid value names a run, as `RunReference` does."""
+    return isinstance(value, str) and value.startswith(("runs:/", "models:/"))
 
 
 def unwrap_single_key(entry: Config) -> tuple[str, Any]:

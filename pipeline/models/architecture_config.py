@@ -6,7 +6,9 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pipeline.config import Config, Finding
+from pydantic import Field
+
+from pipeline.config import Config, Finding, RunReference
 from pipeline.models.layers import OutputLayer, apply_output
 from pipeline.models.regularization import RegularizationConfig
 from pipeline.models.standardization import Standardize
@@ -34,6 +36,11 @@ class ArchitectureConfig(Config):
     lists_layers: ClassVar[bool] = False
 
     architecture: Any
+    weights: RunReference | None = Field(
+        None,
+        description="Start from the weights of a run with the same architecture: runs:/NAME, "
+        "runs:/ID or models:/NAME@ALIAS. null: random weights.",
+    )
 
     @property
     def has_frozen_base(self) -> bool:

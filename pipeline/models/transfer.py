@@ -17,7 +17,9 @@ from pipeline.config import (
     FilePath,
     Finding,
     PositiveInt,
+    RunReference,
     invalid_value,
+    is_run_reference,
 )
 from pipeline.errors import ModelError, first_line
 from pipeline.models.applications import APPLICATIONS
@@ -59,9 +61,11 @@ class TransferConfig(ArchitectureConfig):
 
     architecture: Literal["transfer"]
     base: Base = Field(description="A network of keras.applications, or the path of a .keras file.")
-    weights: Literal["imagenet"] | FilePath | None = Field(
+    weights: Literal["imagenet"] | RunReference | FilePath | None = Field(  # type: ignore[assignment]
         "imagenet",
-        description="imagenet, the path of a .weights.h5 file, or null for random weights.",
+        description="imagenet, the path of a .weights.h5 file, a run with the same base "
+        "(runs:/NAME, runs:/ID or models:/NAME@ALIAS), or null for random weights.",
+        union_mode="left_to_right",
     )
     train_base: Bool = Field(
         False,
@@ -166,13 +170,15 @@ class TransferConfig(ArchitectureConfig):
         # must not depend on how its base was made.
         random_state = random.getstate()
         if self.application:
-            base = _load_application(self.application, self.weights, input_shape)
+            # Those of a run are loaded into the built model.
+            weights = None if is_run_reference(self.weights) else self.weights
+            base = _load_application(self.application, weights, input_shape)
         else:
             base = load_base_file(Path(self.base), input_shape)
         random.setstate(random_state)
         _set_trainable(base, self.train_base)
         if not self.train_base:
-            disable_dropout(base)
+            _disable_dropout(base)
         return base
 
 
@@ -233,7 +239,7 @@ def check_fine_tuning(model: keras.Model, start: str | int, *, batch_norm: bool)
 
 
 def unfreeze(model: keras.Model, first: int, *, batch_norm: bool) -> int:
-    """Make the end of the base trainable.
+    """Make the end of the base trainable. Its dropout is active there, and not before.
 
     Args:
         model: a model that `TransferConfig.build` returned.
@@ -248,6 +254,8 @@ def unfreeze(model: keras.Model, first: int, *, batch_norm: bool) -> int:
     trained = {layer.name for layer in _trained_layers(base, first)}
     for layer in base.layers:
         layer.trainable = layer.name in trained
+        if layer.trainable:
+            _enable_dropout(layer)
     for layer in _leaves(base):
         if not _learns(layer, batch_norm):
             layer.trainable = False
@@ -284,17 +292,50 @@ def _set_trainable(layer: Any, value: bool) -> None:
         _set_trainable(inner, value)
 
 
-def disable_dropout(base: keras.Model) -> None:
+def layer_rates(model: keras.Model, decay: float) -> list[tuple[Any, float]]:
+    """Return the weights of the base that are trained, with a factor of their learning rate.
+
+    It is `decay` for the last layer, its square for the one before, and so on (Howard and Ruder,
+    2018; Clark et al., 2020). Layers without a kernel, such as normalization, are counted with the
+    one before them.
+
+    Args:
+        model: a model that `TransferConfig.build` returned.
+        decay: from 0 to 1.
+    """
+    groups: list[list[Any]] = []
+    for layer in _leaves(base_of(model)):
+        weights = layer.trainable_weights
+        if weights and (not groups or any(len(weight.shape) > 1 for weight in weights)):
+            groups.append([])
+        if weights:
+            groups[-1] += weights
+    return [
+        (weight, decay**depth)
+        for depth, weights in enumerate(reversed(groups), start=1)
+        for weight in weights
+    ]
+
+
+def _disable_dropout(base: keras.Model) -> None:
     """Set the rate of all dropout layers of a base to 0.
 
     In training, a functional model passes `training=True` to its layers even if it was called with
     `training=False`, and dropout, unlike batch normalization, ignores `trainable`.
     """
+    for layer in _dropout_layers(base):
+        layer.rate_in_training, layer.rate = layer.rate, 0.0
+
+
+def _enable_dropout(layer: Any) -> None:
+    for dropout in _dropout_layers(layer):
+        dropout.rate = dropout.rate_in_training
+
+
+def _dropout_layers(layer: Any) -> Iterator[Any]:
     import keras
 
-    for layer in _leaves(base):
-        if isinstance(layer, keras.layers.Dropout):
-            layer.rate = 0.0
+    return (leaf for leaf in _leaves(layer) if isinstance(leaf, keras.layers.Dropout))
 
 
 def _leaves(layer: Any) -> Iterator[Any]:

@@ -26,6 +26,7 @@ from pipeline.stages.head_trainer import batches_of_head
 from pipeline.stages.trainer import PixelTrainer, PretrainedFeatures
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.devices import Devices
+from pipeline.training.layer_rates import LayerRates
 from pipeline.training.phases import Phase
 from pipeline.training.training_config import FineTuneConfig
 
@@ -167,6 +168,9 @@ class FeatureTrainer(PixelTrainer):
         added = transfer.unfreeze(self.model, first, batch_norm=config.train_batch_norm)
         logger.info(f"Fine-tuning from layer '{config.start}' ({added:,} more parameters)")
         optimizer = config.optimizer_after(self._recipe.optimizer)
+        rates: LayerRates = ()
+        if config.layer_decay < 1:
+            rates = transfer.layer_rates(self.model, config.layer_decay)
         model_split = split_before_layer(self.model, first)
         features = self._features_at(model_split)
 
@@ -176,10 +180,10 @@ class FeatureTrainer(PixelTrainer):
         kept = self._checkpoints
         if (kept.choose_once("fine_tuning", choose) if kept else choose()) == _PIXELS:
             self._features = None
-            return Phase(self.model, self._pixels(), config.epochs, optimizer)
+            return Phase(self.model, self._pixels(), config.epochs, optimizer, layer_rates=rates)
         self._features = features
         batches = batches_of_head(features.compute(), self._recipe, self._splits)
-        return Phase(model_split.head, batches, config.epochs, optimizer)
+        return Phase(model_split.head, batches, config.epochs, optimizer, layer_rates=rates)
 
     def _features_at(self, model_split: ModelSplit) -> CachedFeatures:
         return CachedFeatures(

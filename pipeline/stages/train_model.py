@@ -18,6 +18,7 @@ from pipeline.recipe.grammar import Recipe
 from pipeline.stages.epoch_evaluation import epoch_evaluation
 from pipeline.stages.feature_trainer import FeatureTrainer
 from pipeline.stages.head_trainer import CompiledHeads, HeadTrainer
+from pipeline.stages.initial_weights import initial_run, pin_initial_weights
 from pipeline.stages.trainer import PixelTrainer, Trainer
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.devices import Devices, find_devices
@@ -32,11 +33,18 @@ class TrainedModel:
     """A model, with its history and what it was trained on.
 
     It has the weights of its best epoch, or of the last one without validation images.
+
+    Attributes:
+        trainer: trained it.
+        history: of the training.
+        devices: that it was trained on.
+        initial_run: the id of the run whose weights it started from; None without.
     """
 
     trainer: Trainer
     history: History
     devices: Devices
+    initial_run: str | None = None
 
     @property
     def model(self) -> keras.Model:
@@ -73,6 +81,7 @@ def train_model(
     """
     seconds = recipe.training.budget_seconds
     budget = TimeBudget(seconds) if seconds else None
+    recipe = pin_initial_weights(recipe, checkpoints)
     devices = find_devices(recipe.runtime)
     logger.info(devices.description)
     trainer = _make_trainer(
@@ -110,7 +119,7 @@ def train_model(
             shown_metric=recipe.task.CURVE if show_progress else None,
             budget=budget,
         )
-    return TrainedModel(trainer, history, devices)
+    return TrainedModel(trainer, history, devices, initial_run(recipe))
 
 
 def trains_head_alone(recipe: Recipe) -> bool:

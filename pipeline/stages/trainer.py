@@ -25,6 +25,7 @@ from pipeline.models.standardization import standardization
 from pipeline.recipe.grammar import Recipe
 from pipeline.stages.class_balance import training_class_weights
 from pipeline.stages.graph_outputs import GraphOutputs
+from pipeline.stages.initial_weights import load_initial_weights
 from pipeline.training.graph_steps import MAX_STEPS_PER_CALL, GraphBatches
 from pipeline.training.phases import Phase
 from pipeline.training.training_data import TrainingData
@@ -129,7 +130,9 @@ class PixelTrainer(Trainer):
             layers: of the augmentation.
 
         Raises:
-            ModelError: if the model cannot be built.
+            ModelError: if the model cannot be built, or the run whose weights it starts from has
+                others.
+            UsageError: if there is no such run.
         """
         self._recipe, self._splits, self._layers = recipe, splits, layers
         self._encoding = recipe.label_encoding(splits)
@@ -141,6 +144,7 @@ class PixelTrainer(Trainer):
             regularization=recipe.regularization,
             standardize=standardization(lambda: _evenly_spaced_images(splits.train)),
         )
+        load_initial_weights(self.model, recipe)
 
     def phases(self) -> Iterator[Phase]:
         recipe = self._recipe

@@ -12,6 +12,7 @@ from pipeline.training import model_state
 from pipeline.training.callbacks import BestEpoch, EpochMetrics, callback_state
 from pipeline.training.checkpoints import BudgetState, Checkpoint, Checkpoints
 from pipeline.training.time_budget import PhaseBudget
+from pipeline.training.training_config import TrainingConfig
 
 
 class EpochLog(keras.callbacks.Callback):
@@ -95,3 +96,13 @@ class EpochLog(keras.callbacks.Callback):
         for i in range(self._reported, len(self.rows)):
             self._reported = i + 1
             self._on_epoch(i + 1, self.rows[i], self._seconds[i])
+
+    def describe_budget(self, training: TrainingConfig) -> str:
+        """Return how the budget of a training ended it."""
+        epochs = training.epochs + (training.fine_tune.epochs if training.fine_tune else 0)
+        part = self.budget.part
+        cut = "" if part == 1 else f", the last one after {part:.0%} of its steps"
+        return (
+            f"training.budget: {training.budget} ended training after {len(self.rows)} of {epochs} "
+            f"epochs{cut}."
+        )

@@ -6,6 +6,7 @@ compares them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, Strict, create_model
@@ -182,6 +183,7 @@ def build_optimizer(
     peak: Any = None,
     fused: bool = False,
     pace: Any = None,
+    layer_rates: Sequence[tuple[Any, float]] = (),
 ) -> Any:
     """Return a new Keras optimizer. Weight decay does not apply to biases and normalization.
 
@@ -193,10 +195,12 @@ def build_optimizer(
         fused: whether Adam may be one of this package, which is faster. Its class is unknown where
             a model is loaded.
         pace: the `SchedulePace` of the schedule, None for its own.
+        layer_rates: variables with a factor of their learning rate.
     """
     import keras
 
     from pipeline.training.fused_adam import FusedAdam
+    from pipeline.training.layer_rates import layerwise_optimizer
 
     arguments = config.model_dump(exclude={"name", "schedule"})
     schedule, times = schedule_of(config), {"steps_per_epoch": steps_per_epoch, "epochs": epochs}
@@ -207,9 +211,15 @@ def build_optimizer(
     )
     if pace and callable(arguments["learning_rate"]):
         arguments["learning_rate"] = pace.follow(arguments["learning_rate"])
+    optimizer_class = getattr(keras.optimizers, OPTIMIZERS[config.name].class_name)
     if fused and config.name == "adam" and not arguments["amsgrad"]:
-        optimizer = FusedAdam(**arguments)
-    else:
-        optimizer = getattr(keras.optimizers, OPTIMIZERS[config.name].class_name)(**arguments)
+        optimizer_class = FusedAdam
+    if layer_rates:
+        optimizer_class = layerwise_optimizer(optimizer_class, layer_rates, _is_decayed)
+    optimizer = optimizer_class(**arguments)
     optimizer.exclude_from_weight_decay(var_names=_NOT_DECAYED)
     return optimizer
+
+
+def _is_decayed(variable: Any) -> bool:
+    return not any(name in variable.name for name in _NOT_DECAYED)

@@ -29,6 +29,7 @@ from pipeline.training.data_parallel import DataParallel
 from pipeline.training.devices import Devices
 from pipeline.training.epoch_log import EpochLog
 from pipeline.training.graph_steps import GraphSteps, steps_per_execution
+from pipeline.training.layer_rates import LayerRates
 from pipeline.training.losses import equivalent_loss, loss_function
 from pipeline.training.optimizers import OptimizerConfig
 from pipeline.training.progress_display import ProgressDisplay
@@ -66,6 +67,7 @@ class Phase:
         peak: a Keras variable in place of the learning rate of a schedule, so that a compiled model
             can be trained with another one; None for a constant.
         phases_after: the number of phases that follow, which share the time that is left.
+        layer_rates: variables of the model with a factor of their learning rate.
     """
 
     model: keras.Model
@@ -75,6 +77,7 @@ class Phase:
     compiled: CompiledModel | None = None
     peak: Any = None
     phases_after: int = 0
+    layer_rates: LayerRates = ()
 
 
 @dataclass(frozen=True)
@@ -213,7 +216,7 @@ def fit_phases(
                 trained = model_state.values(model.optimizer.variables)
                 loss = equivalent_loss(model.loss)
                 saved = phase.model if isinstance(model, GraphSteps) else model
-                optimizer = _optimizer(phase, fused=False)
+                optimizer = _optimizer(phase, saved=True)
                 saved.compile(optimizer, loss, metrics=["accuracy"], jit_compile=model.jit_compile)
                 if not divergence:  # after which they have NaN
                     # Keras may have wrapped it, to scale the loss.
@@ -228,7 +231,7 @@ def fit_phases(
         best.epoch if monitor else None,
         tuple(log.starts),
         divergence,
-        _describe_budget(training, log) if is_over or log.budget.has_ended else "",
+        log.describe_budget(training) if is_over or log.budget.has_ended else "",
     )
 
 
@@ -244,14 +247,6 @@ def _phase_budget(
         phases_after=phase.phases_after,
         resumed=resumed.budget if resumed else None,
     )
-
-
-def _describe_budget(training: TrainingConfig, log: EpochLog) -> str:
-    """Return how the budget ended a training."""
-    epochs = training.epochs + (training.fine_tune.epochs if training.fine_tune else 0)
-    ended = f"training.budget: {training.budget} ended training after {len(log.rows)} of {epochs}"
-    part = log.budget.part
-    return f"{ended} epochs{'' if part == 1 else f', the last one after {part:.0%} of its steps'}."
 
 
 def _compile(
@@ -287,15 +282,23 @@ def _compile(
 
 
 def _optimizer(
-    phase: Phase, *, fused: bool = True, pace: SchedulePace | None = None
+    phase: Phase, *, saved: bool = False, pace: SchedulePace | None = None
 ) -> keras.Optimizer:
+    """Return a new optimizer.
+
+    Args:
+        phase: to optimize.
+        saved: whether it is saved with the model, and so one of Keras's own classes.
+        pace: of its schedule, None for its own.
+    """
     return optimizers.build_optimizer(
         phase.optimizer,
         steps_per_epoch=phase.batches.steps_per_epoch,
         epochs=phase.epochs,
         peak=phase.peak,
-        fused=fused,
+        fused=not saved,
         pace=pace,
+        layer_rates=() if saved else phase.layer_rates,
     )
 
 

@@ -15,6 +15,7 @@ from pipeline.config import (
     NonEmptyString,
     NonNegativeFloat,
     PositiveFloat32,
+    PositiveFraction,
     PositiveInt,
     SeveralInt,
     duration_seconds,
@@ -66,6 +67,12 @@ class FineTuneConfig(Config):
         None,
         description="Another optimizer than in the first phase, with its own learning_rate and "
         "schedule.",
+    )
+    layer_decay: PositiveFraction = Field(
+        1.0,
+        description="Factor of the learning rate from each layer of the base to the one before it, "
+        "such as 0.9; the last one has it once. 1: all layers learn at the same rate (Howard and "
+        "Ruder, 2018; Clark et al., 2020).",
     )
     train_batch_norm: Bool = Field(
         False,

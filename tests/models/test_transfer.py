@@ -142,6 +142,31 @@ def test_a_base_that_learns_has_its_batch_normalization_and_its_dropout(
     assert np.any(np.asarray(norm.moving_mean) != before)
 
 
+def test_fine_tuning_enables_the_dropout_of_the_layers_that_learn() -> None:
+    model = built("EfficientNetB0")
+    base = transfer.base_of(model)
+    transfer.unfreeze(model, transfer.layer_index(model, "block6d"), batch_norm=False)
+    rates = {
+        layer.name: round(layer.rate, 3)
+        for layer in base.layers
+        if isinstance(layer, keras.layers.Dropout) and layer.rate
+    }
+    assert rates == {"block6d_drop": 0.175}
+
+
+def test_each_layer_that_is_fine_tuned_learns_slower_than_the_one_after_it() -> None:
+    model = built()
+    transfer.unfreeze(model, transfer.layer_index(model, "block_16_depthwise"), batch_norm=True)
+    rates = [(weight.path, rate) for weight, rate in transfer.layer_rates(model, 0.5)]
+    assert [(path.split("/")[-2], rate) for path, rate in rates if path.endswith("kernel")] == [
+        ("Conv_1", 0.5),
+        ("block_16_project", 0.25),
+        ("block_16_depthwise", 0.125),
+    ]
+    assert {rate for path, rate in rates if "block_16_project_BN" in path} == {0.25}
+    assert len(rates) == len(transfer.base_of(model).trainable_weights)
+
+
 def test_the_error_of_an_unknown_layer_suggests_the_nearest() -> None:
     with pytest.raises(ModelError) as caught:
         transfer.layer_index(built(), "block_16_projct")

@@ -61,5 +61,6 @@ def test_the_schema_has_the_aliases_of_keys() -> None:
         "learning_rate",
         "schedule",
         "optimizer",
+        "layer_decay",
         "train_batch_norm",
     ]

@@ -43,8 +43,8 @@ regularization: {dropuot: 0.5, dropout: 1}
         "mean_squared_error, mean_absolute_error, focal_cross_entropy, "
         "binary_focal_cross_entropy, asymmetric_cross_entropy, huber. Received "
         "'crossentropy'. Did you mean 'cross_entropy'?",
-        "recipe.yaml:5:3: model.base: unknown key. Expected one of: architecture, activation, "
-        "pooling. 'base' belongs to architecture transfer.",
+        "recipe.yaml:5:3: model.base: unknown key. Expected one of: architecture, weights, "
+        "activation, pooling. 'base' belongs to architecture transfer.",
         "recipe.yaml:8:3: data.batch_size: expected an integer, 1 or more, or all "
         "(batch gradient descent). Received 'many'.",
         "recipe.yaml:11:21: data.augmentation.1.random_crop.height: expected an integer, "
