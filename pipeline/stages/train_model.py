@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
@@ -15,6 +15,7 @@ from pipeline.data.image_source import ImageSourceConfig
 from pipeline.data.splits import Splits
 from pipeline.features.cached_features import HeadInputs
 from pipeline.recipe.grammar import Recipe
+from pipeline.stages.batch_size_choice import choose_batch_size
 from pipeline.stages.epoch_evaluation import epoch_evaluation
 from pipeline.stages.feature_trainer import FeatureTrainer
 from pipeline.stages.head_trainer import CompiledHeads, HeadTrainer
@@ -39,12 +40,14 @@ class TrainedModel:
         history: of the training.
         devices: that it was trained on.
         initial_run: the id of the run whose weights it started from; None without.
+        chosen_batch_size: of a recipe that asks to choose it; else None.
     """
 
     trainer: Trainer
     history: History
     devices: Devices
     initial_run: str | None = None
+    chosen_batch_size: int | Literal["all"] | None = None
 
     @property
     def model(self) -> keras.Model:
@@ -84,6 +87,8 @@ def train_model(
     recipe = pin_initial_weights(recipe, checkpoints)
     devices = find_devices(recipe.runtime)
     logger.info(devices.description)
+    is_chosen = recipe.data.batch_size == "auto"
+    recipe = choose_batch_size(recipe, splits, devices, checkpoints)
     trainer = _make_trainer(
         recipe, splits, devices, checkpoints, head_inputs, heads or CompiledHeads()
     )
@@ -119,7 +124,8 @@ def train_model(
             shown_metric=recipe.task.CURVE if show_progress else None,
             budget=budget,
         )
-    return TrainedModel(trainer, history, devices, initial_run(recipe))
+    size = recipe.data.assumed_batch_size if is_chosen else None
+    return TrainedModel(trainer, history, devices, initial_run(recipe), size)
 
 
 def trains_head_alone(recipe: Recipe) -> bool:

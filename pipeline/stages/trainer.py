@@ -164,7 +164,7 @@ class PixelTrainer(Trainer):
             return training_batches(
                 train,
                 encoding=self._encoding,
-                batch_size=recipe.data.batch_size,
+                batch_size=recipe.data.assumed_batch_size,
                 augmentation=self._layers,
                 seed=recipe.seed,
                 first_epoch=first_epoch,
@@ -177,7 +177,7 @@ class PixelTrainer(Trainer):
         return TrainingData(
             training=training,
             validation=None if validation is None else self._evaluation_batches(validation),
-            steps_per_epoch=steps_per_epoch(train, recipe.data.batch_size),
+            steps_per_epoch=steps_per_epoch(train, recipe.data.assumed_batch_size),
             keeps_validation=validation is not None and can_be_kept(validation),
             graph=self._graph_batches(class_weights),
         )
@@ -193,7 +193,8 @@ class PixelTrainer(Trainer):
         )
         if read is None:
             return None
-        size = len(train) if recipe.data.batch_size == "all" else recipe.data.batch_size
+        batch_size = recipe.data.assumed_batch_size
+        size = len(train) if batch_size == "all" else batch_size
 
         def chunks(first_epoch: int, epochs: int) -> tf.data.Dataset:
             return step_chunks(
