@@ -11,7 +11,7 @@ import functools
 import operator
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -198,23 +198,36 @@ class TaggedUnion:
             `random_flip: {mode: horizontal}`.
         default: the name if the key is missing.
         names: strings that are valid values too, without a section.
+        variants: by name, a key and the section class of the values that have it.
     """
 
     classes: Mapping[str, type[Config]]
     key: str | None
     default: str | None = None
     names: tuple[str, ...] = ()
+    variants: Mapping[str, tuple[str, type[Config]]] = field(default_factory=dict)
+
+    @property
+    def alternatives(self) -> dict[str, type[Config]]:
+        """All section classes by a name for people, such as `table with features`."""
+        found: dict[str, type[Config]] = {}
+        for name, section in self.classes.items():
+            found[name] = section
+            if name in self.variants:
+                key, variant = self.variants[name]
+                found[f"{name} with {key}"] = variant
+        return found
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         # The union under the function is only used for the JSON Schema.
-        union: Any = functools.reduce(operator.or_, self.classes.values())
+        union: Any = functools.reduce(operator.or_, self.alternatives.values())
         if self.names:
             union = Literal[self.names] | union
         return core_schema.no_info_wrap_validator_function(self._choose, handler(union))
 
     def _choose(self, value: Any, _: Any) -> Any:
         is_name = isinstance(value, str) and value in self.names
-        if is_name or isinstance(value, tuple(self.classes.values())):
+        if is_name or isinstance(value, tuple(self.alternatives.values())):
             return value
         if not self.key:
             name = next(iter(value)) if isinstance(value, dict) and len(value) == 1 else None
@@ -226,7 +239,8 @@ class TaggedUnion:
             choices = [*dict.fromkeys((*self.names, *self.classes))]
             context = {"key": self.key or "", "choices": choices, "names": [*self.names]}
             raise PydanticCustomError("choice", "unknown choice", context)
-        return self.classes[name].model_validate(value)
+        key, variant = self.variants.get(name, ("", self.classes[name]))
+        return (variant if key in value else self.classes[name]).model_validate(value)
 
 
 def single_key_union(

@@ -12,5 +12,9 @@ def command() -> None:
 
     recipes = shipped_recipes()
     width = max(map(len, recipes), default=0)
+    group = ""
     for name, path in recipes.items():
+        if name.rpartition("/")[0] != group:
+            group = name.rpartition("/")[0]
+            click.echo()
         click.echo(f"{name:<{width}}  {description_of(path)}")

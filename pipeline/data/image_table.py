@@ -18,10 +18,10 @@ from pipeline.data.file_source import FileSourceConfig
 from pipeline.data.grouping import TableGroupByConfig, number_groups
 from pipeline.data.label_columns import LabelColumns, RowLabels, read_labels
 from pipeline.data.listing import SPLITS, Listing
-from pipeline.data.split_names import split_of
+from pipeline.data.split_column import read_splits
 from pipeline.data.table_columns import column_values, few, find_column, named_column
 from pipeline.data.table_reader import Table, read_table
-from pipeline.errors import DataError, escape_unprintable
+from pipeline.errors import DataError
 from pipeline.tasks.tasks import TASKS
 
 # The usual names of columns; the later ones count if there is none of the former.
@@ -32,7 +32,6 @@ _IMAGE = (
     ),
     ("image_id", "imageid", "id", "name"),
 )
-_SPLIT = (("split", "subset", "partition", "set", "data_set", "dataset"),)
 
 
 logger = logging.getLogger(__name__)
@@ -155,7 +154,7 @@ class TableConfig(FileSourceConfig):
         )
         images = column_values(table, image)
         _check_repetitions(table, images, labels)
-        splits, ignored = _splits(table, self.columns.split)
+        splits, ignored = read_splits(table, self.columns.split)
         return _Rows(
             table, images, _find_files(table, images, self.image_root), labels, splits, ignored
         )
@@ -188,27 +187,6 @@ class _Rows:
     @property
     def given(self) -> frozenset[str]:
         return frozenset(split for split in self.splits if split)
-
-
-def _splits(table: Table, name: str | None) -> tuple[list[str | None], list[str]]:
-    """Return the split of each row, and the column that looked like one but is not."""
-    none: list[str | None] = [None] * len(table.lines)
-    usual = [column for column in table.columns if column.lower() in _SPLIT[0]]
-    if name is None and len(usual) != 1:
-        return none, []
-    column = usual[0] if name is None else named_column(table, name, "data.columns.split")
-    splits: list[str | None] = []
-    for row, value in enumerate(table.columns[column]):
-        split = split_of(value) if isinstance(value, str) else None
-        if split is None and value not in (None, ""):
-            if name is None:
-                return none, [f"column {column} (its values are not splits)"]
-            raise DataError(
-                f"data.columns.split: expected train, val or test in {table.where(row)} of "
-                f"{table.path}. Received {escape_unprintable(str(value))}."
-            )
-        splits.append(split)
-    return splits, []
 
 
 def _check_repetitions(table: Table, images: Sequence[str], labels: RowLabels) -> None:

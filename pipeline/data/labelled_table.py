@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.data.image_table import TableConfig
+from pipeline.data.number_table import NumberTableConfig
 from pipeline.errors import DataError, escape_unprintable
 
 
@@ -36,18 +37,51 @@ def find_labelled_rows(
         image_size=(1, 1),
     )
     listing = config.list_files()
-    unknown = [name for name in listing.class_names if name not in class_names]
+    files = [listing.root / name for name in listing.names]
+    labels = _labels_of_model(listing.labels, listing.class_names, class_names, path)
+    return listing.root, files, labels
+
+
+def find_labelled_numbers(
+    path: Path, feature_names: Sequence[str], task: str, class_names: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return the numbers in the rows of a table and their labels, by the classes of a model.
+
+    Args:
+        path: the table, whose column of labels has a usual name.
+        feature_names: the columns of the numbers that the model takes.
+        task: a name in `TASKS`.
+        class_names: of the model. Those that the table lacks have no rows.
+
+    Returns:
+        float32 (n, numbers), the labels as the task has them, and where each row is.
+
+    Raises:
+        DataError: if the table cannot be read, lacks a column, or has a class that the model lacks.
+    """
+    config = NumberTableConfig(
+        source="table", task=task, path=path.absolute(), features=tuple(feature_names)
+    )
+    numbers, found, places = config.read_rows()
+    labels = _labels_of_model(found.array(), found.class_names, class_names, path)
+    return numbers, labels, places
+
+
+def _labels_of_model(
+    labels: np.ndarray, found: Sequence[str], class_names: Sequence[str], path: Path
+) -> np.ndarray:
+    """Return labels by the classes of a model in place of those that were found in a table."""
+    unknown = [name for name in found if name not in class_names]
     if unknown:
         raise DataError(
             f"The model has no class {escape_unprintable(', '.join(unknown))}, which is in {path}. "
             f"Expected its classes: {', '.join(class_names)}."
         )
-    files = [listing.root / name for name in listing.names]
-    if not listing.class_names:
-        return listing.root, files, listing.labels
-    position = np.array([class_names.index(name) for name in listing.class_names])
-    if listing.labels.ndim == 1:
-        return listing.root, files, position[listing.labels]
-    labels = np.zeros((len(files), len(class_names)), bool)
-    labels[:, position] = listing.labels
-    return listing.root, files, labels
+    if not found:
+        return labels
+    position = np.array([class_names.index(name) for name in found])
+    if labels.ndim == 1:
+        return position[labels]
+    of_model = np.zeros((len(labels), len(class_names)), bool)
+    of_model[:, position] = labels
+    return of_model

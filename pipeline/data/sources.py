@@ -7,6 +7,7 @@ from pipeline.data.generated import GeneratedConfig
 from pipeline.data.image_folder import ImageFolderConfig
 from pipeline.data.image_table import TableConfig
 from pipeline.data.mnist import MnistConfig
+from pipeline.data.number_table import NumberTableConfig
 from pipeline.data.source_config import SourceConfig
 
 SOURCES: dict[str, type[SourceConfig]] = {
@@ -16,3 +17,6 @@ SOURCES: dict[str, type[SourceConfig]] = {
     "mnist": MnistConfig,
     "table": TableConfig,
 }
+
+# By source, a key with which its examples are others, and the section that it belongs to.
+VARIANTS: dict[str, tuple[str, type[SourceConfig]]] = {"table": ("features", NumberTableConfig)}

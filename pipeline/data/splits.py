@@ -192,6 +192,11 @@ class Splits:
         return self.feature_names is None
 
     @property
+    def unit(self) -> str:
+        """What is counted, for people: `images` or `examples`."""
+        return "images" if self.are_images else "examples"
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """Height, width and channels of every image; of numbers, how many an example has."""
         return self.train.images.shape

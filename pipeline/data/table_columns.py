@@ -9,6 +9,7 @@ from pipeline.data.table_reader import Table
 from pipeline.errors import DataError, escape_unprintable
 
 _SHOWN = 10
+_MAX_FLOAT32 = 3.4e38
 
 
 def find_column(table: Table, name: str | None, usual: Sequence[Sequence[str]], role: str) -> str:
@@ -71,7 +72,7 @@ def column_values(table: Table, column: str) -> list[str]:
 
 
 def number_values(table: Table, column: str, key: str) -> list[float]:
-    """Return the values of a column of finite numbers.
+    """Return the values of a column of numbers that are finite in float32.
 
     Raises:
         DataError: if a row has something else.
@@ -82,7 +83,7 @@ def number_values(table: Table, column: str, key: str) -> list[float]:
             number = float(value)
         except (TypeError, ValueError):
             number = math.nan
-        if not math.isfinite(number):
+        if not abs(number) <= _MAX_FLOAT32:
             received = "nothing" if value in (None, "") else escape_unprintable(str(value))
             raise DataError(
                 f"{key}: expected a number for {column} in {table.where(row)} of {table.path}. "

@@ -24,15 +24,15 @@ from pipeline.evaluation.predictions import Predictions, confusion_matrix, most_
 
 _TRAINING, _VALIDATION, _GRAY = "#3b82c4", "#e0607a", "#8a8a8a"  # legible on white and on black
 _MAX_COLORS = 10  # classes of points
-_CURVES = ("#3b82c4", "#e0607a", "#2f9e6e", "#c98a1b", "#8b6fd0", "#2aa5b8")
-_INK = "#0a0b0c"  # replaced with the text color of the page
+CURVES = ("#3b82c4", "#e0607a", "#2f9e6e", "#c98a1b", "#8b6fd0", "#2aa5b8")
+INK = "#0a0b0c"  # replaced with the text color of the page
 _MAX_NAME = 22  # characters of a class name
 _MAX_CLASSES = 30  # of a confusion matrix; of more, those of the most frequent confusions
 _DPI = 120
 _PIXELS_PER_POINT = 1.3  # of a chart on a page that is wide enough
 _STYLE = {
     **dict.fromkeys(
-        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK
+        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK
     ),
     "axes.titlesize": 11,
     "axes.spines.top": False,
@@ -70,7 +70,7 @@ def plot_learning_curves(curves: LearningCurves) -> Figure:
     """Plot loss and a metric by epoch, with the best epoch, if there is one, marked."""
     known = curves.epochs[0]
     names = [name for name in ("loss", curves.metric) if {name, f"val_{name}"} & set(known)]
-    with _style():
+    with style():
         figure, panels = _panels(len(names))
         for axes, name in zip(panels, names, strict=True):
             _draw_epochs(axes, curves, name)
@@ -83,7 +83,7 @@ def plot_calibration_roc_pr(predictions: Predictions) -> Figure:
     The curves are one class against the rest: for the second of two classes, and at most for the
     six classes with the lowest recall.
     """
-    with _style():
+    with style():
         figure, (reliability, roc, precision_recall) = _panels(3)
         _draw_reliability(reliability, predictions)
         _draw_curves(roc, precision_recall, predictions, _shown_curves(predictions))
@@ -100,7 +100,7 @@ def plot_roc_pr(predictions: Predictions, labels: Sequence[int]) -> Figure:
     images = predictions.labels.sum(axis=0)
     is_mixed = (images > 0) & (images < len(predictions))
     shown = [label for label in labels if is_mixed[label]]
-    with _style():
+    with style():
         figure, (roc, precision_recall) = _panels(2)
         _draw_curves(roc, precision_recall, predictions, shown)
     return figure
@@ -186,7 +186,7 @@ def plot_rate_range(
     suggestion: float | None,
 ) -> Figure:
     """Plot the loss as the learning rate grows, with the recipe's rate and the suggested one."""
-    with _style():
+    with style():
         figure, (axes,) = _panels(1)
         axes.plot(rates, losses, color=_TRAINING)
         axes.axvline(recipe, color=_GRAY, linestyle=":", label=f"recipe: {recipe:g}")
@@ -201,7 +201,7 @@ def plot_rate_range(
 
 def plot_steps(losses: Sequence[float]) -> Figure:
     """Plot the loss by training step, on a logarithmic scale."""
-    with _style():
+    with style():
         figure, (axes,) = _panels(1)
         axes.plot(losses, color=_TRAINING)
         axes.set(yscale="log", xlabel="step", ylabel="loss")
@@ -214,7 +214,7 @@ def plot_gradient_norms(norms: Mapping[str, float]) -> Figure:
     """Plot the norm of the gradient of each layer, on a logarithmic scale, first layer on top."""
     height = max(1.6, 0.28 * len(norms) + 1.0)
     positions = range(len(norms))
-    with _style():
+    with style():
         figure = Figure(figsize=(5.5, height), layout="constrained")
         axes = figure.subplots()
         axes.barh(positions, list(norms.values()), color=_TRAINING)
@@ -243,7 +243,7 @@ def plot_confusion_matrix(predictions: Predictions, *, title: str) -> Figure:
     images = np.bincount(predictions.labels, minlength=total)[labels]
     shares = matrix / images[:, np.newaxis].clip(1)
     ticks = range(count)
-    with _style():
+    with style():
         figure = Figure(figsize=(side + 0.6, side), layout="constrained")
         axes = figure.subplots()
         axes.spines[["top", "right"]].set_visible(True)
@@ -274,7 +274,7 @@ def _shown_classes(predictions: Predictions) -> list[int]:
 def png(figure: Figure) -> bytes:
     """Return a figure as a PNG file on white."""
     file = io.BytesIO()
-    with _style():
+    with style():
         figure.savefig(file, format="png", dpi=_DPI)
     return file.getvalue()
 
@@ -283,10 +283,10 @@ def svg(figure: Figure) -> str:
     """Return a figure as an SVG element that adopts the text color and the width of a page."""
     file = io.StringIO()
     omitted = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    with _style():
+    with style():
         figure.savefig(file, format="svg", transparent=True, metadata=omitted)
     text = file.getvalue()
-    text = text[text.index("<svg") :].replace(_INK, "currentColor")
+    text = text[text.index("<svg") :].replace(INK, "currentColor")
     head, _, rest = text.partition(">")
     head = re.sub(r' (xmlns(:\w+)?|width|height)="[^"]*"', "", head)
     width = figure.get_figwidth() * 72 * _PIXELS_PER_POINT
@@ -294,7 +294,7 @@ def svg(figure: Figure) -> str:
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def style() -> Iterator[None]:
     """Draw in one style, without warnings about characters that the font lacks."""
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
@@ -358,9 +358,9 @@ def _shown_curves(predictions: Predictions) -> list[int]:
     if len(present) < 2:
         return []
     shown = present[1:] if len(predictions.class_names) == 2 else present
-    if len(shown) > len(_CURVES):
+    if len(shown) > len(CURVES):
         of_classes = class_metrics(labels, predictions.predicted, predictions.class_names)
-        shown = np.sort(of_classes.worst(len(_CURVES)))
+        shown = np.sort(of_classes.worst(len(CURVES)))
     return [int(label) for label in shown]
 
 
@@ -368,7 +368,7 @@ def _draw_curves(
     roc: Axes, precision_recall: Axes, predictions: Predictions, shown: Sequence[int]
 ) -> None:
     labels = predictions.labels
-    for label, color in zip(shown, _CURVES, strict=False):
+    for label, color in zip(shown, CURVES, strict=False):
         binary = labels == label if labels.ndim == 1 else labels[:, label]
         scores = predictions.outputs[:, label]
         name = keep_end(predictions.class_names[label], _MAX_NAME)

@@ -90,6 +90,7 @@ class Report:
         details: what identifies the run, by name.
         splits: the results.
         curves: the learning curves.
+        pictures: what the model computes, by the title of each figure.
         folds: the result of cross-validation.
         augmented: augmented training images.
         counts: the images per class, in the order of `class_names`, by split.
@@ -103,6 +104,7 @@ class Report:
         recipe: as text.
         environment: versions, by name.
         seconds: the duration of each stage.
+        unit: what is counted: `images` or `examples`.
     """
 
     title: str
@@ -112,6 +114,7 @@ class Report:
     description: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
     curves: LearningCurves | None = None
+    pictures: Mapping[str, Figure] = field(default_factory=dict)
     folds: CrossValidation | None = None
     augmented: Sequence[CaptionedImage] = ()
     counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
@@ -122,6 +125,7 @@ class Report:
     recipe: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    unit: str = "images"
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,7 @@ def render_report(report: Report) -> RenderedReport:
     sheets = {"augmented": report.augmented}
     if report.curves:
         charts["learning_curves"] = figures.plot_learning_curves(report.curves)
+    charts |= {_file_name(title): figure for title, figure in report.pictures.items()}
     for split in report.splits:
         drawn = {**split.content.charts, **split.content.pictures}
         charts |= {f"{split.prefix}_{name}": figure for name, figure in drawn.items()}
@@ -157,6 +162,10 @@ def render_report(report: Report) -> RenderedReport:
         "rare_classes": _rare_classes,
     }
     return RenderedReport(render_page("report_page.html.jinja", values), images)
+
+
+def _file_name(title: str) -> str:
+    return title.lower().replace(" ", "_")
 
 
 def _rare_classes(report: Report) -> tuple[Sequence[str], Mapping[str, Sequence[int]]]:

@@ -23,6 +23,8 @@ class ArchitectureConfig(Config):
     Attributes:
         takes_numbers: whether examples may be numbers that are no pixels of an image.
         draws_images: whether its output can be nothing but an image.
+        learns_by_gradient: whether the model is trained with the optimizer and the loss of the
+            recipe, not by a rule of its own.
         has_base: whether the model is a head on a base.
         always_normalizes: whether it has batch normalization, whatever `regularization` says.
         lists_layers: whether the recipe lists its layers, so that dropout and batch normalization
@@ -30,6 +32,7 @@ class ArchitectureConfig(Config):
     """
 
     takes_numbers: ClassVar[bool] = False
+    learns_by_gradient: ClassVar[bool] = True
     has_base: ClassVar[bool] = False
     draws_images: ClassVar[bool] = False
     always_normalizes: ClassVar[bool] = False
@@ -114,6 +117,19 @@ class ArchitectureConfig(Config):
     def problems(self) -> Iterator[Finding]:
         """Yield errors that the types of the keys do not catch, such as missing files."""
         return iter(())
+
+    def output_layer(self, of_task: OutputLayer) -> OutputLayer:
+        """Return the last layer of the model, by default the one that the task asks for."""
+        return of_task
+
+    def label_problem(self, label_kind: str, classes: int | None) -> str:
+        """Return why the model cannot learn the labels, or an empty string.
+
+        Args:
+            label_kind: what a label is, as `Task.LABEL_KIND`.
+            classes: their number; None if it is not known yet.
+        """
+        return ""
 
     def image_size_problem(self, height: int, width: int) -> str:
         """Return which image sizes the model accepts if not this one, else an empty string."""

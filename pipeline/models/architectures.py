@@ -8,6 +8,7 @@ from pipeline.models.autoencoder import AutoencoderConfig
 from pipeline.models.inception import InceptionConfig
 from pipeline.models.lenet import LeNetConfig
 from pipeline.models.mlp import MLPConfig
+from pipeline.models.perceptron import PerceptronConfig
 from pipeline.models.resnet import ResNetConfig
 from pipeline.models.sequential_network import SequentialConfig
 from pipeline.models.transfer import TransferConfig
@@ -19,6 +20,7 @@ ARCHITECTURES: dict[str, type[ArchitectureConfig]] = {
     "inception": InceptionConfig,
     "lenet": LeNetConfig,
     "mlp": MLPConfig,
+    "perceptron": PerceptronConfig,
     "resnet": ResNetConfig,
     "sequential": SequentialConfig,
     "transfer": TransferConfig,

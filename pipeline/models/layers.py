@@ -18,7 +18,7 @@ class OutputLayer:
 
     Attributes:
         units: their number.
-        activation: the name of a Keras activation.
+        activation: the name of a Keras activation, or `step`: 1 for inputs above 0, else 0.
         scale: what its output is multiplied by.
         offset: what is added then.
         shape: of an image that the units are the values of; None where they are none.
@@ -110,18 +110,32 @@ def apply_output(x: Any, output: OutputLayer, regularization: RegularizationConf
             name="output",
             **regularization.kernel_arguments(output.activation, is_output=True),
         )(x)
+    is_step = output.activation == "step"
     outputs = keras.layers.Dense(
         output.units,
-        activation=output.activation,
+        activation="linear" if is_step else output.activation,
         dtype="float32",
         name="output",
         **regularization.kernel_arguments(output.activation, is_output=True),
     )(x)
     if output.shape:
         return keras.layers.Reshape(output.shape, dtype="float32", name="image")(outputs)
+    if is_step:
+        return _step(outputs)
     if (output.scale, output.offset) == (1.0, 0.0):
         return outputs
     rescaling = keras.layers.Rescaling(
         output.scale, output.offset, dtype="float32", name="rescaling"
     )
     return rescaling(outputs)
+
+
+def _step(x: Any) -> Any:
+    """Return 1 where x is above 0, else 0, with a gradient as if it were x.
+
+    So gradient descent on the absolute error is the perceptron rule.
+    """
+    from keras import ops
+
+    is_above = ops.cast(ops.greater(x, 0.0), "float32")
+    return is_above + (x - ops.stop_gradient(x))

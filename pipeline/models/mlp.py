@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from pipeline.config import Activation, PositiveInt
+from pipeline.config import Activation, Bool, Finding, PositiveInt
 from pipeline.models.architecture_config import ArchitectureConfig
-from pipeline.models.layers import dense_stack
+from pipeline.models.layer_weights import LayerWeights, assign_weights, weight_problems
+from pipeline.models.layers import OutputLayer, dense_stack
 from pipeline.models.regularization import RegularizationConfig
 from pipeline.models.standardization import Standardize
+
+if TYPE_CHECKING:
+    import keras
 
 
 class MLPConfig(ArchitectureConfig):
@@ -21,15 +26,46 @@ class MLPConfig(ArchitectureConfig):
     architecture: Literal["mlp"]
     hidden: tuple[PositiveInt, ...] = Field((128,), description="Units of each hidden layer.")
     activation: Activation = Field("relu", description="Activation of the hidden layers.")
+    standardize: Bool = Field(
+        True, description="Give each input mean 0 and variance 1; false: take it as it is."
+    )
+    initial_weights: tuple[LayerWeights, ...] | None = Field(
+        None,
+        description="Weights of each hidden layer and of the output layer before training. "
+        "Default: random.",
+    )
 
     @property
     def has_hidden_layers(self) -> bool:
         return bool(self.hidden)
+
+    def problems(self) -> Iterator[Finding]:
+        if self.initial_weights is not None:
+            for path, message in weight_problems(self.initial_weights, self.hidden):
+                yield ("initial_weights", *path), message
+
+    def build(
+        self,
+        *,
+        input_shape: tuple[int, ...],
+        output: OutputLayer,
+        regularization: RegularizationConfig,
+        standardize: Standardize,
+    ) -> keras.Model:
+        model = super().build(
+            input_shape=input_shape,
+            output=output,
+            regularization=regularization,
+            standardize=standardize,
+        )
+        if self.initial_weights is not None:
+            assign_weights(model, self.initial_weights)
+        return model
 
     def apply(
         self, inputs: Any, standardize: Standardize, regularization: RegularizationConfig
     ) -> Any:
         import keras
 
-        x = keras.layers.Flatten()(standardize(inputs))
+        x = keras.layers.Flatten()(standardize(inputs) if self.standardize else inputs)
         return dense_stack(x, self.hidden, self.activation, regularization)

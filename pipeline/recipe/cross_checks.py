@@ -222,7 +222,11 @@ def _classes(recipe: Recipe) -> Iterator[Finding]:
             f"expected one of: {losses}, for data.task: {task}. Received {received}.",
         )
         return
-    yield from recipe.task.problems(training, len(names) if names else None)
+    classes = len(names) if names else None
+    yield from recipe.task.problems(training, classes)
+    problem = recipe.model.label_problem(recipe.task.LABEL_KIND, classes)
+    if problem:
+        yield ("model", "architecture"), problem
     unknown = unknown_class(training.class_weight, names) if names else None
     if unknown:
         name, message = unknown

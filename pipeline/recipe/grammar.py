@@ -16,7 +16,7 @@ from pipeline.config import (
     TaggedUnion,
 )
 from pipeline.data.source_config import SourceConfig
-from pipeline.data.sources import SOURCES
+from pipeline.data.sources import SOURCES, VARIANTS
 from pipeline.data.splits import Splits
 from pipeline.models.architecture_config import ArchitectureConfig
 from pipeline.models.architectures import ARCHITECTURES
@@ -31,7 +31,7 @@ from pipeline.tuning.tuning_config import TuningConfig
 
 SCHEMA_FILE = "recipe.schema.json"
 
-_DATA = TaggedUnion(SOURCES, key="source")
+_DATA = TaggedUnion(SOURCES, key="source", variants=VARIANTS)
 _MODEL = TaggedUnion(ARCHITECTURES, key="architecture")
 
 ModelName = Annotated[
@@ -123,9 +123,10 @@ class Recipe(Config):
     def output_layer(self, splits: Splits) -> OutputLayer:
         """Return the output layer of the model for the labels of some data."""
         classes = len(splits.class_names)
-        return self.task.output_layer(
+        of_task = self.task.output_layer(
             classes, self.training.loss, splits.train.labels, splits.input_shape
         )
+        return self.model.output_layer(of_task)
 
     def label_encoding(self, splits: Splits) -> LabelEncoding:
         """Return how labels become the targets of the output layer."""

@@ -86,11 +86,11 @@ def _alternatives(
         common = {
             name: field
             for name, field in section.model_fields.items()
-            if any(name in _inherited(section, other) for other in union.classes.values())
+            if any(name in _inherited(section, other) for other in union.alternatives.values())
         }
         fields_of_all = {union.key: choice, **common}
         yield from _section(f"{path}.", section, f"`{path}`", fields_of_all, described)
-        for name, alternative in union.classes.items():
+        for name, alternative in union.alternatives.items():
             hidden = {union.key, *_inherited(section, alternative)}
             fields = alternative.model_fields.items()
             own = {key: field for key, field in fields if key not in hidden}

@@ -22,8 +22,13 @@ def recipes_directory() -> Path:
 
 
 def shipped_recipes() -> dict[str, Path]:
-    """Return the shipped recipes by name."""
-    return {path.stem: path for path in sorted(recipes_directory().glob("*.yaml"))}
+    """Return the shipped recipes by name, such as `digits_lenet` or, in a group, `course/moons`.
+
+    Those without a group come first.
+    """
+    root = recipes_directory()
+    paths = [*sorted(root.glob("*.yaml")), *sorted(root.glob("*/*.yaml"))]
+    return {path.relative_to(root).with_suffix("").as_posix(): path for path in paths}
 
 
 def find_shipped(name: str) -> Path:
@@ -63,7 +68,7 @@ def copy_shipped(name: str, destination: Path) -> Path:
     target = destination / source.name if destination.is_dir() else destination
     try:
         with target.open("x", encoding="utf-8") as file:
-            file.write(_adapted(source.read_text(encoding="utf-8"), source.name, target.name))
+            file.write(_adapted(source.read_text(encoding="utf-8"), name, target.name))
         schema = target.parent / SCHEMA_FILE
         if not schema.exists():
             shutil.copyfile(recipes_directory() / SCHEMA_FILE, schema)
@@ -81,10 +86,12 @@ def _adapted(text: str, name: str, new_name: str) -> str:
 
     A comment behind a path keeps its column.
     """
-    text = text.replace(f"recipes/{name}", new_name)
-    return re.sub(r"(?m)^( *\w+: )\.\./(\S+)( (?= *#))?", _without_parent, text)
+    text = text.replace(f"recipes/{name}.yaml", new_name)
+    group = "../" * name.count("/")  # from its directory to that of the recipes
+    text = text.replace(f"$schema={group}", "$schema=")
+    return re.sub(rf"(?m)^( *\w+: )({group}\.\./)(\S+)( (?= *#))?", _without_parents, text)
 
 
-def _without_parent(match: re.Match[str]) -> str:
-    key, path, gap = match.groups()
-    return f"{key}{path}" + (gap + " " * len("../") if gap else "")
+def _without_parents(match: re.Match[str]) -> str:
+    key, parents, path, gap = match.groups()
+    return f"{key}{path}" + (gap + " " * len(parents) if gap else "")

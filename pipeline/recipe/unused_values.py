@@ -10,7 +10,7 @@ from pipeline.data.image_source import augmentation_of
 from pipeline.models.architectures import ARCHITECTURES
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.used_optimizers import UsedSchedule, used_optimizers, used_schedules
-from pipeline.training.optimizers import OptimizerConfig
+from pipeline.training.optimizers import OptimizerConfig, default_optimizer
 from pipeline.training.schedules import PiecewiseSchedule, PlateauSchedule
 
 _ARCHITECTURE: KeyPath = ("model", "architecture")
@@ -57,6 +57,7 @@ def _is_default(section: Config, key: str) -> bool:
 
 
 def _unused(recipe: Recipe) -> Iterator[_Unused]:
+    yield from _of_learning_rule(recipe)
     yield from _of_hidden_layers(recipe)
     yield from _of_batch_norm(recipe)
     yield from _of_listed_layers(recipe)
@@ -83,8 +84,23 @@ def _of_batch_norm(recipe: Recipe) -> Iterator[_Unused]:
         yield _Unused(("regularization", "batch_norm"), reason, _ARCHITECTURE)
 
 
+def _of_learning_rule(recipe: Recipe) -> Iterator[_Unused]:
+    if recipe.model.learns_by_gradient:
+        return
+    reason = f" with {recipe.model.architecture}, which learns by a rule of its own."
+    if recipe.optimizer != default_optimizer():
+        yield _Unused(("optimizer",), reason, _ARCHITECTURE)
+    used: list[tuple[str, Config, str]] = [("training", recipe.training, "loss")]
+    keys = ("dropout", "batch_norm", "label_smoothing", "initializer")
+    used += [("regularization", recipe.regularization, key) for key in keys]
+    for name, section, key in used:
+        if not _is_default(section, key):
+            yield _Unused((name, key), reason, _ARCHITECTURE)
+
+
 def _of_hidden_layers(recipe: Recipe) -> Iterator[_Unused]:
-    if recipe.model.has_hidden_layers or recipe.model.lists_layers:
+    model = recipe.model
+    if model.has_hidden_layers or model.lists_layers or not model.learns_by_gradient:
         return
     reason = ": the model has no hidden layers. Set model.hidden."
     used: list[tuple[str, Config, str]] = [("regularization", recipe.regularization, "batch_norm")]

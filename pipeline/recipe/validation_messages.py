@@ -108,7 +108,7 @@ def key_paths(
         path = f"{prefix}{field.alias or name}"
         yield path, owner
         for _, inner, union in sections_in(field.annotation, field.metadata):
-            alternatives = union.classes if union else {"": inner}
+            alternatives = union.alternatives if union else {"": inner}
             for alternative, section in alternatives.items():
                 owner_of_inner = f"{union.key} {alternative}" if union and union.key else ""
                 yield from key_paths(section, f"{path}.", owner_of_inner)

@@ -24,6 +24,8 @@ def check_recipe_with_data(recipe: Recipe, splits: Splits) -> None:
     count, training = len(splits.class_names), recipe.training
     for path, problem in recipe.task.problems(training, count):
         raise DataError(f"{'.'.join(map(str, path))}: {problem}")
+    if problem := recipe.model.label_problem(recipe.task.LABEL_KIND, count):
+        raise DataError(f"model.architecture: {problem}")
     unknown = unknown_class(training.class_weight, splits.class_names)
     if unknown:
         name, problem = unknown

@@ -35,6 +35,7 @@ from pipeline.recipe.loader import LoadedRecipe
 from pipeline.stages.calibrate_model import ModelCalibration
 from pipeline.stages.evaluate_splits import Evaluation
 from pipeline.stages.find_label_errors import SuspectedLabel
+from pipeline.stages.input_pictures import draw_input_pictures
 from pipeline.stages.model_view import ModelView
 from pipeline.stages.train_model import TrainedModel, augmentation_layers
 from pipeline.tasks.task import Task
@@ -129,6 +130,7 @@ def build_report(
             near_best=int(evaluation.metrics.get("near_best_epochs", 0)),
         ),
         folds=folds,
+        pictures=draw_input_pictures(splits, trained),
         augmented=_augmented_images(loaded.recipe, splits) if splits.are_images else (),
         counts={name: splits.class_counts(name).tolist() for name in splits.named()},
         terms=task.report_terms(is_imbalanced=is_imbalanced(splits.class_counts("train"))),
@@ -141,6 +143,7 @@ def build_report(
         recipe=loaded.text.rstrip() + "".join(f"\n# --set {s}" for s in loaded.overrides),
         environment=environment,
         seconds=seconds,
+        unit=splits.unit,
     )
     return render_report(report)
 

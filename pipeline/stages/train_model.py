@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import keras
+import numpy as np
 
 from pipeline.data.augmentation import build_augmentation
 from pipeline.data.image_source import ImageSourceConfig
@@ -20,9 +20,11 @@ from pipeline.stages.epoch_evaluation import epoch_evaluation
 from pipeline.stages.feature_trainer import FeatureTrainer
 from pipeline.stages.head_trainer import CompiledHeads, HeadTrainer
 from pipeline.stages.initial_weights import initial_run, pin_initial_weights
+from pipeline.stages.perceptron_trainer import PerceptronTrainer
 from pipeline.stages.trainer import PixelTrainer, Trainer
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.devices import Devices, find_devices
+from pipeline.training.output_snapshots import OutputSnapshots
 from pipeline.training.phases import History, fit_phases
 from pipeline.training.time_budget import TimeBudget
 
@@ -36,11 +38,12 @@ class TrainedModel:
     It has the weights of its best epoch, or of the last one without validation images.
 
     Attributes:
-        trainer: trained it.
-        history: of the training.
+        trainer: has the model.
+        history: the metrics of its epochs.
         devices: that it was trained on.
         initial_run: the id of the run whose weights it started from; None without.
         chosen_batch_size: of a recipe that asks to choose it; else None.
+        snapshots: what it computed after several epochs; None if that was not asked for.
     """
 
     trainer: Trainer
@@ -48,6 +51,7 @@ class TrainedModel:
     devices: Devices
     initial_run: str | None = None
     chosen_batch_size: int | Literal["all"] | None = None
+    snapshots: OutputSnapshots | None = None
 
     @property
     def model(self) -> keras.Model:
@@ -64,6 +68,7 @@ def train_model(
     show_progress: bool = True,
     head_inputs: HeadInputs | None = None,
     heads: CompiledHeads | None = None,
+    snapshot_inputs: np.ndarray | None = None,
 ) -> TrainedModel:
     """Build and train the model of a recipe.
 
@@ -77,6 +82,8 @@ def train_model(
         show_progress: whether to show each epoch on standard error.
         head_inputs: what `compute_head_inputs` returned, to build and train the head alone.
         heads: for `head_inputs`, those of earlier trainings, whose models are not used any more.
+        snapshot_inputs: numbers, float32 (n, d), for which the outputs after several epochs are
+            kept; None for none.
 
     Raises:
         ModelError: if the model cannot be built.
@@ -99,6 +106,10 @@ def train_model(
     is_validated, classes = splits.validation is not None, len(splits.class_names)
     if not is_validated:
         logger.info("Training without validation images: the last epoch is kept")
+    snapshots = None
+    if snapshot_inputs is not None:
+        directory = checkpoints.directory if checkpoints else None
+        snapshots = OutputSnapshots(model, snapshot_inputs, directory)
     with devices.scope():
         history = fit_phases(
             trainer.phases(),
@@ -107,12 +118,12 @@ def train_model(
             loss_metric=recipe.loss_metric,
             label_smoothing=recipe.regularization.label_smoothing,
             output_scale=recipe.output_layer(splits).scale,
-            metrics=partial(
-                recipe.task.running_metrics,
-                classes,
-                recipe.output_layer(splits),
-                top_k=recipe.training.top_k,
-            ),
+            metrics=lambda: [
+                *recipe.task.running_metrics(
+                    classes, recipe.output_layer(splits), top_k=recipe.training.top_k
+                ),
+                *trainer.running_metrics(),
+            ],
             devices=devices,
             on_epoch=on_epoch,
             evaluate=epoch_evaluation(
@@ -123,9 +134,10 @@ def train_model(
             checkpoints=checkpoints,
             shown_metric=recipe.task.CURVE if show_progress else None,
             budget=budget,
+            observe=snapshots.take if snapshots else lambda epoch: None,
         )
     size = recipe.data.assumed_batch_size if is_chosen else None
-    return TrainedModel(trainer, history, devices, initial_run(recipe), size)
+    return TrainedModel(trainer, history, devices, initial_run(recipe), size, snapshots)
 
 
 def trains_head_alone(recipe: Recipe) -> bool:
@@ -181,4 +193,6 @@ def _make_trainer(
             return HeadTrainer(recipe, splits, head_inputs, heads)
         if recipe.model.has_frozen_base:
             return FeatureTrainer(recipe, splits, layers, devices, checkpoints)
+        if not recipe.model.learns_by_gradient:
+            return PerceptronTrainer(recipe, splits, layers)
         return PixelTrainer(recipe, splits, layers)

@@ -27,7 +27,7 @@ from pipeline.stages.class_balance import training_class_weights
 from pipeline.stages.graph_outputs import GraphOutputs
 from pipeline.stages.initial_weights import load_initial_weights
 from pipeline.training.graph_steps import MAX_STEPS_PER_CALL, GraphBatches
-from pipeline.training.phases import Phase
+from pipeline.training.phases import History, Phase
 from pipeline.training.training_data import TrainingData
 
 _EVALUATION_BATCH_SIZE = 64
@@ -69,6 +69,14 @@ class Trainer(Protocol):
             split: the images.
             name: of the split, as in the names of metrics.
         """
+
+    def running_metrics(self) -> list[Any]:
+        """Return new Keras metrics for each epoch, beside those of the task."""
+        return []
+
+    def conclusion(self, history: History) -> tuple[str, bool]:
+        """Return what the training showed, in sentences, and whether that is as it should be."""
+        return "", True
 
     def runs_whole_model(self) -> bool:
         """Return whether the trained model computes from pixels on what it is evaluated by."""

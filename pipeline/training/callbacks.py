@@ -135,6 +135,18 @@ class StopOnNaN(keras.callbacks.Callback):
             )
 
 
+class StopAtZero(keras.callbacks.Callback):
+    """End a training after an epoch in which a metric is 0."""
+
+    def __init__(self, metric: str) -> None:
+        super().__init__()
+        self._metric = metric
+
+    def on_epoch_end(self, epoch: int, logs: EpochMetrics | None = None) -> None:
+        if logs and logs[self._metric] == 0:
+            self.model.stop_training = True
+
+
 def stop_on_signal(check: Callable[[], None]) -> keras.callbacks.Callback:
     """Return a callback that calls a function which raises KeyboardInterrupt after a signal."""
 

@@ -125,3 +125,21 @@ def _precision(runtime: RuntimeConfig, gpus: list[Any]) -> tuple[DtypePolicy, st
 
 def _details(gpu: Any) -> dict[str, Any]:
     return dict(tf.config.experimental.get_device_details(gpu))
+
+
+@contextlib.contextmanager
+def translate_unsupported_precision(devices: Devices) -> Iterator[None]:
+    """Say which key causes an error of TensorFlow that lacks a precision.
+
+    Raises:
+        TrainingError: instead of that error.
+    """
+    try:
+        yield
+    except (tf.errors.AbortedError, tf.errors.UnimplementedError) as error:
+        if devices.precision == "float32":
+            raise
+        raise TrainingError(
+            f"runtime.precision: TensorFlow cannot compute this model in {devices.precision} on "
+            f"{', '.join(devices.names)}, which may lack the instructions. Set it to float32."
+        ) from error

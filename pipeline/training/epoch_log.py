@@ -23,8 +23,10 @@ class EpochLog(keras.callbacks.Callback):
         best: BestEpoch,
         checkpoints: Checkpoints | None,
         on_epoch: Callable[[int, EpochMetrics, float], None],
+        observe: Callable[[int], None],
     ) -> None:
         super().__init__()
+        self._observe = observe
         self.best = best
         self.rows: list[EpochMetrics] = []
         self.starts: list[int] = []
@@ -70,6 +72,7 @@ class EpochLog(keras.callbacks.Callback):
         self._seconds.append(time.perf_counter() - self._started)
         metrics = {**(logs or {}), "learning_rate": self._learning_rate}
         self.rows.append({name: float(value) for name, value in metrics.items()})
+        self._observe(len(self.rows))
         if self._budget:
             self.budget = self._budget.state(has_ended=self.budget.has_ended)
         if self._checkpoints:

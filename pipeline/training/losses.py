@@ -147,6 +147,27 @@ def running_metrics(activation: str, *, classes: int, top_k: int | None) -> list
     return metrics
 
 
+class Mistakes(keras.metrics.Metric):
+    """The number of wrong outputs of a unit whose outputs are 0 and 1.
+
+    In training, each is counted when it is made, before the weights change.
+    """
+
+    NAME = "mistakes"
+
+    def __init__(self) -> None:
+        super().__init__(name=self.NAME)
+        self._count = self.add_variable((), "zeros", name="count")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Count a batch; `sample_weight` is ignored."""
+        is_wrong = (keras.ops.cast(y_true, self.dtype) > 0.5) != (y_pred > 0.5)
+        self._count.assign_add(keras.ops.sum(keras.ops.cast(is_wrong, self.dtype)))
+
+    def result(self) -> Any:
+        return self._count
+
+
 def _binary_accuracy(labels: Any, probabilities: Any) -> Any:
     """Return whether the more probable class is that of the label, or of most of a mixed label."""
     majority = keras.ops.cast(labels > 0.5, probabilities.dtype)

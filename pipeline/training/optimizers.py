@@ -170,6 +170,11 @@ def default_optimizer() -> OptimizerConfig:
     return _SECTIONS[DEFAULT].model_validate({})
 
 
+def plain_sgd(learning_rate: float) -> OptimizerConfig:
+    """Return the section of gradient descent with a constant learning rate."""
+    return _SECTIONS["sgd"].model_validate({"learning_rate": learning_rate})
+
+
 def schedule_of(config: OptimizerConfig) -> Config | None:
     """Return the section of the learning rate schedule, if there is one."""
     return unwrap_single_key(config.schedule)[1] if config.schedule else None

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from pipeline.errors import DivergedError, TrainingError
+from pipeline.errors import DivergedError
 from pipeline.metric_direction import metric_direction
 from pipeline.shutdown import deferred_signals
 from pipeline.training import model_state, optimizers, schedules
 from pipeline.training.callbacks import (
     BestEpoch,
     EpochMetrics,
+    StopAtZero,
     StopOnNaN,
     ValidationMetrics,
     restore_state,
@@ -26,7 +25,7 @@ from pipeline.training.callbacks import (
 )
 from pipeline.training.checkpoints import Checkpoint, Checkpoints
 from pipeline.training.data_parallel import DataParallel
-from pipeline.training.devices import Devices
+from pipeline.training.devices import Devices, translate_unsupported_precision
 from pipeline.training.epoch_log import EpochLog
 from pipeline.training.graph_steps import GraphSteps, steps_per_execution
 from pipeline.training.layer_rates import LayerRates
@@ -68,6 +67,8 @@ class Phase:
             can be trained with another one; None for a constant.
         phases_after: the number of phases that follow, which share the time that is left.
         layer_rates: variables of the model with a factor of their learning rate.
+        loss: a Keras loss; None for the one of the section `training`.
+        stop_at_zero: a metric of the training images that ends the phase when it is 0.
     """
 
     model: keras.Model
@@ -78,6 +79,8 @@ class Phase:
     peak: Any = None
     phases_after: int = 0
     layer_rates: LayerRates = ()
+    loss: Any = None
+    stop_at_zero: str | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ def fit_phases(
     checkpoints: Checkpoints | None = None,
     shown_metric: str | None = None,
     budget: TimeBudget | None = None,
+    observe: Callable[[int], None] = lambda epoch: None,
 ) -> History:
     """Train in one phase after another; the model ends with the weights of the best epoch of all.
 
@@ -159,6 +163,7 @@ def fit_phases(
         shown_metric: the name of the metric to show beside the loss, after each epoch on standard
             error; None to show nothing.
         budget: the time that the training may take; None without a limit.
+        observe: called with the number of each epoch at its end, when the model has its weights.
 
     Raises:
         DivergedError: if the loss becomes NaN or infinite before the first epoch has ended, or
@@ -167,7 +172,7 @@ def fit_phases(
     """
     checkpoint = checkpoints.latest() if checkpoints else None
     best = BestEpoch(monitor, loss_metric)
-    log = EpochLog(best, checkpoints, on_epoch)
+    log = EpochLog(best, checkpoints, on_epoch, observe)
     if checkpoint:
         log.load(checkpoint)
         if budget:
@@ -185,7 +190,9 @@ def fit_phases(
         else:
             log.starts.append(len(log.rows))
         if not (resumed and resumed.is_phase_over):
-            loss = loss_function(training.loss, label_smoothing=label_smoothing, scale=output_scale)
+            loss = phase.loss or loss_function(
+                training.loss, label_smoothing=label_smoothing, scale=output_scale
+            )
             pace = SchedulePace() if budget else None
             compiled = _compile(phase, loss, metrics, devices, pace)
             model = compiled.model
@@ -200,7 +207,7 @@ def fit_phases(
                     best, shown_metric, first_epoch=len(log.rows), last_epoch=end, budget=budget
                 )
             try:
-                with _translate_unsupported_precision(devices), deferred_signals() as is_signalled:
+                with translate_unsupported_precision(devices), deferred_signals() as is_signalled:
                     check = partial(_raise_if, is_signalled)
                     callbacks = _keras_callbacks(
                         phase, compiled, training, evaluate, check, loss_metric
@@ -302,19 +309,6 @@ def _optimizer(
     )
 
 
-@contextlib.contextmanager
-def _translate_unsupported_precision(devices: Devices) -> Iterator[None]:
-    try:
-        yield
-    except (tf.errors.AbortedError, tf.errors.UnimplementedError) as error:
-        if devices.precision == "float32":
-            raise
-        raise TrainingError(
-            f"runtime.precision: TensorFlow cannot compute this model in {devices.precision} on "
-            f"{', '.join(devices.names)}, which may lack the instructions. Set it to float32."
-        ) from error
-
-
 def _fit(
     model: keras.Model,
     phase: Phase,
@@ -384,6 +378,8 @@ def _keras_callbacks(
         callbacks.append(ValidationMetrics(validate, evaluate))
     schedule = optimizers.schedule_of(phase.optimizer)
     callbacks += schedules.callbacks(schedule, loss_metric=loss_metric)
+    if phase.stop_at_zero:
+        callbacks.append(StopAtZero(phase.stop_at_zero))
     stopping = training.early_stopping
     if stopping and stopping.patience:
         mode = metric_direction(stopping.monitor)

@@ -5,20 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.image_decoding import read_image_file
 from pipeline.data.image_digests import ImageDigests, read_image_digests
-from pipeline.data.image_files import ImageFiles
-from pipeline.data.labelled_directory import find_labelled_files
-from pipeline.data.labelled_table import find_labelled_rows
 from pipeline.data.sampling import is_imbalanced
-from pipeline.data.splits import evenly_spaced
+from pipeline.data.splits import Images, evenly_spaced
 from pipeline.engines.engine import EngineName
 from pipeline.errors import DataError, escape_unprintable
 from pipeline.evaluation.conformal import ConformalCalibration, prediction_sets
@@ -30,7 +25,7 @@ from pipeline.inference.batch_prediction import predict
 from pipeline.inference.classifier import Classifier
 from pipeline.inference.graph_parity import COMPARED, GraphParity, compare_outputs
 from pipeline.inference.image_classifier import ImageClassifier
-from pipeline.inference.model_interface import ModelInterface
+from pipeline.inference.labelled_examples import find_labelled_examples
 from pipeline.progress_bar import show_progress
 from pipeline.stages.evaluate_splits import Evaluation
 from pipeline.stages.log_run import log_evaluation, log_report
@@ -71,7 +66,7 @@ class ExternalEvaluation:
     Attributes:
         metrics: by name, `eval_*`.
         predictions: the model's prediction for each image.
-        images: the files of these images.
+        images: these images, or rows of numbers.
         left_out: the files that could not be read, with the reason.
         known: the images that the model was trained or chosen on; None if that is unknown.
         task: what is predicted.
@@ -79,7 +74,7 @@ class ExternalEvaluation:
 
     metrics: dict[str, float]
     predictions: Predictions
-    images: ImageFiles
+    images: Images
     left_out: dict[str, str]
     known: KnownImages | None
     task: Task
@@ -122,7 +117,7 @@ def evaluate_and_log(
         PipelineError: if the evaluation fails. In MLflow its run is FAILED, with the reason.
         KeyboardInterrupt: if it is interrupted. In MLflow its run is KILLED.
     """
-    find_labelled_images(data, classifier.interface)  # no run for a wrong path
+    find_labelled_examples(data.path, data.images, classifier.interface)  # no run for a wrong path
     average = view_averaging(store, model, views)
     with files_of(store, model) as files:
         digests = read_image_digests(files / DATA)
@@ -151,27 +146,6 @@ def evaluate_and_log(
     return evaluation, tracked.logger.run_id
 
 
-def find_labelled_images(
-    data: EvaluationData, interface: ModelInterface
-) -> tuple[Path, list[Path], np.ndarray]:
-    """Return the directory of images, their files, and their labels by the classes of a model.
-
-    Raises:
-        DataError: if there are no such images, or a class is not one of the model.
-        UsageError: if the model takes no images.
-    """
-    _ = interface.image_decoding
-    if not data.path.is_dir() and data.path.exists():
-        return find_labelled_rows(data.path, data.images, interface.task, interface.class_names)
-    if not TASKS[interface.task].IS_EXCLUSIVE and data.path.exists():
-        raise DataError(
-            f"{data.path} is a directory, and the task of the model is {interface.task}. Expected "
-            "a table of images with their labels, such as labels.csv."
-        )
-    files, labels = find_labelled_files(data.path, interface.class_names)
-    return data.path, files, np.array(labels, np.int64)
-
-
 def evaluate(
     classifier: ImageClassifier, data: EvaluationData, known: ImageDigests | None = None
 ) -> ExternalEvaluation:
@@ -187,42 +161,41 @@ def evaluate(
         DataError: if a class of the images is not one of the model, or no file can be read.
     """
     interface = classifier.interface
-    root, files, labels = find_labelled_images(data, interface)
+    examples = find_labelled_examples(data.path, data.images, interface)
+    labels, unit = examples.labels, "rows" if interface.feature_names else "images"
     task, names = TASKS[interface.task], interface.class_names
     counts = task.class_counts(labels, len(names)).tolist()
     absent = [name for name, count in zip(names, counts, strict=True) if not count]
     if absent:
         logger.warning(
-            f"{data.path} has no images of {', '.join(map(escape_unprintable, absent))}. Averages "
+            f"{data.path} has no {unit} of {', '.join(map(escape_unprintable, absent))}. Averages "
             "over classes leave them out."
         )
-    digests: dict[Path, str] = {}
-    pixel_digests: dict[Path, bytes] = {}  # as the digests of images that do not come from files
+    digests: dict[int, str] = {}
+    input_digests: dict[int, bytes] = {}  # as the digests of images that do not come from files
 
-    def read(path: Path) -> np.ndarray:
-        data = read_image_file(path)
-        pixels = interface.decode(data)
-        digests[path] = hashlib.sha256(data).hexdigest()
-        pixel_digests[path] = hashlib.sha256(pixels.tobytes()).digest()
-        return pixels
+    def read(row: int) -> np.ndarray:
+        inputs, digests[row] = examples.read(row)
+        input_digests[row] = hashlib.sha256(inputs.tobytes()).digest()
+        return inputs
 
-    predicted = show_progress(predict(classifier, files, read), len(files), "predicting")
-    paths, rows, outputs, unknown, left_out = [], [], [], [], {}
+    count = len(examples.names)
+    predicted = show_progress(predict(classifier, range(count), read), count, "predicting")
+    rows, outputs, unknown, left_out = [], [], [], {}
     for row, prediction in enumerate(predicted):
         if prediction.error:
-            left_out[os.path.relpath(prediction.item, root)] = prediction.error
+            left_out[examples.names[row]] = prediction.error
         else:
-            paths.append(prediction.item)
             rows.append(row)
             outputs.append(prediction.outputs)
             unknown.append(bool(prediction.is_unknown))
-    if not paths:
+    if not rows:
         first, reason = next(iter(left_out.items()))
         raise DataError(f"No file in {data.path} can be read. {first}: {reason}.")
     predictions = Predictions(
         class_names=interface.class_names,
-        names=[os.path.relpath(path, root) for path in paths],
-        digests=[digests[path] for path in paths],
+        names=[examples.names[row] for row in rows],
+        digests=[digests[row] for row in rows],
         labels=labels[rows],
         outputs=np.array(outputs),
         thresholds=interface.threshold_array,
@@ -231,11 +204,10 @@ def evaluate(
     if interface.distance:
         values["unknown"] = float(np.mean(unknown))
     metrics = {f"{PREFIX}_{name}": value for name, value in values.items()}
-    images = ImageFiles(root, predictions.names, interface.image_decoding)
-    found = _known_images(known, predictions, [pixel_digests[path] for path in paths])
+    found = _known_images(known, predictions, [input_digests[row] for row in rows])
     if found and (found.trained or found.chosen):
         logger.warning(f"{found}")
-    return ExternalEvaluation(metrics, predictions, images, left_out, found, task)
+    return ExternalEvaluation(metrics, predictions, examples.images(rows), left_out, found, task)
 
 
 def _known_images(
@@ -331,6 +303,7 @@ def _log(
         counts={PREFIX: evaluation.class_counts.tolist()},
         terms=task.report_terms(is_imbalanced=evaluation.is_imbalanced),
         quarantined=list(left_out.items()),
+        unit="rows" if classifier.interface.feature_names else "images",
     )
     log_report(render_report(report), run_logger)
 

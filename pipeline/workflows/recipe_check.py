@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import escape_unprintable
+from pipeline.errors import UsageError, escape_unprintable
 from pipeline.evaluation import html_pages
 from pipeline.evaluation.check_page import CheckPage, render_check_page
 from pipeline.html_table import html_table
@@ -119,10 +119,16 @@ def check(path: Path, overrides: Overrides = ()) -> RecipeCheck:
         RecipeError: if the recipe has errors.
         DataError: if its images cannot be loaded, or it cannot be trained with them.
         ModelError: if its model cannot be built.
+        UsageError: if it is not trained by gradient descent.
     """
     watch = Stopwatch()
     with watch.stage("check"):
         recipe = load_recipe(path, overrides).recipe
+        if not recipe.model.learns_by_gradient:
+            raise UsageError(
+                f"{path} cannot be checked by short trainings: its {recipe.model.architecture} "
+                "learns by a rule of its own. Run it, which takes seconds."
+            )
         splits = recipe.data.load()
         check_recipe_with_data(recipe, splits)
         warn_of_rare_updates(recipe, splits)

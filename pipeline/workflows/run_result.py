@@ -39,6 +39,7 @@ class RunResult:
             are means over them.
         is_imbalanced: whether a class has about ten times as many training images as another.
         images: the number of images in each split.
+        unit: what is counted: `images` or `examples`.
         quarantined: the files that could not be used, with the reason.
         ignored: the number of files that are not images, by suffix.
         features: precision, error and speed of the frozen base's features, None without a base.
@@ -65,6 +66,7 @@ class RunResult:
     folds: str | None
     is_imbalanced: bool
     images: dict[str, int]
+    unit: str
     quarantined: dict[str, str]
     ignored: dict[str, int]
     features: dict[str, Any] | None
@@ -113,7 +115,7 @@ class RunResult:
                 f"{name} {self.format_metric(f'{split}_{name}')}" for name in self.main_metrics
             )
             role = "chose the epoch" if split == "val" else "evaluated once, at the end"
-            lines.append(f"  {split:<5} {metrics}  on {images:,} images  ({role})")
+            lines.append(f"  {split:<5} {metrics}  on {images:,} {self.unit}  ({role})")
         if self.budget:
             lines.append(f"  {self.budget}")
         if self.folds:
@@ -150,7 +152,7 @@ class RunResult:
         if self.budget:
             notes.insert(0, self.budget)
         title = f"{self.name}: {self._kept_epoch()}"
-        return html_table(title, ("split", "images", *self.main_metrics), rows, notes=notes)
+        return html_table(title, ("split", self.unit, *self.main_metrics), rows, notes=notes)
 
     def _kept_epoch(self) -> str:
         """Return which epoch's weights the model has."""

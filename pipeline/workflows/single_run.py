@@ -18,10 +18,11 @@ from pipeline.stages.cross_validate import cross_validate
 from pipeline.stages.data_checks import check_recipe_with_data, warn_of_rare_updates
 from pipeline.stages.evaluate_splits import evaluate_splits, evaluation_graph
 from pipeline.stages.find_label_errors import find_label_errors
+from pipeline.stages.input_pictures import snapshot_inputs
 from pipeline.stages.register_model import register_model
 from pipeline.stages.run_report import build_report
 from pipeline.stages.tracked_run import tracked_run
-from pipeline.stages.train_model import train_model
+from pipeline.stages.train_model import TrainedModel, train_model
 from pipeline.stages.verify_model import model_verification
 from pipeline.stopwatch import Stopwatch
 from pipeline.tracking.lookup import remember_model
@@ -95,13 +96,20 @@ def run(
             log_run.log_dataset(loaded, splits, run_logger)
             on_epoch = partial(_log_epoch, run_logger)
             with watch.stage("train"):
-                trained = train_model(recipe, splits, on_epoch=on_epoch, checkpoints=checkpoints)
+                trained = train_model(
+                    recipe,
+                    splits,
+                    on_epoch=on_epoch,
+                    checkpoints=checkpoints,
+                    snapshot_inputs=snapshot_inputs(splits),
+                )
             history = trained.history
             if history.divergence:
                 _report_divergence(history, run_logger)
             if history.budget:
                 logger.info(history.budget)
                 run_logger.set_tags({"budget": history.budget})
+            conclusion = _conclude(trained, run_logger)
             with watch.stage("log"):  # before anything else can fail
                 model_directory = log_run.log_model(recipe, splits, trained, run_logger)
                 verification.ask(recipe, splits, model_directory)
@@ -134,6 +142,8 @@ def run(
                 details["divergence"] = history.divergence
             if history.budget:
                 details["budget"] = history.budget
+            if conclusion:
+                details["training"] = conclusion
             with watch.stage("report"):
                 report = build_report(
                     loaded,
@@ -189,6 +199,7 @@ def run(
         folds=str(folds) if folds else None,
         is_imbalanced=is_imbalanced(splits.class_counts("train")),
         images={name: len(split) for name, split in splits.named().items()},
+        unit=splits.unit,
         quarantined={file.name: file.reason for file in splits.quarantined},
         ignored=dict(splits.ignored),
         features=trained.trainer.feature_facts() or None,
@@ -221,6 +232,15 @@ def _report_divergence(history: History, run_logger: RunLogger) -> None:
         f"{history.best_epoch}, the best one before."
     )
     run_logger.set_tags({"divergence": history.divergence})
+
+
+def _conclude(trained: TrainedModel, run_logger: RunLogger) -> str:
+    """Tell what the training showed, if that is worth a sentence, and return it."""
+    conclusion, is_good = trained.trainer.conclusion(trained.history)
+    if conclusion:
+        logger.log(logging.INFO if is_good else logging.WARNING, conclusion)
+        run_logger.set_tags({"conclusion": conclusion})
+    return conclusion
 
 
 def _log_epoch(

@@ -49,8 +49,10 @@ def test_data_is_downloaded_into_the_directory_of_a_copy(in_empty_folder: Path) 
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_no_path_of_a_copy_is_outside_its_directory(in_empty_folder: Path, name: str) -> None:
     main(["copy", name])
-    document = load_recipe(Path(f"{name}.yaml"), environment={}).document
-    schema, *_ = Path(f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    copy = Path(f"{Path(name).name}.yaml")
+    document = load_recipe(copy, environment={}).document
+    schema, *_ = copy.read_text(encoding="utf-8").splitlines()
+    assert f"# pipeline run {copy} " in copy.read_text(encoding="utf-8")
     assert (in_empty_folder / schema.partition("$schema=")[2]).is_file()
 
     def strings(value: Any) -> Iterator[str]:

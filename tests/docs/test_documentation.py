@@ -80,6 +80,8 @@ def test_a_recipe_is_valid(text: str, tmp_path: Path) -> None:
         (parent / "scenes").mkdir()
         (parent / "scenes" / "1.jpg").touch()
         (parent / "faces.csv").write_text("image,age\nscenes/1.jpg,30\n")
+        flowers = "petal_length,petal_width,species\n1.4,0.2,setosa\n4.7,1.4,versicolor\n"
+        (parent / "flowers.csv").write_text(flowers)
         (parent / "scenes" / "labels.csv").write_text("image,label\n1.jpg,sea|sunset\n")
     path = tmp_path / "recipes" / "flowers.yaml"
     path.write_text(text)
@@ -149,8 +151,9 @@ def test_the_last_command_of_the_readme_is_what_continuous_integration_runs() ->
     assert install[1].removeprefix(".venv/bin/pip install ") in script
 
 
-def test_every_shipped_recipe_is_in_the_readme() -> None:
-    rows = dict(re.findall(r"^\| `recipes/(\w+)\.yaml` \| (.+) \|$", TEXTS[README], re.MULTILINE))
+def test_every_shipped_recipe_is_in_the_readme_or_the_page_of_its_group() -> None:
+    row = re.compile(r"^\| `recipes/([\w/]+)\.yaml` \| (.+) \|$", re.MULTILINE)
+    rows = dict(row.findall(TEXTS[README])) | dict(row.findall(TEXTS[ROOT / "docs/course.md"]))
     assert rows == {name: description_of(path) for name, path in shipped_recipes().items()}
 
 

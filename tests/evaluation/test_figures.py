@@ -151,7 +151,7 @@ def test_a_png_has_the_figure_on_white() -> None:
 
 def test_an_svg_adopts_the_text_color_and_the_width_of_the_page() -> None:
     svg = figures.svg(figures.plot_learning_curves(CURVES))
-    assert figures._INK not in svg
+    assert figures.INK not in svg
     root = ElementTree.fromstring(svg.replace("xlink:href", "href"))
     assert set(root.attrib) >= {"viewBox", "style"}
     assert not {"width", "height"} & set(root.attrib)

@@ -54,7 +54,7 @@ def class_folders(folder: Path, *names: str) -> None:
         (
             MOONS + "model: {architecture: lenet}\n",
             "2:9: model.architecture: lenet needs images, and the source generated has numbers. "
-            "Expected one of: mlp, sequential.",
+            "Expected one of: mlp, perceptron, sequential.",
         ),
         (
             MOONS + "model: {architecture: sequential, layers: [{MaxPooling2D: {}}]}\n",

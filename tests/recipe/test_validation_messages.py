@@ -354,7 +354,10 @@ def test_the_error_of_an_unknown_key_suggests_the_nearest(
             "architecture alexnet or mlp or transfer or vgg",
         ),
         (DATA + "model: {architecture: mlp, pooling: max}\n", "architecture lenet"),
-        ("data: {source: digits, path: x}\n" + MODEL, "source image_folder or mnist or table"),
+        (
+            "data: {source: digits, path: x}\n" + MODEL,
+            "source image_folder or mnist or table or table with features",
+        ),
         (DATA + MODEL + "optimizer: {momentum: 0.9}\n", "name muon or rmsprop or sgd"),
     ],
 )

@@ -46,14 +46,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunResult]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.setattr(verify_model, "FreshProcess", FreshProcess)
         yield run(load_recipe(Path("recipe.yaml")))
 
 
 def test_a_small_network_divides_the_points(finished: RunResult) -> None:
     assert finished.metrics["test_accuracy"] == 1
     assert finished.images == {"train": 120, "val": 40, "test": 40}
-    assert finished.metrics["verification/max_difference"] < 1e-5
+    assert "on 40 examples" in str(finished)
 
 
 @pytest.mark.usefixtures("finished")
@@ -122,8 +121,19 @@ def test_the_logged_model_keeps_the_names_of_its_numbers(finished: RunResult) ->
     store = open_store(None)
     with files_of(store, find_model(store, finished.run_id)) as directory:
         interface = load_interface(directory / DATA)
-        assert (directory / DATA / "graph.xml").is_file()
     assert (interface.decoding, interface.feature_names) == (None, ("x1", "x2"))
+
+
+@pytest.mark.slow
+def test_a_fresh_process_predicts_numbers_and_writes_their_graph(
+    in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify_model, "FreshProcess", FreshProcess)
+    (in_empty_folder / "recipe.yaml").write_text(RECIPE)
+    result = run(load_recipe(Path("recipe.yaml"), {"training.epochs": 1}))
+    assert result.metrics["verification/max_difference"] < 1e-5
+    with files_of(open_store(None), find_model(open_store(None), result.run_id)) as directory:
+        assert (directory / DATA / "graph.xml").is_file()
 
 
 @pytest.mark.usefixtures("finished")
@@ -132,6 +142,18 @@ def test_an_export_predicts_as_keras_does(
 ) -> None:
     assert main(["export", "latest", "--format", "openvino", "-o", str(tmp_path)]) == 0
     assert "40 of 40 predictions as in Keras" in capsys.readouterr().out
+
+
+def test_the_report_shows_the_boundary_by_epoch_and_what_each_unit_computes(
+    finished: RunResult,
+) -> None:
+    artifacts = Path(finished.artifact_uri.removeprefix("file://"))
+    page = (artifacts / "report.html").read_text("utf-8")
+    shown = ("<h3>Decision boundary</h3>", "epoch 1<", "epoch 10<", ": this model<", "unit 8<")
+    assert [text for text in shown if text not in page] == []
+    assert {"decision_boundary.png", "hidden_units.png"} <= {
+        path.name for path in (artifacts / "figures").iterdir()
+    }
 
 
 def test_the_report_has_nothing_of_images(finished: RunResult) -> None:
@@ -166,13 +188,14 @@ def test_short_trainings_check_the_recipe(tmp_path: Path) -> None:
     assert "Images as the model takes them" not in (tmp_path / "check.html").read_text("utf-8")
 
 
-@pytest.mark.usefixtures("finished")
-def test_another_data_set_is_no_images(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["evaluate", "latest", "--data", "."]) == 2
-    assert capsys.readouterr().err == (
-        "Error: The model takes no images but the numbers x1, x2. Give it a table with these "
-        "columns.\n"
-    )
+def test_the_rows_of_another_table_evaluate_the_model(
+    finished: RunResult, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("more.csv").write_text("x1,x2,label\n0,1,0\n1,-0.5,1\n-1,0,1\n")
+    assert main(["evaluate", finished.run_id, "--data", "more.csv"]) == 0
+    assert "moons on more.csv: accuracy 0.6667 (" in capsys.readouterr().out
+    assert main(["evaluate", finished.run_id, "--data", "."]) == 1
+    assert "is not a table that can be read" in capsys.readouterr().err
 
 
 def test_folds_have_numbers_too() -> None:
