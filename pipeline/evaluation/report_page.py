@@ -81,6 +81,23 @@ class DuplicateGroup:
 
 
 @dataclass(frozen=True)
+class TrainingPicture:
+    """A figure of what happened in training.
+
+    Attributes:
+        name: of its file.
+        title: above it.
+        note: below it, in sentences.
+        figure: the figure.
+    """
+
+    name: str
+    title: str
+    note: str
+    figure: Figure
+
+
+@dataclass(frozen=True)
 class Report:
     """The content of a report; sections without content are left out.
 
@@ -91,6 +108,7 @@ class Report:
         splits: the results.
         curves: the learning curves.
         pictures: what the model computes, by the title of each figure.
+        training_pictures: further figures of the training.
         folds: the result of cross-validation.
         augmented: augmented training images.
         counts: the images per class, in the order of `class_names`, by split.
@@ -115,6 +133,7 @@ class Report:
     details: Mapping[str, str] = field(default_factory=dict)
     curves: LearningCurves | None = None
     pictures: Mapping[str, Figure] = field(default_factory=dict)
+    training_pictures: Sequence[TrainingPicture] = ()
     folds: CrossValidation | None = None
     augmented: Sequence[CaptionedImage] = ()
     counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
@@ -148,6 +167,7 @@ def render_report(report: Report) -> RenderedReport:
     if report.curves:
         charts["learning_curves"] = figures.plot_learning_curves(report.curves)
     charts |= {_file_name(title): figure for title, figure in report.pictures.items()}
+    charts |= {picture.name: picture.figure for picture in report.training_pictures}
     for split in report.splits:
         drawn = {**split.content.charts, **split.content.pictures}
         charts |= {f"{split.prefix}_{name}": figure for name, figure in drawn.items()}

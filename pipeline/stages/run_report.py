@@ -38,6 +38,7 @@ from pipeline.stages.find_label_errors import SuspectedLabel
 from pipeline.stages.input_pictures import draw_input_pictures
 from pipeline.stages.model_view import ModelView
 from pipeline.stages.train_model import TrainedModel, augmentation_layers
+from pipeline.stages.training_pictures import training_pictures
 from pipeline.tasks.task import Task
 
 _MAX_AUGMENTED, _MAX_LABEL_ERRORS = 12, 24
@@ -129,6 +130,7 @@ def build_report(
             frozen_epochs=history.phases[1] if len(history.phases) > 1 else None,
             near_best=int(evaluation.metrics.get("near_best_epochs", 0)),
         ),
+        training_pictures=training_pictures(loaded.recipe, splits, trained),
         folds=folds,
         pictures=draw_input_pictures(splits, trained),
         augmented=_augmented_images(loaded.recipe, splits) if splits.are_images else (),

@@ -29,6 +29,7 @@ from pipeline.training.devices import Devices, translate_unsupported_precision
 from pipeline.training.epoch_log import EpochLog
 from pipeline.training.graph_steps import GraphSteps, steps_per_execution
 from pipeline.training.layer_rates import LayerRates
+from pipeline.training.layer_records import LayerRecorder
 from pipeline.training.losses import equivalent_loss, loss_function
 from pipeline.training.optimizers import OptimizerConfig
 from pipeline.training.progress_display import ProgressDisplay
@@ -199,7 +200,15 @@ def fit_phases(
             assert model is not None
             phase_budget = None
             if budget and pace:
-                phase_budget = _phase_budget(budget, pace, phase, log, resumed)
+                phase_budget = PhaseBudget(
+                    budget,
+                    pace,
+                    epochs=phase.epochs,
+                    first_epoch=len(log.rows) - log.starts[-1],
+                    steps_per_epoch=phase.batches.steps_per_epoch,
+                    phases_after=phase.phases_after,
+                    resumed=resumed.budget if resumed else None,
+                )
             display = None
             if shown_metric:
                 end = log.starts[-1] + phase.epochs
@@ -239,20 +248,6 @@ def fit_phases(
         tuple(log.starts),
         divergence,
         log.describe_budget(training) if is_over or log.budget.has_ended else "",
-    )
-
-
-def _phase_budget(
-    budget: TimeBudget, pace: SchedulePace, phase: Phase, log: EpochLog, resumed: Checkpoint | None
-) -> PhaseBudget:
-    return PhaseBudget(
-        budget,
-        pace,
-        epochs=phase.epochs,
-        first_epoch=len(log.rows) - log.starts[-1],
-        steps_per_epoch=phase.batches.steps_per_epoch,
-        phases_after=phase.phases_after,
-        resumed=resumed.budget if resumed else None,
     )
 
 
@@ -384,4 +379,8 @@ def _keras_callbacks(
     if stopping and stopping.patience:
         mode = metric_direction(stopping.monitor)
         callbacks.append(keras.callbacks.EarlyStopping(**stopping.model_dump(), mode=mode))
+    if training.recorded_layers:
+        assert compiled.model is not None
+        examples, loss = batches.training(0, 1), compiled.model.loss
+        callbacks.append(LayerRecorder(phase.model, loss, examples, training.recorded_layers))
     return callbacks

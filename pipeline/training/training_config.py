@@ -111,6 +111,12 @@ class TrainingConfig(Config):
         "of training images; a mapping: relative to 1, the weight of the classes not in it. Their "
         "mean over the training images is scaled to 1.",
     )
+    record: tuple[Literal["gradients", "units", "filters"], ...] = Field(
+        (),
+        description="Further figures of the report. gradients: the norm of the gradient of each "
+        "layer by epoch; units: the share of the rectified units of each layer that are dead; "
+        "filters: the first filters of a convolutional network and what it makes of an image.",
+    )
     top_k: SeveralInt | None = Field(None, description="Also report top-k accuracy, for this k.")
     views: PositiveInt = Field(
         10, description="Augmented versions of each training image that are cached for transfer."
@@ -130,6 +136,11 @@ class TrainingConfig(Config):
     fine_tune: FineTuneConfig | None = Field(
         None, description="Second phase of training, for models with a frozen base."
     )
+
+    @property
+    def recorded_layers(self) -> tuple[str, ...]:
+        """What is measured of each layer in every epoch."""
+        return tuple(name for name in self.record if name != "filters")
 
     @property
     def budget_seconds(self) -> float | None:

@@ -1,0 +1,102 @@
+"""The figures of the training that a recipe asks for: `training.record`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from pipeline.data.splits import Splits, evenly_spaced
+from pipeline.evaluation.layer_figures import (
+    plot_feature_maps,
+    plot_filters,
+    plot_layers_by_epoch,
+)
+from pipeline.evaluation.report_page import TrainingPicture
+from pipeline.models import transfer
+from pipeline.recipe.grammar import Recipe
+from pipeline.stages.train_model import TrainedModel
+from pipeline.training.layer_records import DEAD_UNITS, GRADIENT_NORM
+
+_MAX_LAYERS = 4  # whose feature maps are shown
+
+
+def training_pictures(
+    recipe: Recipe, splits: Splits, trained: TrainedModel
+) -> list[TrainingPicture]:
+    """Return the figures that the recipe asks for, as far as there is anything to show."""
+    record, rows = recipe.training.record, trained.history.rows
+    pictures = []
+    if "gradients" in record and _has(rows, GRADIENT_NORM):
+        pictures.append(
+            TrainingPicture(
+                "gradient_norms",
+                "Gradients by layer",
+                "The norm of the gradient of each layer's weights after each epoch, on the same "
+                "training examples and without dropout. The first layer is the darkest. Where its "
+                "gradient is far smaller than that of the last one, it hardly learns.",
+                plot_layers_by_epoch(
+                    rows, GRADIENT_NORM, label="norm of the gradient", is_logarithmic=True
+                ),
+            )
+        )
+    if "units" in record and _has(rows, DEAD_UNITS):
+        pictures.append(
+            TrainingPicture(
+                "dead_units",
+                "Dead units by layer",
+                "The share of the rectified units of each layer, or of its feature maps, that are "
+                "0 for all of the same training examples. Such a unit does not learn from them.",
+                plot_layers_by_epoch(
+                    rows, DEAD_UNITS, label="share of dead units", is_logarithmic=False
+                ),
+            )
+        )
+    if "filters" in record and splits.are_images:
+        pictures += _of_convolutions(trained.model, splits)
+    return pictures
+
+
+def _has(rows: Any, prefix: str) -> bool:
+    return any(name.startswith(f"{prefix}/") for row in rows for name in row)
+
+
+def _of_convolutions(model: keras.Model, splits: Splits) -> Iterator[TrainingPicture]:
+    network, prepare = model, None
+    bases = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    if bases:  # its layers are those of another model
+        network = bases[0]
+        prepare = keras.Model(model.input, model.get_layer(transfer.PREPARED).output)
+    convolutions = [each for each in network.layers if isinstance(each, keras.layers.Conv2D)]
+    if not convolutions:
+        return
+    first = convolutions[0]
+    yield TrainingPicture(
+        "filters",
+        "Filters of the first convolution",
+        f"The first {min(32, first.filters)} of {first.filters} filters, each from its lowest "
+        "weight to its highest.",
+        plot_filters(np.asarray(first.kernel)),
+    )
+    split = splits.validation or splits.train
+    image = split.images.read(np.array([0]))
+    shown = [convolutions[i] for i in evenly_spaced(len(convolutions), at_most=_MAX_LAYERS)]
+    outputs = keras.Model(network.input, [layer.output for layer in shown])
+    inputs = image.astype(np.float32) if prepare is None else prepare(image, training=False)
+    maps = keras.tree.flatten(outputs(inputs, training=False))
+    numbers = [convolutions.index(layer) + 1 for layer in shown]
+    yield TrainingPicture(
+        "feature_maps",
+        "Feature maps of an image",
+        f"What the convolutions make of {split.names[0]}: the first eight maps of some of the "
+        f"{len(convolutions)} convolutions.",
+        plot_feature_maps(
+            image[0],
+            {
+                f"convolution {number}, {'×'.join(map(str, each.shape[1:]))}": np.asarray(each[0])
+                for number, each in zip(numbers, maps, strict=True)
+            },
+        ),
+    )
