@@ -35,7 +35,7 @@ data:
     - random_flip: {{mode: horizontal}}
     - random_rotation: {{factor: 0.05}}
     - random_zoom: {{height_factor: 0.1}}
-model: {{architecture: transfer, base: {base}, weights: {weights}}}
+model: {{architecture: transfer, base: {base}{weights}}}
 regularization: {{l2: 1e-2, initializer: zeros}}
 optimizer: {{name: adam, learning_rate: 3e-3, schedule: {{cosine: {{}}}}}}
 training: {{epochs: 60, early_stopping: {{monitor: val_log_loss, patience: 20}}}}
@@ -92,7 +92,10 @@ def main() -> None:
             for base in bases:
                 network, _, weights = base.rpartition("=")
                 recipe = Path("recipe.yaml")
-                values = {"base": network or weights, "weights": weights if network else "null"}
+                values = {
+                    "base": network or weights,
+                    "weights": f", weights: {weights}" if network else "",
+                }
                 recipe.write_text(RECIPE.format(path=path, split=split, **values))
                 for views in NUMBERS:
                     found = measured(recipe, views, options.seeds)

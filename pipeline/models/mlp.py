@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -27,7 +28,9 @@ class MLPConfig(ArchitectureConfig):
     hidden: tuple[PositiveInt, ...] = Field((128,), description="Units of each hidden layer.")
     activation: Activation = Field("relu", description="Activation of the hidden layers.")
     standardize: Bool = Field(
-        True, description="Give each input mean 0 and variance 1; false: take it as it is."
+        True,
+        description="Give each input mean 0 and variance 1, and a number that is predicted, too; "
+        "false: take them as they are.",
     )
     initial_weights: tuple[LayerWeights, ...] | None = Field(
         None,
@@ -38,6 +41,10 @@ class MLPConfig(ArchitectureConfig):
     @property
     def has_hidden_layers(self) -> bool:
         return bool(self.hidden)
+
+    def output_layer(self, of_task: OutputLayer) -> OutputLayer:
+        """Return the output layer; it has no unit of its own where inputs are as they are."""
+        return of_task if self.standardize else replace(of_task, scale=1.0, offset=0.0)
 
     def problems(self) -> Iterator[Finding]:
         if self.initial_weights is not None:
