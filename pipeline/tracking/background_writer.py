@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.shutdown import only_main_thread_interrupted
 from pipeline.tracking.liveness import LivenessLock
-from pipeline.tracking.mlflow_writer import OutboxItem, write_item
+from pipeline.tracking.mlflow_writer import OutboxItem, write_items, written_together
 from pipeline.tracking.store import error_summary
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ class RetrySchedule:
     after_end: Sequence[float]
 
 
+_GATHERING = 0.2  # seconds
 _STEP = 0.2  # seconds of a wait: the system may deliver a signal to any thread
 RETRIES = RetrySchedule(5.0, after_end=(1, 2, 4, 8, 15, 15, 15))
 
@@ -104,9 +105,9 @@ class BackgroundWriter:
     def _write_all(self) -> None:
         is_away, delays = False, iter(self._retries.after_end)
         is_announced = False  # that the run's end waits for the store
-        while (item := self._next()) is not None:
+        while items := self._next():
             try:
-                write_item(item, self._client, self._run_id, self._liveness.directory)
+                write_items(items, self._client, self._run_id, self._liveness.directory)
             except Exception as error:  # the network, the server, the database or the disk
                 if self._stopped.is_set():
                     return
@@ -121,8 +122,9 @@ class BackgroundWriter:
                 else:
                     return
                 continue
-            logger.debug(f"Sent {item.kind} to {self._uri}")
-            self._remove_first()
+            for item in items:
+                logger.debug(f"Sent {item.kind} to {self._uri}")
+                self._remove_first()
             self._liveness.touch()
             if is_away and not self._queue:
                 is_away = False
@@ -140,11 +142,17 @@ class BackgroundWriter:
             )
         logger.warning(f"Cannot log to {self._uri}: {error_summary(error)}{what_happens}")
 
-    def _next(self) -> OutboxItem | None:
-        """Return the next item, and wait for it; None if there will be none."""
+    def _next(self) -> list[OutboxItem]:
+        """Return the next items to write, and wait for them; none if there will be none."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._ending.is_set())
-            return self._queue[0] if self._queue and not self._stopped.is_set() else None
+            is_metrics = self._queue and len(written_together(self._queue)) == len(self._queue)
+        if is_metrics:  # each write takes time from the training: those of short epochs gather
+            self._ending.wait(_GATHERING)
+        with self._changed:
+            if not self._queue or self._stopped.is_set():
+                return []
+            return written_together(self._queue)
 
     def _remove_first(self) -> None:
         with self._changed:

@@ -12,6 +12,7 @@ import pytest
 from pipeline.tracking import background_writer, liveness
 from pipeline.tracking.background_writer import RETRIES, BackgroundWriter, RetrySchedule
 from pipeline.tracking.mlflow_writer import OutboxItem
+from pipeline.tracking.outbox import metrics_body
 
 ITEMS = [OutboxItem("tags", {"first": "1"}), OutboxItem("tags", {"second": "2"})]
 
@@ -70,6 +71,24 @@ def test_what_a_store_never_accepted_is_returned_in_order(lock: liveness.Livenes
         writer.put(item)
     assert writer.finish() == ITEMS
     assert store.tries in (4, 5)  # one may fail before the run ends
+
+
+def test_the_metrics_of_short_epochs_are_written_together(lock: liveness.LivenessLock) -> None:
+    calls: list[list[tuple[str, int]]] = []
+
+    class Batches:
+        def log_batch(self, run_id: str, metrics: Any = (), tags: Any = ()) -> None:
+            calls.append([(each.key, getattr(each, "step", 0)) for each in (*metrics, *tags)])
+
+    writer = BackgroundWriter(Batches(), "run", "https://host", lock)
+    epochs = [OutboxItem("metrics", metrics_body({"loss": 1.0}, step)) for step in (1, 2, 3)]
+    final = metrics_body({"val_loss": 1.0}, 0)
+    measured = OutboxItem("metrics", {**final, "dataset": {}, "model_id": "m"})
+    with writer._changed:  # so that none is written yet
+        for item in (*epochs, measured, ITEMS[0]):
+            writer.put(item)
+    assert writer.finish() == []
+    assert calls == [[("loss", 1), ("loss", 2), ("loss", 3)], [("val_loss", 0)], [("first", 0)]]
 
 
 @pytest.mark.usefixtures("ctrl_c_interrupts")
