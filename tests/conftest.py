@@ -210,7 +210,14 @@ def digits_graph_model(digits_model: Path, tmp_path_factory: pytest.TempPathFact
     data = folder / digits_model.name
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), np.uint8)
     model = load_classifier(data).model
-    write_graph(model, data / "model.keras", data, feature_layer=None, images=images)
+    write_graph(
+        model,
+        data / "model.keras",
+        data,
+        feature_layer=None,
+        images=images,
+        expected=model.predict_on_batch(images),
+    )
     return data
 
 

@@ -124,14 +124,18 @@ def step_chunks(
     first_epoch: int,
     epochs: int,
     sampling: Sampling,
+    tables: Any = (),
 ) -> tf.data.Dataset:
     """Return the draws of images of up to `steps` training steps at a time.
 
     Their order is that of `training_batches`, which has the same arguments.
 
+    Args:
+        tables: is a part of each element.
+
     Returns:
-        How often each image was drawn before and its index, int64 (n, 2), and the number of the
-        first step, counted from that of epoch 0.
+        How often each image was drawn before and its index, int64 (n, 2), the number of the first
+        step, counted from that of epoch 0, and the tables.
     """
     draws = shuffled(
         strata,
@@ -143,10 +147,13 @@ def step_chunks(
     )
     in_epoch = steps_per_epoch(strata, batch_size)
     chunks = steps_per_epoch(strata, batch_size * steps)
-    numbers = tf.data.Dataset.range(first_epoch * chunks, epochs * chunks).map(
-        lambda chunk: chunk // chunks * in_epoch + chunk % chunks * steps
-    )
-    return tf.data.Dataset.zip(draws.map(lambda *pair: tf.stack(pair, axis=1)), numbers)
+
+    def element(chunk: Any, drawn: tuple[Any, Any]) -> tuple[Any, Any, Any]:
+        first_step = chunk // chunks * in_epoch + chunk % chunks * steps
+        return tf.stack(drawn, axis=1), first_step, tables
+
+    # One function, because it takes a twentieth of a second to trace each.
+    return draws.enumerate(first_epoch * chunks).map(element).prefetch(2)
 
 
 def shuffled(
@@ -198,6 +205,18 @@ def evaluation_batches(
     """Return the batches of one pass over `split`, in its order, as `training_batches` does."""
     indices = tf.data.Dataset.range(len(split)).batch(batch_size)
     return batches_at(indices, split).map(targets_for(encoding)).prefetch(2)
+
+
+def kept_batches(
+    split: Split, *, encoding: LabelEncoding, batch_size: int
+) -> list[tuple[Any, ...]]:
+    """Return the batches of `evaluation_batches`, of images that `can_be_kept`, in a list."""
+    targets = targets_for(encoding)
+    starts = range(batch_size, len(split), batch_size)
+    return [
+        targets(tf.constant(split.images.read(rows)), tf.constant(split.labels[rows]))
+        for rows in np.split(np.arange(len(split)), starts)
+    ]
 
 
 def targets_for(

@@ -35,6 +35,8 @@ from pipeline.training.training_data import TrainingData
 
 logger = logging.getLogger(__name__)
 
+_VALIDATION_BATCH_SIZE = 256
+
 
 @dataclass(frozen=True)
 class HeadInputs:
@@ -253,16 +255,10 @@ def head_batches(
         )
         return feature_batches(train, indices, targets_for(encoding, class_weights))
 
-    validating = None
-    if validation is not None:
-        in_order = tf.data.Dataset.range(len(validation)).batch(256)
-        in_order = in_order.map(lambda indices: (tf.zeros_like(indices), indices))
-        validating = feature_batches(validation, in_order, targets_for(encoding))
     return TrainingData(
         training=training,
-        validation=validating,
+        validation=None if validation is None else _validation_batches(validation, encoding),
         steps_per_epoch=steps_per_epoch(train, batch_size),
-        keeps_validation=validation is not None and validation.fits_in_memory,
         graph=None
         if not train.fits_in_memory
         else _graph_batches(
@@ -275,6 +271,21 @@ def head_batches(
             class_weights=class_weights,
         ),
     )
+
+
+def _validation_batches(features: Features, encoding: LabelEncoding) -> Any:
+    """Return the batches of one pass, in a list if they fit in memory: a dataset starts slowly."""
+    targets = targets_for(encoding)
+    if features.fits_in_memory:
+        tables = feature_tables(features)
+        starts = range(_VALIDATION_BATCH_SIZE, len(features), _VALIDATION_BATCH_SIZE)
+        return [
+            targets(*read_features(tables, encoding.width, np.zeros_like(indices), indices))
+            for indices in np.split(np.arange(len(features)), starts)
+        ]
+    in_order = tf.data.Dataset.range(len(features)).batch(_VALIDATION_BATCH_SIZE)
+    in_order = in_order.map(lambda indices: (tf.zeros_like(indices), indices))
+    return feature_batches(features, in_order, targets)
 
 
 def _graph_batches(
@@ -298,6 +309,7 @@ def _graph_batches(
             first_epoch=first_epoch,
             epochs=epochs,
             sampling=sampling,
+            tables=(feature_tables(train), weights),
         )
 
     def read(draws: Any, step: Any, tables: Any) -> tuple[Any, ...]:
@@ -311,7 +323,6 @@ def _graph_batches(
         read,
         batch_size,
         steps_per_epoch(train, batch_size * MAX_STEPS_PER_CALL),
-        tables=(feature_tables(train), weights),
     )
 
 

@@ -20,10 +20,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipeline.errors import ModelError, first_line
-from pipeline.inference.batch_prediction import predict
+from pipeline.errors import first_line
 from pipeline.inference.classifier import Classifier, load_classifier
-from pipeline.inference.image_classifier import MODEL_FILE
+from pipeline.inference.image_classifier import MODEL_FILE, model_outputs
 
 _GRAPH_WRITER = "pipeline.inference.graph_writer"
 _HAS_OPENVINO = importlib.util.find_spec("openvino") is not None
@@ -54,16 +53,16 @@ def _responses(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     def read(item: Any) -> np.ndarray:
         return interface.read(item) if interface.decoding else np.array(item, np.float32)
 
-    yield {"graph_error": _write_graph(classifier, request, np.stack(list(map(read, items))))}
-    rows = []
-    for prediction in predict(classifier, items, read):
-        if prediction.outputs is None:
-            raise ModelError(f"{prediction.item}: {prediction.error}")
-        rows.append(prediction.outputs.tolist())
-    yield {"outputs": rows}
+    pixels = np.stack(list(map(read, items)))
+    # Eagerly: to trace a model takes longer than so few examples.
+    units = np.asarray(classifier.model(pixels.astype(np.float32), training=False))
+    yield {"graph_error": _write_graph(classifier, request, pixels, units)}
+    yield {"outputs": model_outputs(units, None, pixels, interface, None).outputs.tolist()}
 
 
-def _write_graph(classifier: Classifier, request: dict[str, Any], inputs: np.ndarray) -> str:
+def _write_graph(
+    classifier: Classifier, request: dict[str, Any], inputs: np.ndarray, expected: np.ndarray
+) -> str:
     """Write the graph of a model; return why that is impossible, otherwise an empty string."""
     if not _HAS_OPENVINO:
         return "OpenVINO is not installed"
@@ -75,6 +74,7 @@ def _write_graph(classifier: Classifier, request: dict[str, Any], inputs: np.nda
             Path(request["graph"]),
             feature_layer=request["feature_layer"],
             images=inputs,
+            expected=expected,
         )
     except Exception as error:  # OpenVINO may not know an operation of the model
         return first_line(error)

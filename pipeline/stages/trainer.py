@@ -14,6 +14,7 @@ from pipeline.data.batches import (
     can_be_kept,
     evaluation_batches,
     in_graph_reader,
+    kept_batches,
     step_chunks,
     steps_per_epoch,
     training_batches,
@@ -181,12 +182,10 @@ class PixelTrainer(Trainer):
                 class_weights=class_weights,
             )
 
-        validation = self._splits.validation
         return TrainingData(
             training=training,
-            validation=None if validation is None else self._evaluation_batches(validation),
+            validation=self._validation_batches(),
             steps_per_epoch=steps_per_epoch(train, recipe.data.assumed_batch_size),
-            keeps_validation=validation is not None and can_be_kept(validation),
             graph=self._graph_batches(class_weights),
         )
 
@@ -216,6 +215,12 @@ class PixelTrainer(Trainer):
             )
 
         return GraphBatches(chunks, read, size, steps_per_epoch(train, size * MAX_STEPS_PER_CALL))
+
+    def _validation_batches(self) -> Any:
+        validation = self._splits.validation
+        if validation is None or not can_be_kept(validation):
+            return None if validation is None else self._evaluation_batches(validation)
+        return kept_batches(validation, encoding=self._encoding, batch_size=_EVALUATION_BATCH_SIZE)
 
     def _evaluation_batches(self, split: Split) -> tf.data.Dataset:
         return evaluation_batches(split, encoding=self._encoding, batch_size=_EVALUATION_BATCH_SIZE)

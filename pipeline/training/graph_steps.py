@@ -19,27 +19,21 @@ class GraphBatches:
     """Training batches that are read within the compiled function, from what is in memory.
 
     Attributes:
-        chunks: a function of (first epoch, end epoch) that returns the draws of several steps, how
-            often each image was drawn before and its index, int64 (n, 2), and the number of the
-            first of these steps, int64.
+        chunks: a function of (first epoch, end epoch) that returns what `GraphSteps` is fitted to:
+            the draws of several steps, how often each image was drawn before and its index, int64
+            (n, 2), the number of the first of these steps, int64, and tables: tensors, in a nested
+            structure. As the compiled function does not contain them, a model can be trained on
+            others without compiling it again.
         read: returns a batch as `TrainingData.training` does, from its draws, the number of its
             step, and the tables.
         batch_size: images per step; the last step of a chunk may have fewer.
         chunks_per_epoch: their number.
-        tables: tensors, in a nested structure, that `read` takes. The compiled function does not
-            contain them, so that a model can be trained on others without compiling it again.
     """
 
     chunks: Callable[[int, int], tf.data.Dataset]
     read: Callable[[Any, Any, Any], tuple[Any, ...]]
     batch_size: int
     chunks_per_epoch: int
-    tables: Any = ()
-
-    def elements(self, first_epoch: int, end_epoch: int) -> tf.data.Dataset:
-        """Return what `GraphSteps` is fitted to: chunks, each with the tables."""
-        chunks = self.chunks(first_epoch, end_epoch)
-        return chunks.map(lambda draws, step: (draws, step, self.tables)).prefetch(2)
 
 
 class GraphSteps(keras.Model):
@@ -57,7 +51,7 @@ class GraphSteps(keras.Model):
     ```python
     trained = GraphSteps(model, batches)
     trained.compile(optimizer="adam", loss="categorical_crossentropy", jit_compile=False)
-    trained.fit(batches.elements(0, 5), steps_per_epoch=batches.chunks_per_epoch, epochs=5)
+    trained.fit(batches.chunks(0, 5), steps_per_epoch=batches.chunks_per_epoch, epochs=5)
     model.save("model.keras")
     ```
     """

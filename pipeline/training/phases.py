@@ -279,6 +279,8 @@ def _compile(
         # XLA compiles for one device, and on CPUs it makes training two to twelve times slower.
         jit_compile="auto" if devices.on_gpu and not devices.strategy else False,
     )
+    # TensorFlow would trace the first step twice if that made the variables of the optimizer.
+    model.optimizer.build(model.trainable_variables)
     compiled.model, compiled.validation = model, Validation(model)
     return compiled
 
@@ -325,7 +327,7 @@ def _fit(
     graph = batches.graph if isinstance(model, GraphSteps) else None
     try:
         model.fit(
-            graph.elements(first, end) if graph else batches.training(first, end),
+            graph.chunks(first, end) if graph else batches.training(first, end),
             steps_per_epoch=graph.chunks_per_epoch if graph else batches.steps_per_epoch,
             initial_epoch=first,
             epochs=end,
@@ -368,8 +370,7 @@ def _keras_callbacks(
     batches = phase.batches
     if batches.validation is not None:
         assert compiled.validation is not None
-        kept = list(batches.validation) if batches.keeps_validation else batches.validation
-        validate = partial(compiled.validation.run, kept, check)
+        validate = partial(compiled.validation.run, batches.validation, check)
         callbacks.append(ValidationMetrics(validate, evaluate))
     schedule = optimizers.schedule_of(phase.optimizer)
     callbacks += schedules.callbacks(schedule, loss_metric=loss_metric)

@@ -26,7 +26,7 @@ class Validation:
         self._take_step = tf.function(self._step, reduce_retracing=True, jit_compile=False)
 
     def run(
-        self, batches: Iterable[tuple[Any, Any]], check: Callable[[], None]
+        self, batches: Iterable[tuple[Any, ...]], check: Callable[[], None]
     ) -> tuple[dict[str, float], np.ndarray]:
         """Return the metrics that `Model.evaluate` does, and the outputs, float32 (n, …).
 

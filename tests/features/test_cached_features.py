@@ -104,7 +104,7 @@ def test_the_batches_that_are_read_in_the_graph_are_the_same(train: Split) -> No
     assert graph is not None
     found = [
         graph.read(draws[start : start + 25], step, tables)
-        for draws, step, tables in graph.elements(1, 3)
+        for draws, step, tables in graph.chunks(1, 3)
         for start in range(0, len(draws), 25)
     ]
     expected = list(batches.training(1, 3))
