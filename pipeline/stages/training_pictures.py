@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from pipeline.data.splits import Splits, evenly_spaced
 from pipeline.evaluation.layer_figures import (
@@ -14,12 +15,15 @@ from pipeline.evaluation.layer_figures import (
     plot_filters,
     plot_layers_by_epoch,
 )
+from pipeline.evaluation.loss_surface import plot_loss_surface
 from pipeline.evaluation.report_page import TrainingPicture
 from pipeline.models import transfer
 from pipeline.recipe.grammar import Recipe
 from pipeline.stages.train_model import TrainedModel
-from pipeline.training.layer_records import DEAD_UNITS, GRADIENT_NORM
+from pipeline.training.layer_records import DEAD_UNITS, GRADIENT_NORM, PARAMETER
+from pipeline.training.losses import loss_function
 
+_SURFACE_EXAMPLES = 1000
 _MAX_LAYERS = 4  # whose feature maps are shown
 
 
@@ -54,6 +58,8 @@ def training_pictures(
                 ),
             )
         )
+    if "surface" in record and _has(rows, PARAMETER):
+        pictures.append(_surface(recipe, splits, trained))
     if "filters" in record and splits.are_images:
         pictures += _of_convolutions(trained.model, splits)
     return pictures
@@ -61,6 +67,47 @@ def training_pictures(
 
 def _has(rows: Any, prefix: str) -> bool:
     return any(name.startswith(f"{prefix}/") for row in rows for name in row)
+
+
+def _surface(recipe: Recipe, splits: Splits, trained: TrainedModel) -> TrainingPicture:
+    model, train, encoding = trained.model, splits.train, recipe.label_encoding(splits)
+    output = recipe.output_layer(splits)
+    loss = loss_function(
+        recipe.training.loss,
+        label_smoothing=recipe.regularization.label_smoothing,
+        scale=output.scale,
+    )
+    chosen = np.array(evenly_spaced(len(train), at_most=_SURFACE_EXAMPLES))
+    inputs = tf.constant(train.images.read(chosen), tf.float32)
+    targets = encoding.targets(inputs, encoding.dense(tf.constant(train.labels[chosen])))
+    weights = model.trainable_weights
+    trained_values = [np.asarray(weight) for weight in weights]
+
+    @tf.function
+    def current_loss() -> Any:
+        return loss(targets, model(inputs, training=False))
+
+    def assign(values: np.ndarray) -> None:
+        ends = np.cumsum([int(np.prod(weight.shape)) for weight in weights])
+        for weight, part in zip(weights, np.split(values, ends[:-1]), strict=True):
+            weight.assign(np.reshape(part, weight.shape))
+
+    def loss_at(values: np.ndarray) -> float:
+        assign(values)
+        return float(current_loss())
+
+    path = np.array([[row[f"{PARAMETER}/{i}"] for i in (1, 2)] for row in trained.history.rows])
+    try:
+        figure = plot_loss_surface(loss_at, path, ("weight", "bias"))
+    finally:
+        assign(np.concatenate([np.ravel(value) for value in trained_values]))
+    return TrainingPicture(
+        "loss_surface",
+        "Loss surface",
+        "The loss of the training examples over the two parameters, and their values at the start "
+        "of each epoch.",
+        figure,
+    )
 
 
 def _of_convolutions(model: keras.Model, splits: Splits) -> Iterator[TrainingPicture]:

@@ -12,9 +12,32 @@ import tensorflow as tf
 
 from pipeline.training.callbacks import EpochMetrics
 
-GRADIENT_NORM, DEAD_UNITS = "gradient_norm", "dead_units"
+GRADIENT_NORM, DEAD_UNITS, PARAMETER = "gradient_norm", "dead_units", "parameter"
 
+SURFACE_PARAMETERS = 2  # of a model whose loss is drawn as a surface
 _EXAMPLES = 256  # that are measured; the same in each epoch
+
+
+class ParameterRecorder(keras.callbacks.Callback):
+    """Add the trainable numbers of a small model, as an epoch starts with them, to its metrics."""
+
+    def __init__(self, model: keras.Model) -> None:
+        super().__init__()
+        self._weights = model.trainable_weights
+        self._values: EpochMetrics = {}
+
+    def on_epoch_begin(self, epoch: int, logs: EpochMetrics | None = None) -> None:
+        values = np.concatenate([np.ravel(weight) for weight in self._weights])
+        self._values = {f"{PARAMETER}/{i}": float(value) for i, value in enumerate(values, start=1)}
+
+    def on_epoch_end(self, epoch: int, logs: EpochMetrics | None = None) -> None:
+        if logs is not None:
+            logs.update(self._values)
+
+
+def parameter_count(model: keras.Model) -> int:
+    """Return the number of trainable numbers of a model."""
+    return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
 
 
 class LayerRecorder(keras.callbacks.Callback):

@@ -29,7 +29,12 @@ from pipeline.training.devices import Devices, translate_unsupported_precision
 from pipeline.training.epoch_log import EpochLog
 from pipeline.training.graph_steps import GraphSteps, steps_per_execution
 from pipeline.training.layer_rates import LayerRates
-from pipeline.training.layer_records import LayerRecorder
+from pipeline.training.layer_records import (
+    SURFACE_PARAMETERS,
+    LayerRecorder,
+    ParameterRecorder,
+    parameter_count,
+)
 from pipeline.training.losses import equivalent_loss, loss_function
 from pipeline.training.optimizers import OptimizerConfig
 from pipeline.training.progress_display import ProgressDisplay
@@ -384,4 +389,6 @@ def _keras_callbacks(
         assert compiled.model is not None
         examples, loss = batches.training(0, 1), compiled.model.loss
         callbacks.append(LayerRecorder(phase.model, loss, examples, training.recorded_layers))
+    if "surface" in training.record and parameter_count(phase.model) == SURFACE_PARAMETERS:
+        callbacks.append(ParameterRecorder(phase.model))
     return callbacks

@@ -111,11 +111,12 @@ class TrainingConfig(Config):
         "of training images; a mapping: relative to 1, the weight of the classes not in it. Their "
         "mean over the training images is scaled to 1.",
     )
-    record: tuple[Literal["gradients", "units", "filters"], ...] = Field(
+    record: tuple[Literal["gradients", "units", "filters", "surface"], ...] = Field(
         (),
         description="Further figures of the report. gradients: the norm of the gradient of each "
         "layer by epoch; units: the share of the rectified units of each layer that are dead; "
-        "filters: the first filters of a convolutional network and what it makes of an image.",
+        "filters: the first filters of a convolutional network and what it makes of an image; "
+        "surface: the loss over the two parameters of a model, and their path.",
     )
     top_k: SeveralInt | None = Field(None, description="Also report top-k accuracy, for this k.")
     views: PositiveInt = Field(
@@ -140,7 +141,7 @@ class TrainingConfig(Config):
     @property
     def recorded_layers(self) -> tuple[str, ...]:
         """What is measured of each layer in every epoch."""
-        return tuple(name for name in self.record if name != "filters")
+        return tuple(name for name in self.record if name in ("gradients", "units"))
 
     @property
     def budget_seconds(self) -> float | None:

@@ -35,3 +35,29 @@ def test_what_the_recipe_asks_for_is_measured_and_drawn() -> None:
     maps = [axes for axes in pictures["feature_maps"].figure.axes if axes.images]
     assert np.asarray(maps[0].images[0].get_array()).shape == (8, 8)
     assert np.asarray(maps[1].images[0].get_array()).shape == (6, 6)
+
+
+def test_the_loss_of_two_parameters_is_drawn_with_their_path() -> None:
+    recipe = Recipe.model_validate(
+        {
+            "data": {
+                "source": "generated",
+                "task": "regression",
+                "kind": {"line": {"slope": 2.0, "intercept": 1.0}},
+                "batch_size": "all",
+            },
+            "model": {"architecture": "mlp", "hidden": [], "standardize": False},
+            "optimizer": {"name": "sgd", "learning_rate": 0.5},
+            "training": {"epochs": 5, "loss": "mean_squared_error", "record": ["surface"]},
+        }
+    )
+    splits = recipe.data.load()
+    trained = train_model(recipe, splits, on_epoch=lambda *_: None, show_progress=False)
+    before = trained.model.get_weights()
+    (picture,) = training_pictures(recipe, splits, trained)
+    path = np.asarray(picture.figure.axes[0].lines[0].get_xydata())
+    assert path.shape == (5, 2)
+    assert path[0, 1] == 0  # the bias, before training
+    assert path[-1, 0] > path[0, 0]
+    for weight, value in zip(trained.model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, value)
