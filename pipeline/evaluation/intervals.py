@@ -21,6 +21,7 @@ cross-validation, it is corrected for what they share.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -123,23 +124,27 @@ def bootstrap_interval(
 
     Args:
         columns: (n,) each, resampled together.
-        statistic: maps them, (n,) or (resamples, n), to (), or (resamples,).
+        statistic: maps them, (n,) or (resamples, n), to (), or (resamples,). Resamples for which it
+            is undefined, NaN, are left out.
     """
     value = float(statistic(*columns))
     if len(columns[0]) < 2:
         return ConfidenceInterval(value, value, value)
-    bounds = stats.bootstrap(
-        columns,
-        lambda *drawn, axis: statistic(*drawn),
-        n_resamples=_RESAMPLES,
-        batch=max(_MAX_DRAWS // len(columns[0]), 1),
-        vectorized=True,
-        paired=True,
-        confidence_level=LEVEL,
-        method="percentile",
-        rng=_SEED,
-    ).confidence_interval
-    return ConfidenceInterval(value, float(bounds.low), float(bounds.high))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # of undefined resamples
+        drawn = stats.bootstrap(
+            columns,
+            lambda *drawn, axis: statistic(*drawn),
+            n_resamples=_RESAMPLES,
+            batch=max(_MAX_DRAWS // len(columns[0]), 1),
+            vectorized=True,
+            paired=True,
+            confidence_level=LEVEL,
+            method="percentile",
+            rng=_SEED,
+        ).bootstrap_distribution
+    low, high = np.nanquantile(drawn, _BOUNDS)
+    return ConfidenceInterval(value, float(low), float(high))
 
 
 def paired_difference_interval(first: np.ndarray, second: np.ndarray) -> ConfidenceInterval:

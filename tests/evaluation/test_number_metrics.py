@@ -37,6 +37,12 @@ def test_r2_is_undefined_for_equal_labels() -> None:
     assert number_metric("r2", np.ones(3), np.arange(3.0)) is None
 
 
+def test_resamples_of_equal_labels_are_left_out_of_an_interval() -> None:
+    labels = np.repeat([0.0, 1.0], [11, 2])  # 11 % of the resamples have no 1
+    values = number_metrics(labels, labels + np.linspace(-0.1, 0.1, 13))
+    assert values["r2_low"] < values["r2"] < values["r2_high"] < 1
+
+
 def test_the_difference_of_two_models_is_paired() -> None:
     first = np.abs(ESTIMATES - LABELS)
     difference = rmse_difference(first, 0.9 * first)

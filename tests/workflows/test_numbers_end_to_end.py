@@ -25,6 +25,7 @@ from pipeline.tracking.lookup import files_of, find_model
 from pipeline.tracking.store import open_store
 from pipeline.tracking.stored_model import DATA
 from pipeline.workflows import data_inspection, inspection_page, recipe_check
+from pipeline.workflows.hyperparameter_search import tune
 from pipeline.workflows.run_result import RunResult
 from pipeline.workflows.single_run import run
 
@@ -134,6 +135,17 @@ def test_a_fresh_process_predicts_numbers_and_writes_their_graph(
     assert result.metrics["verification/max_difference"] < 1e-5
     with files_of(open_store(None), find_model(open_store(None), result.run_id)) as directory:
         assert (directory / DATA / "graph.xml").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("finished")
+def test_a_search_varies_the_network_and_the_points() -> None:
+    space = "{model.hidden: {choice: [[1], [16]]}, optimizer.learning_rate: {log: [1e-2, 1e-1]}}"
+    text = f"{RECIPE}tuning: {{tuner: random, trials: 3, space: {space}}}\n"
+    Path("search.yaml").write_text(text)
+    result = tune(load_recipe(Path("search.yaml"), {"training.epochs": 4}))
+    assert len(result.trials) == 3
+    assert result.final.metrics["val_accuracy"] > 0.8
 
 
 @pytest.mark.usefixtures("finished")
