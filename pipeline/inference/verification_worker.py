@@ -2,27 +2,32 @@
 
     python -m pipeline.inference.verification_worker
 
-It imports Keras and OpenVINO, then waits for a request of `FreshProcess` on standard input: one
-JSON line with the directory of a model, and image files or numbers. It answers with one JSON line
-once the graph is written, and with another once these are predicted.
+It imports Keras and OpenVINO and tries them out, then waits for a request of `FreshProcess` on
+standard input: one JSON line with the directory of a model, and image files or numbers. It answers
+with one JSON line once the graph is written, and with another once these are predicted.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import sys
+import tempfile
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from pipeline.errors import first_line
 from pipeline.inference.classifier import Classifier, load_classifier
 from pipeline.inference.image_classifier import MODEL_FILE, model_outputs
+from pipeline.keras_files import load_keras_file
+from pipeline.processor import usable_threads
 
 _GRAPH_WRITER = "pipeline.inference.graph_writer"
 _HAS_OPENVINO = importlib.util.find_spec("openvino") is not None
@@ -33,8 +38,8 @@ def main() -> None:
     tf.config.set_visible_devices([], "GPU")  # leave the memory of the GPUs to the run
     out = sys.stdout
     sys.stdout = sys.stderr  # Keras must not print into the response
-    if _HAS_OPENVINO:
-        import_module(_GRAPH_WRITER)
+    if usable_threads() > 1:
+        warm_up()
     line = sys.stdin.readline()
     if not line:  # the run ended without a request
         return
@@ -44,6 +49,28 @@ def main() -> None:
     except Exception as error:
         failure = {"error": f"{type(error).__name__}: {first_line(error)}"}
         print(json.dumps(failure), file=out, flush=True)
+
+
+def warm_up() -> None:
+    """Do for a tiny model what a request needs, so that the libraries have loaded their parts."""
+    inputs = keras.Input((4, 4, 1))
+    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(1, 3)(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Flatten()(x)))
+    pixels = np.zeros((1, 4, 4, 1), np.float32)
+    with tempfile.TemporaryDirectory() as name, contextlib.suppress(Exception):
+        directory = Path(name)
+        model.save(directory / MODEL_FILE)
+        loaded = load_keras_file(directory / MODEL_FILE)
+        units = np.asarray(loaded(pixels, training=False))
+        if _HAS_OPENVINO:
+            import_module(_GRAPH_WRITER).write_graph(
+                loaded,
+                directory / MODEL_FILE,
+                directory,
+                feature_layer=None,
+                images=pixels,
+                expected=units,
+            )
 
 
 def _responses(request: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -32,6 +32,7 @@ from pipeline.training.phases import History, Phase
 from pipeline.training.training_data import TrainingData
 
 _EVALUATION_BATCH_SIZE = 64
+_EAGER_IMAGES = 512  # of so few, the outputs take less time than to trace the model
 _MEASURED_IMAGES = 500  # by whose statistics inputs are standardized
 
 
@@ -162,7 +163,12 @@ class PixelTrainer(Trainer):
     def predict(self, split: Split, name: str) -> np.ndarray:
         if self.graph:
             return self._recipe.task.outputs(self.graph.outputs(split), split.images)
-        outputs = self.model.predict(self._evaluation_batches(split), verbose=0)
+        if len(split) <= _EAGER_IMAGES and can_be_kept(split):
+            batches = self._kept_batches(split)
+            parts = [np.asarray(self.model(inputs, training=False)) for inputs, _ in batches]
+            outputs = np.concatenate(parts)
+        else:
+            outputs = self.model.predict(self._evaluation_batches(split), verbose=0)
         return self._recipe.task.outputs(outputs, split.images)
 
     def _pixels(self) -> TrainingData:
@@ -220,7 +226,10 @@ class PixelTrainer(Trainer):
         validation = self._splits.validation
         if validation is None or not can_be_kept(validation):
             return None if validation is None else self._evaluation_batches(validation)
-        return kept_batches(validation, encoding=self._encoding, batch_size=_EVALUATION_BATCH_SIZE)
+        return self._kept_batches(validation)
+
+    def _kept_batches(self, split: Split) -> list[tuple[Any, ...]]:
+        return kept_batches(split, encoding=self._encoding, batch_size=_EVALUATION_BATCH_SIZE)
 
     def _evaluation_batches(self, split: Split) -> tf.data.Dataset:
         return evaluation_batches(split, encoding=self._encoding, batch_size=_EVALUATION_BATCH_SIZE)

@@ -35,20 +35,23 @@ class Validation:
             check: called after each batch; what it raises ends the pass.
         """
         self._model.reset_metrics()
-        outputs = []
+        metrics: dict[str, Any] = {}
+        arrays = []
         for x, y in batches:
-            outputs.append(self._take_step(x, y))
+            metrics, outputs = self._take_step(x, y)
+            arrays.append(outputs.numpy())
             check()
-        metrics = self._model.get_metrics_result()
-        arrays = [output.numpy() for output in outputs]
         return {name: float(value) for name, value in metrics.items()}, np.concatenate(arrays)
 
-    def _step(self, x: Any, y: Any) -> Any:
-        """Update the metrics by a batch, as `Model.test_step` does, and return its outputs."""
+    def _step(self, x: Any, y: Any) -> tuple[dict[str, Any], Any]:
+        """Update the metrics by a batch, as `Model.test_step` does.
+
+        Returns:
+            The metrics of the batches so far, and the outputs of this one.
+        """
         model = self._model
         outputs = model(x, training=False)
         loss = model.compute_loss(x=x, y=y, y_pred=outputs, training=False)
         mean_loss = next(metric for metric in model.metrics if metric.name == "loss")
         mean_loss.update_state(loss, sample_weight=tf.shape(outputs)[0])
-        model.compute_metrics(x, y, outputs)
-        return tf.cast(outputs, tf.float32)
+        return dict(model.compute_metrics(x, y, outputs)), tf.cast(outputs, tf.float32)

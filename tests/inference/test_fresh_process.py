@@ -52,6 +52,7 @@ def test_the_process_leaves_the_gpus_to_the_run(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(
         verification_worker.tf.config, "set_visible_devices", lambda *gpus: visible.append(gpus)
     )
+    monkeypatch.setattr(verification_worker, "warm_up", lambda: None)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     verification_worker.main()
     assert visible == [([], "GPU")]
