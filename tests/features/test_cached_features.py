@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from pipeline.features.extraction import Features
 from pipeline.features.view_labels import ViewLabels
 from pipeline.models.layers import OutputLayer
 from pipeline.tasks.classification import label_encoding
+from pipeline.training.graph_steps import GraphSteps
 from pipeline.training.training_data import TrainingData
 
 VIEWS = 3
@@ -112,3 +114,28 @@ def test_the_batches_that_are_read_in_the_graph_are_the_same(train: Split) -> No
     for one, other in zip(found, expected, strict=True):
         for array, expected_array in zip(one, other, strict=True):
             np.testing.assert_array_equal(array, expected_array)
+
+
+def test_a_head_that_is_trained_in_the_graph_has_the_weights_of_fit(train: Split) -> None:
+    batches = batches_of(train, batch_size=25)
+    graph = batches.graph
+    assert graph is not None
+    trained = []
+    for in_graph in (True, False):
+        keras.utils.set_random_seed(3)
+        inputs = keras.Input((64,))
+        x = keras.layers.Dropout(0.3)(keras.layers.Rescaling(1 / 255)(inputs))
+        head = keras.Model(inputs, keras.layers.Dense(10, "softmax", kernel_regularizer="l2")(x))
+        model = GraphSteps(head, graph) if in_graph else head
+        model.compile("adam", "categorical_crossentropy", jit_compile=False)
+        model.fit(
+            graph.chunks(0, 3) if in_graph else batches.training(0, 3),
+            steps_per_epoch=graph.chunks_per_epoch if in_graph else batches.steps_per_epoch,
+            epochs=3,
+            shuffle=False,
+            verbose=0,
+        )
+        trained.append(head.get_weights())
+    for weight, expected in zip(*trained, strict=True):
+        np.testing.assert_allclose(weight, expected, rtol=1e-4, atol=1e-6)
+    assert np.ptp(trained[0][0]) > 0.1
