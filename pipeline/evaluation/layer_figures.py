@@ -48,6 +48,27 @@ def plot_layers_by_epoch(
     return figure
 
 
+def plot_thinned_networks(
+    of_each: np.ndarray, *, of_mean: float, of_whole: float, metric: str
+) -> Figure:
+    """Return the histogram of a metric of thinned networks, with the mean of them and the whole.
+
+    Args:
+        of_each: float (networks,).
+        of_mean: of the mean of their outputs.
+        of_whole: of the network with all units.
+        metric: its name.
+    """
+    figure = Figure(figsize=(6.5, 3.2), layout="constrained")
+    axes = figure.subplots()
+    axes.hist(of_each, bins=20, color="#8a8a8a", alpha=0.6, label="networks without some units")
+    axes.axvline(of_mean, color="#3b82c4", linestyle=":", label="mean of their outputs")
+    axes.axvline(of_whole, color="#e0607a", label="network with all units")
+    axes.set(xlabel=metric, ylabel="networks")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False)
+    return figure
+
+
 def plot_filters(kernel: np.ndarray) -> Figure:
     """Return the filters of a convolution as images, from the lowest weight of each to the highest.
 

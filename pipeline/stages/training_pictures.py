@@ -14,11 +14,13 @@ from pipeline.evaluation.layer_figures import (
     plot_feature_maps,
     plot_filters,
     plot_layers_by_epoch,
+    plot_thinned_networks,
 )
 from pipeline.evaluation.loss_surface import plot_loss_surface
 from pipeline.evaluation.report_page import TrainingPicture
 from pipeline.models import transfer
 from pipeline.recipe.grammar import Recipe
+from pipeline.stages.thinned_networks import thin_networks
 from pipeline.stages.train_model import TrainedModel
 from pipeline.training.layer_records import DEAD_UNITS, GRADIENT_NORM, PARAMETER
 from pipeline.training.losses import loss_function
@@ -60,6 +62,8 @@ def training_pictures(
         )
     if "surface" in record and _has(rows, PARAMETER):
         pictures.append(_surface(recipe, splits, trained))
+    if "dropout" in record:
+        pictures += _of_dropout(recipe, splits, trained.model)
     if "filters" in record and splits.are_images:
         pictures += _of_convolutions(trained.model, splits)
     return pictures
@@ -107,6 +111,25 @@ def _surface(recipe: Recipe, splits: Splits, trained: TrainedModel) -> TrainingP
         "The loss of the training examples over the two parameters, and their values at the start "
         "of each epoch.",
         figure,
+    )
+
+
+def _of_dropout(recipe: Recipe, splits: Splits, model: keras.Model) -> Iterator[TrainingPicture]:
+    networks = thin_networks(recipe, splits, model)
+    if networks is None:
+        return
+    yield TrainingPicture(
+        "thinned_networks",
+        "Dropout",
+        f"{len(networks.of_each)} networks that each lack other units, on examples that were not "
+        "trained on if there are any. The network with all units stands for the mean of their "
+        "outputs.",
+        plot_thinned_networks(
+            networks.of_each,
+            of_mean=networks.of_mean,
+            of_whole=networks.of_whole,
+            metric=networks.metric,
+        ),
     )
 
 

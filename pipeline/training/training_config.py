@@ -111,12 +111,13 @@ class TrainingConfig(Config):
         "of training images; a mapping: relative to 1, the weight of the classes not in it. Their "
         "mean over the training images is scaled to 1.",
     )
-    record: tuple[Literal["gradients", "units", "filters", "surface"], ...] = Field(
+    record: tuple[Literal["gradients", "units", "filters", "surface", "dropout"], ...] = Field(
         (),
         description="Further figures of the report. gradients: the norm of the gradient of each "
         "layer by epoch; units: the share of the rectified units of each layer that are dead; "
         "filters: the first filters of a convolutional network and what it makes of an image; "
-        "surface: the loss over the two parameters of a model, and their path.",
+        "surface: the loss over the two parameters of a model, and their path; dropout: networks "
+        "without some of their units, and the one with all of them.",
     )
     top_k: SeveralInt | None = Field(None, description="Also report top-k accuracy, for this k.")
     views: PositiveInt = Field(
