@@ -41,6 +41,11 @@ def view_averaging(
     if views == 1:
         return lambda classifier: classifier
     recipe = _recipe(store, model)
+    if recipe.task.DRAWS_IMAGES:
+        raise UsageError(
+            f"--views averages outputs, and those of the run {model.run_name} ({model.run_id}) are "
+            f"images: its task is {recipe.data.task}. Predict without --views."
+        )
     augmentation = augmentation_of(recipe.data)
     entries = [entry for entry in augmentation if unwrap_single_key(entry)[0] not in MIXING]
     if not entries:

@@ -22,9 +22,20 @@ def needs_files(path: Path) -> bool:
 
 
 SELF_CONTAINED = [name for name, path in COURSE.items() if not needs_files(path)]
+# Deep networks, and those of many images; an epoch of them takes seconds.
+LARGE = [
+    f"course/{name}"
+    for name in ("alexnet", "augmentation", "batch_norm", "dropout", "he_initialization")
+]
 
 
-@pytest.mark.parametrize("name", SELF_CONTAINED)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in LARGE else ())
+        for name in SELF_CONTAINED
+    ],
+)
 def test_a_recipe_trains_for_an_epoch(name: str) -> None:
     shortened = {"training.epochs": 1, "data.batch_size": 50}
     recipe = load_recipe(COURSE[name], shortened, environment={}).recipe
