@@ -149,6 +149,11 @@ class DatasetStatistics:
         ) * len(self.class_names)
 
     @property
+    def has_classes(self) -> bool:
+        """Whether labels are classes, not numbers, as far as there are any."""
+        return bool(self.class_names) or not self.images
+
+    @property
     def images(self) -> int:
         """Images in all splits."""
         return sum(self.totals.values())

@@ -93,7 +93,12 @@ class ArchitectureConfig(Config):
         inputs = keras.Input(input_shape, name="pixels" if len(input_shape) == 3 else "numbers")
         x = self.apply(inputs, standardize, regularization)
         outputs = apply_output(x, output, regularization)
-        return keras.Model(inputs, outputs, name=self.architecture)
+        model = keras.Model(inputs, outputs, name=self.architecture)
+        self.initialize(model)
+        return model
+
+    def initialize(self, model: keras.Model) -> None:
+        """Set weights of a model that was built; by default, all stay random."""
 
     @abstractmethod
     def apply(

@@ -51,23 +51,9 @@ class MLPConfig(ArchitectureConfig):
             for path, message in weight_problems(self.initial_weights, self.hidden):
                 yield ("initial_weights", *path), message
 
-    def build(
-        self,
-        *,
-        input_shape: tuple[int, ...],
-        output: OutputLayer,
-        regularization: RegularizationConfig,
-        standardize: Standardize,
-    ) -> keras.Model:
-        model = super().build(
-            input_shape=input_shape,
-            output=output,
-            regularization=regularization,
-            standardize=standardize,
-        )
+    def initialize(self, model: keras.Model) -> None:
         if self.initial_weights is not None:
             assign_weights(model, self.initial_weights)
-        return model
 
     def apply(
         self, inputs: Any, standardize: Standardize, regularization: RegularizationConfig

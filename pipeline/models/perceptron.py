@@ -57,23 +57,9 @@ class PerceptronConfig(ArchitectureConfig):
             return f"perceptron needs two classes. The data has {classes}."
         return ""
 
-    def build(
-        self,
-        *,
-        input_shape: tuple[int, ...],
-        output: OutputLayer,
-        regularization: RegularizationConfig,
-        standardize: Standardize,
-    ) -> keras.Model:
-        model = super().build(
-            input_shape=input_shape,
-            output=output,
-            regularization=regularization,
-            standardize=standardize,
-        )
-        zeros = LayerWeights(kernel=((0.0,),) * math.prod(input_shape), bias=(0.0,))
+    def initialize(self, model: keras.Model) -> None:
+        zeros = LayerWeights(kernel=((0.0,),) * math.prod(model.input_shape[1:]), bias=(0.0,))
         assign_weights(model, [self.initial_weights or zeros])
-        return model
 
     def apply(
         self, inputs: Any, standardize: Standardize, regularization: RegularizationConfig

@@ -50,9 +50,11 @@ class Inspection:
     @property
     def summary(self) -> str:
         """Images and classes, in words."""
-        classes = len(self.statistics.class_names)
-        plural = "" if classes == 1 else "es"
         unit = "images" if self.statistics.features is None else "examples"
+        classes = len(self.statistics.class_names)
+        if not self.statistics.has_classes:
+            return f"{self.statistics.images:,} {unit}"
+        plural = "" if classes == 1 else "es"
         return f"{self.statistics.images:,} {unit} of {classes:,} class{plural}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -180,6 +182,8 @@ def describe_statistics(statistics: DatasetStatistics) -> Iterator[tuple[str, st
 
 
 def _imbalance(statistics: DatasetStatistics) -> Iterator[tuple[str, str]]:
+    if not statistics.has_classes:
+        return
     ratio = statistics.imbalance
     yield "imbalance", f"{ratio:.1f} (largest class / smallest)" if ratio else "a class is empty"
 
@@ -197,7 +201,11 @@ def _class_table(statistics: DatasetStatistics) -> Iterator[str]:
     titles = [
         split if split in ("train", *statistics.given) else f"{split} (drawn)" for split in splits
     ]
-    shown = [("class", *titles), *rows[:_MAX_CLASSES], ("total", *totals)]
+    shown = [
+        ("class" if statistics.has_classes else "", *titles),
+        *rows[:_MAX_CLASSES],
+        ("total", *totals),
+    ]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     for number, row in enumerate(shown):
         if number == len(shown) - 1 and len(rows) > _MAX_CLASSES:

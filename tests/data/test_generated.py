@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from pipeline.data.generated import GeneratedConfig
 from pipeline.data.splits import Splits
 from pipeline.errors import DataError
+from pipeline.workflows.data_inspection import inspect
 
 
 def generated(kind: Any, **keys: Any) -> GeneratedConfig:
@@ -92,6 +94,17 @@ def test_a_function_is_labelled_with_its_values(kind: Any, expected: Any) -> Non
     assert (splits.class_names, splits.feature_names, points.shape) == ((), ("x",), (97, 1))
     assert labels.dtype == np.float32
     np.testing.assert_allclose(labels, expected(points[:, 0]), atol=1e-5)
+
+
+def test_numbers_as_labels_are_inspected_without_classes(tmp_path: Path) -> None:
+    recipe = tmp_path / "line.yaml"
+    recipe.write_text(
+        "data: {source: generated, task: regression, kind: line}\nmodel: {architecture: mlp}\n"
+    )
+    assert str(inspect(recipe)) == (
+        f"{recipe}: 200 examples\n\n       train  val  test\ntotal    120   40    40\n\n"
+        "x  0 to 1, median 0.5"
+    )
 
 
 def test_noise_moves_the_values_of_a_function_not_its_points() -> None:
