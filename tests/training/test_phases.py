@@ -431,6 +431,7 @@ def train_in_time(
     return history, requested
 
 
+@pytest.mark.slow
 def test_a_budget_ends_both_phases_with_their_schedules_also_when_training_resumes(
     splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
