@@ -109,8 +109,10 @@ def test_python_predicts_rows_with_their_lines(finished: RunResult) -> None:
     assert "x1, x2" in model._repr_html_()
 
 
-def test_mlflow_takes_a_column_for_each_number(finished: RunResult) -> None:
-    mlflow.set_tracking_uri(finished.tracking_uri)
+def test_mlflow_takes_a_column_for_each_number(
+    finished: RunResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", finished.tracking_uri)
     model = mlflow.pyfunc.load_model(finished.model_uri)
     assert [column.name for column in model.metadata.get_input_schema()] == ["x1", "x2"]
     table = pd.DataFrame({"x2": [1.0, -0.5], "x1": [0.0, 1.0]})
