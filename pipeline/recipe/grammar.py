@@ -68,7 +68,7 @@ class TrackingConfig(Config):
 
 
 class Recipe(Config):
-    """A recipe: everything about the training of an image classifier."""
+    """A recipe: everything about the training of a model."""
 
     name: NonEmptyString = Field("", validate_default=False, description="Default: the file name.")
     description: str = Field("", description="Description of the run.")
