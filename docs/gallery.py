@@ -27,8 +27,13 @@ FIGURES: dict[str, tuple[str, ...]] = {
     "course/xor_mlp": ("decision_boundary", "hidden_units"),
     "course/moons": ("decision_boundary",),
     "course/spirals": ("decision_boundary",),
+    "course/line": ("loss_surface",),
+    "course/line_momentum": ("loss_surface",),
     "course/approximation": ("function", "hidden_units"),
     "course/step_given_weights": ("function",),
+    "course/vanishing_gradients": ("gradient_norms",),
+    "course/dropout": ("thinned_networks",),
+    "course/lenet": ("filters", "feature_maps"),
     "course/autoencoder": ("test_reconstructions", "test_latent"),
 }
 
