@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from pipeline.atomic_files import atomic_write
 from pipeline.backend import quiet_imports
 from pipeline.cli.options import uri_option
 from pipeline.errors import UsageError
@@ -67,7 +68,7 @@ def command(runs: tuple[str, ...], output: Path | None, uri: str | None) -> None
         is_html = output.suffix == ".html"
         write = run_comparison.to_html if is_html else run_comparison.to_csv
         try:
-            output.write_text(write(comparison), encoding="utf-8", errors="replace")
+            atomic_write(output, write(comparison).encode("utf-8", "replace"))
         except OSError as error:
             raise UsageError(f"{output} cannot be written: {error.strerror}.") from None
         logger.info(f"Wrote {output}")
