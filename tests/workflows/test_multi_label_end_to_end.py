@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +25,8 @@ from pipeline.workflows import recipe_check
 from pipeline.workflows.hyperparameter_search import tune
 from pipeline.workflows.run_result import RunResult
 from pipeline.workflows.single_run import run
+
+Served = Callable[[Path, Sequence[Path]], list[dict[str, Any]]]
 
 RECIPE = """\
 name: numbers
@@ -139,6 +141,14 @@ def test_predictions_are_sets_of_classes(
         assert answer["classes"] == expected
         sizes.add(len(expected))
     assert len(sizes) > 1
+
+
+def test_the_scoring_server_answers_with_sets_of_classes(
+    finished: Finished, model: Path, served: Served
+) -> None:
+    rows = served(model, sorted(finished.images.iterdir())[:5])
+    assert all(set(row["classes"]) <= {"even", "prime"} for row in rows)
+    assert any(row["classes"] for row in rows)
 
 
 def test_prediction_sets_are_refused(

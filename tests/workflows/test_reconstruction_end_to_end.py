@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from pipeline.workflows import recipe_check
 from pipeline.workflows.hyperparameter_search import tune
 from pipeline.workflows.run_result import RunResult
 from pipeline.workflows.single_run import run
+
+Served = Callable[[Path, Sequence[Path]], list[dict[str, Any]]]
 
 RECIPE = """\
 name: strokes
@@ -101,6 +103,14 @@ def test_an_image_that_is_no_digit_is_an_anomaly(
     threshold, *others = load_interface(model).thresholds or ()
     assert not others
     assert float(rows[0]["reconstruction_error"]) > threshold
+
+
+def test_the_scoring_server_answers_with_errors(
+    model: Path, digit_files: Path, served: Served
+) -> None:
+    threshold, *_ = load_interface(model).thresholds or ()
+    for row in served(model, sorted(digit_files.iterdir())[:5]):
+        assert row["is_anomaly"] == (row["reconstruction_error"] > threshold)
 
 
 def test_the_exported_model_draws_the_same(

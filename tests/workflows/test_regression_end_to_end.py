@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +27,8 @@ from pipeline.workflows import recipe_check
 from pipeline.workflows.hyperparameter_search import tune
 from pipeline.workflows.run_result import RunResult
 from pipeline.workflows.single_run import run
+
+Served = Callable[[Path, Sequence[Path]], list[dict[str, Any]]]
 
 RECIPE = """\
 name: ink
@@ -121,6 +123,14 @@ def test_predictions_are_numbers(
         assert float(row["value"]) == pytest.approx(finished.ink[path.name], abs=6)
         assert answer["value"] == pytest.approx(float(row["value"]), rel=1e-4)
     assert (load_interface(model).task, load_interface(model).class_names) == ("regression", ())
+
+
+def test_the_scoring_server_answers_with_numbers(
+    finished: Finished, model: Path, served: Served
+) -> None:
+    files = sorted(finished.images.iterdir())[:5]
+    for path, row in zip(files, served(model, files), strict=True):
+        assert row["value"] == pytest.approx(finished.ink[path.name], abs=6)
 
 
 def test_a_table_evaluates_the_model(
