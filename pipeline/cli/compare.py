@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from pipeline.atomic_files import atomic_write
 from pipeline.backend import quiet_imports
 from pipeline.cli.options import uri_option
 from pipeline.errors import UsageError
@@ -38,6 +37,7 @@ def command(runs: tuple[str, ...], output: Path | None, uri: str | None) -> None
         raise UsageError(f"-o: expected the name of an .html or .csv file. Received: {output}")
     with quiet_imports():
         from pipeline.evaluation import run_comparison
+        from pipeline.evaluation.html_pages import write_output
         from pipeline.evaluation.predictions import read_predictions
         from pipeline.tracking.lookup import artifacts_of, find_run
         from pipeline.tracking.store import open_store
@@ -67,8 +67,5 @@ def command(runs: tuple[str, ...], output: Path | None, uri: str | None) -> None
     if output:
         is_html = output.suffix == ".html"
         write = run_comparison.to_html if is_html else run_comparison.to_csv
-        try:
-            atomic_write(output, write(comparison).encode("utf-8", "replace"))
-        except OSError as error:
-            raise UsageError(f"{output} cannot be written: {error.strerror}.") from None
+        write_output(write(comparison), output)
         logger.info(f"Wrote {output}")

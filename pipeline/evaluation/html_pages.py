@@ -31,13 +31,13 @@ def render_page(template: str, values: dict[str, Any]) -> str:
     return html.encode("utf-8", "replace").decode()
 
 
-def write_page(html: str, path: Path) -> None:
-    """Write a page to the file that a user named.
+def write_output(text: str, path: Path) -> None:
+    """Write a page or a table to the file that a user named, whole or not at all.
 
     Raises:
         UsageError: if the file cannot be written.
     """
     try:
-        atomic_write(path, html.encode())
+        atomic_write(path, text.encode("utf-8", "replace"))
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}.") from None

@@ -12,11 +12,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+class Inputs(Protocol):
+    """What a model is given, read by index."""
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        """Return the inputs at `indices` (n,), such as images of 0..255."""
+
+
 class SplitView(Protocol):
     """The images of a split, and what a model makes of them."""
 
     @property
-    def images(self) -> ShownImages:
+    def images(self) -> Inputs:
         """The images."""
 
     def units(self, indices: np.ndarray) -> np.ndarray:
@@ -24,13 +31,6 @@ class SplitView(Protocol):
 
     def activations(self, layer: str, indices: np.ndarray) -> np.ndarray | None:
         """Return the output of a layer for images; None where the model has no such layer."""
-
-
-class ShownImages(Protocol):
-    """Images that are read by index."""
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        """Return the images at `indices` (n,), 0..255."""
 
 
 @dataclass(frozen=True)

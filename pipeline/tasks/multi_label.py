@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from pipeline.evaluation.predictions import PairedDifference, Predictions
     from pipeline.evaluation.split_content import (
         ImageSelection,
+        Inputs,
         ReportTerms,
         SplitContent,
         SplitView,
     )
     from pipeline.models.layers import OutputLayer
-    from pipeline.tasks.task import AnswerType, Inputs, LabelKind
+    from pipeline.tasks.task import AnswerType, LabelKind
     from pipeline.training.training_config import TrainingConfig
 
 LOSSES: tuple[str, ...] = (

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -16,3 +20,16 @@ class OutputDifference:
 
     changed: int
     largest: float
+
+
+def relative_differences(outputs: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Return the differences of numbers, (n,), as a share of the largest expected one.
+
+    Args:
+        outputs: float (n, 1).
+        expected: the same.
+    """
+    import numpy as np
+
+    scale = max(float(np.abs(expected).max()), float(np.finfo(np.float32).tiny))
+    return np.asarray(np.abs(outputs - expected)[:, 0] / scale)

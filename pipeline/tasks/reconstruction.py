@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.tasks import classification
 from pipeline.tasks.label_encoding import LabelEncoding
-from pipeline.tasks.output_difference import OutputDifference
+from pipeline.tasks.output_difference import OutputDifference, relative_differences
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from pipeline.evaluation.predictions import PairedDifference, Predictions
     from pipeline.evaluation.split_content import (
         ImageSelection,
+        Inputs,
         ReportTerms,
         SplitContent,
         SplitView,
     )
     from pipeline.models.layers import OutputLayer
-    from pipeline.tasks.task import AnswerType, Inputs, LabelKind
+    from pipeline.tasks.task import AnswerType, LabelKind
     from pipeline.training.training_config import TrainingConfig
 
 LOSSES: tuple[str, ...] = ("mean_squared_error", "mean_absolute_error", "binary_cross_entropy")
@@ -241,8 +242,7 @@ def difference(
     """
     import numpy as np
 
-    scale = max(float(np.abs(expected).max()), float(np.finfo(np.float32).tiny))
-    relative = np.abs(outputs - expected)[:, 0] / scale
+    relative = relative_differences(outputs, expected)
     changed = decide(outputs, thresholds) != decide(expected, thresholds)
     return OutputDifference(int(np.sum(changed & (relative > _SAME))), float(relative.max()))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipeline.tasks.label_encoding import LabelEncoding
-from pipeline.tasks.output_difference import OutputDifference
+from pipeline.tasks.output_difference import OutputDifference, relative_differences
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from pipeline.evaluation.predictions import PairedDifference, Predictions
     from pipeline.evaluation.split_content import (
         ImageSelection,
+        Inputs,
         ReportTerms,
         SplitContent,
         SplitView,
     )
     from pipeline.models.layers import OutputLayer
-    from pipeline.tasks.task import AnswerType, Inputs, LabelKind
+    from pipeline.tasks.task import AnswerType, LabelKind
     from pipeline.training.training_config import TrainingConfig
 
 LOSSES: tuple[str, ...] = ("mean_squared_error", "mean_absolute_error", "huber")
@@ -248,8 +249,7 @@ def difference(
     """
     import numpy as np
 
-    scale = max(float(np.abs(expected).max()), float(np.finfo(np.float32).tiny))
-    relative = np.abs(outputs - expected)[:, 0] / scale
+    relative = relative_differences(outputs, expected)
     return OutputDifference(int(np.sum(relative > _SAME)), float(relative.max()))
 
 

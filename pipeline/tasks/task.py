@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pipeline.evaluation.predictions import PairedDifference, Predictions
     from pipeline.evaluation.split_content import (
         ImageSelection,
+        Inputs,
         ReportTerms,
         SplitContent,
         SplitView,
@@ -28,13 +29,6 @@ LabelKind = Literal["class", "classes", "number"]
 
 # The type of what a model answers, as MLflow names them; `any` is a list or a mapping.
 AnswerType = Literal["string", "double", "boolean", "any"]
-
-
-class Inputs(Protocol):
-    """What a model was given, read by index."""
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        """Return the inputs at `indices` (n,), such as images of 0..255."""
 
 
 class Task(Protocol):

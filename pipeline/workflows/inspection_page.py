@@ -44,7 +44,7 @@ def write_page(inspection: Inspection, path: Path) -> None:
     Raises:
         UsageError: if the file cannot be written.
     """
-    html_pages.write_page(_render(inspection), path)
+    html_pages.write_output(_render(inspection), path)
 
 
 @dataclass(frozen=True)

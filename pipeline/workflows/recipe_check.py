@@ -162,7 +162,7 @@ def write_page(checked: RecipeCheck, path: Path) -> None:
         overfit_losses=found.overfit.losses,
         gradients=found.gradients,
     )
-    html_pages.write_page(render_check_page(page), path)
+    html_pages.write_output(render_check_page(page), path)
 
 
 def findings_of(recipe: Recipe, found: TrainingCheck) -> Iterator[str]:

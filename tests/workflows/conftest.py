@@ -13,7 +13,11 @@ import pytest
 from mlflow.pyfunc import scoring_server
 
 from pipeline.inference import pyfunc_model
+from pipeline.recipe.loader import load_recipe
 from pipeline.tracking.model_description import describe_without_code
+from pipeline.training.progress_display import ProgressDisplay
+from pipeline.workflows.run_result import RunResult
+from pipeline.workflows.single_run import run
 
 Served = Callable[[Path, Sequence[Path]], list[dict[str, Any]]]
 
@@ -36,3 +40,19 @@ def served(tmp_path: Path) -> Served:
         return list(found)
 
     return answers
+
+
+@pytest.fixture
+def resumed(monkeypatch: pytest.MonkeyPatch) -> RunResult:
+    """The run of `recipe.yaml` in the working directory, interrupted in its third epoch."""
+
+    def interrupt(display: Any, epoch: int, logs: Any = None) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    loaded = load_recipe(Path("recipe.yaml"))
+    with monkeypatch.context() as patch:
+        patch.setattr(ProgressDisplay, "on_epoch_end", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(loaded)
+    return run(loaded, resume="latest")
