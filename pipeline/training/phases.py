@@ -201,8 +201,9 @@ def fit_phases(
             )
             pace = SchedulePace() if budget else None
             compiled = _compile(phase, loss, metrics, devices, pace)
-            model = compiled.model
+            model, validation = compiled.model, compiled.validation
             assert model is not None
+            assert validation is not None
             phase_budget = None
             if budget and pace:
                 phase_budget = PhaseBudget(
@@ -212,6 +213,9 @@ def fit_phases(
                     first_epoch=len(log.rows) - log.starts[-1],
                     steps_per_epoch=phase.batches.steps_per_epoch,
                     phases_after=phase.phases_after,
+                    expected_evaluation=partial(
+                        validation.expected_seconds, phase.batches.validation
+                    ),
                     resumed=resumed.budget if resumed else None,
                 )
             display = None
@@ -280,7 +284,8 @@ def _compile(
         optimizer=_optimizer(phase, pace=pace),
         loss=loss,
         metrics=metrics(),
-        steps_per_execution=steps_per_execution(steps),
+        # With a budget, calls are short, because training ends between them.
+        steps_per_execution=1 if pace and not devices.on_gpu else steps_per_execution(steps),
         # XLA compiles for one device, and on CPUs it makes training two to twelve times slower.
         jit_compile="auto" if devices.on_gpu and not devices.strategy else False,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -87,8 +88,10 @@ class SchedulePace:
 class PhaseBudget(keras.callbacks.Callback):
     """End a phase of training in its share of the time, and plan its learning rates.
 
-    It must come before callbacks that ask whether training stops after an epoch. The first call of
-    the compiled function, which compiles it, does not count in the speed.
+    Between two calls of the compiled function, the phase ends if the next one and the evaluation
+    of the epoch would end too late. The first call, which compiles it, does not count in the speed.
+
+    It must come before callbacks that ask whether training stops after an epoch.
 
     Attributes:
         has_ended: whether the time was too short for the phase.
@@ -104,6 +107,7 @@ class PhaseBudget(keras.callbacks.Callback):
         first_epoch: int,
         steps_per_epoch: int,
         phases_after: int,
+        expected_evaluation: Callable[[], float] = lambda: 0.0,
         resumed: BudgetState | None = None,
     ) -> None:
         """Start the phase. The time left is divided evenly among it and those after it.
@@ -115,6 +119,8 @@ class PhaseBudget(keras.callbacks.Callback):
             first_epoch: the number of epochs of the phase that are trained already.
             steps_per_epoch: training steps in an epoch.
             phases_after: the number of phases that follow.
+            expected_evaluation: returns about how many seconds the evaluation of an epoch takes;
+                called after the first call of the compiled function.
             resumed: where the phase was interrupted; None for one that starts.
         """
         super().__init__()
@@ -130,35 +136,42 @@ class PhaseBudget(keras.callbacks.Callback):
         # Of the steps after the first call.
         self._measured_from: int | None = None
         self._training_seconds = 0.0
-        self._evaluation = 0.0  # seconds, of the last one
+        self._expected_evaluation = expected_evaluation
+        self._evaluation = 0.0  # seconds, of the last one and of saving its epoch
+        self._call = 0  # steps of the last call
         self._since = self._next_plan = 0.0
         self._is_announced = False
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._since = self._budget.used
+        now = self._budget.used
+        if self._evaluation:  # the epoch before was saved in the meantime
+            self._evaluation += now - self._since
+        self._since = now
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         now = self._budget.used
         # Keras may have wrapped it, to scale the loss.
         optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
-        self._step = int(optimizer.iterations) * (optimizer.gradient_accumulation_steps or 1)
+        step = int(optimizer.iterations) * (optimizer.gradient_accumulation_steps or 1)
+        self._step, self._call = step, max(step - self._step, 1)
         if self._measured_from is None:
             self._measured_from = self._step
+            self._evaluation = self._expected_evaluation()
+            now = self._budget.used
             self._next_plan = now + _MEASURED * self._share
         else:
             self._training_seconds += now - self._since
         self._since = now
         if now >= self._next_plan:
             self._plan(now, is_evaluated=False)
-        if now + self._evaluation >= self._deadline and self._step < self._total:
-            self._end()
+        if self._step < self._total:
+            call = min(self._call, -self._step % self._per_epoch) * self._step_seconds
+            if now + call + self._evaluation > self._deadline:
+                self._end()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         now = self._budget.used
-        is_first = self._evaluation == 0
-        self._evaluation = now - self._since
-        if is_first and self._training_seconds:  # it compiles as well
-            self._evaluation = min(self._evaluation, self._training_seconds)
+        self._evaluation, self._since = now - self._since, now
         if not self.has_ended:  # Keras counts only whole accumulations of gradients
             self._step = -(-self._step // self._per_epoch) * self._per_epoch
         done = self._step % self._per_epoch
@@ -184,6 +197,11 @@ class PhaseBudget(keras.callbacks.Callback):
             part=self.part,
         )
 
+    @property
+    def _step_seconds(self) -> float:
+        measured = self._step - (self._measured_from or 0)
+        return self._training_seconds / measured if self._training_seconds else 0.0
+
     def _end(self) -> None:
         self.has_ended = self.model.stop_training = True
 
@@ -196,9 +214,7 @@ class PhaseBudget(keras.callbacks.Callback):
         """
         remaining = self._total - self._step
         self._next_plan = now + self._share / _PLANS
-        measured = self._step - (self._measured_from or 0)
-        step_seconds = self._training_seconds / measured if self._training_seconds else 0.0
-        affordable = self._affordable(self._deadline - now, step_seconds, is_evaluated=is_evaluated)
+        affordable = self._affordable(self._deadline - now, is_evaluated=is_evaluated)
         steps = min(affordable, remaining)
         position = float(self._pace.position(self._step))
         if steps < remaining or position > self._step:
@@ -212,9 +228,9 @@ class PhaseBudget(keras.callbacks.Callback):
             )
         return steps
 
-    def _affordable(self, seconds: float, step_seconds: float, *, is_evaluated: bool) -> float:
+    def _affordable(self, seconds: float, *, is_evaluated: bool) -> float:
         """Return how many steps there is time for, with an evaluation after each epoch."""
-        step_seconds = max(step_seconds, 1e-9)
+        step_seconds = max(self._step_seconds, 1e-9)
         steps = 0
         if not is_evaluated:
             steps = -self._step % self._per_epoch  # of this epoch

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from pipeline.training import model_state
+
+_TIMED = 4  # batches, after the one that compiles
 
 
 class Validation:
@@ -42,6 +48,28 @@ class Validation:
             arrays.append(outputs.numpy())
             check()
         return {name: float(value) for name, value in metrics.items()}, np.concatenate(arrays)
+
+    def expected_seconds(self, batches: Any) -> float:
+        """Return about how long `run` takes, by its first batches.
+
+        It compiles what `run` calls, and leaves the metrics as they are.
+
+        Args:
+            batches: as for `run`, with a length; None for none.
+        """
+        if batches is None:
+            return 0.0
+        variables = self._model.metrics_variables
+        values = model_state.values(variables)
+        timed, started, seconds = 0, 0.0, 0.0
+        for number, (x, y) in enumerate(itertools.islice(itertools.chain(batches), 1 + _TIMED)):
+            _, outputs = self._take_step(x, y)
+            outputs.numpy()
+            if number == 0:
+                started = time.monotonic()
+            timed, seconds = number, time.monotonic() - started
+        model_state.assign(variables, values)
+        return seconds * len(batches) / max(timed, 1)
 
     def _step(self, x: Any, y: Any) -> tuple[dict[str, Any], Any]:
         """Update the metrics by a batch, as `Model.test_step` does.

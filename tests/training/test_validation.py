@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -29,3 +31,30 @@ def test_metrics_and_outputs_are_those_of_keras() -> None:
     assert {type(value) for value in metrics.values()} == {float}
     np.testing.assert_allclose(outputs, model.predict(batches, verbose=0), rtol=1e-5)
     assert len(checks) == 4
+
+
+def test_its_time_is_known_by_a_few_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    taken: list[int] = []
+
+    class Batches:
+        def __len__(self) -> int:
+            return 30
+
+        def __iter__(self) -> Any:
+            nonlocal now
+            for i in range(30):
+                now += 2
+                taken.append(i)
+                yield np.ones((4, 3)), np.ones((4, 1))
+
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+    model.compile("sgd", "mse", jit_compile=False)
+    model.fit(np.ones((4, 3)), np.ones((4, 1)), verbose=0)
+    before = float(model.metrics[0].result())
+    assert Validation(model).expected_seconds(Batches()) == 2 * 30
+    assert taken == [0, 1, 2, 3, 4]
+    assert float(model.metrics[0].result()) == before
+    assert Validation(model).expected_seconds(None) == 0
