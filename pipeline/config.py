@@ -141,6 +141,22 @@ Fraction32 = Annotated[
 ]
 Factor = Annotated[float, Strict(), Field(ge=-1, le=1), Expected("a number from -1 to 1")]
 FilePath = Annotated[Path, BeforeValidator(_absolute), Expected("a path")]
+
+
+def _storage(value: Any) -> Any:
+    is_address = isinstance(value, str) and "://" in value
+    return value if is_address or not isinstance(value, str) else str(_absolute(value))
+
+
+StorageAddress = Annotated[
+    str, BeforeValidator(_storage), Expected("a path, or an address such as s3://BUCKET/FOLDER")
+]
+ClusterAddress = Annotated[
+    str,
+    Strict(),
+    Field(pattern=r"^(local|auto|ray://[^/\s]+:\d{1,5})$"),
+    Expected("local, auto or ray://HOST:PORT"),
+]
 RunReference = Annotated[
     str,
     Strict(),

@@ -78,3 +78,6 @@ class RecipeError(PipelineError):
     def __init__(self, problems: Sequence[RecipeProblem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def __reduce__(self) -> tuple[type[RecipeError], tuple[Sequence[RecipeProblem]]]:
+        return RecipeError, (self.problems,)

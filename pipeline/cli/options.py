@@ -23,6 +23,12 @@ run_argument = click.argument("run", metavar="RUN")
 uri_option = click.option(
     "--uri", help="MLflow tracking URI. Default: MLFLOW_TRACKING_URI or ./mlruns."
 )
+cluster_option = click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="The machines to use: local, auto for the Ray cluster that this machine belongs to, or "
+    "ray://HOST:PORT. Default: runtime.cluster of the recipe.",
+)
 views_option = click.option(
     "--views",
     default=1,

@@ -8,6 +8,7 @@ from pydantic import Field, Strict
 
 from pipeline.config import (
     Bool,
+    ClusterAddress,
     Config,
     Duration,
     Expected,
@@ -18,6 +19,7 @@ from pipeline.config import (
     PositiveFraction,
     PositiveInt,
     SeveralInt,
+    StorageAddress,
     duration_seconds,
 )
 from pipeline.training.class_weights import ClassWeight
@@ -151,7 +153,7 @@ class TrainingConfig(Config):
 
 
 class RuntimeConfig(Config):
-    """Devices, precision and disk space."""
+    """Devices, machines, precision and disk space."""
 
     devices: Annotated[
         Literal["auto", "cpu"] | Annotated[tuple[DeviceName, ...], Field(min_length=1)],
@@ -169,4 +171,15 @@ class RuntimeConfig(Config):
         "auto",
         description="auto: mixed precision on GPUs that support it, else float32, and for a frozen "
         "base the fastest that is as good. int8: for a frozen base on the CPU, by OpenVINO.",
+    )
+    cluster: ClusterAddress = Field(
+        "local",
+        description="The machines that compute features, trials and seeds. local: this one. auto: "
+        "those of the Ray cluster that this machine belongs to. ray://HOST:PORT: those of another.",
+    )
+    storage: StorageAddress | None = Field(
+        None,
+        description="Where the machines of a cluster leave the features that they compute: a "
+        "directory that all of them see, or an address such as s3://BUCKET/FOLDER. null: the cache "
+        "directory.",
     )
