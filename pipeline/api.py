@@ -19,7 +19,6 @@ from pipeline.console import PACKAGE_LOGGER, console_logging
 from pipeline.html_table import html_table
 from pipeline.inference.prediction_table import PredictionTable, image_prediction
 from pipeline.stopwatch import Stopwatch
-from pipeline.tuning.worker_role import WorkerRole, worker_role
 from pipeline.workflows import early_processes
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ def tune(
     Args:
         recipe: the recipe's file; its section `tuning` has the search space.
         overrides: as `run` takes them.
-        workers: processes that run trials at the same time.
+        workers: the number of trials at a time on each machine of `runtime.cluster`.
         resume: the run of the search to resume. By default, the last unfinished search of this
             recipe is resumed.
         start_new: start a new search, ignoring unfinished ones.
@@ -124,25 +123,7 @@ def tune(
         loaded = read_recipe(recipe, overrides)
         with quiet_imports():
             from pipeline.workflows.hyperparameter_search import tune
-        return tune(
-            loaded, workers=workers, chief=worker_role(), resume=resume, start_new=start_new
-        )
-
-
-def work(recipe: StrPath, overrides: Overrides, role: WorkerRole) -> int:
-    """Run trials for the chief of a search on several machines; return how many.
-
-    The chief calls `tune` with the same recipe.
-
-    Raises:
-        RecipeError: if the recipe has errors; it names all of them.
-        PipelineError: if the chief has another recipe or other images, or does not answer.
-    """
-    with _messages_shown():
-        loaded = read_recipe(recipe, overrides)
-        with quiet_imports():
-            from pipeline.workflows.hyperparameter_search import work
-        return work(loaded, role)
+        return tune(loaded, workers=workers, resume=resume, start_new=start_new)
 
 
 def validate(recipe: StrPath, overrides: Overrides = ()) -> tuple[RecipeProblem, ...]:

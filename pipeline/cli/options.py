@@ -29,6 +29,13 @@ cluster_option = click.option(
     help="The machines to use: local, auto for the Ray cluster that this machine belongs to, or "
     "ray://HOST:PORT. Default: runtime.cluster of the recipe.",
 )
+
+
+def with_cluster(overrides: tuple[str, ...], cluster: str | None) -> tuple[str, ...]:
+    """Return the `--set` arguments with the value of `--cluster`, if there is one."""
+    return (*overrides, f"runtime.cluster={cluster}") if cluster else overrides
+
+
 views_option = click.option(
     "--views",
     default=1,

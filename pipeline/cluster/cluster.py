@@ -33,6 +33,10 @@ class UnfitMachineError(PipelineError):
 class Cluster(Protocol):
     """Does pieces of work that do not depend on each other."""
 
+    @property
+    def at_once(self) -> int:
+        """How many pieces are in progress at a time on the machines that there are now."""
+
     def results(
         self,
         make_worker: Callable[[], Callable[[Piece], Result]],

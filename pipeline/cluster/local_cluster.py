@@ -10,6 +10,8 @@ from pipeline.cluster.cluster import Lost, Piece, Result, Wait
 class LocalCluster:
     """The cluster of one process, this one: `Cluster` says what its methods do."""
 
+    at_once = 1
+
     def results(
         self,
         make_worker: Callable[[], Callable[[Piece], Result]],

@@ -33,6 +33,10 @@ class RayCluster:
     ray: ModuleType
     workers: int
 
+    @property
+    def at_once(self) -> int:
+        return self.workers * len(_machines(self.ray))
+
     def results(
         self,
         make_worker: Callable[[], Callable[[Piece], Result]],
@@ -194,7 +198,7 @@ class _Staff(Generic[Piece]):
             self._leave_out(process, error.cause)
         except (errors.RayActorError, errors.ObjectLostError) as error:
             self._dismiss(process)
-            is_alive = process.node in self._nodes()
+            is_alive = process.node in _machines(self._ray)
             # Where the connection is lost without news of the process, the machine is.
             if is_alive and isinstance(error, errors.ActorDiedError):
                 return _lost(process, str(error))
@@ -214,7 +218,7 @@ class _Staff(Generic[Piece]):
     def _hire(self) -> None:
         """Start processes on machines that have too few."""
         self._hired_at = time.monotonic()
-        for node_id, node in self._nodes().items():
+        for node_id, node in _machines(self._ray).items():
             machine = node["NodeManagerAddress"]
             if node_id in self._unfit:
                 continue
@@ -238,14 +242,6 @@ class _Staff(Generic[Piece]):
         }
         return self._ray.remote(**options)(WorkerProcess).remote()
 
-    def _nodes(self) -> dict[str, Any]:
-        """Return the machines that live and have cores, by their identifiers."""
-        return {
-            node["NodeID"]: node
-            for node in self._ray.nodes()
-            if node["Alive"] and node["Resources"].get("CPU")
-        }
-
     def _leave_out(self, process: _Process[Piece], reason: UnfitMachineError) -> None:
         self._unfit[process.node] = str(reason)
         for other in [each for each in self._processes if each.node == process.node]:
@@ -258,6 +254,15 @@ class _Staff(Generic[Piece]):
         if process in self._processes:
             self._processes.remove(process)
         self._ray.kill(process.actor)
+
+
+def _machines(ray: ModuleType) -> dict[str, Any]:
+    """Return the machines that live and have cores, by their identifiers."""
+    return {
+        node["NodeID"]: node
+        for node in ray.nodes()
+        if node["Alive"] and node["Resources"].get("CPU")
+    }
 
 
 def share(amount: float, workers: int) -> float:

@@ -57,6 +57,10 @@ class LoadedRecipe:
         """The `${NAME}` to show in place of each secret from the environment."""
         return self.document.secrets
 
+    def __reduce__(self) -> tuple[Callable[..., LoadedRecipe], tuple[Any, ...]]:
+        """Return what makes it again in another process, from the document."""
+        return _check_again, (self.path, self.document, self.recipe.name, self.text, self.overrides)
+
 
 def load_recipe(
     path: Path,
@@ -89,6 +93,13 @@ def load_recipe(
     document = apply_overrides(document, values)
     recipe, warnings = check_document(document, name=path.stem)
     return LoadedRecipe(path, recipe, document, text, arguments, warnings)
+
+
+def _check_again(
+    path: Path, document: Document, name: str, text: str, overrides: tuple[str, ...]
+) -> LoadedRecipe:
+    recipe, warnings = check_document(document, name=name)
+    return LoadedRecipe(path, recipe, document, text, overrides, warnings)
 
 
 def check_document(

@@ -19,14 +19,14 @@ class StoppingRule:
     """Decides from the metrics of each epoch so far whether to stop a trial.
 
     Attributes:
-        others: the metrics of each epoch of earlier trials; those with fewer epochs than the
-            trial are not compared with.
-        metric: the metric to compare, None for a rule that never stops a trial.
+        others: the metric after each epoch of earlier trials; those with fewer epochs than the
+            trial are not compared with. Without any, no trial is stopped.
+        metric: the name of the metric.
         direction: whether larger or smaller is better.
     """
 
-    others: tuple[Sequence[EpochMetrics], ...]
-    metric: str | None
+    others: tuple[tuple[float, ...], ...]
+    metric: str
     direction: Direction
 
     def __call__(self, rows: Sequence[EpochMetrics]) -> bool:
@@ -35,10 +35,10 @@ class StoppingRule:
         Args:
             rows: the metrics of each epoch of the trial.
         """
-        metric, count = self.metric, len(rows)
+        count = len(rows)
         as_far = [other[:count] for other in self.others if len(other) >= count]
-        if metric is None or len(as_far) < _MIN_TRIALS or count < _MIN_EPOCHS:
+        if len(as_far) < _MIN_TRIALS or count < _MIN_EPOCHS:
             return False
         best = max if self.direction == "max" else min
-        median = statistics.median(best(row[metric] for row in other) for other in as_far)
-        return is_better(median, best(row[metric] for row in rows), self.direction)
+        median = statistics.median(best(other) for other in as_far)
+        return is_better(median, best(row[self.metric] for row in rows), self.direction)

@@ -22,7 +22,14 @@ logger = logging.getLogger(__name__)
 
 
 # The keys that may change when a search is resumed.
-MAY_CHANGE = ("tuning.trials", "tuning.budget", "tuning.patience", "tracking", "description")
+_MAY_CHANGE = (
+    "tuning.trials",
+    "tuning.budget",
+    "tuning.patience",
+    "tracking",
+    "description",
+    "runtime.cluster",
+)
 
 
 @dataclass(frozen=True)
@@ -127,7 +134,7 @@ def _unfinished_search(path: Path, resume: str | None, start_new: bool) -> Path 
 def _check_same_recipe(header: Event, loaded: LoadedRecipe, run_id: str) -> None:
     before = flatten(header["recipe"])
     now = flatten(masked_values(loaded.recipe, loaded.secrets))
-    changes = recipe_changes(before, now, ignored=MAY_CHANGE)
+    changes = recipe_changes(before, now, ignored=_MAY_CHANGE)
     if changes:
         first = f"The recipe has changed since its unfinished search {run_id} was started:"
         raise UsageError(

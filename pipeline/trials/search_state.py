@@ -20,6 +20,7 @@ from pipeline.tuning.oracles import EPOCHS, ORACLES, ProposalResult
 from pipeline.tuning.search_space import Numbers, SearchSpace, Values
 from pipeline.tuning.tuning_config import TuningConfig
 
+_LAG = 2  # times the trials that run at once: enough that one which takes longer holds up none
 _MAX_SAME_FAILURES = 3  # in a row, after which a search stops
 _OUTCOMES_OF_VALUES = ("diverged", "contradiction")  # which say nothing about other values
 _MAX_DRAWS = 20  # duplicate proposals in a row, after which the space counts as exhausted
@@ -35,6 +36,7 @@ class PendingTrial:
         values: the values that replace those of the recipe, by dotted path.
         loaded: the recipe of the trial; without its values if they contradict each other.
         contradiction: how they do, empty if they do not.
+        lag: the trial depends on those whose numbers are at least so much lower, and on no others.
     """
 
     number: int
@@ -42,6 +44,7 @@ class PendingTrial:
     values: Values
     loaded: LoadedRecipe
     contradiction: str
+    lag: int
 
 
 @dataclass(frozen=True)
@@ -88,12 +91,16 @@ class Search:
         seconds_of_trials: the seconds until the last trial ended, in all sessions.
     """
 
-    def __init__(self, loaded: LoadedRecipe, journal: Journal) -> None:
+    def __init__(self, loaded: LoadedRecipe, journal: Journal, *, at_once: int = 1) -> None:
         """Start a search, or resume the one in a journal.
+
+        Which results a trial depends on is a matter of their numbers, so that the order in which
+        trials end changes nothing. Of a search that resumes, the lag grows at most.
 
         Args:
             loaded: a recipe with a `tuning` section.
             journal: its first event is `search`.
+            at_once: the number of trials that run at the same time.
         """
         assert loaded.recipe.tuning is not None
         self.tuning: TuningConfig = loaded.recipe.tuning
@@ -102,6 +109,7 @@ class Search:
         self.seconds_of_trials = 0.0
         self._loaded = loaded
         self._journal = journal
+        self._lag = 1 if at_once == 1 else _LAG * at_once
         self._oracle = ORACLES[self.tuning.tuner](
             self.space,
             direction=self.tuning.direction,
@@ -140,6 +148,15 @@ class Search:
     def contradictory(self) -> list[FinishedTrial]:
         """The trials that were not trained because their values contradict each other."""
         return [done for done in self.done if done.contradiction]
+
+    def known_to(self, number: int, lag: int) -> list[FinishedTrial]:
+        """Return the finished trials that a trial depends on, by number.
+
+        Hyperband promotes a trial as soon as it can: its brackets depend on all that have ended.
+        """
+        if self.tuning.tuner == "hyperband":
+            return self.done
+        return [done for done in self.done if done.number <= number - lag]
 
     @property
     def best(self) -> FinishedTrial | None:
@@ -188,19 +205,19 @@ class Search:
 
     def _start_trial(self) -> int | Literal["wait"] | None:
         """Return the number of a new trial, or what `next` returns where there is none."""
-        self.ended = self._reason_to_end()
+        number = len(self._tasks) + 1
+        known = self.known_to(number, self._lag)
+        if self.tuning.tuner != "hyperband" and len(known) < number - self._lag:
+            return "wait"
+        self.ended = self._reason_to_end(known)
         if self.ended:
             return None
-        number, proposal = len(self._tasks) + 1, None
-        if number > 1:
-            # The recipe without changes is the first result.
-            proposal = self._propose(number) if self._done else None
-            if proposal is None and len(self._done) < len(self._tasks):
-                return "wait"
-            if proposal is None:
-                self.ended = "the search space is exhausted"
-                return None
-        self._record("started", trial=number, proposal=proposal)
+        # The first one is the recipe without changes.
+        proposal = self._propose(number, known) if number > 1 else None
+        if number > 1 and proposal is None:
+            self.ended = "the search space is exhausted"
+            return None
+        self._record("started", trial=number, proposal=proposal, lag=self._lag)
         return number
 
     def finish(self, task: PendingTrial, outcome: TrialOutcome) -> None:
@@ -209,18 +226,18 @@ class Search:
         content = dataclasses.asdict(outcome)
         self._record("finished", trial=task.number, seconds=seconds, outcome=content)
 
-    def requeue(self, task: PendingTrial) -> None:
-        """Take a trial back that was not run; it is the next one to be handed out."""
-        self._requeued.append(task.number)
-
-    def stopping_rule(self) -> StoppingRule:
-        """Return the rule that stops trials that are behind those finished so far."""
+    def stopping_rule(self, task: PendingTrial) -> StoppingRule:
+        """Return the rule that stops a trial that is behind those that it depends on."""
         objective, tuning = self.tuning.objective, self.tuning
         applies = tuning.prune and tuning.tuner != "hyperband"
         # Its epochs are known of one fold after another, and the first one is no fair sample.
         applies = applies and self._loaded.recipe.training.folds is None
-        others = tuple(done.outcome.rows for done in self.scored)
-        return StoppingRule(others, objective if applies else None, tuning.direction)
+        others = tuple(
+            tuple(row[objective] for row in done.outcome.rows)
+            for done in self.known_to(task.number, task.lag)
+            if applies and done.outcome.score is not None
+        )
+        return StoppingRule(others, objective, tuning.direction)
 
     def _record(self, kind: str, **content: Any) -> None:
         """Write an event to the journal, then apply it."""
@@ -230,7 +247,8 @@ class Search:
     def _apply(self, event: Event) -> None:
         """Apply an event, of this session or of an earlier one."""
         if event["event"] == "started":
-            task = self._pending(event["trial"], event["proposal"])
+            self._lag = max(self._lag, event["lag"])
+            task = self._pending(event["trial"], event["proposal"], event["lag"])
             self._tasks[task.number] = task
             if task.proposal is not None:
                 self._proposals.append((task.proposal, task.number))
@@ -242,20 +260,20 @@ class Search:
             done = FinishedTrial(**vars(task), outcome=outcome, ended_at=event["seconds"])
             self._done[task.number] = done
 
-    def _pending(self, number: int, proposal: Numbers | None) -> PendingTrial:
+    def _pending(self, number: int, proposal: Numbers | None, lag: int = 1) -> PendingTrial:
         values = values_of(self.space, proposal)
         try:
             loaded = with_overrides(self._loaded, values)
         except RecipeError as error:
             reason = "; ".join(str(problem) for problem in error.problems)
-            return PendingTrial(number, proposal, values, self._loaded, reason)
-        return PendingTrial(number, proposal, values, loaded, "")
+            return PendingTrial(number, proposal, values, self._loaded, reason, lag)
+        return PendingTrial(number, proposal, values, loaded, "", lag)
 
-    def _propose(self, number: int) -> Numbers | None:
+    def _propose(self, number: int, known: Sequence[FinishedTrial]) -> Numbers | None:
         """Return a proposal that was not tried yet, None where none is left."""
         duplicates = sum(event["trial"] == number for event in self._journal.of("duplicate"))
         for draw in range(duplicates, _MAX_DRAWS):
-            proposal = self._oracle.propose(number, draw, self._results())
+            proposal = self._oracle.propose(number, draw, self._results(known))
             if proposal is None:
                 return None
             same = self._same_as(self._pending(number, proposal))
@@ -275,10 +293,11 @@ class Search:
                 return number
         return None
 
-    def _results(self) -> list[ProposalResult]:
-        results = []
+    def _results(self, known: Sequence[FinishedTrial]) -> list[ProposalResult]:
+        """Return the results of all proposals; those of other trials count as running."""
+        results, by_number = [], {done.number: done for done in known}
         for proposal, number in self._proposals:
-            done = self._done.get(number)
+            done = by_number.get(number)
             score = done.outcome.score if done else None
             results.append(ProposalResult(proposal, score, is_running=done is None))
         return results
@@ -298,20 +317,22 @@ class Search:
         task = self._pending(0, proposal)
         return None if task.contradiction else task.loaded.recipe
 
-    def _reason_to_end(self) -> str:
-        tuning, done = self.tuning, list(self._done.values())
-        kinds = [one.outcome.kind for one in done[-_MAX_SAME_FAILURES:]]
+    def _reason_to_end(self, known: Sequence[FinishedTrial]) -> str:
+        tuning = self.tuning
+        kinds = [one.outcome.kind for one in known[-_MAX_SAME_FAILURES:]]
         is_repeated = len(kinds) == _MAX_SAME_FAILURES and len(set(kinds)) == 1
         if is_repeated and kinds[0] not in ("", *_OUTCOMES_OF_VALUES):
-            reason = done[-1].outcome.reason
+            reason = known[-1].outcome.reason
             return f"{_MAX_SAME_FAILURES} trials in a row failed in the same way: {reason}"
         if len(self._tasks) >= tuning.trials:
             return f"all {tuning.trials} trials have run"
         budget = tuning.budget_seconds
         if budget is not None and self.seconds >= budget:
             return f"the budget of {tuning.budget} is used up"
-        if tuning.patience and self.best:
-            since = [one for one in self._done if one > self.best.number]
-            if len(since) >= tuning.patience:
-                return f"{len(since)} trials in a row did not improve the best score"
+        scored = [done for done in known if done.outcome.score is not None]
+        best = self._best_of(scored)
+        if tuning.patience and best:
+            count = sum(done.number > best.number for done in known)
+            if count >= tuning.patience:
+                return f"{count} trials in a row did not improve the best score"
         return ""

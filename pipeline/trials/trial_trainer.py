@@ -28,7 +28,10 @@ _MAX_SHARED = 4  # sets of images and of features in memory; the least recently 
 
 
 class TrialTrainer:
-    """Trains and evaluates one recipe after another without repeating what they share."""
+    """Trains and evaluates one recipe after another without repeating what they share.
+
+    In another process it is an empty one: nothing that it shares can be pickled.
+    """
 
     def __init__(self) -> None:
         self._splits: dict[str, Splits] = {}
@@ -36,6 +39,9 @@ class TrialTrainer:
         self._pool_inputs: dict[str, HeadInputs | None] = {}
         self._folds: dict[str, list[Fold]] = {}
         self._heads = CompiledHeads()
+
+    def __reduce__(self) -> tuple[type[TrialTrainer], tuple[()]]:
+        return TrialTrainer, ()
 
     def splits(self, recipe: Recipe) -> Splits:
         """Return the images of a recipe.

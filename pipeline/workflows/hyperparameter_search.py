@@ -8,7 +8,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.console import hide_secrets
+from pipeline.cluster.opening import open_cluster
 from pipeline.errors import TrainingError, UsageError
 from pipeline.html_table import html_table
 from pipeline.recipe.loader import LoadedRecipe, load_recipe
@@ -18,16 +18,13 @@ from pipeline.stages.data_checks import check_recipe_with_data
 from pipeline.stages.log_run import log_dataset
 from pipeline.tracking.trial_runs import logged_trials
 from pipeline.trials import search_logging
-from pipeline.trials.distributed import run_as_chief, work_for_chief
-from pipeline.trials.parallel import run_in_parallel
 from pipeline.trials.search_display import SearchDisplay
 from pipeline.trials.search_session import check_same_images, session
 from pipeline.trials.search_state import Search
-from pipeline.trials.sequential import run_sequentially
+from pipeline.trials.trial_loop import run_trials, trial_worker_maker
 from pipeline.trials.trial_reporter import TrialReporter
 from pipeline.trials.trial_trainer import TrialTrainer
 from pipeline.tuning.tuning_config import TuningConfig
-from pipeline.tuning.worker_role import WorkerRole
 from pipeline.workflows.run_result import RunResult
 from pipeline.workflows.single_run import run
 
@@ -112,7 +109,6 @@ def tune(
     loaded: LoadedRecipe,
     *,
     workers: int = 1,
-    chief: WorkerRole | None = None,
     resume: str | None = None,
     start_new: bool = False,
 ) -> TuneResult:
@@ -122,8 +118,8 @@ def tune(
 
     Args:
         loaded: the recipe.
-        workers: the number of processes that run trials; 1 runs them in this process.
-        chief: the address where workers on other machines ask for trials. None are run here then.
+        workers: the number of trials that run at the same time on each machine of the recipe's
+            `runtime.cluster`. On this machine alone, 1 runs them in this process.
         resume: the run of the search to resume. Default: the last unfinished search of this file.
         start_new: start a new search, ignoring unfinished ones.
 
@@ -133,7 +129,10 @@ def tune(
         KeyboardInterrupt: if it is interrupted. In MLflow it is KILLED.
     """
     tuning = _tuning_of(loaded)
-    with session(loaded, resume=resume, start_new=start_new) as opened:
+    with (
+        open_cluster(loaded.recipe.runtime.cluster, workers=workers) as cluster,
+        session(loaded, resume=resume, start_new=start_new) as opened,
+    ):
         run_logger, journal = opened.tracked.logger, opened.journal
 
         def say_how_to_resume(error: Exception | None) -> None:
@@ -143,7 +142,7 @@ def tune(
                 )
 
         opened.tracked.on_stop = say_how_to_resume
-        search, trainer = Search(loaded, journal), TrialTrainer()
+        search, trainer = Search(loaded, journal, at_once=cluster.at_once), TrialTrainer()
         logger.info(
             f"Searching {len(tuning.space)} parameters in {tuning.trials} trials to "
             f"{tuning.direction}imize {tuning.objective} (tuner: {tuning.tuner})"
@@ -159,12 +158,8 @@ def tune(
         with contextlib.closing(SearchDisplay(search)) as display:
             reporter = TrialReporter(search, run_logger, display, logged=logged)
             reporter.update()
-            if chief:
-                run_as_chief(search, loaded, reporter, chief, images=splits.digest)
-            elif workers > 1:
-                run_in_parallel(search, loaded, reporter, workers=workers)
-            else:
-                run_sequentially(search, trainer, reporter)
+            make_worker = trial_worker_maker(loaded, trainer, images=splits.digest)
+            run_trials(search, cluster, make_worker, reporter)
         best = search.best
         if best is None:
             raise TrainingError(f"Every trial failed: {search.ended}.")
@@ -193,18 +188,6 @@ def tune(
         seconds=round(search.seconds_of_trials, 3),
         final=final,
     )
-
-
-def work(loaded: LoadedRecipe, role: WorkerRole) -> int:
-    """Run trials for the chief of a search over several machines; return how many.
-
-    Raises:
-        UsageError: if the recipe has no space, or another one than the chief's.
-        PipelineError: if the images differ from the chief's, or the chief does not answer.
-    """
-    _tuning_of(loaded)
-    hide_secrets(loaded.secrets)
-    return work_for_chief(loaded, role)
 
 
 def _tuning_of(loaded: LoadedRecipe) -> TuningConfig:

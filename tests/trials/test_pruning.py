@@ -7,11 +7,7 @@ import pytest
 from pipeline.trials.pruning import StoppingRule
 
 OTHERS = tuple(
-    tuple(
-        {"val_accuracy": peak * epoch / 4, "val_log_loss": 1 - peak * epoch / 4}
-        for epoch in range(1, 5)
-    )
-    for peak in (0.5, 0.6, 0.7, 0.8, 0.9)
+    tuple(peak * epoch / 4 for epoch in range(1, 5)) for peak in (0.5, 0.6, 0.7, 0.8, 0.9)
 )
 
 
@@ -21,7 +17,11 @@ def rows(*values: float) -> list[dict[str, float]]:
 
 @pytest.mark.parametrize("metric", ["val_accuracy", "val_log_loss"])
 def test_a_trial_behind_the_median_at_its_epoch_ends(metric: str) -> None:
-    rule = StoppingRule(OTHERS, metric, "max" if metric == "val_accuracy" else "min")
+    losses = tuple(tuple(1 - value for value in other) for other in OTHERS)
+    if metric == "val_accuracy":
+        rule = StoppingRule(OTHERS, metric, "max")
+    else:
+        rule = StoppingRule(losses, metric, "min")
     assert rule(rows(0.1, 0.2, 0.5))  # the others' median is 0.525 by then
     assert not rule(rows(0.1, 0.2, 0.53))
     assert not rule(rows(0.1, 0.6, 0.2))  # its best epoch counts
@@ -37,5 +37,5 @@ def test_trials_that_did_not_come_as_far_are_not_compared_with() -> None:
     assert not StoppingRule(tuple(short), "val_accuracy", "max")(rows(0.0, 0.0, 0.0))
 
 
-def test_a_rule_without_a_metric_ends_nothing() -> None:
-    assert not StoppingRule(OTHERS, None, "max")(rows(0.0, 0.0, 0.0))
+def test_a_rule_without_other_trials_ends_nothing() -> None:
+    assert not StoppingRule((), "val_accuracy", "max")(rows(0.0, 0.0, 0.0))

@@ -198,16 +198,6 @@ def test_the_budget_counts_earlier_sessions(folder: Path) -> None:
     assert search.ended == "the budget of 1m is used up"
 
 
-def test_a_requeued_trial_is_the_next_one(folder: Path) -> None:
-    search = Search(recipe("random"), Journal(folder))
-    run(search, max_trials=3)
-    first, second = search.next(), search.next()
-    assert isinstance(first, PendingTrial)
-    assert isinstance(second, PendingTrial)
-    search.requeue(first)
-    assert search.next() == first
-
-
 def test_an_incomplete_last_line_of_the_journal_is_removed(folder: Path) -> None:
     search = Search(recipe("random"), Journal(folder))
     run(search, max_trials=3)

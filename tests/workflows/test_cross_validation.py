@@ -14,8 +14,8 @@ from pipeline.stages.train_model import TrainedModel
 from pipeline.tracking.lookup import find_run
 from pipeline.tracking.store import checkpoint_directory, newest_run, open_store
 from pipeline.trials.journal import Journal
-from pipeline.trials.search_state import Search
-from pipeline.trials.trial import run_trial
+from pipeline.trials.search_state import PendingTrial, Search
+from pipeline.trials.trial import TrialOutcome, run_trial
 from pipeline.trials.trial_trainer import TrialTrainer
 from pipeline.workflows.single_run import run
 
@@ -111,7 +111,14 @@ def test_interrupted_folds_resume(
 
 def test_trials_are_not_pruned_by_one_fold(in_empty_folder: Path) -> None:
     Path("recipe.yaml").write_text(RECIPE)
-    for folds, metric in (("3", None), ("null", "val_accuracy")):
+    outcome = TrialOutcome("FINISHED", score=0.5, rows=({"val_accuracy": 0.5},))
+    for folds, others in (("3", ()), ("null", ((0.5,),))):
         loaded = load_recipe(Path("recipe.yaml"), (f"training.folds={folds}",))
-        search = Search(loaded, Journal(Path("journal")))
-        assert search.stopping_rule().metric == metric
+        search = Search(loaded, Journal(Path(f"search-{folds}")))
+        for number in (1, 2):
+            trial = search.next()
+            assert isinstance(trial, PendingTrial)
+            assert trial.number == number
+            rule = search.stopping_rule(trial)
+            search.finish(trial, outcome)
+        assert rule.others == others

@@ -160,7 +160,7 @@ def test_a_grid_skips_contradictory_points_and_counts_them(
 
 def interrupt_in(patch: pytest.MonkeyPatch, number: int) -> None:
     """Interrupt the search in the first epoch of a trial."""
-    from pipeline.trials import sequential
+    from pipeline.trials import trial_loop
 
     begun = []
 
@@ -170,7 +170,7 @@ def interrupt_in(patch: pytest.MonkeyPatch, number: int) -> None:
             raise KeyboardInterrupt
         return trial.run_trial(*arguments, **options)
 
-    patch.setattr(sequential, "run_trial", run_trial)
+    patch.setattr(trial_loop, "run_trial", run_trial)
 
 
 def test_an_interrupted_search_resumes_in_the_same_run(
