@@ -75,6 +75,11 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "pipeline")
 
 
+def shard_directory() -> Path:
+    """Return where parts of entries are that several machines compute."""
+    return cache_directory() / "shards"
+
+
 def cache_key(parts: Mapping[str, Any]) -> str:
     """Return the key of an entry that `parts`, serializable as JSON, determine."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:40]
@@ -209,6 +214,7 @@ def clear() -> int:
         for leftover in cache_directory().glob(f".{key}-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         lock.unlink(missing_ok=True)
+    shutil.rmtree(shard_directory(), ignore_errors=True)
     return sum(entry.size for entry in entries)
 
 

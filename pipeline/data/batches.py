@@ -67,7 +67,7 @@ def training_batches(
         epochs=epochs,
         sampling=sampling,
     )
-    batches = batches_at(indices.map(lambda _, batch: batch), split)
+    batches = batches_at(indices.map(lambda _, batch: batch), split.images, split.labels)
     if augmentation:
         augment = augmenter(augmentation, seed=seed)
         steps = steps_per_epoch(split, batch_size)
@@ -204,7 +204,7 @@ def evaluation_batches(
 ) -> tf.data.Dataset:
     """Return the batches of one pass over `split`, in its order, as `training_batches` does."""
     indices = tf.data.Dataset.range(len(split)).batch(batch_size)
-    return batches_at(indices, split).map(targets_for(encoding)).prefetch(2)
+    return batches_at(indices, split.images, split.labels).map(targets_for(encoding)).prefetch(2)
 
 
 def kept_batches(
@@ -239,10 +239,9 @@ def targets_for(
     return targets
 
 
-def batches_at(indices: tf.data.Dataset, split: Split) -> tf.data.Dataset:
+def batches_at(indices: tf.data.Dataset, images: Images, labels: np.ndarray) -> tf.data.Dataset:
     """Map batches of indices to batches of images and their labels, decoding in parallel."""
-    images: Images = split.images
-    labels = tf.constant(split.labels)
+    of_all = tf.constant(labels)
 
     def read(batch: np.ndarray) -> np.ndarray:
         return images.read(batch)
@@ -250,6 +249,6 @@ def batches_at(indices: tf.data.Dataset, split: Split) -> tf.data.Dataset:
     def load(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         inputs = tf.numpy_function(read, [batch], images.dtype, stateful=False)
         inputs.set_shape((None, *images.shape))
-        return inputs, tf.gather(labels, batch)
+        return inputs, tf.gather(of_all, batch)
 
     return indices.map(load, num_parallel_calls=os.cpu_count(), deterministic=True)

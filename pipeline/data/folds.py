@@ -163,6 +163,14 @@ class _JoinedImages:
             pixels[~is_first] = self.second.read(indices[~is_first] - self.first_count)
         return pixels
 
+    def part(self, indices: np.ndarray) -> Images:
+        is_first = indices < self.first_count
+        first = self.first.part(indices[is_first])
+        second = self.second.part(indices[~is_first] - self.first_count)
+        joined = _JoinedImages(first, second, int(is_first.sum()))
+        places = np.where(is_first, np.cumsum(is_first), is_first.sum() + np.cumsum(~is_first)) - 1
+        return _SelectedImages(joined, places)
+
 
 @dataclass(frozen=True)
 class _SelectedImages:
@@ -181,3 +189,6 @@ class _SelectedImages:
 
     def read(self, indices: np.ndarray) -> np.ndarray:
         return self.images.read(self.indices[indices])
+
+    def part(self, indices: np.ndarray) -> Images:
+        return self.images.part(self.indices[indices])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,9 @@ class ImageFiles:
                     f"{escape_unprintable(str(path))} was changed during the run: {error}."
                 ) from None
         return images
+
+    def part(self, indices: np.ndarray) -> ImageFiles:
+        return replace(self, names=[self.names[index] for index in indices.tolist()])
 
 
 class PixelMemory:
@@ -103,3 +106,6 @@ class MemoizedImages:
         if is_missing.any():
             self.memory.keep(numbers[is_missing], self.files.read(indices[is_missing]))
         return self.memory.read(numbers)
+
+    def part(self, indices: np.ndarray) -> ImageFiles:
+        return self.files.part(indices)

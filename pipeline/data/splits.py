@@ -31,6 +31,9 @@ class Images(Protocol):
     def read(self, indices: np.ndarray) -> np.ndarray:
         """Return the examples at `indices` (n,), (n, *shape); pixels are in 0..255."""
 
+    def part(self, indices: np.ndarray) -> Images:
+        """Return the images at `indices` (n,), for another process: without what is kept here."""
+
 
 @dataclass(frozen=True)
 class ArrayImages:
@@ -52,6 +55,9 @@ class ArrayImages:
 
     def read(self, indices: np.ndarray) -> np.ndarray:
         return self.array[indices]
+
+    def part(self, indices: np.ndarray) -> ArrayImages:
+        return ArrayImages(self.array[indices])
 
 
 @dataclass(frozen=True)

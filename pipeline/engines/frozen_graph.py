@@ -39,7 +39,7 @@ class FrozenGraph:
 
 
 class CompiledGraph(Protocol):
-    """A frozen graph that an engine has compiled."""
+    """A frozen graph that an engine has compiled; pickle can send it to another process."""
 
     def run(self, batches: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
         """Yield the activations of each batch, in order, float32 (n, …) each.
@@ -70,16 +70,21 @@ def trace(graph: FrozenGraph, network: keras.Model) -> Callable[[Any], list[Any]
     return activations
 
 
-@dataclass(frozen=True)
 class TracedGraph:
-    """A graph that TensorFlow computes.
+    """A graph that TensorFlow computes. In another process it is traced again.
 
     Attributes:
         activations: what `trace` returned.
     """
 
-    activations: Callable[[Any], list[Any]]
+    def __init__(self, graph: FrozenGraph, network: keras.Model) -> None:
+        """Trace a graph, with the arguments of `trace`."""
+        self._parts = graph, network
+        self.activations = trace(graph, network)
 
     def run(self, batches: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
         for images in batches:
             yield [tensor.numpy() for tensor in self.activations(tf.constant(images, tf.float32))]
+
+    def __reduce__(self) -> tuple[type[TracedGraph], tuple[FrozenGraph, keras.Model]]:
+        return TracedGraph, self._parts

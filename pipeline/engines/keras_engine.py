@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.engines.engine import Compile, Precision
-from pipeline.engines.frozen_graph import CompiledGraph, FrozenGraph, TracedGraph, trace
+from pipeline.engines.frozen_graph import CompiledGraph, FrozenGraph, TracedGraph
 
 
 def compiler(graph: FrozenGraph) -> Compile:
     """Return a function that compiles a graph."""
 
     def compile_graph(precision: Precision, calibration: np.ndarray) -> CompiledGraph:
-        return TracedGraph(trace(graph, graph.network))
+        return TracedGraph(graph, graph.network)
 
     return compile_graph

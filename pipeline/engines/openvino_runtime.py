@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +29,12 @@ def read_graph(path: Path, precision: Precision) -> OpenVinoGraph:
     return OpenVinoGraph(openvino.Core().read_model(path), precision)
 
 
+def _graph_from(text: str, weights: bytes, precision: Precision) -> OpenVinoGraph:
+    """Compile a graph that another process sent."""
+    constants = openvino.Tensor(np.frombuffer(weights, np.uint8))
+    return OpenVinoGraph(openvino.Core().read_model(text, constants), precision)
+
+
 class OpenVinoGraph:
     """A graph that OpenVINO computes; several threads may do so at once.
 
@@ -44,6 +52,7 @@ class OpenVinoGraph:
             model: takes one tensor, batches of images (n, height, width, channels).
             precision: to compute in.
         """
+        self._model, self._precision = model, precision
         self._size = _BATCH_SIZES[precision]
         model.reshape([self._size, *list(model.input().partial_shape)[1:]])
         settings = {
@@ -66,6 +75,13 @@ class OpenVinoGraph:
             if is_last:
                 yield [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
                 parts.clear()
+
+    def __reduce__(self) -> tuple[Callable[..., OpenVinoGraph], tuple[Any, ...]]:
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory, "graph.xml")
+            openvino.save_model(self._model, path, compress_to_fp16=False)
+            content = path.read_text("utf-8"), path.with_suffix(".bin").read_bytes()
+        return _graph_from, (*content, self._precision)
 
     def _small_batches(
         self, batches: Iterable[np.ndarray]

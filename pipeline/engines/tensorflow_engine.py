@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.engines.engine import Compile, Precision
 from pipeline.engines.folding import fold_batchnorm
-from pipeline.engines.frozen_graph import CompiledGraph, FrozenGraph, TracedGraph, trace
+from pipeline.engines.frozen_graph import CompiledGraph, FrozenGraph, TracedGraph
 
 
 def compiler(graph: FrozenGraph) -> Compile:
@@ -14,6 +14,6 @@ def compiler(graph: FrozenGraph) -> Compile:
 
     def compile_graph(precision: Precision, calibration: np.ndarray) -> CompiledGraph:
         assert precision != "int8"
-        return TracedGraph(trace(graph, fold_batchnorm(graph.network, precision)))
+        return TracedGraph(graph, fold_batchnorm(graph.network, precision))
 
     return compile_graph

@@ -19,16 +19,11 @@ from pipeline.data.source_config import Sampling
 from pipeline.data.splits import Split, Splits
 from pipeline.engines.engine import ENGINES, Variant
 from pipeline.features.engine_choice import EngineChoice, EngineOptions, EngineSelector
-from pipeline.features.extraction import (
-    UNAUGMENTED,
-    AugmentedViews,
-    FeatureExtractor,
-    Features,
-    feature_batches,
-    feature_tables,
-    read_features,
-)
+from pipeline.features.extraction import FeatureExtractor, Features
+from pipeline.features.feature_batches import feature_batches, feature_tables, read_features
+from pipeline.features.shards import Machines
 from pipeline.features.splitting import ModelSplit
+from pipeline.features.view_stream import UNAUGMENTED, AugmentedViews
 from pipeline.tasks.label_encoding import LabelEncoding
 from pipeline.training.graph_steps import MAX_STEPS_PER_CALL, GraphBatches
 from pipeline.training.training_data import TrainingData
@@ -64,6 +59,7 @@ class CachedFeatures:
         views: how the training images are augmented.
         options: the engines that may be used.
         limit: bytes that the whole cache may take.
+        machines: what computes the features of many images.
     """
 
     model_split: ModelSplit
@@ -72,6 +68,7 @@ class CachedFeatures:
     views: AugmentedViews
     options: EngineOptions
     limit: int
+    machines: Machines
 
     def bytes_needed(self) -> int:
         """Return an upper bound of the bytes that `compute` writes to the cache."""
@@ -201,6 +198,7 @@ class CachedFeatures:
             variant,
             engine=selector.facts(variant),
             compiled=lambda: selector.compiled(variant),
+            machines=self.machines,
         )
 
     @functools.cached_property

@@ -6,71 +6,38 @@ import contextlib
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from pipeline import array_cache
-from pipeline.data.augmentation import augmenter
-from pipeline.data.batches import batches_at
 from pipeline.data.splits import Split
 from pipeline.engines.engine import Variant
 from pipeline.engines.frozen_graph import CompiledGraph
 from pipeline.errors import PipelineError
 from pipeline.features.known_views import KnownViews, ViewTable
-from pipeline.features.splitting import ModelSplit
-from pipeline.features.view_labels import (
-    LabelBatch,
-    ViewLabels,
-    dense_labels,
-    join_batches,
-    to_sparse,
+from pipeline.features.shards import (
+    Machines,
+    ShardWork,
+    compute_shards,
+    images_per_shard,
+    read_shards,
 )
+from pipeline.features.splitting import ModelSplit
+from pipeline.features.view_labels import LabelBatch, ViewLabels, join_batches
+from pipeline.features.view_stream import AugmentedViews, ViewStream, processing_order
 from pipeline.npy_writer import npy_writer
+from pipeline.storage import Storage
 from pipeline.tasks.label_encoding import LabelEncoding
 
-BATCH_SIZE = 32
 # More bytes of features are read from their files: TensorFlow makes several copies of a tensor.
 _MAX_BYTES_IN_MEMORY = 32 * 2**20
 # Of its row, its digest and the two classes in a mixed label, with their weights.
 _BYTES_OF_VIEW = 40
 _FORMAT = 5  # of cached features; with another number, all are computed again
-
-
-@dataclass(frozen=True)
-class AugmentedViews:
-    """How the images of a split are augmented before their features are computed.
-
-    Attributes:
-        count: augmented views of each image.
-        layers: Keras preprocessing layers; none leaves the images unchanged.
-        config: what determines the layers, serializable as JSON.
-        seed: of the random numbers.
-    """
-
-    count: int
-    layers: Sequence[Any]
-    config: Any
-    seed: int
-
-    @property
-    def distinct(self) -> int:
-        """How many views of an image may differ, at most: flips have few outcomes."""
-        outcomes = 1
-        for layer in self.layers:
-            if not isinstance(layer, keras.layers.RandomFlip):
-                return self.count
-            outcomes *= 4 if layer.get_config()["mode"] == "horizontal_and_vertical" else 2
-        return min(self.count, outcomes)
-
-
-UNAUGMENTED = AugmentedViews(count=1, layers=(), config=None, seed=0)
 
 
 @dataclass(frozen=True)
@@ -129,6 +96,7 @@ class FeatureExtractor:
         variant: the engine that computes them.
         engine: what the bits of its results depend on, serializable as JSON.
         compiled: returns the frozen part as the engine compiled it; called only to compute.
+        machines: what computes the features of many images.
     """
 
     model_split: ModelSplit
@@ -137,6 +105,7 @@ class FeatureExtractor:
     variant: Variant
     engine: Mapping[str, Any]
     compiled: Callable[[], CompiledGraph]
+    machines: Machines
 
     def max_bytes(self, images: int, views: int) -> int:
         """Return the size of the features of so many images if all their views differ."""
@@ -229,9 +198,69 @@ class FeatureExtractor:
         )
 
     def _compute(self, split: Split, views: AugmentedViews, directory: Path) -> dict[str, Any]:
+        size = images_per_shard(self.max_bytes(1, views.count))
+        if self.machines.cluster != "local" and len(split) > size:
+            computed = self._compute_in_shards(split, views, directory, size)
+        else:
+            computed = self._compute_here(split, views, directory)
+        return {"graph": self._graph_key, "computed": computed}
+
+    def _compute_here(self, split: Split, views: AugmentedViews, directory: Path) -> int:
+        """Write the features of a split; return how many views were computed."""
         known = KnownViews(array_cache.find_entries("features", "graph", self._graph_key))
         table = ViewTable(known, len(split), views.count)
         batches: list[LabelBatch] = []
+        order = processing_order(len(split), views)
+        stream = ViewStream(split.images, split.labels, order, views, self.encoding)
+        activations = self._activations(stream.new_views(table, batches))
+        self._write_activations(directory, itertools.chain(activations, table.copied_activations()))
+        _write_views(directory, table.rows(), table.digests(), batches)
+        return table.computed
+
+    def _compute_in_shards(
+        self, split: Split, views: AugmentedViews, directory: Path, size: int
+    ) -> int:
+        """Write the features of a split, computed by a cluster; return how many views were."""
+        work = ShardWork(
+            self.compiled(),
+            self.variant,
+            self.engine,
+            views,
+            self.encoding,
+            Storage(self.machines.storage),
+            self.key(split, views),
+        )
+        order = processing_order(len(split), views)
+        computed = compute_shards(
+            work,
+            split.images,
+            split.labels,
+            order,
+            size=size,
+            cluster=self.machines.cluster,
+            name=f"{len(split):,} images",
+        )
+        rows = np.empty((len(split), views.count), np.int64)
+        digests: list[np.ndarray] = []
+        batches: list[LabelBatch] = []
+
+        def activations() -> Iterator[list[np.ndarray]]:
+            starts = range(0, len(order), size)
+            first_row = 0
+            for start, content in zip(starts, read_shards(work, len(starts)), strict=True):
+                indices = order[start : start + size]
+                rows[indices] = content.rows + first_row
+                digests.append(content.digests)
+                batches.extend((indices[each[0]], *each[1:]) for each in content.labels)
+                first_row += len(content.digests)
+                yield content.activations
+
+        self._write_activations(directory, activations())
+        _write_views(directory, rows, np.concatenate(digests), batches)
+        work.storage.remove(work.folder)
+        return computed
+
+    def _write_activations(self, directory: Path, parts: Iterable[list[np.ndarray]]) -> None:
         with contextlib.ExitStack() as files:
             writers = [
                 files.enter_context(
@@ -239,18 +268,9 @@ class FeatureExtractor:
                 )
                 for i, shape in enumerate(self._shapes)
             ]
-            for activations in itertools.chain(
-                self._activations(_prefetch(self._new_views(split, views, table, batches))),
-                table.copied_activations(),
-            ):
+            for activations in parts:
                 for write, array in zip(writers, activations, strict=True):
                     write(array)
-        np.save(directory / "rows.npy", table.rows())
-        np.save(directory / "digests.npy", table.digests())
-        labels, weights = join_batches(batches, len(split), views.count)
-        np.save(directory / "labels.npy", labels)
-        np.save(directory / "weights.npy", weights)
-        return {"graph": self._graph_key, "computed": table.computed}
 
     def _activations(self, images: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
         """Yield the activations of batches of images, without compiling anything for none."""
@@ -258,139 +278,13 @@ class FeatureExtractor:
         if first is not None:
             yield from self.compiled().run(itertools.chain([first], images))
 
-    def _new_views(
-        self, split: Split, views: AugmentedViews, table: ViewTable, labels: list[LabelBatch]
-    ) -> Iterator[np.ndarray]:
-        """Yield batches of the views to compute, float32 (n, height, width, channels).
 
-        Args:
-            split: the images.
-            views: how they are augmented.
-            table: is filled with all views.
-            labels: is filled with the labels of each batch, for `join_batches`.
-        """
-        # MixUp and the like mix neighbours, which must not all be of one class.
-        order = np.arange(len(split))
-        if views.layers:
-            order = np.random.default_rng(views.seed).permutation(len(split))
-        new: list[np.ndarray] = []
-        for number, images, targets in self._view_batches(split, views, order):
-            batch, view = divmod(int(number), views.count)
-            indices = order[batch * BATCH_SIZE : (batch + 1) * BATCH_SIZE]
-            labels.append((indices, view, *to_sparse(targets.numpy())))
-            if view == 0:
-                table.forget_views()
-            for index, image in zip(indices, images.numpy(), strict=True):
-                pixels = np.asarray(image, np.float32)
-                if table.add(pixels, index, view):
-                    new.append(pixels)
-            while len(new) >= BATCH_SIZE:
-                yield np.stack(new[:BATCH_SIZE])
-                del new[:BATCH_SIZE]
-        if new:
-            yield np.stack(new)
-
-    def _view_batches(
-        self, split: Split, views: AugmentedViews, order: np.ndarray
-    ) -> tf.data.Dataset:
-        """Return (number, images, labels): all views of the first batch, then of the next."""
-        indices = tf.data.Dataset.from_tensor_slices(order).batch(BATCH_SIZE)
-        batches = batches_at(indices, split)
-        count = views.count
-        numbered = batches.enumerate().flat_map(
-            lambda i, batch: tf.data.Dataset.range(i * count, (i + 1) * count).map(
-                lambda number: (number, *batch)
-            )
-        )
-        if views.layers:
-            augment, dense = augmenter(views.layers, seed=views.seed), self.encoding.dense
-            numbered = numbered.map(lambda number, x, y: (number, *augment(x, dense(y), number)))
-        options = tf.data.Options()
-        options.autotune.enabled = False  # it delays the end of the iteration by seconds
-        return numbered.prefetch(2).with_options(options)
-
-
-def _prefetch(items: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yield the items of an iterator while a thread prepares the next one."""
-    with ThreadPoolExecutor(1) as thread:
-        following = thread.submit(next, items, None)
-        while (item := following.result()) is not None:
-            following = thread.submit(next, items, None)
-            yield item
-
-
-def feature_batches(
-    features: Features, indices: tf.data.Dataset, to_targets: Callable[[Any, Any], Any]
-) -> tf.data.Dataset:
-    """Return batches of features, float32, and labels.
-
-    Args:
-        features: the features.
-        indices: batches of int64 (n,) each: how often the image was drawn before, which chooses
-            one of its views, and its index.
-        to_targets: makes labels into the targets of an output layer, as `targets_for` returns it.
-    """
-    if features.fits_in_memory:
-        tables, classes = feature_tables(features), features.labels.classes
-
-        def batch(passes: Any, of_images: Any) -> Any:
-            return to_targets(*read_features(tables, classes, passes, of_images))
-
-    else:
-        read, labels_at = _file_reader(features), features.labels.reader()
-
-        def batch(passes: Any, of_images: Any) -> Any:
-            views = passes % features.views
-            activations = read(views, of_images)
-            for tensor, array in zip(activations, features.activations, strict=True):
-                tensor.set_shape((None, *array.shape[1:]))
-            return to_targets(_single_or_tuple(activations), labels_at(views, of_images))
-
-    return indices.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
-
-
-def feature_tables(features: Features) -> dict[str, Any]:
-    """Return features that fit in memory as tensors, for `read_features`."""
-    with tf.device("CPU:0"):
-        return {
-            "activations": tuple(tf.constant(array) for array in features.activations),
-            "rows": tf.constant(features.rows),
-            "labels": features.labels.tensors(),
-        }
-
-
-def read_features(
-    tables: Mapping[str, Any], classes: int, passes: Any, indices: Any
-) -> tuple[Any, Any]:
-    """Return the features of images, float32, and their labels, float32 (n, classes).
-
-    It is computed within TensorFlow.
-
-    Args:
-        tables: what `feature_tables` returned.
-        classes: the number of classes.
-        passes: int64 (n,), how often each image was drawn before, which chooses one of its views.
-        indices: int64 (n,), of the images.
-    """
-    rows = tables["rows"]
-    views = passes % tf.shape(rows, tf.int64)[1]
-    batch_rows = tf.gather_nd(rows, tf.stack([indices, views], axis=1))
-    activations = [
-        tf.cast(tf.gather(array, batch_rows), tf.float32) for array in tables["activations"]
-    ]
-    labels = dense_labels(tables["labels"], classes, views, indices)
-    return _single_or_tuple(activations), labels
-
-
-def _single_or_tuple(activations: Sequence[Any]) -> Any:
-    return activations[0] if len(activations) == 1 else tuple(activations)
-
-
-def _file_reader(features: Features) -> Callable[[Any, Any], list[Any]]:
-    """Return a function that reads activations from their files."""
-
-    def read(views: np.ndarray, indices: np.ndarray) -> list[np.ndarray]:
-        return features.batch(indices, views)
-
-    types = [tf.float32] * len(features.activations)
-    return lambda views, indices: tf.numpy_function(read, [views, indices], types, stateful=False)
+def _write_views(
+    directory: Path, rows: np.ndarray, digests: np.ndarray, batches: list[LabelBatch]
+) -> None:
+    """Write what is known of the views: their rows, digests and labels."""
+    np.save(directory / "rows.npy", rows)
+    np.save(directory / "digests.npy", digests)
+    labels, weights = join_batches(batches, *rows.shape)
+    np.save(directory / "labels.npy", labels)
+    np.save(directory / "weights.npy", weights)

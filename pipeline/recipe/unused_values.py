@@ -133,7 +133,7 @@ def _of_training(recipe: Recipe) -> Iterator[_Unused]:
         path = ("tracking", "promote_on")
         yield _Unused(path, " without tracking.promote: better.", ("tracking", "promote"))
     if not recipe.model.has_frozen_base:
-        for key in ("cache_gb", "engine"):
+        for key in ("cache_gb", "engine", "storage"):
             if not _is_default(recipe.runtime, key):
                 yield _Unused(("runtime", key), base, base_cause)
         if recipe.runtime.precision == "int8":

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from pipeline.array_cache import shard_directory
 from pipeline.data.image_source import augmentation_of
 from pipeline.data.splits import Split, Splits
 from pipeline.engines.engine import ENGINES, EngineName, Precision
@@ -18,8 +19,9 @@ from pipeline.features.cached_features import (
     HeadInputs,
 )
 from pipeline.features.engine_choice import EngineOptions
-from pipeline.features.extraction import AugmentedViews
+from pipeline.features.shards import Machines
 from pipeline.features.splitting import ModelSplit, split_before_head, split_before_layer
+from pipeline.features.view_stream import AugmentedViews
 from pipeline.models import transfer
 from pipeline.recipe.grammar import Recipe
 from pipeline.stages.head_trainer import batches_of_head
@@ -186,6 +188,7 @@ class FeatureTrainer(PixelTrainer):
         return Phase(model_split.head, batches, config.epochs, optimizer, layer_rates=rates)
 
     def _features_at(self, model_split: ModelSplit) -> CachedFeatures:
+        runtime = self._recipe.runtime
         return CachedFeatures(
             model_split,
             self._splits,
@@ -193,6 +196,7 @@ class FeatureTrainer(PixelTrainer):
             self._views(),
             options=_engine_options(self._recipe, self._devices),
             limit=self._limit,
+            machines=Machines(runtime.cluster, runtime.storage or str(shard_directory())),
         )
 
     def _views(self) -> AugmentedViews:

@@ -112,6 +112,6 @@ def compare_graph(directory: Path, model: keras.Model, splits: Splits) -> GraphO
 def _compute(graph: ModelGraph, split: Split, indices: np.ndarray, *, output: int) -> np.ndarray:
     """Return one of a graph's outputs for images of a split, float32 (n, units)."""
     at = tf.data.Dataset.from_tensor_slices(indices).batch(_BATCH_SIZE)
-    batches = batches_at(at, split).prefetch(2).as_numpy_iterator()
+    batches = batches_at(at, split.images, split.labels).prefetch(2).as_numpy_iterator()
     pixels: Iterator[np.ndarray] = (images for images, _ in batches)
     return np.concatenate([outputs[output] for outputs in graph.run(pixels)])

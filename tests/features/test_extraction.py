@@ -15,16 +15,13 @@ from pipeline import array_cache
 from pipeline.data.augmentation import augmenter
 from pipeline.data.splits import ArrayImages, Split
 from pipeline.engines.engine import KERAS, Variant
-from pipeline.engines.frozen_graph import CompiledGraph, TracedGraph, trace
+from pipeline.engines.frozen_graph import CompiledGraph, TracedGraph
 from pipeline.errors import PipelineError
 from pipeline.features import splitting
-from pipeline.features.extraction import (
-    BATCH_SIZE,
-    AugmentedViews,
-    FeatureExtractor,
-    Features,
-    feature_batches,
-)
+from pipeline.features.extraction import FeatureExtractor, Features
+from pipeline.features.feature_batches import feature_batches
+from pipeline.features.shards import Machines
+from pipeline.features.view_stream import BATCH_SIZE, AugmentedViews
 from pipeline.models import transfer
 from pipeline.models.layers import OutputLayer
 from pipeline.models.regularization import RegularizationConfig
@@ -77,12 +74,13 @@ def extractor(
     graph = model_split.frozen
 
     def compiled() -> CompiledGraph:
-        return Counting(
-            TracedGraph(trace(graph, graph.network)), [] if batches is None else batches
-        )
+        return Counting(TracedGraph(graph, graph.network), [] if batches is None else batches)
 
     encoding = label_encoding(classes, OutputLayer(classes, "softmax"))
-    return FeatureExtractor(model_split, encoding, 2**30, variant, {"engine": engine}, compiled)
+    here = Machines("local", "")
+    return FeatureExtractor(
+        model_split, encoding, 2**30, variant, {"engine": engine}, compiled, here
+    )
 
 
 class Counting:

@@ -80,6 +80,10 @@ NO_AVERAGE = "has no effect without moving average. Set optimizer.use_ema: true.
             f"3:11: runtime.engine: {NO_BASE}",
         ),
         (
+            MLP + "runtime: {storage: 's3://bucket'}\n",
+            f"3:11: runtime.storage: {NO_BASE}",
+        ),
+        (
             MLP + "runtime: {precision: int8}\n",
             f"3:11: runtime.precision: {NO_BASE}",
         ),
