@@ -132,7 +132,7 @@ def test_shards_that_are_there_are_not_computed_again(
     assert storage.names(key) == [f"{key}/000000.npz", f"{key}/000001.npz"]
     damaged = bytearray(storage.read_bytes(f"{key}/000001.npz"))
     damaged[-1] ^= 1
-    storage.write_bytes(f"{key}/000001.npz", damaged)
+    storage.write_bytes(f"{key}/000001.npz", bytes(damaged))
 
     def note_and_compute(work: ShardWork, shard: Shard) -> int:
         computed.append(shard.number)
