@@ -36,8 +36,14 @@ def start_progress_bar(description: str) -> Progress | None:
     return bar
 
 
-def show_progress(items: Iterable[Item], total: int, description: str) -> Iterable[Item]:
-    """Yield the items, with a progress bar if standard error is a terminal."""
+def show_progress(items: Iterable[Item], total: int | None, description: str) -> Iterable[Item]:
+    """Yield the items, with a progress bar if standard error is a terminal.
+
+    Args:
+        items: to be yielded.
+        total: how many there are; None if that is not known.
+        description: shown before the bar.
+    """
     console = Console(stderr=True)
     is_hidden = not console.is_terminal
     return track(items, description, total, console=console, transient=True, disable=is_hidden)

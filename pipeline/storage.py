@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fsspec.core import url_to_fs
 
+from pipeline.addresses import is_remote
 from pipeline.atomic_files import atomic_write
 from pipeline.errors import PipelineError, first_line
 
@@ -17,11 +17,6 @@ if TYPE_CHECKING:
 
 # The extra of this package that a protocol needs.
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
-
-
-def is_remote(address: str) -> bool:
-    """Return whether an address has a protocol, such as `s3://bucket/folder`."""
-    return re.match(r"[a-z][a-z0-9+.-]*://", address) is not None
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ FOUNDATIONS = {
     "file_digests",
     "file_locks",
     "array_cache",
+    "addresses",
     "storage",
     "npy_writer",
     "atomic_files",

@@ -19,20 +19,16 @@ from pipeline.data.grouping import TableGroupByConfig, number_groups
 from pipeline.data.label_columns import LabelColumns, RowLabels, read_labels
 from pipeline.data.listing import SPLITS, Listing
 from pipeline.data.split_column import read_splits
-from pipeline.data.table_columns import column_values, few, find_column, named_column
+from pipeline.data.table_columns import (
+    IMAGE_COLUMNS,
+    column_values,
+    few,
+    find_column,
+    named_column,
+)
 from pipeline.data.table_reader import Table, read_table
 from pipeline.errors import DataError
 from pipeline.tasks.tasks import TASKS
-
-# The usual names of columns; the later ones count if there is none of the former.
-_IMAGE = (
-    (
-        *("image", "images", "image_path", "img_path", "img", "image_name", "imagename", "path"),
-        *("filename", "file_name", "filenames", "file", "filepath", "file_path", "filepaths"),
-    ),
-    ("image_id", "imageid", "id", "name"),
-)
-
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +142,7 @@ class TableConfig(FileSourceConfig):
 
     def _read(self) -> _Rows:
         table = read_table(self.path)
-        image = find_column(table, self.columns.image, _IMAGE, "image")
+        image = find_column(table, self.columns.image, IMAGE_COLUMNS, "image")
         labels = read_labels(
             table,
             LabelColumns(self.columns.label, self.columns.labels, self.separator),

@@ -8,6 +8,14 @@ from collections.abc import Sequence
 from pipeline.data.table_reader import Table
 from pipeline.errors import DataError, escape_unprintable
 
+# The usual names of the column of images; the later ones count if there is none of the former.
+IMAGE_COLUMNS = (
+    (
+        *("image", "images", "image_path", "img_path", "img", "image_name", "imagename", "path"),
+        *("filename", "file_name", "filenames", "file", "filepath", "file_path", "filepaths"),
+    ),
+    ("image_id", "imageid", "id", "name"),
+)
 _SHOWN = 10
 _MAX_FLOAT32 = 3.4e38
 
@@ -20,20 +28,28 @@ def find_column(table: Table, name: str | None, usual: Sequence[Sequence[str]], 
     """
     if name is not None:
         return named_column(table, name, f"data.columns.{role}")
-    for names in usual:
-        found = [column for column in table.columns if column.lower() in names]
-        if len(found) > 1:
-            raise DataError(
-                f"data.columns: {' and '.join(found)} in {table.path} may be the {role} column. "
-                f"Set data.columns.{role}."
-            )
-        if found:
-            return found[0]
+    found = usual_columns(list(table.columns), usual)
+    if len(found) > 1:
+        raise DataError(
+            f"data.columns: {' and '.join(found)} in {table.path} may be the {role} column. "
+            f"Set data.columns.{role}."
+        )
+    if found:
+        return found[0]
     raise DataError(
         f"data.columns: no column of {table.path} is known to be the {role} column. Set "
         f"data.columns.{role}, or add a first line with the names of the columns. Received: "
         f"{few(list(table.columns))}."
     )
+
+
+def usual_columns(columns: Sequence[str], usual: Sequence[Sequence[str]]) -> list[str]:
+    """Return the columns with one of the first usual names that there are."""
+    for names in usual:
+        found = [column for column in columns if column.lower() in names]
+        if found:
+            return found
+    return []
 
 
 def named_column(table: Table, name: str, key: str) -> str:

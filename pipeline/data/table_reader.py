@@ -33,7 +33,7 @@ class Table:
 
     def where(self, row: int) -> str:
         """Return where a row is, for a message."""
-        unit = "row" if self.path.suffix.lower() in _PARQUET else "line"
+        unit = "row" if self.path.suffix.lower() in PARQUET_SUFFIXES else "line"
         return f"{unit} {self.lines[row]}"
 
 
@@ -171,11 +171,11 @@ def _read_text(path: Path) -> str:
         ) from None
 
 
-_PARQUET = (".parquet", ".pq")
+PARQUET_SUFFIXES = (".parquet", ".pq")
 _READERS: dict[str, Callable[[Path], Table]] = {
     **dict.fromkeys((".csv", ".tsv", ".tab"), _read_csv),
     **dict.fromkeys((".jsonl", ".ndjson"), _read_json_lines),
-    **dict.fromkeys(_PARQUET, _read_parquet),
+    **dict.fromkeys(PARQUET_SUFFIXES, _read_parquet),
 }
 
 TABLE_SUFFIXES = frozenset(_READERS)

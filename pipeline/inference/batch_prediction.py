@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -59,7 +59,7 @@ class Prediction(Generic[Item]):
 
 
 def predict(
-    classifier: ImageClassifier, items: Sequence[Item], read: Callable[[Item], np.ndarray]
+    classifier: ImageClassifier, items: Iterable[Item], read: Callable[[Item], np.ndarray]
 ) -> Iterator[Prediction[Item]]:
     """Yield the prediction for each item, in order.
 
@@ -76,11 +76,10 @@ def predict(
         for prediction in predict(classifier, paths, classifier.interface.read):
             print(prediction.item, prediction.top_classes(classifier.interface.class_names, 3))
     """
-    size = min(BATCH_SIZE, len(items))
     pending: deque[list[tuple[Item, str]]] = deque()
 
     def batches(threads: ThreadPoolExecutor) -> Iterator[np.ndarray]:
-        for batch in _prefetched(iter(items), read, size, threads):
+        for batch in _prefetched(iter(items), read, threads):
             images, errors = zip(*(_result_of(image) for _, image in batch), strict=True)
             pending.append([(item, error) for (item, _), error in zip(batch, errors, strict=True)])
             dtypes = {image.dtype for image in images if image is not None}
@@ -113,11 +112,10 @@ def _prediction(
 def _prefetched(
     items: Iterator[Item],
     read: Callable[[Item], np.ndarray],
-    size: int,
     threads: ThreadPoolExecutor,
 ) -> Iterator[list[tuple[Item, Future[np.ndarray]]]]:
     pending: deque[list[tuple[Item, Future[np.ndarray]]]] = deque()
-    while batch := [(item, threads.submit(read, item)) for item in islice(items, size)]:
+    while batch := [(item, threads.submit(read, item)) for item in islice(items, BATCH_SIZE)]:
         pending.append(batch)
         if len(pending) > _PREFETCHED_BATCHES:
             yield pending.popleft()

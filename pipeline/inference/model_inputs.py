@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,25 +11,8 @@ from pipeline.data.number_values import parse_numbers
 from pipeline.data.table_reader import read_table
 from pipeline.errors import DataError, UsageError, escape_unprintable
 from pipeline.inference.input_files import expand_paths
+from pipeline.inference.input_item import InputItem
 from pipeline.inference.model_interface import ModelInterface
-
-
-@dataclass(frozen=True)
-class InputItem:
-    """An image file, or a row of a table.
-
-    Attributes:
-        path: the file of the image or of the table.
-        line: where the row begins in the file, from 1; None for an image.
-        values: what stands in the row, in the order of the model's numbers.
-    """
-
-    path: Path
-    line: int | None = None
-    values: tuple[Any, ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.path}" if self.line is None else f"{self.path}:{self.line}"
 
 
 def find_inputs(arguments: Sequence[str], interface: ModelInterface) -> list[InputItem]:
@@ -45,7 +26,7 @@ def find_inputs(arguments: Sequence[str], interface: ModelInterface) -> list[Inp
         UsageError: if there is no such file, or a table lacks a column of the model.
     """
     if interface.feature_names is None:
-        return [InputItem(path) for path in expand_paths(arguments)]
+        return [InputItem(str(path)) for path in expand_paths(arguments)]
     return [row for path in arguments for row in table_rows(Path(path), interface.feature_names)]
 
 
@@ -70,7 +51,9 @@ def table_rows(path: Path, names: Sequence[str]) -> list[InputItem]:
             f"each number that the model takes: {', '.join(names)}."
         )
     rows = zip(*(table.columns[name] for name in names), strict=True)
-    return [InputItem(path, line, row) for line, row in zip(table.lines, rows, strict=True)]
+    return [
+        InputItem(str(path), line, values=row) for line, row in zip(table.lines, rows, strict=True)
+    ]
 
 
 def input_reader(interface: ModelInterface) -> Callable[[InputItem], np.ndarray]:
@@ -78,6 +61,10 @@ def input_reader(interface: ModelInterface) -> Callable[[InputItem], np.ndarray]
     names = interface.feature_names
 
     def read(item: InputItem) -> np.ndarray:
-        return interface.read(item.path) if names is None else parse_numbers(item.values, names)
+        if names is not None:
+            return parse_numbers(item.values, names)
+        return (
+            interface.read(item.file) if item.content is None else interface.decode(item.content())
+        )
 
     return read

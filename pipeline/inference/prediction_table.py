@@ -13,7 +13,7 @@ from pipeline.tasks.tasks import TASKS
 
 if TYPE_CHECKING:
     from pipeline.inference.batch_prediction import Prediction
-    from pipeline.inference.model_inputs import InputItem
+    from pipeline.inference.input_item import InputItem
     from pipeline.inference.model_interface import ModelInterface
 
 _MAX_HTML_ROWS = 50
@@ -122,7 +122,7 @@ def image_prediction(
     if outputs is not None:
         answer = TASKS[interface.task].answer(outputs, interface.threshold_array, names)
     return ImagePrediction(
-        prediction.item.path,
+        Path(prediction.item.file),
         answer,
         prediction.error,
         None if threshold is None else prediction.prediction_set(names, threshold),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipeline.tasks.table_column import CellValue, TableColumn
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -35,13 +37,16 @@ def class_answer(probabilities: np.ndarray, class_names: Sequence[str]) -> dict[
     return {"class": best, "probability": probability, "probabilities": by_class}
 
 
-def top_columns(class_names: Sequence[str], top: int) -> list[str]:
-    """Return the names of the columns of the most probable classes."""
-    numbers = range(1, min(top, len(class_names)) + 1)
-    return [f"{kind}_{n}" for n in numbers for kind in ("class", "probability")]
+def top_columns(class_names: Sequence[str], top: int) -> list[TableColumn]:
+    """Return the columns of the most probable classes."""
+    columns: list[TableColumn] = []
+    for number in range(1, min(top, len(class_names)) + 1):
+        columns.append(TableColumn(f"class_{number}", "string"))
+        columns.append(TableColumn(f"probability_{number}", "double", ".6f"))
+    return columns
 
 
-def top_cells(probabilities: np.ndarray, class_names: Sequence[str], top: int) -> list[str]:
+def top_cells(probabilities: np.ndarray, class_names: Sequence[str], top: int) -> list[CellValue]:
     """Return the cells of `top_columns`."""
     ranked = ranked_classes(probabilities, class_names, top=top)
-    return [cell for name, value in ranked for cell in (name, f"{value:.6f}")]
+    return [cell for class_and_probability in ranked for cell in class_and_probability]

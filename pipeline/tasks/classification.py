@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         SplitView,
     )
     from pipeline.models.layers import OutputLayer
+    from pipeline.tasks.table_column import CellValue, TableColumn
     from pipeline.tasks.task import AnswerType, LabelKind
     from pipeline.training.training_config import TrainingConfig
 
@@ -252,14 +253,14 @@ def answer(
     return class_answer(outputs, class_names)
 
 
-def table_columns(class_names: Sequence[str], *, top: int) -> list[str]:
+def table_columns(class_names: Sequence[str], *, top: int) -> list[TableColumn]:
     """Return those of the most probable classes and their probabilities."""
     return top_columns(class_names, top)
 
 
 def table_cells(
     outputs: np.ndarray, thresholds: np.ndarray | None, class_names: Sequence[str], *, top: int
-) -> list[str]:
+) -> list[CellValue]:
     return top_cells(outputs, class_names, top)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.tasks.class_answers import class_answer, ranked_classes, top_cells, top_columns
 from pipeline.tasks.label_encoding import LabelEncoding
 from pipeline.tasks.output_difference import OutputDifference
+from pipeline.tasks.table_column import TableColumn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         SplitView,
     )
     from pipeline.models.layers import OutputLayer
+    from pipeline.tasks.table_column import CellValue
     from pipeline.tasks.task import AnswerType, LabelKind
     from pipeline.training.training_config import TrainingConfig
 
@@ -282,16 +284,16 @@ def answer(
     return {**class_answer(outputs, class_names), "classes": classes}
 
 
-def table_columns(class_names: Sequence[str], *, top: int) -> list[str]:
+def table_columns(class_names: Sequence[str], *, top: int) -> list[TableColumn]:
     """Return that of the classes, and those of the most probable ones and their probabilities."""
-    return ["classes", *top_columns(class_names, top)]
+    return [TableColumn("classes", "strings"), *top_columns(class_names, top)]
 
 
 def table_cells(
     outputs: np.ndarray, thresholds: np.ndarray | None, class_names: Sequence[str], *, top: int
-) -> list[str]:
-    joined = "|".join(_predicted_classes(outputs, thresholds, class_names))
-    return [joined, *top_cells(outputs, class_names, top)]
+) -> list[CellValue]:
+    classes = list(_predicted_classes(outputs, thresholds, class_names))
+    return [classes, *top_cells(outputs, class_names, top)]
 
 
 def _predicted_classes(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.tasks import classification
 from pipeline.tasks.label_encoding import LabelEncoding
 from pipeline.tasks.output_difference import OutputDifference, relative_differences
+from pipeline.tasks.table_column import TableColumn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         SplitView,
     )
     from pipeline.models.layers import OutputLayer
+    from pipeline.tasks.table_column import CellValue
     from pipeline.tasks.task import AnswerType, LabelKind
     from pipeline.training.training_config import TrainingConfig
 
@@ -222,15 +224,17 @@ def answer(
     return {"reconstruction_error": float(outputs[0]), "is_anomaly": is_anomaly}
 
 
-def table_columns(class_names: Sequence[str], *, top: int) -> list[str]:
-    return ["reconstruction_error", "is_anomaly"]
+def table_columns(class_names: Sequence[str], *, top: int) -> list[TableColumn]:
+    return [
+        TableColumn("reconstruction_error", "double", ".6g"),
+        TableColumn("is_anomaly", "boolean"),
+    ]
 
 
 def table_cells(
     outputs: np.ndarray, thresholds: np.ndarray | None, class_names: Sequence[str], *, top: int
-) -> list[str]:
-    found = answer(outputs, thresholds, class_names)
-    return [f"{found['reconstruction_error']:.6g}", str(found["is_anomaly"]).lower()]
+) -> list[CellValue]:
+    return list(answer(outputs, thresholds, class_names).values())
 
 
 def difference(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.tasks.label_encoding import LabelEncoding
 from pipeline.tasks.output_difference import OutputDifference, relative_differences
+from pipeline.tasks.table_column import TableColumn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         SplitView,
     )
     from pipeline.models.layers import OutputLayer
+    from pipeline.tasks.table_column import CellValue
     from pipeline.tasks.task import AnswerType, LabelKind
     from pipeline.training.training_config import TrainingConfig
 
@@ -230,14 +232,14 @@ def answer(
     return {"value": float(outputs[0])}
 
 
-def table_columns(class_names: Sequence[str], *, top: int) -> list[str]:
-    return ["value"]
+def table_columns(class_names: Sequence[str], *, top: int) -> list[TableColumn]:
+    return [TableColumn("value", "double", ".6g")]
 
 
 def table_cells(
     outputs: np.ndarray, thresholds: np.ndarray | None, class_names: Sequence[str], *, top: int
-) -> list[str]:
-    return [f"{outputs[0]:.6g}"]
+) -> list[CellValue]:
+    return [float(outputs[0])]
 
 
 def difference(

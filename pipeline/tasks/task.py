@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from pipeline.models.layers import OutputLayer
     from pipeline.tasks.output_difference import OutputDifference
+    from pipeline.tasks.table_column import CellValue, TableColumn
     from pipeline.training.training_config import TrainingConfig
 
 
@@ -265,8 +266,8 @@ class Task(Protocol):
             class_names: in the order of the outputs.
         """
 
-    def table_columns(self, class_names: Sequence[str], *, top: int) -> list[str]:
-        """Return the names of the columns of a table of answers.
+    def table_columns(self, class_names: Sequence[str], *, top: int) -> list[TableColumn]:
+        """Return the columns of a table of answers.
 
         Args:
             class_names: in the order of the outputs.
@@ -280,7 +281,7 @@ class Task(Protocol):
         class_names: Sequence[str],
         *,
         top: int,
-    ) -> list[str]:
+    ) -> list[CellValue]:
         """Return the cells of an image in these columns.
 
         Args:

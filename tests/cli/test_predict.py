@@ -3,9 +3,11 @@ from __future__ import annotations
 import contextlib
 import csv
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from pipeline.cli import main
 from pipeline.inference import model_interface
@@ -157,4 +159,76 @@ def test_views_have_no_prediction_sets(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err == (
         "Error: --views and --confidence-level cannot be used together: the prediction sets are "
         "calibrated for the outputs of single images. Leave out one of them.\n"
+    )
+
+
+@pytest.fixture
+def digit_shards(digit_files: Path, tmp_path: Path) -> str:
+    """The pattern of two tar files of five digits each."""
+    files = sorted(digit_files.iterdir())
+    for number in range(2):
+        with tarfile.open(tmp_path / f"digits-{number}.tar", "w") as archive:
+            for file in files[number * 5 : number * 5 + 5]:
+                archive.add(file, f"{number}/{file.name}")
+    return str(tmp_path / "digits-{0..1}.tar")
+
+
+def test_the_images_in_tar_files_are_rows(
+    digits_run: RunResult, digit_shards: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["predict", "digits", digit_shards, "--top", "1"]
+    assert main([*arguments, "--uri", digits_run.tracking_uri]) == 0
+    header, *rows = csv.reader(capsys.readouterr().out.splitlines())
+    assert header == ["file", "image", "key", "class_1", "probability_1", "error"]
+    assert len(rows) == 10
+    assert rows[9][0].endswith("digits-1.tar")
+    assert rows[9][1:3] == ["1/009_9.png", "1/009_9"]
+
+
+def test_a_table_in_parquet_has_typed_columns(
+    digits_run: RunResult, digit_shards: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "predictions.parquet"
+    arguments = ["predict", "digits", digit_shards, "--top", "1", "-o", str(table)]
+    options = ["--confidence-level", "0.9", "--uri", digits_run.tracking_uri]
+    assert main([*arguments, *options]) == 0
+    found = parquet.read_table(table)
+    types = {name: str(found.schema.field(name).type) for name in found.column_names}
+    assert types == {
+        "file": "string",
+        "image": "string",
+        "key": "string",
+        "class_1": "string",
+        "probability_1": "double",
+        "prediction_set": "list<element: string>",
+        "error": "string",
+    }
+    answers = zip(found["class_1"].to_pylist(), "0123456789", strict=True)
+    assert sum(answer == digit for answer, digit in answers) > 7
+    assert capsys.readouterr().out == ""
+
+
+def test_a_directory_gets_a_part_for_each_tar_file(
+    digits_run: RunResult, digit_shards: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = f"{tmp_path}/predictions/"
+    arguments = ["predict", "digits", digit_shards, "-o", output, "--uri", digits_run.tracking_uri]
+    assert main(arguments) == 0
+    assert len(parquet.read_table(output)) == 10
+    assert len(list(Path(output).glob("part-*.parquet"))) == 2
+    messages = capsys.readouterr().err.splitlines()
+    assert messages[1] == f"{output} has 10 predictions in 2 parts."
+    assert messages[2].startswith("Predicted 10 images in ")
+    assert main([*arguments, "--top", "1"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"Error: {output.rstrip('/')} has predictions by another command: top differs. Name "
+        "another directory with --output, or give the same command again to resume that one."
+    )
+
+
+def test_several_processes_need_a_directory(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "latest", "s3://bucket/a.tar", "--workers", "2"]) == 2
+    assert capsys.readouterr().err == (
+        "Error: --cluster and --workers need a directory that the processes write to. Add --output "
+        "with a directory that ends in /, or an address such as s3://bucket/predictions/.\n"
     )

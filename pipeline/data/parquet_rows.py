@@ -1,0 +1,79 @@
+"""Reads the rows of Parquet files, some of their row groups at a time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+from pyarrow import ArrowException
+from pyarrow.parquet import ParquetFile
+
+from pipeline.data.address_files import open_address
+from pipeline.errors import DataError, first_line
+
+_BATCH_ROWS = 64
+_BUFFER_BYTES = 2**20  # of each column, which is otherwise read whole
+
+
+@dataclass(frozen=True)
+class ParquetLayout:
+    """What is in a Parquet file.
+
+    Attributes:
+        columns: their names.
+        group_rows: the number of rows of each row group.
+    """
+
+    columns: list[str]
+    group_rows: list[int]
+
+
+def parquet_layout(address: str) -> ParquetLayout:
+    """Return what is in a Parquet file.
+
+    Args:
+        address: the path or the address of the file.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    with _opened(address) as file:
+        metadata = file.metadata
+        groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+        return ParquetLayout(file.schema_arrow.names, groups)
+
+
+def read_parquet_rows(
+    address: str, columns: Sequence[str], groups: range
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the values of columns, row by row, with no more of the rows in memory than needed.
+
+    Args:
+        address: the path or the address of the file.
+        columns: whose values are wanted, in this order.
+        groups: the row groups.
+
+    Raises:
+        DataError: if the file cannot be read.
+    """
+    with _opened(address) as file:
+        for batch in file.iter_batches(_BATCH_ROWS, list(groups), list(columns)):
+            values = [batch.column(name).to_pylist() for name in columns]
+            yield from zip(*values, strict=True)
+
+
+@contextlib.contextmanager
+def _opened(address: str) -> Iterator[ParquetFile]:
+    try:
+        with open_address(address) as file:
+            yield _parquet_file(file)
+    except (ArrowException, OSError) as error:
+        raise DataError(
+            f"{address} is not a Parquet file that can be read: {first_line(error)}"
+        ) from None
+
+
+def _parquet_file(file: IO[bytes]) -> ParquetFile:
+    return ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False)
