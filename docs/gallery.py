@@ -29,6 +29,7 @@ FIGURES: dict[str, tuple[str, ...]] = {
     "course/spirals": ("decision_boundary",),
     "course/line": ("loss_surface",),
     "course/line_momentum": ("loss_surface",),
+    "course/line_adam": ("loss_surface",),
     "course/approximation": ("function", "hidden_units"),
     "course/step_given_weights": ("function",),
     "course/vanishing_gradients": ("gradient_norms",),

@@ -123,6 +123,9 @@ def _of_training(recipe: Recipe) -> Iterator[_Unused]:
     if not _is_default(training, "fold_repeats") and training.folds is None:
         reason = " without training.folds."
         yield _Unused(("training", "fold_repeats"), reason, ("training", "folds"))
+    if training.compare_optimizers and "surface" not in training.record:
+        reason = " without surface in training.record."
+        yield _Unused(("training", "compare_optimizers"), reason, ("training", "record"))
     if not _is_default(training, "views"):
         path = ("training", "views")
         if not recipe.model.has_frozen_base:

@@ -43,6 +43,8 @@ def used_optimizers(recipe: Recipe) -> Iterator[UsedOptimizer]:
     fine_tune = recipe.training.fine_tune
     if fine_tune and fine_tune.optimizer:
         yield UsedOptimizer((*_FINE_TUNE, "optimizer"), fine_tune.optimizer)
+    for i, optimizer in enumerate(recipe.training.compare_optimizers):
+        yield UsedOptimizer(("training", "compare_optimizers", i), optimizer)
 
 
 def used_schedules(recipe: Recipe) -> Iterator[UsedSchedule]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pipeline.console import only_warnings
 from pipeline.data.splits import Splits, evenly_spaced
+from pipeline.errors import DivergedError
 from pipeline.evaluation.layer_figures import (
     plot_feature_maps,
     plot_filters,
@@ -21,9 +24,13 @@ from pipeline.evaluation.report_page import TrainingPicture
 from pipeline.models import transfer
 from pipeline.recipe.grammar import Recipe
 from pipeline.stages.thinned_networks import thin_networks
-from pipeline.stages.train_model import TrainedModel
+from pipeline.stages.train_model import TrainedModel, train_model
 from pipeline.training.layer_records import DEAD_UNITS, GRADIENT_NORM, PARAMETER
 from pipeline.training.losses import loss_function
+from pipeline.training.optimizers import describe_optimizer
+from pipeline.training.phases import History
+
+logger = logging.getLogger(__name__)
 
 _SURFACE_EXAMPLES = 1000
 _MAX_LAYERS = 4  # whose feature maps are shown
@@ -100,18 +107,41 @@ def _surface(recipe: Recipe, splits: Splits, trained: TrainedModel) -> TrainingP
         assign(values)
         return float(current_loss())
 
-    path = np.array([[row[f"{PARAMETER}/{i}"] for i in (1, 2)] for row in trained.history.rows])
+    paths = {describe_optimizer(recipe.optimizer): _path(trained.history)}
+    paths |= _paths_of_others(recipe, splits)
     try:
-        figure = plot_loss_surface(loss_at, path, ("weight", "bias"))
+        figure = plot_loss_surface(loss_at, paths, ("weight", "bias"))
     finally:
         assign(np.concatenate([np.ravel(value) for value in trained_values]))
     return TrainingPicture(
         "loss_surface",
         "Loss surface",
         "The loss of the training examples over the two parameters, and their values at the start "
-        "of each epoch.",
+        "of each epoch. A star marks those of the last epoch.",
         figure,
     )
+
+
+def _path(history: History) -> np.ndarray:
+    return np.array([[row[f"{PARAMETER}/{i}"] for i in (1, 2)] for row in history.rows])
+
+
+def _paths_of_others(recipe: Recipe, splits: Splits) -> dict[str, np.ndarray]:
+    """Return the paths of the same training with other optimizers."""
+    paths = {}
+    for optimizer in recipe.training.compare_optimizers:
+        name = describe_optimizer(optimizer)
+        changes = {"compare_optimizers": (), "budget": None}
+        training = recipe.training.model_copy(update=changes)
+        other = recipe.model_copy(update={"optimizer": optimizer, "training": training})
+        try:
+            with only_warnings():
+                trained = train_model(other, splits, on_epoch=lambda *_: None, show_progress=False)
+        except DivergedError as error:
+            logger.warning(f"The path of {name} is not drawn. {error}")
+        else:
+            paths[name] = _path(trained.history)
+    return paths
 
 
 def _of_dropout(recipe: Recipe, splits: Splits, model: keras.Model) -> Iterator[TrainingPicture]:

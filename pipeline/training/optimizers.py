@@ -180,6 +180,13 @@ def schedule_of(config: OptimizerConfig) -> Config | None:
     return unwrap_single_key(config.schedule)[1] if config.schedule else None
 
 
+def describe_optimizer(optimizer: OptimizerConfig) -> str:
+    """Return the name of an optimizer and what its section sets: `sgd, learning_rate 0.1`."""
+    values = optimizer.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
+    values = {"learning_rate": optimizer.learning_rate, **values}
+    return ", ".join([optimizer.name, *(f"{key} {value}" for key, value in values.items())])
+
+
 def build_optimizer(
     config: OptimizerConfig,
     *,

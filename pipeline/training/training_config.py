@@ -121,6 +121,11 @@ class TrainingConfig(Config):
         "surface: the loss over the two parameters of a model, and their path; dropout: networks "
         "without some of their units, and the one with all of them.",
     )
+    compare_optimizers: tuple[AnyOptimizer, ...] = Field(
+        (),
+        description="Optimizers to draw on the loss surface beside the one of the recipe: each "
+        "trains the same model from the same start. Needs record: [surface].",
+    )
     top_k: SeveralInt | None = Field(None, description="Also report top-k accuracy, for this k.")
     views: PositiveInt = Field(
         10, description="Augmented versions of each training image that are cached for transfer."

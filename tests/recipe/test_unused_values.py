@@ -56,6 +56,10 @@ NO_AVERAGE = "has no effect without moving average. Set optimizer.use_ema: true.
             "model.layers.",
         ),
         (
+            LINEAR + "training: {compare_optimizers: [{name: sgd}]}\n",
+            "3:12: training.compare_optimizers: has no effect without surface in training.record.",
+        ),
+        (
             MLP + "tracking: {promote_on: validation}\n",
             "3:12: tracking.promote_on: has no effect without tracking.promote: better.",
         ),

@@ -48,7 +48,12 @@ def test_the_loss_of_two_parameters_is_drawn_with_their_path() -> None:
             },
             "model": {"architecture": "mlp", "hidden": [], "standardize": False},
             "optimizer": {"name": "sgd", "learning_rate": 0.5},
-            "training": {"epochs": 5, "loss": "mean_squared_error", "record": ["surface"]},
+            "training": {
+                "epochs": 5,
+                "loss": "mean_squared_error",
+                "record": ["surface"],
+                "compare_optimizers": [{"name": "sgd", "learning_rate": 0.5, "momentum": 0.9}],
+            },
         }
     )
     splits = recipe.data.load()
@@ -57,6 +62,12 @@ def test_the_loss_of_two_parameters_is_drawn_with_their_path() -> None:
     (picture,) = training_pictures(recipe, splits, trained)
     path = np.asarray(picture.figure.axes[0].lines[0].get_xydata())
     assert path.shape == (5, 2)
+    lines = {str(line.get_label()): line for line in picture.figure.axes[0].lines}
+    other = np.asarray(lines["sgd, learning_rate 0.5, momentum 0.9"].get_xydata())
+    np.testing.assert_array_equal(other[:2], path[:2])  # the first step is the same
+    np.testing.assert_allclose(
+        other[2] - other[1], path[2] - path[1] + 0.9 * (path[1] - path[0]), rtol=1e-5
+    )
     assert path[0, 1] == 0  # the bias, before training
     assert path[-1, 0] > path[0, 0]
     for weight, value in zip(trained.model.get_weights(), before, strict=True):
