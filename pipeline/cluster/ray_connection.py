@@ -7,8 +7,10 @@ import logging
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -28,7 +30,8 @@ def ray_cluster(address: str, *, workers: int) -> Iterator[RayCluster]:
         return
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(**_settings(address, workers))
+        with warnings.catch_warnings(action="ignore"):  # the error says more
+            ray.init(**_settings(address, workers))
     except Exception as error:
         raise PipelineError(_connection_error(address, error)) from None
     finally:
@@ -46,6 +49,8 @@ def _import_ray(address: str) -> ModuleType:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if address == "local":  # its ports are on loopback, as they are by default elsewhere than Linux
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    if address.startswith("ray://") and _has_token():  # elsewhere Ray looks for it by itself
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         ray = import_module("ray")
     except ImportError:
@@ -55,6 +60,12 @@ def _import_ray(address: str) -> ModuleType:
         ) from None
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # what matters is logged here
     return ray
+
+
+def _has_token() -> bool:
+    """Return whether there is a token to identify oneself to a cluster with, where Ray looks."""
+    named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return bool(named) or Path.home().joinpath(".ray", "auth_token").is_file()
 
 
 def _settings(address: str, workers: int) -> dict[str, Any]:
@@ -72,14 +83,15 @@ def _settings(address: str, workers: int) -> dict[str, Any]:
 
 
 def _connection_error(address: str, error: Exception) -> str:
+    reason = first_line(error).rstrip(":. ")
     if address == "local":
-        return f"Ray cannot be started on this machine: {first_line(error)}"
+        return f"Ray cannot be started on this machine: {reason}."
     if address == "auto":
         return (
             "runtime.cluster: this machine belongs to no running Ray cluster. Start one with: "
             "ray start --head --node-ip-address 127.0.0.1"
         )
     return (
-        f"runtime.cluster: the Ray cluster at {address} does not answer: {first_line(error)}. "
-        "Start it first, or name another address."
+        f"runtime.cluster: the Ray cluster at {address} does not answer: {reason}. "
+        "Start it first, or name another address. If it asks for a token, set RAY_AUTH_TOKEN."
     )
