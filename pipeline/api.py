@@ -68,7 +68,12 @@ def run(recipe: StrPath, overrides: Overrides = (), *, resume: str | None = None
 
 
 def run_seeds(
-    recipe: StrPath, overrides: Overrides = (), *, seeds: int, resume: str | None = None
+    recipe: StrPath,
+    overrides: Overrides = (),
+    *,
+    seeds: int,
+    workers: int = 1,
+    resume: str | None = None,
 ) -> SeedsResult:
     """Run a recipe with several seeds: its own and those that follow it.
 
@@ -79,6 +84,7 @@ def run_seeds(
         recipe: the recipe's file.
         overrides: as `run` takes them.
         seeds: how many, 2 or more.
+        workers: the number of seeds at a time on each machine of `runtime.cluster`.
         resume: the run that they are under, to resume: its id, its name, or `latest`.
 
     Raises:
@@ -90,7 +96,7 @@ def run_seeds(
         loaded = read_recipe(recipe, overrides)
         with quiet_imports():
             from pipeline.workflows.multi_seed import run_seeds
-        return run_seeds(loaded, seeds, resume=resume)
+        return run_seeds(loaded, seeds, workers=workers, resume=resume)
 
 
 def tune(

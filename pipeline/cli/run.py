@@ -12,13 +12,21 @@ from pathlib import Path
 import click
 
 from pipeline import api
-from pipeline.cli.options import json_option, recipe_argument, set_option
+from pipeline.cli.options import (
+    cluster_option,
+    json_option,
+    recipe_argument,
+    set_option,
+    with_cluster,
+)
+from pipeline.errors import UsageError
 from pipeline.shutdown import interrupt_on
 
 
 @click.command("run", epilog="Example: pipeline run recipe.yaml --set training.epochs=3")
 @recipe_argument
 @set_option
+@cluster_option
 @click.option(
     "--resume",
     metavar="RUN",
@@ -30,12 +38,21 @@ from pipeline.shutdown import interrupt_on
     type=click.IntRange(min=2),
     help="Train with N seeds, and report mean and standard deviation.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Number of seeds at a time on each machine.",
+)
 @json_option
 def command(
     recipe: Path,
     overrides: tuple[str, ...],
+    cluster: str | None,
     resume: str | None,
     seeds: int | None,
+    workers: int,
     as_json: bool,
 ) -> int:
     """Train, evaluate and log the model of a recipe.
@@ -43,10 +60,13 @@ def command(
     With --seeds, each seed is a child run of one parent run. The first seed is the recipe's. With
     --seeds N --resume, RUN is the parent: finished seeds are kept."""
     interrupt_on(signal.SIGTERM)  # clusters send it
+    overrides = with_cluster(overrides, cluster)
+    if workers > 1 and not seeds:
+        raise UsageError("--workers is for several seeds. Use it together with --seeds N.")
     result: api.RunResult | api.SeedsResult
     with contextlib.redirect_stdout(sys.stderr):  # Keras prints messages to stdout
         if seeds:
-            result = api.run_seeds(recipe, overrides, seeds=seeds, resume=resume)
+            result = api.run_seeds(recipe, overrides, seeds=seeds, workers=workers, resume=resume)
             runs = result.runs
         else:
             result = api.run(recipe, overrides, resume=resume)

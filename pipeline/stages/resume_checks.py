@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 _ORIGIN = "origin.json"
 _ENGINES = ("tensorflow", "keras")
+_MAY_CHANGE = ("runtime.cluster", "runtime.storage")
 
 
 def save_origin(directory: Path, loaded: LoadedRecipe) -> None:
@@ -38,7 +39,7 @@ def check_same_recipe(directory: Path, loaded: LoadedRecipe) -> None:
     """
     origin = _read(directory)
     before, now = origin["recipe"], run_parameters(loaded.recipe, loaded.secrets)
-    changes = recipe_changes(before, now)
+    changes = recipe_changes(before, now, ignored=_MAY_CHANGE)
     if changes:
         listed = "".join(f"\n  {change}" for change in changes)
         raise UsageError(
@@ -71,16 +72,29 @@ def check_same_images(directory: Path, digest: str) -> None:
     _write(directory, origin)
 
 
-def resume_command(loaded: LoadedRecipe, run_id: str, *, seeds: int | None = None) -> str:
+def known_images(directory: Path) -> str:
+    """Return the digest of the images that a run is trained on, empty while it is not known.
+
+    Raises:
+        UsageError: if it is not readable.
+    """
+    return str(_read(directory).get("data", ""))
+
+
+def resume_command(
+    loaded: LoadedRecipe, run_id: str, *, seeds: int | None = None, workers: int = 1
+) -> str:
     """Return the command line that resumes a run.
 
     Args:
         loaded: the recipe.
         run_id: of the run.
         seeds: the number of seeds, if it has one run for each under it.
+        workers: the number of them that are trained at the same time on a machine.
     """
     changes = [word for change in loaded.overrides for word in ("--set", change)]
     several = ["--seeds", str(seeds)] if seeds else []
+    several += ["--workers", str(workers)] if workers > 1 else []
     return shlex.join(["pipeline", "run", str(loaded.path), *changes, *several, "--resume", run_id])
 
 

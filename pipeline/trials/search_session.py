@@ -29,6 +29,7 @@ _MAY_CHANGE = (
     "tracking",
     "description",
     "runtime.cluster",
+    "runtime.storage",
 )
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.atomic_files import atomic_write
-from pipeline.errors import DivergedError, TrackingError, TrainingError, UsageError
+from pipeline.cluster.cluster import Lost
+from pipeline.cluster.opening import open_cluster
+from pipeline.errors import DataError, DivergedError, TrackingError, TrainingError, UsageError
 from pipeline.evaluation.intervals import RunSummary, summarize_runs
 from pipeline.evaluation.metrics import metric_limits
 from pipeline.html_table import html_table
@@ -24,9 +26,9 @@ from pipeline.stages import resume_checks
 from pipeline.stages.register_model import RegisteredModel
 from pipeline.stages.tracked_run import tracked_run
 from pipeline.tracking.resumable_runs import SEEDS_FILE, find_resumable_run
-from pipeline.tracking.store import Store, checkpoint_directory, open_store
+from pipeline.tracking.store import checkpoint_directory, open_store
 from pipeline.workflows.run_result import RunResult
-from pipeline.workflows.single_run import run
+from pipeline.workflows.seed_worker import SeedOutcome, seed_worker_maker
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +94,9 @@ class SeedsResult:
         return html_table(self.title, header, rows, notes=notes)
 
 
-def run_seeds(loaded: LoadedRecipe, count: int, *, resume: str | None = None) -> SeedsResult:
+def run_seeds(
+    loaded: LoadedRecipe, count: int, *, workers: int = 1, resume: str | None = None
+) -> SeedsResult:
     """Run a recipe with its own seed and those that follow it.
 
     A seed whose training diverges is counted, and the others are run. A failure for another reason
@@ -101,6 +105,8 @@ def run_seeds(loaded: LoadedRecipe, count: int, *, resume: str | None = None) ->
     Args:
         loaded: the recipe.
         count: the number of seeds, two or more.
+        workers: the number of seeds that are trained at the same time on each machine of the
+            recipe's `runtime.cluster`. On this machine alone, 1 trains them in this process.
         resume: the id of the interrupted run that they are under, or `latest`. Finished seeds are
             kept, an interrupted one resumes from its checkpoint.
 
@@ -111,7 +117,7 @@ def run_seeds(loaded: LoadedRecipe, count: int, *, resume: str | None = None) ->
     """
     recipe = loaded.recipe
     seeds = range(recipe.seed, recipe.seed + count)
-    recipes = [load_recipe(loaded.path, (*loaded.overrides, f"seed={seed}")) for seed in seeds]
+    recipes = [_recipe_of(loaded, seed) for seed in seeds]
     store = open_store(recipe.tracking.uri, loaded.secrets)
     experiment = recipe.tracking.experiment or recipe.name
     if resume:
@@ -120,27 +126,29 @@ def run_seeds(loaded: LoadedRecipe, count: int, *, resume: str | None = None) ->
         )
         resume_checks.check_same_recipe(checkpoint_directory(resume), loaded)
         _Progress.load(checkpoint_directory(resume)).check_count(count)
-    with tracked_run(
-        store,
-        experiment=experiment,
-        name=f"{recipe.name}, {count} seeds",
-        description=recipe.description,
-        resume=resume,
-    ) as tracked:
+    with (
+        open_cluster(recipe.runtime.cluster, workers=workers) as cluster,
+        tracked_run(
+            store,
+            experiment=experiment,
+            name=f"{recipe.name}, {count} seeds",
+            description=recipe.description,
+            resume=resume,
+        ) as tracked,
+    ):
         parent = tracked.logger
         directory = checkpoint_directory(parent.run_id)
         if not resume:
             resume_checks.save_origin(directory, loaded)
         progress = _Progress.load(directory) if resume else _Progress(directory, count)
         progress.save()
-        command = resume_checks.resume_command(loaded, parent.run_id, seeds=count)
+        command = resume_checks.resume_command(loaded, parent.run_id, seeds=count, workers=workers)
         tracked.on_stop = partial(_say_how_to_resume, command, progress)
         params = run_parameters(recipe, loaded.secrets)
         parent.log_params({**params, "seed": f"{seeds[0]} to {seeds[-1]}"})
-        for index, seeded in enumerate(recipes, start=1):
-            if not progress.is_done(seeded.recipe.seed):
-                logger.info(f"Seed {seeded.recipe.seed}, {index} of {count}")
-                _run_seed(seeded, progress, store, parent.run_id)
+        make_worker = seed_worker_maker(loaded, parent.run_id)
+        for seeded, outcome in cluster.results(make_worker, _left(recipes, progress), retries=1):
+            _note(outcome, seeded.recipe.seed, progress)
         runs, diverged = progress.results(), progress.diverged()
         if len(runs) < 2:
             raise _error_of(runs, diverged)
@@ -169,7 +177,7 @@ class _Progress:
     Attributes:
         directory: of the run.
         count: the number of seeds.
-        seeds: by seed, as text: `run_id` and, once it has ended, `result` or `diverged`.
+        seeds: by seed, as text, once it has ended: `result` or `diverged`.
     """
 
     directory: Path
@@ -222,11 +230,11 @@ class _Progress:
 
     def update(self, seed: int, **content: Any) -> None:
         """Note what became of a seed, and write the file."""
-        self.seeds.setdefault(str(seed), {}).update(content)
+        self.seeds[str(seed)] = content
         self.save()
 
     def is_done(self, seed: int) -> bool:
-        return not {"result", "diverged"}.isdisjoint(self.seeds.get(str(seed), {}))
+        return str(seed) in self.seeds
 
     def results(self) -> list[RunResult]:
         """Return the result of each seed that finished, in the order of the seeds."""
@@ -239,31 +247,47 @@ class _Progress:
         return {seed: each["diverged"] for seed, each in ordered if "diverged" in each}
 
 
-def _run_seed(seeded: LoadedRecipe, progress: _Progress, store: Store, parent: str) -> None:
-    """Run or resume one seed, and note what became of it."""
-    seed = seeded.recipe.seed
-    known = progress.seeds.get(str(seed), {}).get("run_id")
-    try:
-        result = run(
-            seeded,
-            resume=_resumable(store, known) if known else None,
-            parent=parent,
-            on_start=lambda run_id: progress.update(seed, run_id=run_id),
+def _recipe_of(loaded: LoadedRecipe, seed: int) -> LoadedRecipe:
+    """Return the recipe of a seed, which itself uses no cluster."""
+    changes = [f"seed={seed}"]
+    if loaded.recipe.runtime.cluster != "local":
+        changes.append("runtime.cluster=local")
+    return load_recipe(loaded.path, (*loaded.overrides, *changes))
+
+
+def _left(recipes: Sequence[LoadedRecipe], progress: _Progress) -> Iterator[LoadedRecipe]:
+    """Yield the recipes of the seeds that have not ended yet."""
+    for index, seeded in enumerate(recipes, start=1):
+        if not progress.is_done(seeded.recipe.seed):
+            logger.info(f"Seed {seeded.recipe.seed}, {index} of {len(recipes)}")
+            yield seeded
+
+
+def _note(outcome: SeedOutcome | Lost, seed: int, progress: _Progress) -> None:
+    """Note what became of a seed.
+
+    Raises:
+        TrainingError: if its process died.
+        DataError: if it was trained on other images than the seeds before.
+    """
+    if isinstance(outcome, Lost):
+        raise TrainingError(
+            f"Seed {seed} could not be trained. {outcome.reason} Use fewer --workers, or a machine "
+            "with more memory."
         )
-    except DivergedError as error:
-        logger.warning(f"Seed {seed} diverged and is in no mean: {error}")
-        progress.update(seed, diverged=str(error))
+    known = resume_checks.known_images(progress.directory)
+    if known and outcome.images != known:
+        raise DataError(
+            f"Seed {seed} was trained on other images than the seeds before: their digest is "
+            f"{outcome.images[:12]}, that of the others is {known[:12]}. Copy the same images to "
+            "every machine."
+        )
+    resume_checks.check_same_images(progress.directory, outcome.images)  # and keep their digest
+    if outcome.result is None:
+        logger.warning(f"Seed {seed} diverged and is in no mean: {outcome.divergence}")
+        progress.update(seed, diverged=outcome.divergence)
     else:
-        progress.update(seed, result=dataclasses.asdict(result))
-
-
-def _resumable(store: Store, run_id: str) -> str | None:
-    """Return the id of a seed's run, None if that has to be run again."""
-    try:
-        return find_resumable_run(store, run_id, experiment="")
-    except UsageError as error:  # it ended, or was interrupted, before that was noted
-        logger.warning(f"This seed is run again from its beginning. {error}")
-        return None
+        progress.update(seed, result=dataclasses.asdict(outcome.result))
 
 
 def _result_from(content: Mapping[str, Any]) -> RunResult:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from pipeline.data.sampling import is_imbalanced
@@ -41,7 +41,6 @@ def run(
     *,
     resume: str | None = None,
     parent: str | None = None,
-    on_start: Callable[[str], None] = lambda run_id: None,
     stopwatch: Stopwatch | None = None,
     process: FreshProcess | None = None,
 ) -> RunResult:
@@ -52,7 +51,6 @@ def run(
         resume: the id of an interrupted run to resume, or `latest`.
         parent: the id of the run that this one is under, if any. It says how to resume both, and
             all runs under it have the same images.
-        on_start: is called with the run's id.
         stopwatch: contains the seconds of earlier stages, such as imports.
         process: verifies the model, if it was started already.
 
@@ -77,7 +75,6 @@ def run(
             resume=resume,
         ) as tracked:
             run_logger = tracked.logger
-            on_start(run_logger.run_id)
             directory = checkpoint_directory(run_logger.run_id)
             checkpoints = Checkpoints(directory)
             opened = [checkpoints]

@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 
 from pipeline.cli import main
-from pipeline.errors import DivergedError
+from pipeline.cluster.cluster import Lost, UnfitMachineError
+from pipeline.errors import DivergedError, PipelineError
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import load_recipe
 from pipeline.stages.train_model import TrainedModel, train_model
 from pipeline.tracking.store import checkpoint_directory, newest_run, open_store
-from pipeline.workflows import single_run
+from pipeline.workflows import multi_seed, single_run
 from pipeline.workflows.multi_seed import run_seeds
+from pipeline.workflows.seed_worker import SeedOutcome, seed_worker_maker
 
 RECIPE = """\
 name: few_digits
@@ -122,6 +124,84 @@ def test_seeds_that_all_diverge_are_an_error(in_empty_folder: Path) -> None:
     parent = store.client.get_run(child.data.tags["mlflow.parentRunId"])
     assert (child.info.status, parent.info.status) == ("FAILED", "FAILED")
     assert parent.data.tags["reason"].startswith("All 2 seeds diverged. The loss became ")
+
+
+class FakeCluster:
+    """Gives outcomes that are known before."""
+
+    at_once = 2
+
+    def __init__(self, *outcomes: SeedOutcome | Lost) -> None:
+        self.outcomes = outcomes
+
+    def results(self, make_worker: Any, pieces: Iterator[Any], *, retries: int) -> Iterator[Any]:
+        return zip(pieces, self.outcomes, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "message"),
+    [
+        (
+            (SeedOutcome(None, "nan", "images"), Lost("A process died.", memory=False)),
+            "Seed 6 could not be trained. A process died. Use fewer --workers, or a machine with "
+            "more memory.",
+        ),
+        (
+            (SeedOutcome(None, "nan", "images"), SeedOutcome(None, "nan", "others")),
+            "Seed 6 was trained on other images than the seeds before: their digest is others, "
+            "that of the others is images. Copy the same images to every machine.",
+        ),
+    ],
+)
+def test_a_seed_that_cannot_be_compared_ends_all_of_them(
+    outcomes: tuple[Any, ...],
+    message: str,
+    in_empty_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = contextlib.nullcontext(FakeCluster(*outcomes))
+    monkeypatch.setattr(multi_seed, "open_cluster", lambda *_, **__: cluster)
+    Path("recipe.yaml").write_text(RECIPE)
+    with pytest.raises(PipelineError) as error:
+        run_seeds(load_recipe(Path("recipe.yaml")), 2, workers=2)
+    assert str(error.value) == message
+    assert newest_run(open_store(None)).info.status == "FAILED"
+
+
+def test_a_machine_without_the_run_of_the_seeds_takes_no_part(in_empty_folder: Path) -> None:
+    Path("recipe.yaml").write_text(RECIPE)
+    make_worker = seed_worker_maker(load_recipe(Path("recipe.yaml")), "0" * 32)
+    with pytest.raises(UnfitMachineError) as refused:
+        make_worker()
+    assert str(refused.value) == (
+        "The run of the seeds is not in its tracking store, "
+        f"sqlite:///{in_empty_folder}/mlruns/mlflow.db. Set tracking.uri to a tracking server that "
+        "all machines reach."
+    )
+
+
+@pytest.mark.slow
+def test_seeds_in_two_processes_are_those_of_one(
+    done: tuple[dict[str, Any], Any], in_empty_folder: Path
+) -> None:
+    one, _ = done
+    Path("recipe.yaml").write_text(RECIPE)
+    result = run_seeds(load_recipe(Path("recipe.yaml")), 2, workers=2)
+    losses = [single.metrics["val_log_loss"] for single in result.runs]
+    assert losses == pytest.approx([single["metrics"]["val_log_loss"] for single in one["runs"]])
+    client = open_store(None).client
+    children = [client.get_run(single.run_id) for single in result.runs]
+    assert [child.data.params["seed"] for child in children] == ["5", "6"]
+    assert {child.data.tags["mlflow.parentRunId"] for child in children} == {result.parent_run_id}
+
+
+def test_workers_without_seeds_are_an_error(
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "recipe.yaml", "--workers", "2"]) == 2
+    assert capsys.readouterr().err == (
+        "Error: --workers is for several seeds. Use it together with --seeds N.\n"
+    )
 
 
 @pytest.fixture
