@@ -4,27 +4,12 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.storage import Storage, file_system, is_remote
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    """The address of a bucket of an S3 server on loopback."""
-    server = import_module("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        file_system("s3://bucket")[0].mkdir("bucket")
-        yield "s3://bucket"
-    server.stop()
+from pipeline.storage import Storage, is_remote
 
 
 @pytest.fixture(params=["directory", "memory", pytest.param("s3", marks=pytest.mark.slow)])

@@ -109,9 +109,16 @@ def command(
         with quiet_imports():
             from pipeline.workflows.sharded_prediction import (
                 PredictionOptions,
+                ViewAveraging,
                 predict_to_directory,
             )
 
+        average: ViewAveraging | None = None
+        if views > 1:
+            with quiet_imports():
+                from pipeline.workflows.view_averaging import view_averaging
+
+            average = view_averaging
         started = time.monotonic()
         options = PredictionOptions(top, confidence_level, views, column)
         result = predict_to_directory(
@@ -120,6 +127,7 @@ def command(
             output,
             options,
             address=resolve_uri(uri),
+            average=average,
             cluster=cluster,
             workers=workers,
         )

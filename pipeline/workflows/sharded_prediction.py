@@ -34,7 +34,7 @@ from pipeline.inference.shard_items import shard_items
 from pipeline.secrets import mask_credentials
 from pipeline.storage import Storage
 from pipeline.tracking.lookup import files_of, find_model
-from pipeline.tracking.store import open_store
+from pipeline.tracking.store import Store, open_store
 from pipeline.tracking.stored_model import DATA, StoredModel
 from pipeline.workflows.prediction_parts import (
     Manifest,
@@ -43,9 +43,11 @@ from pipeline.workflows.prediction_parts import (
     part_name,
 )
 from pipeline.workflows.prediction_progress import PredictionProgress
-from pipeline.workflows.view_averaging import view_averaging
 
 logger = logging.getLogger(__name__)
+
+# `view_averaging`, or what does the same.
+ViewAveraging = Callable[[Store, StoredModel, int], Callable[[ImageClassifier], ImageClassifier]]
 
 _RETRIES = 1  # of a shard whose process died
 
@@ -91,6 +93,7 @@ class _Job:
     Attributes:
         model: to be loaded.
         address: the tracking URI of its store.
+        average: makes it average over views; None for one view.
         options: of the command.
         sources: the columns that say which image it is.
         storage: the directory of the parts.
@@ -99,6 +102,7 @@ class _Job:
 
     model: StoredModel
     address: str
+    average: ViewAveraging | None
     options: PredictionOptions
     sources: tuple[str, ...]
     storage: Storage
@@ -118,6 +122,7 @@ def predict_to_directory(
     options: PredictionOptions,
     *,
     address: str,
+    average: ViewAveraging | None = None,
     cluster: str = "local",
     workers: int = 1,
 ) -> PredictionResult:
@@ -131,6 +136,7 @@ def predict_to_directory(
         output: the directory, or its address.
         options: how they are predicted.
         address: the tracking URI of the store with the run.
+        average: `view_averaging`, for several views; it needs TensorFlow.
         cluster: where, as `open_cluster` takes it.
         workers: the number of processes on each machine.
 
@@ -159,7 +165,7 @@ def predict_to_directory(
         },
     )
     manifest.write(storage)
-    job = _Job(model, store.address, options, sources, storage, manifest.digest)
+    job = _Job(model, store.address, average, options, sources, storage, manifest.digest)
     return _predict_missing(job, shards, _unit(interface), cluster, workers)
 
 
@@ -235,12 +241,12 @@ def _make_predictor(job: _Job) -> Callable[[_NumberedShard], PredictionCounts]:
 
 
 def _load(job: _Job) -> ImageClassifier:
-    if job.model.directory is None or job.options.views > 1:
-        store = open_store(job.address)
-        with files_of(store, job.model) as directory:
-            classifier = load_image_classifier(directory / DATA)
-        return view_averaging(store, job.model, job.options.views)(classifier)
-    return load_image_classifier(job.model.directory / DATA)
+    store = open_store(job.address)
+    with files_of(store, job.model) as directory:
+        classifier = load_image_classifier(directory / DATA)
+    if job.average is None:
+        return classifier
+    return job.average(store, job.model, job.options.views)(classifier)
 
 
 def _describe(shard: Shard) -> str:

@@ -14,6 +14,11 @@ from pipeline.inference import model_interface
 from pipeline.workflows import view_averaging
 from pipeline.workflows.single_run import RunResult
 
+AUGMENTED = """
+data: {source: digits, augmentation: [{random_translation: {}}, {mix_up: {}}]}
+model: {architecture: mlp}
+"""
+
 
 def test_the_table_has_one_row_per_file(
     digits_run: RunResult, digit_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -133,10 +138,7 @@ def test_the_table_says_how_many_views_were_averaged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     recipe = tmp_path / "recipe.yaml"
-    augmentation = "[{random_translation: {}}, {mix_up: {}}]"
-    recipe.write_text(
-        f"data: {{source: digits, augmentation: {augmentation}}}\nmodel: {{architecture: mlp}}\n"
-    )
+    recipe.write_text(AUGMENTED)
     monkeypatch.setattr(
         view_averaging, "recipe_of", lambda store, model: contextlib.nullcontext(recipe)
     )
@@ -232,3 +234,17 @@ def test_several_processes_need_a_directory(capsys: pytest.CaptureFixture[str]) 
         "Error: --cluster and --workers need a directory that the processes write to. Add --output "
         "with a directory that ends in /, or an address such as s3://bucket/predictions/.\n"
     )
+
+
+def test_the_parts_of_a_directory_may_be_means_over_views(
+    digits_run: RunResult, digit_shards: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(AUGMENTED)
+    monkeypatch.setattr(
+        view_averaging, "recipe_of", lambda store, model: contextlib.nullcontext(recipe)
+    )
+    arguments = ["predict", "digits", digit_shards, "-o", f"{tmp_path}/out/", "--views", "2"]
+    assert main([*arguments, "--uri", digits_run.tracking_uri]) == 0
+    table = parquet.read_table(tmp_path / "out")
+    assert set(table["views"].to_pylist()) == {2}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -233,3 +236,28 @@ def test_a_tar_file_that_cannot_be_read_ends_the_prediction(
     with pytest.raises(DataError):
         predict()
     assert messages[-1] == "3 of 4 parts are finished. Give the same command again to resume."
+
+
+@pytest.mark.slow
+def test_processes_predict_from_an_object_store_to_it(
+    s3: str, digits_run: RunResult, shards: Path, predict: Predict, tmp_path: Path
+) -> None:
+    predict("undisturbed")
+    storage = Storage(f"{s3}/predictions")
+    for file in shards.iterdir():
+        Storage(s3).write_bytes(f"shards/{file.name}", file.read_bytes())
+    command = [sys.executable, "-m", "pipeline", "predict", "digits", f"{s3}/shards/*.tar"]
+    options = ["-o", f"{storage.address}/", "--workers", "2", "--uri", digits_run.tracking_uri]
+    subprocess.run([*command, *options], check=True)
+    storage.write_bytes("part-00001.parquet", b"PAR1")
+    done = subprocess.run([*command, *options], check=True, capture_output=True, text=True)
+    assert "3 of 4 parts are there, with 75 images. They are kept." in done.stderr
+    expected = rows(tmp_path / "undisturbed")
+    names = [f"part-{number:05}.parquet" for number in range(4)]
+    assert storage.names() == ["_manifest.json", *names]
+    tables = [parquet.read_table(io.BytesIO(storage.read_bytes(name))) for name in names]
+    found = pa.concat_tables(tables).to_pylist()
+    assert [row.pop("file") for row in found] == [
+        f"{s3}/shards/{Path(row.pop('file')).name}" for row in expected
+    ]
+    assert found == expected
