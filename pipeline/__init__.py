@@ -8,7 +8,6 @@
 __version__ = "0.1.0"
 
 from pipeline.api import (
-    Model,
     check,
     init,
     inspect,
@@ -30,10 +29,13 @@ from pipeline.errors import (
     UsageError,
 )
 from pipeline.inference.prediction_table import ImagePrediction, PredictionTable
+from pipeline.workflows.evaluation_result import EvaluationResult
+from pipeline.workflows.loaded_model import Model
 
 __all__ = [
     "DataError",
     "DivergedError",
+    "EvaluationResult",
     "ImagePrediction",
     "Model",
     "ModelError",

@@ -6,29 +6,21 @@ Importing it loads neither TensorFlow nor MLflow: each function loads them when 
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.backend import quiet_imports
 from pipeline.console import PACKAGE_LOGGER, console_logging
-from pipeline.html_table import html_table
-from pipeline.inference.prediction_table import PredictionTable, image_prediction
 from pipeline.stopwatch import Stopwatch
 from pipeline.workflows import early_processes
+from pipeline.workflows.loaded_model import Model
 
 if TYPE_CHECKING:
     from pipeline.errors import RecipeProblem
-    from pipeline.inference.classifier import Classifier
-    from pipeline.inference.image_classifier import ImageClassifier
     from pipeline.recipe.loader import LoadedRecipe
     from pipeline.recipe.overrides import Overrides
-    from pipeline.tracking.store import Store
-    from pipeline.tracking.stored_model import StoredModel
     from pipeline.workflows.data_inspection import Inspection
     from pipeline.workflows.hyperparameter_search import TuneResult
     from pipeline.workflows.multi_seed import SeedsResult
@@ -281,93 +273,6 @@ def load(run: str, *, tracking_uri: str | None = None) -> Model:
         stored=stored,
         address=address,
     )
-
-
-@dataclass(frozen=True)
-class Model:
-    """A trained model, as `load` returns it.
-
-    Attributes:
-        name: the name of the run that trained it.
-        run_id: the id of that run.
-        uri: the model's address, as MLflow's loaders take it.
-        class_names: the classes, in the order of the outputs.
-        image_size: height and width in pixels that images are scaled to; None for numbers.
-        classifier: what `predict` classifies with.
-        stored: the model in the tracking store.
-        address: the tracking URI of that store, with the password if there is one.
-    """
-
-    name: str
-    run_id: str
-    uri: str
-    class_names: tuple[str, ...]
-    image_size: tuple[int, int] | None
-    classifier: ImageClassifier = field(repr=False)
-    stored: StoredModel = field(repr=False)
-    address: str = field(repr=False)
-
-    @functools.cached_property
-    def store(self) -> Store:
-        """The tracking store."""
-        with quiet_imports():
-            from pipeline.tracking.store import open_store
-        return open_store(self.address)
-
-    @property
-    def keras_model(self) -> Any:
-        """The Keras model: raw RGB pixels from 0 to 255, or numbers, in, probabilities out."""
-        return self.keras_classifier.model
-
-    @functools.cached_property
-    def keras_classifier(self) -> Classifier:
-        """The Keras model with its interface; it is `classifier` where that is Keras."""
-        with quiet_imports():
-            from pipeline.inference.classifier import Classifier, load_classifier
-            from pipeline.tracking.lookup import files_of
-            from pipeline.tracking.stored_model import DATA
-        if isinstance(self.classifier, Classifier):
-            return self.classifier
-        with files_of(self.store, self.stored) as directory:
-            return load_classifier(directory / DATA)
-
-    def predict(
-        self, paths: StrPath | Sequence[StrPath], *, confidence_level: float | None = None
-    ) -> PredictionTable:
-        """Predict images, or the rows of tables.
-
-        Args:
-            paths: image files, directories of images or patterns such as `photographs/**/*.jpg`;
-                for a model of numbers, tables with a column for each of them. One or several.
-            confidence_level: the probability, such as 0.9, with which a prediction set contains the
-                true class; None for no sets.
-
-        Returns:
-            A prediction for each image or row. One that cannot be read has an `error`.
-
-        Raises:
-            UsageError: if there is no image at one of the paths, or the model has no prediction
-                sets at the confidence level.
-        """
-        from pipeline.inference.batch_prediction import predict
-        from pipeline.inference.model_inputs import find_inputs, input_reader
-
-        interface = self.classifier.interface
-        threshold = None if confidence_level is None else interface.set_threshold(confidence_level)
-        given = [paths] if isinstance(paths, str | os.PathLike) else paths
-        items = find_inputs([os.fspath(path) for path in given], interface)
-        predictions = predict(self.classifier, items, input_reader(interface))
-        table = (image_prediction(each, interface, threshold) for each in predictions)
-        return PredictionTable(table)
-
-    def _repr_html_(self) -> str:
-        rows = [
-            ("run", self.run_id),
-            ("model", self.uri),
-            ("classes", ", ".join(self.class_names)),
-            self.classifier.interface.describe_input(),
-        ]
-        return html_table(self.name, ("", ""), rows)
 
 
 def read_recipe(recipe: StrPath, overrides: Overrides) -> LoadedRecipe:

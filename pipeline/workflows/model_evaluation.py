@@ -38,11 +38,10 @@ from pipeline.tracking.lookup import files_of
 from pipeline.tracking.run_logger import RunLogger
 from pipeline.tracking.store import Store
 from pipeline.tracking.stored_model import DATA, StoredModel
-from pipeline.workflows.view_averaging import describe_views, view_averaging
+from pipeline.workflows.evaluation_result import METRIC_PREFIX, describe_views
+from pipeline.workflows.view_averaging import view_averaging
 
 logger = logging.getLogger(__name__)
-
-PREFIX = "eval"
 
 
 @dataclass(frozen=True)
@@ -203,7 +202,7 @@ def evaluate(
     values = task.metrics(predictions.labels, predictions.outputs, predictions.thresholds)
     if interface.distance:
         values["unknown"] = float(np.mean(unknown))
-    metrics = {f"{PREFIX}_{name}": value for name, value in values.items()}
+    metrics = {f"{METRIC_PREFIX}_{name}": value for name, value in values.items()}
     found = _known_images(known, predictions, [input_digests[row] for row in rows])
     if found and (found.trained or found.chosen):
         logger.warning(f"{found}")
@@ -251,13 +250,13 @@ def _log(
 ) -> None:
     predictions, left_out = evaluation.predictions, evaluation.left_out
     run_logger.log_dataset(
-        PREFIX,
+        METRIC_PREFIX,
         str(directory.absolute()),
         digest=_digest(predictions),
         images=len(predictions),
         context="evaluation",
     )
-    counts = {f"images/{PREFIX}": len(predictions), "images/quarantined": len(left_out)}
+    counts = {f"images/{METRIC_PREFIX}": len(predictions), "images/quarantined": len(left_out)}
     if evaluation.known:
         known = {"trained": evaluation.known.trained, "chosen": evaluation.known.chosen}
         counts |= {f"images/{name}_on": len(names) for name, names in known.items()}
@@ -268,7 +267,9 @@ def _log(
     run_logger.log_metrics({name: float(count) for name, count in counts.items()})
     metrics = evaluation.metrics | (parity.metrics if parity else {})
     engine: EngineName = "openvino" if parity else "keras"
-    computed = Evaluation(metrics, {PREFIX: predictions}, engine, parity, predictions.thresholds)
+    computed = Evaluation(
+        metrics, {METRIC_PREFIX: predictions}, engine, parity, predictions.thresholds
+    )
     log_evaluation(evaluation.task, computed, run_logger)
     if left_out:
         listed = json.dumps(left_out, ensure_ascii=False, indent=1)
@@ -280,7 +281,7 @@ def _log(
         ModelView(classifier.model, evaluation.images),
         predictions,
         evaluation.metrics,
-        prefix=PREFIX,
+        prefix=METRIC_PREFIX,
         title=directory.name,
         note=str(evaluation.known or "It is not known which images the model was trained on."),
         heatmap_function=heatmap_function(classifier.model, evaluation.images),
@@ -300,7 +301,7 @@ def _log(
         details=details,
         class_names=predictions.class_names,
         splits=[split],
-        counts={PREFIX: evaluation.class_counts.tolist()},
+        counts={METRIC_PREFIX: evaluation.class_counts.tolist()},
         terms=task.report_terms(is_imbalanced=evaluation.is_imbalanced),
         quarantined=list(left_out.items()),
         unit="rows" if classifier.interface.feature_names else "images",

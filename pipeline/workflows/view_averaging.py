@@ -20,6 +20,7 @@ from pipeline.recipe.yaml_reader import parse
 from pipeline.tracking.lookup import recipe_of
 from pipeline.tracking.store import Store
 from pipeline.tracking.stored_model import StoredModel
+from pipeline.workflows.evaluation_result import describe_views
 
 logger = logging.getLogger(__name__)
 
@@ -43,17 +44,18 @@ def view_averaging(
     recipe = _recipe(store, model)
     if recipe.task.DRAWS_IMAGES:
         raise UsageError(
-            f"--views averages outputs, and those of the run {model.run_name} ({model.run_id}) are "
-            f"images: its task is {recipe.data.task}. Predict without --views."
+            "views are for outputs that have a mean, and those of the run "
+            f"{model.run_name} ({model.run_id}) are images: its task is {recipe.data.task}. "
+            "Predict without views."
         )
     augmentation = augmentation_of(recipe.data)
     entries = [entry for entry in augmentation if unwrap_single_key(entry)[0] not in MIXING]
     if not entries:
         raise UsageError(
-            f"--views needs data.augmentation, which random views are made by, and the recipe of "
+            f"views need data.augmentation, which random views are made by, and the recipe of "
             f"the run {model.run_name} ({model.run_id}) has none"
             f"{' that changes images one by one' if augmentation else ''}. Predict "
-            "without --views, or run the recipe with augmentation."
+            "without views, or run the recipe with augmentation."
         )
 
     def average(classifier: ImageClassifier) -> ImageClassifier:
@@ -66,11 +68,6 @@ def view_averaging(
     return average
 
 
-def describe_views(views: int) -> str:
-    """Return what outputs over so many views are, such as `mean over 4 views…`."""
-    return f"mean over {views} views of an image, itself and {views - 1} by data.augmentation"
-
-
 def _recipe(store: Store, model: StoredModel) -> Recipe:
     with recipe_of(store, model) as path:
         text = read_text(path)
@@ -80,5 +77,5 @@ def _recipe(store: Store, model: StoredModel) -> Recipe:
     except ValidationError:
         raise UsageError(
             f"The recipe of the run {model.run_name} ({model.run_id}) is of another version of "
-            "pipeline and cannot be read. Predict without --views."
+            "pipeline and cannot be read. Predict without views."
         ) from None

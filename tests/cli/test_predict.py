@@ -124,8 +124,8 @@ def test_views_need_a_recipe_with_augmentation(
     arguments = ["predict", "digits", str(digit_files), "--views", "4"]
     assert main([*arguments, "--uri", digits_run.tracking_uri]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "Error: --views needs data.augmentation, which random views are made by, and the recipe of "
-        f"the run digits ({digits_run.run_id}) has none. Predict without --views, or run the "
+        "Error: views need data.augmentation, which random views are made by, and the recipe of "
+        f"the run digits ({digits_run.run_id}) has none. Predict without views, or run the "
         "recipe with augmentation."
     )
 

@@ -19,20 +19,20 @@ from pipeline.workflows.run_result import RunResult
     [
         (
             "data: {source: digits, augmentation: [{mix_up: {}}]}\nmodel: {architecture: mlp}\n",
-            "--views needs data.augmentation, which random views are made by, and the recipe of "
+            "views need data.augmentation, which random views are made by, and the recipe of "
             "the run digits (ID) has none that changes images one by one. Predict without "
-            "--views, or run the recipe with augmentation.",
+            "views, or run the recipe with augmentation.",
         ),
         (
             "data: {source: digits, task: reconstruction, augmentation: [{random_flip: {}}]}\n"
             "model: {architecture: autoencoder}\n",
-            "--views averages outputs, and those of the run digits (ID) are images: its task is "
-            "reconstruction. Predict without --views.",
+            "views are for outputs that have a mean, and those of the run digits (ID) are images: "
+            "its task is reconstruction. Predict without views.",
         ),
         (
             "data: {source: digits, was_removed: 3}\nmodel: {architecture: mlp}\n",
             "The recipe of the run digits (ID) is of another version of pipeline and cannot be "
-            "read. Predict without --views.",
+            "read. Predict without views.",
         ),
     ],
     ids=["no augmentation of single images", "reconstruction", "another version"],
