@@ -100,7 +100,7 @@ class Expected:
             raise invalid_value(self.wording) from None
 
 
-def _absolute(value: Any) -> Any:
+def absolute_path(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if not value:  # Path("") is the working directory
@@ -140,12 +140,12 @@ Fraction32 = Annotated[
     float, Strict(), Field(ge=0, le=1 - 1e-7), Expected("a number from 0 to less than 1 in float32")
 ]
 Factor = Annotated[float, Strict(), Field(ge=-1, le=1), Expected("a number from -1 to 1")]
-FilePath = Annotated[Path, BeforeValidator(_absolute), Expected("a path")]
+FilePath = Annotated[Path, BeforeValidator(absolute_path), Expected("a path")]
 
 
 def _storage(value: Any) -> Any:
     is_address = isinstance(value, str) and "://" in value
-    return value if is_address or not isinstance(value, str) else str(_absolute(value))
+    return value if is_address or not isinstance(value, str) else str(absolute_path(value))
 
 
 StorageAddress = Annotated[

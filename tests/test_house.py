@@ -25,6 +25,7 @@ FOUNDATIONS = {
     "file_locks",
     "array_cache",
     "addresses",
+    "download_cache",
     "storage",
     "npy_writer",
     "atomic_files",

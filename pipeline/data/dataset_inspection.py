@@ -6,7 +6,6 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from pipeline.data.dataset_statistics import (
     summarize_sizes,
 )
 from pipeline.data.file_examination import Verdict
+from pipeline.data.file_root import FileRoot
 from pipeline.data.group_detection import guess_groups
 from pipeline.data.image_index import index_files
 from pipeline.data.image_loading import draw_splits
@@ -36,14 +36,14 @@ class InspectedFiles:
 
     Attributes:
         statistics: of the data set.
-        root: the directory that the names start from.
+        root: what the names start from.
         names: of the images.
         labels: of the images, as the task has them.
         task: what is predicted.
     """
 
     statistics: DatasetStatistics
-    root: Path
+    root: FileRoot
     names: Sequence[str]
     labels: np.ndarray
     task: Task

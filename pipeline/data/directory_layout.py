@@ -5,16 +5,18 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 from typing import Literal
 
 from pipeline.data.file_walk import (
+    file_names,
     has_images,
     has_images_below,
     subdirectories,
     walk_files,
 )
 from pipeline.data.listing import SPLITS
+from pipeline.data.remote_path import AnyPath, is_below
 from pipeline.data.split_names import find_splits, is_for_prediction, split_of
 from pipeline.data.table_reader import TABLE_SUFFIXES
 from pipeline.errors import DataError
@@ -35,7 +37,7 @@ class ClassDirectory:
         prefix: what the paths of its files begin with, where a class has several directories.
     """
 
-    path: Path
+    path: AnyPath
     class_name: str
     split: str | None
     prefix: str = ""
@@ -53,7 +55,7 @@ class DirectoryLayout:
         ignored: the directories that are in no split, each with the reason.
     """
 
-    root: Path
+    root: AnyPath
     name: LayoutName | Literal["unlabelled"]
     class_names: tuple[str, ...]
     directories: tuple[ClassDirectory, ...]
@@ -66,7 +68,7 @@ class DirectoryLayout:
 
 
 def find_layout(
-    path: Path,
+    path: AnyPath,
     *,
     layout: LayoutName | None = None,
     splits: Mapping[str, str] | None = None,
@@ -93,7 +95,7 @@ def find_layout(
     return _read(root, layout or _recognize(root), ignored)
 
 
-def find_unlabelled(path: Path) -> DirectoryLayout:
+def find_unlabelled(path: AnyPath) -> DirectoryLayout:
     """Return the layout of images without classes: in directories of splits, or anywhere below.
 
     Args:
@@ -129,7 +131,7 @@ def describe_class_differences(received: Sequence[str], expected: Sequence[str])
     )
 
 
-def _read(root: Path, layout: LayoutName, ignored: Sequence[str] = ()) -> DirectoryLayout:
+def _read(root: AnyPath, layout: LayoutName, ignored: Sequence[str] = ()) -> DirectoryLayout:
     if layout == "split/class":
         return _read_splits(root, _split_directories(root), ignored)
     if layout == "class/split":
@@ -151,7 +153,7 @@ def _read(root: Path, layout: LayoutName, ignored: Sequence[str] = ()) -> Direct
     return _layout(root, layout, directories, ignored)
 
 
-def _reason_to_ignore(directory: Path) -> str:
+def _reason_to_ignore(directory: AnyPath) -> str:
     """Return why a directory beside those of the classes is none of them, empty if it is one."""
     if is_for_prediction(directory.name):
         return "images without classes"
@@ -162,7 +164,7 @@ def _reason_to_ignore(directory: Path) -> str:
 
 
 def _read_splits(
-    root: Path, split_directories: Mapping[str, Path], ignored: Sequence[str] = ()
+    root: AnyPath, split_directories: Mapping[str, AnyPath], ignored: Sequence[str] = ()
 ) -> DirectoryLayout:
     """Return the layout of directories of splits that have a subdirectory per class."""
     ignored = [
@@ -170,7 +172,7 @@ def _read_splits(
         *(
             f"{name}/ ({_reason_to_ignore(root / name) or 'neither a split nor a class'})"
             for name in subdirectories(root)
-            if not any(path.is_relative_to(root / name) for path in split_directories.values())
+            if not any(is_below(path, root / name) for path in split_directories.values())
             and has_images_below(root / name)
         ),
     ]
@@ -195,14 +197,14 @@ def _read_splits(
     return _layout(root, "split/class", directories, ignored)
 
 
-def _is_unlabelled(test: Path, class_names: Sequence[str]) -> bool:
+def _is_unlabelled(test: AnyPath, class_names: Sequence[str]) -> bool:
     """Return whether a test directory has images, but at most one directory, which is no class."""
     filled = [name for name in subdirectories(test) if has_images_below(test / name)]
     is_bare = not filled and has_images(test)
     return is_bare or (len(filled) == 1 and _normal(filled[0]) not in class_names)
 
 
-def _read_splits_of_classes(root: Path, ignored: Sequence[str]) -> DirectoryLayout:
+def _read_splits_of_classes(root: AnyPath, ignored: Sequence[str]) -> DirectoryLayout:
     directories: list[ClassDirectory] = []
     for name in _with_images(root):
         inside = find_splits(subdirectories(root / name))
@@ -228,7 +230,7 @@ def _read_splits_of_classes(root: Path, ignored: Sequence[str]) -> DirectoryLayo
 
 
 def _layout(
-    root: Path, name: LayoutName, directories: Sequence[ClassDirectory], ignored: Sequence[str]
+    root: AnyPath, name: LayoutName, directories: Sequence[ClassDirectory], ignored: Sequence[str]
 ) -> DirectoryLayout:
     class_names = tuple(sorted({item.class_name for item in directories}))
     if len(class_names) < 2:
@@ -240,13 +242,14 @@ def _layout(
     return DirectoryLayout(root, name, class_names, tuple(directories), tuple(ignored))
 
 
-def _table_hint(root: Path) -> str:
+def _table_hint(root: AnyPath) -> str:
     """Return a hint at a table in a directory, empty without one."""
-    tables = sorted(path.name for path in root.iterdir() if path.suffix.lower() in TABLE_SUFFIXES)
+    suffixes = {name: PurePath(name).suffix.lower() for name in file_names(root)}
+    tables = sorted(name for name, suffix in suffixes.items() if suffix in TABLE_SUFFIXES)
     return f" If {tables[0]} has the labels, use data.source: table." if tables else ""
 
 
-def _unwrap(path: Path) -> tuple[Path, list[str]]:
+def _unwrap(path: AnyPath) -> tuple[AnyPath, list[str]]:
     """Return the directory inside `path` that has the splits or classes, and what is beside it.
 
     An archive often has a single directory, and a data set a directory `images` beside others
@@ -264,7 +267,7 @@ def _unwrap(path: Path) -> tuple[Path, list[str]]:
         path = inner
 
 
-def _descend(directory: Path, split: str) -> Path:
+def _descend(directory: AnyPath, split: str) -> AnyPath:
     """Return the directory with the classes of a split, as in `train/train` or `test/images`."""
     names = subdirectories(directory)
     if len(names) == 1 and not has_images(directory):
@@ -276,7 +279,7 @@ def _descend(directory: Path, split: str) -> Path:
     return directory
 
 
-def _recognize(root: Path) -> LayoutName:
+def _recognize(root: AnyPath) -> LayoutName:
     """Return the layout of a directory.
 
     Raises:
@@ -311,7 +314,7 @@ def _recognize(root: Path) -> LayoutName:
     return "class"
 
 
-def _recognize_classes(root: Path, names: Sequence[str]) -> LayoutName:
+def _recognize_classes(root: AnyPath, names: Sequence[str]) -> LayoutName:
     """Return the layout of a directory without directories for splits."""
     if any(has_images(root / name) for name in names):
         return "class"
@@ -338,7 +341,7 @@ def _are_numbered(names: Sequence[str]) -> bool:
 
 
 def _ambiguous(
-    root: Path, one: LayoutName, its: Sequence[str], other: LayoutName, others: Sequence[str]
+    root: AnyPath, one: LayoutName, its: Sequence[str], other: LayoutName, others: Sequence[str]
 ) -> DataError:
     return DataError(
         f"data.path: {root} can be read in two ways. {one}: the classes are {_few(its)}. "
@@ -346,7 +349,7 @@ def _ambiguous(
     )
 
 
-def _split_directories(root: Path) -> dict[str, Path]:
+def _split_directories(root: AnyPath) -> dict[str, AnyPath]:
     """Return the directory of each split in `root`.
 
     Raises:
@@ -361,7 +364,7 @@ def _split_directories(root: Path) -> dict[str, Path]:
     return {split: root / name for name, split in found.items()}
 
 
-def _unique(root: Path, splits: Mapping[str, str]) -> Mapping[str, str]:
+def _unique(root: AnyPath, splits: Mapping[str, str]) -> Mapping[str, str]:
     named: dict[str, str] = {}
     for name, split in splits.items():
         if split in named:
@@ -373,7 +376,7 @@ def _unique(root: Path, splits: Mapping[str, str]) -> Mapping[str, str]:
     return splits
 
 
-def _with_images(root: Path) -> list[str]:
+def _with_images(root: AnyPath) -> list[str]:
     """Return the subdirectories with images; all of them if none has any."""
     names = subdirectories(root)
     return [name for name in names if has_images_below(root / name)] or names

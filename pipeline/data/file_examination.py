@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
 
 import numpy as np
 
@@ -61,16 +61,19 @@ class ExaminedFile:
     pixels: np.ndarray | None = None
 
 
-def examine_file(path: str, decoding: Decoding | None) -> ExaminedFile:
+def examine_file(
+    path: str, decoding: Decoding | None, read: Callable[[str], bytes] = read_image_file
+) -> ExaminedFile:
     """Read a file, whatever it is.
 
     Args:
         path: of the file.
         decoding: how it becomes pixels; None to decode no more than shows whether it can be.
+        read: returns the content of a file or raises BadImageError.
     """
     suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122, called for each file
     try:
-        data = read_image_file(path)
+        data = read(path)
     except (BadImageError, ValueError) as error:  # ValueError: a name that no file can have
         is_other = bool(suffix) and suffix not in SUFFIXES
         verdict = Verdict.NO_IMAGE if is_other else Verdict.UNREADABLE
@@ -106,13 +109,13 @@ def _examine_image(data: bytes, digest: bytes, decoding: Decoding | None) -> Exa
     )
 
 
-def pixel_digest(path: Path) -> bytes:
-    """Return the SHA-256 of an image's pixels at their full size, upright.
+def pixel_digest(data: bytes) -> bytes:
+    """Return the SHA-256 of the pixels of an image file at their full size, upright.
 
     Raises:
-        BadImageError: if the file can no longer be decoded.
+        BadImageError: if it cannot be decoded.
     """
-    with opened_image(read_image_file(path)) as (image, file_format):
+    with opened_image(data) as (image, file_format):
         facts = facts_of(image, file_format)
         if facts.bits > 8:
             decoding_limits.check_pixels(image, file_format)

@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from pipeline.config import ClosedFraction, Finding, Fraction, ImageSize, RangeSetting
+from pipeline.config import (
+    ClosedFraction,
+    Finding,
+    Fraction,
+    ImageSize,
+    PositiveFloat,
+    RangeSetting,
+)
 from pipeline.data.image_loading import load_listing
 from pipeline.data.image_source import ImageSourceConfig
 from pipeline.data.listing import SPLITS, Listing
+from pipeline.data.remote_path import DEFAULT_CACHE_GB
 from pipeline.data.source_config import SplitName
 from pipeline.data.splits import Splits
 from pipeline.errors import DataError, escape_unprintable
@@ -58,6 +66,17 @@ class FileSourceConfig(ImageSourceConfig):
     leakage: Literal["warn", "error"] = Field(
         "warn", description="Whether an image in more than one split is a warning or an error."
     )
+
+    cache_gb: PositiveFloat = Field(
+        DEFAULT_CACHE_GB,
+        description="Size limit of the cache of downloaded files in GiB, if path or the paths in a "
+        "table are addresses; the least recently used files go first.",
+    )
+
+    @property
+    def cache_bytes(self) -> int:
+        """The size limit of the cache of downloaded files."""
+        return int(self.cache_gb * 2**30)
 
     @property
     def resize_mode(self) -> Resize:

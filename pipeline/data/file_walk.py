@@ -6,6 +6,11 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
+
+from pipeline.data.remote_path import AnyPath, RemotePath
+
+Directory = TypeVar("Directory", Path, RemotePath)
 
 # What operating systems and tools leave beside images; so do names that begin with a dot.
 _SYSTEM_NAMES = {
@@ -78,14 +83,18 @@ _OTHER_SUFFIXES = frozenset(
 )
 
 
-def walk_files(directory: Path) -> Iterator[tuple[str, bool]]:
+def walk_files(directory: AnyPath) -> Iterator[tuple[str, bool]]:
     """Yield the path of each file below `directory`, relative to it, and whether it is hidden.
 
     The paths are sorted. Links are followed, but nothing is visited twice.
 
     Raises:
         OSError: if a directory cannot be read.
+        DataError: if a server does not answer.
     """
+    if isinstance(directory, RemotePath):
+        yield from _walk_remote(directory.listed(), "")
+        return
     # A link to a parent directory would add the images of the other classes.
     visited = {str(parent) for parent in Path(os.path.realpath(directory)).parents}
     prefix = len(os.path.join(directory, ""))  # noqa: PTH118, a million names stay strings
@@ -100,51 +109,80 @@ def walk_files(directory: Path) -> Iterator[tuple[str, bool]]:
             yield os.path.join(root, name)[prefix:], is_hidden(name)  # noqa: PTH118
 
 
+def _walk_remote(directory: RemotePath, prefix: str) -> Iterator[tuple[str, bool]]:
+    for name in file_names(directory):
+        yield f"{prefix}{name}", is_hidden(name)
+    for name in subdirectories(directory):
+        yield from _walk_remote(directory / name, f"{prefix}{name}/")
+
+
 def _fail(error: OSError) -> None:
     raise error
 
 
-def find_images(directory: Path) -> tuple[list[Path], Counter[str]]:
+def find_images(directory: Directory) -> tuple[list[Directory], Counter[str]]:
     """Return the visible files below `directory` that are images, and how many are not by suffix.
 
-    A file is an image by its suffix or by its content.
+    A file is an image by its suffix or by its content; a remote one of which the suffix is that of
+    something else is not looked into.
     """
-    from pipeline.data.image_decoding import has_image_content
-    from pipeline.data.image_formats import SUFFIXES
+    from pipeline.data.image_decoding import has_image_content, is_image_start
+    from pipeline.data.image_formats import SIGNATURE_BYTES, SUFFIXES
 
-    images: list[Path] = []
+    def is_image(path: AnyPath) -> bool:
+        if not isinstance(path, RemotePath):
+            return has_image_content(path)
+        from pipeline.data.remote_files import read_start
+
+        return may_be_image(path.name) and is_image_start(read_start(path, SIGNATURE_BYTES))
+
+    root = directory
+    if isinstance(directory, RemotePath):
+        root = directory.listed()  # type: ignore[assignment]
+    images: list[Directory] = []
     ignored: Counter[str] = Counter()
-    for name, is_hidden_file in walk_files(directory):
+    for name, is_hidden_file in walk_files(root):
         if is_hidden_file:
             continue
-        path = Path(directory, name)
+        path = root / name
         suffix = path.suffix.lower()
-        if suffix in SUFFIXES or has_image_content(path):
+        if suffix in SUFFIXES or is_image(path):
             images.append(path)
         else:
             ignored[suffix] += 1
     return images, ignored
 
 
-def subdirectories(path: Path) -> list[str]:
+def subdirectories(path: AnyPath) -> list[str]:
     """Return the sorted names of the visible subdirectories."""
+    if isinstance(path, RemotePath):
+        folder = path.folder()
+        return [name for name in folder.folders if not is_hidden(name)] if folder else []
     with os.scandir(path) as entries:
         return sorted(e.name for e in entries if not is_hidden(e.name) and e.is_dir())
 
 
-def has_images(directory: Path) -> bool:
+def file_names(directory: AnyPath) -> Iterator[str]:
+    """Yield the names of the files in a directory itself; those of a remote one are sorted."""
+    if isinstance(directory, RemotePath):
+        folder = directory.folder()
+        yield from folder.files if folder else ()
+        return
+    with os.scandir(directory) as entries:
+        yield from (entry.name for entry in entries if entry.is_file())
+
+
+def has_images(directory: AnyPath) -> bool:
     """Return whether a directory itself has a file that may be an image, by its name."""
-    with os.scandir(directory) as entries:
-        return any(may_be_image(entry.name) and entry.is_file() for entry in entries)
+    return any(map(may_be_image, file_names(directory)))
 
 
-def count_files(directory: Path) -> int:
+def count_files(directory: AnyPath) -> int:
     """Return the number of visible files in a directory itself."""
-    with os.scandir(directory) as entries:
-        return sum(not is_hidden(entry.name) and entry.is_file() for entry in entries)
+    return sum(not is_hidden(name) for name in file_names(directory))
 
 
-def has_images_below(directory: Path) -> bool:
+def has_images_below(directory: AnyPath) -> bool:
     """Return whether a directory or one below it has a file that may be an image."""
     if has_images(directory):  # which does not list the whole directory
         return True

@@ -160,9 +160,14 @@ def has_image_content(path: str | os.PathLike[str]) -> bool:
     try:
         with open(path, "rb", opener=_open_nonblocking) as file:
             is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-            return is_regular and image_format(file.read(SIGNATURE_BYTES)) is not None
+            return is_regular and is_image_start(file.read(SIGNATURE_BYTES))
     except OSError:
         return False
+
+
+def is_image_start(data: bytes) -> bool:
+    """Return whether the first `SIGNATURE_BYTES` of a file are those of an image."""
+    return image_format(data) is not None
 
 
 def _open_nonblocking(path: str, flags: int) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.data.image_decoding import BadImageError, Decoding, decode_image, read_image_file
+from pipeline.data.file_root import FileRoot
+from pipeline.data.image_decoding import BadImageError, Decoding, decode_image
 from pipeline.errors import DataError, escape_unprintable
 
 
@@ -18,14 +18,17 @@ class ImageFiles:
     """Image files, all of which could be decoded before.
 
     Attributes:
-        root: the directory that relative names start from.
+        root: what relative names start from.
         names: of the file of each image.
         decoding: how they become pixels.
+        states: int64 (n, 2), of remote files when they were listed, so that none of them is asked
+            for again; None if they are to be asked for.
     """
 
-    root: Path
+    root: FileRoot
     names: Sequence[str]
     decoding: Decoding
+    states: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -39,21 +42,26 @@ class ImageFiles:
         """Return the images at `indices` (n,) as uint8 (n, height, width, channels), 0..255.
 
         Raises:
-            DataError: if a file can no longer be decoded.
+            DataError: if a file can no longer be decoded, or cannot be downloaded.
         """
         images = np.empty((len(indices), *self.shape), np.uint8)
-        for image, index in zip(images, indices, strict=True):
-            path = self.root / self.names[int(index)]
+        numbers = indices.tolist()
+        names = [self.names[number] for number in numbers]
+        contents = self.root.read_several(
+            names, None if self.states is None else self.states[numbers]
+        )
+        for image, name in zip(images, names, strict=True):
             try:
-                image[:] = decode_image(read_image_file(path), self.decoding)
+                image[:] = decode_image(next(contents), self.decoding)
             except BadImageError as error:
-                raise DataError(
-                    f"{escape_unprintable(str(path))} was changed during the run: {error}."
-                ) from None
+                path = escape_unprintable(str(self.root.join(name)))
+                raise DataError(f"{path} was changed during the run: {error}.") from None
         return images
 
     def part(self, indices: np.ndarray) -> ImageFiles:
-        return replace(self, names=[self.names[index] for index in indices.tolist()])
+        names = [self.names[index] for index in indices.tolist()]
+        states = None if self.states is None else self.states[indices]
+        return replace(self, names=names, states=states)
 
 
 class PixelMemory:

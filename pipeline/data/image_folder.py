@@ -8,20 +8,23 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from pipeline.config import Config, FilePath, Finding, NonEmptyString
+from pipeline.config import Config, Finding, NonEmptyString
 from pipeline.data.directory_layout import DirectoryLayout, LayoutName, find_layout, find_unlabelled
 from pipeline.data.download import DownloadConfig, download_archive
 from pipeline.data.file_source import FileSourceConfig
 from pipeline.data.file_walk import count_files, walk_files
 from pipeline.data.grouping import GroupByConfig, number_groups
 from pipeline.data.listing import SPLITS, Listing
+from pipeline.data.remote_path import AnyPath, DataPath, RemotePath, relative_path
 from pipeline.errors import DataError
 from pipeline.tasks.tasks import TASKS
+
+if TYPE_CHECKING:
+    from pipeline.data.file_root import FileRoot
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +45,9 @@ class ImageFolderConfig(FileSourceConfig):
     """Image files; the name of their directory is their class."""
 
     source: Literal["image_folder"]
-    path: FilePath = Field(
-        description="Directory with train/, val/ and test/, or with one subdirectory per class."
+    path: DataPath = Field(
+        description="Directory with train/, val/ and test/, or with one subdirectory per class; "
+        "also an address, such as s3://BUCKET/FOLDER."
     )
     download: DownloadConfig | None = Field(
         None, description="Archive to download if path does not exist."
@@ -62,59 +66,87 @@ class ImageFolderConfig(FileSourceConfig):
     )
 
     @property
-    def image_root(self) -> Path:
+    def image_root(self) -> FileRoot:
+        from pipeline.data.file_root import FileRoot
+
+        return FileRoot(self.path, self.cache_bytes)
+
+    @property
+    def location(self) -> AnyPath:
         return self.path
 
     def problems(self) -> Iterator[Finding]:
         yield from super().problems()
-        if not self._exists():
-            if self.download is None:
-                yield (
-                    ("path",),
-                    f"the directory {self.path} does not exist, and data.download is not set.",
-                )
+        if self.download and isinstance(self.path, RemotePath):
+            yield ("download",), f"is for a directory of this machine, and path is {self.path}."
             return
         try:
-            self._layout()
+            path = self._listed()
+            if not _is_directory(path):
+                if isinstance(path, RemotePath):
+                    yield ("path",), _missing(path)
+                elif self.download is None:
+                    yield (
+                        ("path",),
+                        f"the directory {path} does not exist, and data.download is not set.",
+                    )
+                return
+            self._layout(path)
             if self.group_by:
-                self.group_by.group_names(self._find().keys())
+                self.group_by.group_names(self._find(path).keys())
         except DataError as error:
             yield self.finding(error)
         except OSError as error:
             yield ("path",), f"{error.filename} cannot be read: {error.strerror}."
 
     def given_splits(self) -> frozenset[str] | None:
-        return self._layout().splits if self._exists() else None
+        path = self._listed()
+        return self._layout(path).splits if _is_directory(path) else None
 
     def class_names(self) -> tuple[str, ...] | None:
         with contextlib.suppress(DataError, OSError):
-            return self._layout().class_names
+            return self._layout(self._listed()).class_names
         return None
 
-    def _exists(self) -> bool:
-        return os.path.isdir(self.path)  # noqa: PTH112, it never raises
+    def _listed(self, *, is_fresh: bool = False) -> AnyPath:
+        """Return the path, with what is in it if it is remote.
 
-    def _layout(self) -> DirectoryLayout:
+        Raises:
+            DataError: if a server does not answer or denies it.
+        """
+        if not isinstance(self.path, RemotePath):
+            return self.path
+        try:
+            return self.path.listed(is_fresh=is_fresh)
+        except DataError as error:
+            raise DataError(f"data.path: {error}") from None
+
+    def _layout(self, path: AnyPath) -> DirectoryLayout:
         try:
             return find_layout(
-                self.path,
+                path,
                 layout=None if self.layout == "auto" else self.layout,
                 splits=self.splits.named() if self.splits else None,
             )
         except DataError:
             is_recognized = self.layout == "auto" and not self.splits
             if TASKS[self.task].DRAWS_IMAGES and is_recognized:  # which needs no classes
-                return find_unlabelled(self.path)
+                return find_unlabelled(path)
             raise
 
     def list_files(self) -> Listing:
         import numpy as np
 
-        if not self._exists():
+        from pipeline.data.file_root import FileRoot
+
+        path = self._listed(is_fresh=True)
+        if not _is_directory(path):
+            if isinstance(path, RemotePath):
+                raise DataError(f"data.path: {_missing(path)}")
             if self.download is None:
-                raise DataError(f"data.path: the directory {self.path} does not exist.")
-            download_archive(self.download, self.path)
-        found = self._find()
+                raise DataError(f"data.path: the directory {path} does not exist.")
+            download_archive(self.download, path)
+        found = self._find(path)
         logger.info(self._describe(found))
         layout, counts = found.layout, [len(names) for names in found.names]
         label_of = {name: label for label, name in enumerate(layout.class_names)}
@@ -127,10 +159,10 @@ class ImageFolderConfig(FileSourceConfig):
         keys = found.keys()
         groups = self.group_by.group_names(keys) if self.group_by else None
         return Listing(
-            root=self.path,
+            root=FileRoot(path, self.cache_bytes),
             names=[
                 os.path.join(directory, name)  # noqa: PTH118, a million names stay strings
-                for directory, names in zip(self._relative(layout), found.names, strict=True)
+                for directory, names in zip(_relative(layout, path), found.names, strict=True)
                 for name in names
             ],
             class_names=layout.class_names,
@@ -143,7 +175,8 @@ class ImageFolderConfig(FileSourceConfig):
         )
 
     def describe_files(self) -> str | None:
-        return self._describe(self._find()) if self._exists() else None
+        path = self._listed()
+        return self._describe(self._find(path)) if _is_directory(path) else None
 
     def _describe(self, found: _FoundFiles) -> str:
         layout = found.layout
@@ -159,16 +192,8 @@ class ImageFolderConfig(FileSourceConfig):
             [*layout.ignored, *found.ignored_files()],
         )
 
-    def _relative(self, layout: DirectoryLayout) -> list[str]:
-        """Return the path of each directory, relative to `path` if it is inside."""
-        paths = (item.path for item in layout.directories)
-        return [
-            str(path.relative_to(self.path) if path.is_relative_to(self.path) else path)
-            for path in paths
-        ]
-
-    def _find(self) -> _FoundFiles:
-        layout, hidden = self._layout(), 0
+    def _find(self, path: AnyPath) -> _FoundFiles:
+        layout, hidden = self._layout(path), 0
         names: list[list[str]] = []
         for item in layout.directories:
             names.append([])
@@ -178,6 +203,21 @@ class ImageFolderConfig(FileSourceConfig):
                 else:
                     names[-1].append(name)
         return _FoundFiles(layout, names, hidden)
+
+
+def _is_directory(path: AnyPath) -> bool:
+    if isinstance(path, RemotePath):
+        return path.is_dir()
+    return os.path.isdir(path)  # noqa: PTH112, it never raises
+
+
+def _missing(path: RemotePath) -> str:
+    return f"there is no file below {path}. Check the address."
+
+
+def _relative(layout: DirectoryLayout, root: AnyPath) -> list[str]:
+    """Return the path of each directory, relative to `root` if it is inside."""
+    return [relative_path(item.path, root) for item in layout.directories]
 
 
 @dataclass(frozen=True)

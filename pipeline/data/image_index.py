@@ -7,19 +7,22 @@ modified: within the granularity of the clock, it may have changed without chang
 
 from __future__ import annotations
 
+import hashlib
 import logging
-import os
+import math
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from pipeline import array_cache
 from pipeline.data.file_examination import ExaminedFile, Verdict, examine_file
+from pipeline.data.file_root import NO_STATE, FileRoot
 from pipeline.data.image_decoding import Decoding
 from pipeline.data.index_entry import (
     IndexRows,
@@ -31,16 +34,14 @@ from pipeline.data.index_entry import (
     write_index,
 )
 from pipeline.progress_bar import start_progress_bar
+from pipeline.secrets import mask_credentials
 
 logger = logging.getLogger(__name__)
 
 OnPixels = Callable[[int, np.ndarray], None]
 
 _GRANULARITY = 2 * 10**9  # nanoseconds; FAT stores times in steps of two seconds
-_NEVER = np.iinfo(np.int64).min  # the modification time of no file
 _FILES_PER_TASK = 64
-_STATES_PER_TASK = 4096
-_STATE_THREADS = 16  # hide the latency of a network file system
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class IndexedFiles:
 
 
 def index_files(
-    root: Path,
+    root: FileRoot,
     names: Sequence[str],
     *,
     decoding: Decoding | None = None,
@@ -90,8 +91,8 @@ def index_files(
     Other processes that index the same directory wait. An interruption keeps what was read.
 
     Args:
-        root: the directory of the data set.
-        names: of its files, relative to `root` or absolute.
+        root: what the names are relative to.
+        names: of the files.
         decoding: how images become pixels for `on_pixels`; None if they need not.
         on_pixels: called in threads, with the number and the pixels of each image that is read.
 
@@ -100,30 +101,31 @@ def index_files(
     """
     with array_cache.locked(index_key(root)):
         now = time.time_ns()
-        states = _file_states(root, names)
+        states = root.states(names)
         known = read_index(root)
-        rows = _find_rows(known, names, states)
+        stored_names = _stored_names(names)
+        rows = _find_rows(known, stored_names, states)
         unknown = np.flatnonzero(rows < 0)
         if not len(unknown):
             return _indexed_files(known, rows, known, np.arange(len(known)))
         logger.info(f"Reading {len(unknown):,} new or changed files in {root}")
         rows[unknown] = len(known) + np.arange(len(unknown))
-        states[np.abs(states[:, 1] - now) < _GRANULARITY, 1] = _NEVER
+        states[np.abs(states[:, 1] - now) < _GRANULARITY, 1] = NO_STATE[1]
 
         def examine(row: int) -> ExaminedFile:
             number = int(unknown[row])
-            path = os.path.join(root, names[number])  # noqa: PTH118, called for each file
-            facts = examine_file(path, decoding)
+            read = partial(root.read, state=tuple(states[number].tolist()))
+            facts = examine_file(names[number], decoding, read)
             if on_pixels and facts.pixels is not None:
                 on_pixels(number, facts.pixels)
-            return facts
+            return replace(facts, pixels=None)  # others may have to wait for a slow server
 
         with tempfile.TemporaryFile(dir=array_cache.cache_directory()) as scratch:
-            unread = [names[number] for number in unknown.tolist()]
+            unread = [stored_names[number] for number in unknown.tolist()]
             readings = Readings(scratch, unread, states[unknown])
             stored, chosen = known, np.arange(len(known))
             try:
-                for facts in _in_threads(examine, len(unread)):
+                for facts in _in_threads(examine, len(unread), root.reading_threads(names)):
                     readings.add(facts)
             finally:
                 new = readings.rows()
@@ -135,21 +137,19 @@ def index_files(
         return _indexed_files(joined_rows(known, new), rows, stored, positions)
 
 
-def _file_states(root: Path, names: Sequence[str]) -> np.ndarray:
-    """Return size and modification time of each file, int64 (n, 2); -1 of a file without them."""
-    states = np.empty((len(names), 2), np.int64)
+def _stored_names(names: Sequence[str]) -> Sequence[str]:
+    """Return the names of files as the index has them: addresses have no passwords and no tokens.
 
-    def take(start: int) -> None:
-        for number in range(start, min(start + _STATES_PER_TASK, len(names))):
-            try:
-                status = os.stat(os.path.join(root, names[number]))  # noqa: PTH116, PTH118
-                states[number] = status.st_size, status.st_mtime_ns
-            except (OSError, ValueError):  # a name may be no name that a file can have
-                states[number] = -1, _NEVER
-
-    with ThreadPoolExecutor(_STATE_THREADS) as threads:
-        list(threads.map(take, range(0, len(names), _STATES_PER_TASK)))
-    return states
+    Where a token alone tells files from each other, a digest takes its place.
+    """
+    if not any("://" in name for name in names):
+        return names
+    masked = [mask_credentials(name) for name in names]
+    counts = Counter(masked)
+    return [
+        shown if counts[shown] == 1 else f"{shown}#{hashlib.sha256(name.encode()).hexdigest()}"
+        for shown, name in zip(masked, names, strict=True)
+    ]
 
 
 def _find_rows(known: IndexRows, names: Sequence[str], states: np.ndarray) -> np.ndarray:
@@ -167,28 +167,31 @@ def _find_rows(known: IndexRows, names: Sequence[str], states: np.ndarray) -> np
     return rows
 
 
-def _in_threads(examine: Callable[[int], ExaminedFile], count: int) -> Iterator[ExaminedFile]:
+def _in_threads(
+    examine: Callable[[int], ExaminedFile], count: int, threads: int
+) -> Iterator[ExaminedFile]:
     """Yield what a function returns for each number below `count`, in order."""
+    size = min(_FILES_PER_TASK, math.ceil(count / threads))
 
     def examine_some(start: int) -> list[ExaminedFile]:
-        return [examine(number) for number in range(start, min(start + _FILES_PER_TASK, count))]
+        return [examine(number) for number in range(start, min(start + size, count))]
 
     bar = start_progress_bar("Reading files")
-    threads = ThreadPoolExecutor(os.cpu_count())
+    pool = ThreadPoolExecutor(threads)
     try:
         task = bar.add_task("", total=count, note="") if bar else None
-        for some in threads.map(examine_some, range(0, count, _FILES_PER_TASK)):
+        for some in pool.map(examine_some, range(0, count, size)):
             yield from some
             if bar and task is not None:
                 bar.advance(task, len(some))
     finally:
-        threads.shutdown(cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
         if bar:
             bar.stop()
 
 
 def _rows_to_store(
-    root: Path, known: IndexRows, new: IndexRows, rows: np.ndarray, is_lasting: np.ndarray
+    root: FileRoot, known: IndexRows, new: IndexRows, rows: np.ndarray, is_lasting: np.ndarray
 ) -> np.ndarray:
     """Return the rows that the new index consists of: of `known`, and above them of `new`.
 
@@ -198,7 +201,7 @@ def _rows_to_store(
     unlisted = [
         row
         for row in np.setdiff1d(np.arange(len(known)), rows).tolist()
-        if names[row] not in changed and os.path.exists(root / names[row])  # noqa: PTH110
+        if names[row] not in changed and root.has(names[row])
     ]
     is_stored = np.concatenate([np.ones(len(known), bool), is_lasting])
     return np.concatenate([rows[is_stored[rows]], np.array(unlisted, np.int64)])

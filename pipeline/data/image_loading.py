@@ -83,6 +83,8 @@ def load_listing(
         files = index_files(root, names, decoding=decoding, on_pixels=memory.keep)
     else:  # less is decoded
         files = index_files(root, names)
+        if overflow := root.describe_overflow(names, files.records["size"]):
+            logger.warning(overflow)
     quarantined = _quarantine(listing, files, max_bad)
     ignored = _ignore(listing, files)
 
@@ -270,7 +272,9 @@ def _make_split(
     labels = listing.labels[numbers]
     if labels.dtype == np.int32:  # smaller in a listing
         labels = labels.astype(np.int64)
-    in_files = ImageFiles(listing.root, names, decoding)
+    records = files.records[numbers]
+    states = np.stack([records["size"], records["modified"]], axis=1)
+    in_files = ImageFiles(listing.root.without_listing(), names, decoding, states)
     images: Images = MemoizedImages(in_files, memory, numbers) if memory else in_files
     digests = files.digests[numbers]
     digest = hashlib.sha256(f"{decoding} Pillow {PIL.__version__}\n".encode())

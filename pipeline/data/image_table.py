@@ -5,19 +5,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.config import Config, FilePath, Finding, NonEmptyString
+from pipeline.config import Config, Finding, NonEmptyString
 from pipeline.data.file_source import FileSourceConfig
 from pipeline.data.grouping import TableGroupByConfig, number_groups
 from pipeline.data.label_columns import LabelColumns, RowLabels, read_labels
 from pipeline.data.listing import SPLITS, Listing
+from pipeline.data.remote_path import AnyPath, DataPath
 from pipeline.data.split_column import read_splits
 from pipeline.data.table_columns import (
     IMAGE_COLUMNS,
@@ -26,9 +26,13 @@ from pipeline.data.table_columns import (
     find_column,
     named_column,
 )
+from pipeline.data.table_images import find_files
 from pipeline.data.table_reader import Table, read_table
 from pipeline.errors import DataError
 from pipeline.tasks.tasks import TASKS
+
+if TYPE_CHECKING:
+    from pipeline.data.file_root import FileRoot
 
 logger = logging.getLogger(__name__)
 
@@ -54,11 +58,14 @@ class TableConfig(FileSourceConfig):
     """A table of image files and labels: CSV, TSV, JSON lines or Parquet."""
 
     source: Literal["table"]
-    path: FilePath = Field(description="The table: .csv, .tsv, .jsonl or .parquet.")
-    images: FilePath | None = Field(
+    path: DataPath = Field(
+        description="The table: .csv, .tsv, .jsonl or .parquet; also an address, such as "
+        "s3://BUCKET/labels.csv."
+    )
+    images: DataPath | None = Field(
         None,
-        description="Directory that the paths in the table are relative to. Default: that of the "
-        "table.",
+        description="Directory, or address, that the paths in the table are relative to. Default: "
+        "that of the table. The table may have addresses in place of paths.",
     )
     columns: ColumnsConfig = Field(ColumnsConfig(), description="Names of the columns.")
     separator: NonEmptyString | None = Field(
@@ -76,12 +83,19 @@ class TableConfig(FileSourceConfig):
         return tuple(TASKS)
 
     @property
-    def image_root(self) -> Path:
-        return self.images or self.path.parent
+    def image_root(self) -> FileRoot:
+        from pipeline.data.file_root import FileRoot
+
+        return FileRoot(self._directory, self.cache_bytes)
 
     @property
-    def location(self) -> Path:
+    def location(self) -> AnyPath:
         return self.path
+
+    @property
+    def _directory(self) -> AnyPath:
+        """What the paths in the table are relative to."""
+        return self.images or self.path.parent
 
     def problems(self) -> Iterator[Finding]:
         yield from super().problems()
@@ -141,7 +155,7 @@ class TableConfig(FileSourceConfig):
         return column_values(rows.table, column)
 
     def _read(self) -> _Rows:
-        table = read_table(self.path)
+        table = read_table(self.path, self.cache_bytes)
         image = find_column(table, self.columns.image, IMAGE_COLUMNS, "image")
         labels = read_labels(
             table,
@@ -152,7 +166,7 @@ class TableConfig(FileSourceConfig):
         _check_repetitions(table, images, labels)
         splits, ignored = read_splits(table, self.columns.split)
         return _Rows(
-            table, images, _find_files(table, images, self.image_root), labels, splits, ignored
+            table, images, find_files(table, images, self._directory), labels, splits, ignored
         )
 
 
@@ -204,53 +218,3 @@ def _check_repetitions(table: Table, images: Sequence[str], labels: RowLabels) -
         f"data.path: {table.path} has more than one {'label' if contradictory else 'row'} for an "
         f"image: {few(shown)}. Keep one row per image."
     )
-
-
-def _find_files(table: Table, images: Sequence[str], root: Path) -> list[str]:
-    """Return the path of each image, relative to `root` or absolute.
-
-    Suffixes may be missing, as in many tables of identifiers.
-
-    Raises:
-        DataError: if files do not exist.
-    """
-    directories: dict[str, _Directory] = {}
-    names: list[str] = []
-    missing: list[int] = []
-    for row, image in enumerate(images):
-        for path in (image, image.replace("\\", "/")):
-            directory, name = os.path.split(path)
-            where = os.path.join(root, directory)  # noqa: PTH118, a million names stay strings
-            listed = directories.get(where) or directories.setdefault(where, _list_directory(where))
-            found = name if name in listed.names else listed.by_stem.get(name)
-            if found:
-                names.append(os.path.join(directory, found))  # noqa: PTH118
-                break
-        else:
-            missing.append(row)
-    if missing:
-        shown = [f"{images[row]} in {table.where(row)}" for row in missing]
-        raise DataError(
-            f"data.path: {table.path} names files that are not in {root}, {len(missing):,} of "
-            f"{len(images):,}: {few(shown)}. Correct the rows, or set data.images to the "
-            "directory that the paths are relative to."
-        )
-    return names
-
-
-@dataclass(frozen=True)
-class _Directory:
-    """The names of the files in a directory, and those by their stem that are the only one."""
-
-    names: frozenset[str]
-    by_stem: dict[str, str]
-
-
-def _list_directory(path: str) -> _Directory:
-    names: frozenset[str] = frozenset()
-    with contextlib.suppress(OSError, ValueError):  # of a path that is none
-        names = frozenset(os.listdir(path))  # noqa: PTH208
-    stems: defaultdict[str, list[str]] = defaultdict(list)
-    for name in names:
-        stems[os.path.splitext(name)[0]].append(name)  # noqa: PTH122
-    return _Directory(names, {stem: found[0] for stem, found in stems.items() if len(found) == 1})

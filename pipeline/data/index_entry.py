@@ -6,7 +6,6 @@ import functools
 import hashlib
 import importlib.util
 import json
-import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from pipeline.data import (
 )
 from pipeline.data.duplicates import SIDE
 from pipeline.data.file_examination import ExaminedFile, Verdict
+from pipeline.data.file_root import FileRoot
 from pipeline.npy_writer import npy_writer
 
 KIND = "index"
@@ -37,7 +37,7 @@ THUMBNAIL = (SIDE, SIDE, 3)
 RECORD = np.dtype(
     [
         ("size", np.int64),
-        ("modified", np.int64),  # nanoseconds since 1970
+        ("modified", np.int64),  # nanoseconds since 1970; of remote files, a digest of the version
         ("digest", np.uint8, 32),
         ("verdict", np.uint8),
         ("format", "S10"),  # of images, the name of an `ImageFormat`
@@ -156,11 +156,11 @@ def no_rows() -> IndexRows:
     return IndexRows("", np.zeros(0, RECORD), {}, np.zeros((0, *THUMBNAIL), np.uint8))
 
 
-def index_key(root: Path) -> str:
-    return array_cache.cache_key({"index of": os.path.realpath(root)})
+def index_key(root: FileRoot) -> str:
+    return array_cache.cache_key({"index of": root.key})
 
 
-def read_index(root: Path) -> IndexRows:
+def read_index(root: FileRoot) -> IndexRows:
     """Return the index of a directory, whose entry is locked.
 
     It has no rows if it is absent or corrupt, or if files were read in another way when it was
@@ -177,11 +177,11 @@ def read_index(root: Path) -> IndexRows:
     )
 
 
-def write_index(root: Path, known: IndexRows, new: IndexRows, chosen: np.ndarray) -> IndexRows:
+def write_index(root: FileRoot, known: IndexRows, new: IndexRows, chosen: np.ndarray) -> IndexRows:
     """Replace the index of a directory, whose entry is locked.
 
     Args:
-        root: the directory.
+        root: what the names are relative to.
         known: rows.
         new: more rows.
         chosen: int (n,), what to write: rows of `known`, or above them rows of `new`.
@@ -220,7 +220,7 @@ def write_index(root: Path, known: IndexRows, new: IndexRows, chosen: np.ndarray
     return IndexRows(text, records, reasons, entry.arrays["thumbnails"])
 
 
-def _label(root: Path) -> str:
+def _label(root: FileRoot) -> str:
     return f"the index of {root}"
 
 

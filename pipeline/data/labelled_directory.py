@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.data.file_walk import find_images, has_images_below, subdirectories
+from pipeline.data.remote_path import AnyPath
 from pipeline.data.split_names import find_splits
 from pipeline.data.splits import describe_ignored
 from pipeline.errors import DataError
@@ -17,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 def find_labelled_files(
     directory: Path, class_names: Sequence[str]
-) -> tuple[list[Path], list[int]]:
+) -> tuple[list[AnyPath], list[int]]:
     """Return the images below a directory, and the index of each one's class in `class_names`.
 
     Classes without a subdirectory have no images.
@@ -41,7 +42,7 @@ def find_labelled_files(
             f"The model has no class {', '.join(unknown)}, whose directory is in {directory}. "
             f"Expected directories of its classes: {', '.join(class_names)}."
         )
-    files: list[Path] = []
+    files: list[AnyPath] = []
     labels: list[int] = []
     ignored: Counter[str] = Counter()
     for label, name in enumerate(class_names):

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.data.file_root import FileRoot
 from pipeline.data.image_table import TableConfig
 from pipeline.data.number_table import NumberTableConfig
+from pipeline.data.remote_path import AnyPath
 from pipeline.errors import DataError, escape_unprintable
 
 
 def find_labelled_rows(
     path: Path, images: Path | None, task: str, class_names: Sequence[str]
-) -> tuple[Path, list[Path], np.ndarray]:
+) -> tuple[FileRoot, list[AnyPath], np.ndarray]:
     """Return the images of a table and their labels, by the classes of a model.
 
     Args:
@@ -24,7 +26,7 @@ def find_labelled_rows(
         class_names: of the model. Those that the table lacks have no images.
 
     Returns:
-        The directory of the images, their files, and their labels, as the task has them.
+        What the images are relative to, their files, and their labels, as the task has them.
 
     Raises:
         DataError: if the table cannot be read, or has a class that the model lacks.
@@ -37,7 +39,7 @@ def find_labelled_rows(
         image_size=(1, 1),
     )
     listing = config.list_files()
-    files = [listing.root / name for name in listing.names]
+    files = [listing.root.join(name) for name in listing.names]
     labels = _labels_of_model(listing.labels, listing.class_names, class_names, path)
     return listing.root, files, labels
 

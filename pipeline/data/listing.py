@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.tasks import classification
@@ -12,6 +11,8 @@ from pipeline.tasks.task import Task
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from pipeline.data.file_root import FileRoot
 
 SPLITS = ("train", "val", "test")
 
@@ -23,8 +24,8 @@ class Listing:
     No file is opened to make one.
 
     Attributes:
-        root: the directory that relative names start from.
-        names: the path of each file, relative to `root` or absolute.
+        root: what relative names start from.
+        names: the path of each file, relative to `root` or absolute, or its address.
         class_names: in the order of the labels.
         labels: of each file, as the task has them: int32 (n,), index in `class_names`, for
             classification.
@@ -35,7 +36,7 @@ class Listing:
         task: what is predicted.
     """
 
-    root: Path
+    root: FileRoot
     names: Sequence[str]
     class_names: tuple[str, ...]
     labels: np.ndarray

@@ -7,13 +7,13 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.config import Config, FilePath, Finding, Fraction, NonEmptyString
+from pipeline.config import Config, Finding, Fraction, NonEmptyString
 from pipeline.data.label_columns import LabelColumns, RowLabels, read_labels
+from pipeline.data.remote_path import AnyPath, DataPath
 from pipeline.data.source_config import SourceConfig, SplitName
 from pipeline.data.split_column import read_splits
 from pipeline.data.splits import Splits, splits_from_arrays, stratified_split
@@ -46,7 +46,10 @@ class NumberTableConfig(SourceConfig):
     """A table of numbers with labels, a row for each example: CSV, TSV, JSON lines or Parquet."""
 
     source: Literal["table"]
-    path: FilePath = Field(description="The table: .csv, .tsv, .jsonl or .parquet.")
+    path: DataPath = Field(
+        description="The table: .csv, .tsv, .jsonl or .parquet; also an address, such as "
+        "s3://BUCKET/labels.csv."
+    )
     features: Annotated[tuple[NonEmptyString, ...], Field(min_length=1)] = Field(
         description="Columns of the numbers that the model takes."
     )
@@ -74,7 +77,7 @@ class NumberTableConfig(SourceConfig):
         return ("classification", "multi_label", "regression")
 
     @property
-    def location(self) -> Path:
+    def location(self) -> AnyPath:
         return self.path
 
     def problems(self) -> Iterator[Finding]:

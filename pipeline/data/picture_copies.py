@@ -15,6 +15,7 @@ import numpy as np
 from pipeline import array_cache
 from pipeline.data import duplicates, file_examination
 from pipeline.data.file_examination import pixel_digest
+from pipeline.data.file_root import FileRoot
 from pipeline.data.image_decoding import BadImageError
 from pipeline.data.index_entry import KIND, MAX_BYTES, source_digest
 
@@ -43,13 +44,13 @@ class PictureCopies:
 
 
 def find_copies(
-    root: Path, names: Sequence[str], digests: np.ndarray, thumbnails: Callable[[], np.ndarray]
+    root: FileRoot, names: Sequence[str], digests: np.ndarray, thumbnails: Callable[[], np.ndarray]
 ) -> PictureCopies:
     """Return the images that show the same picture, computed now or at an earlier start.
 
     Args:
-        root: the directory of the data set.
-        names: of the images' files, relative to `root` or absolute.
+        root: what the names are relative to.
+        names: of the images' files.
         digests: uint8 (n, 32), SHA-256 of the files.
         thumbnails: returns uint8 (n, 16, 16, 3).
 
@@ -82,7 +83,7 @@ def find_copies(
 
 
 def _identities(
-    root: Path,
+    root: FileRoot,
     names: Sequence[str],
     digests: np.ndarray,
     thumbnails: np.ndarray,
@@ -100,6 +101,6 @@ def _identities(
         first_of_pixels: dict[bytes, int] = {}
         for image in images if len(images) > 1 else ():
             with contextlib.suppress(BadImageError):  # it was changed since it was indexed
-                pixels = pixel_digest(root / names[image])
+                pixels = pixel_digest(root.read(names[image]))
                 identity_of[image] = first_of_pixels.setdefault(pixels, image)
     return [identity_of[first_of_file[digests[image].tobytes()]] for image in group]

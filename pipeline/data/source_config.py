@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from pipeline.config import Config, Expected, Finding, PositiveInt, Seed
+from pipeline.data.remote_path import AnyPath
 from pipeline.data.splits import Splits
 from pipeline.tasks.tasks import TASKS
 
 if TYPE_CHECKING:
+    from pipeline.data.file_root import FileRoot
+
     TaskName = str
 else:  # so that the JSON Schema lists the names
     TaskName = Literal[tuple(TASKS)]
@@ -95,11 +97,11 @@ class SourceConfig(Config):
         return None
 
     @property
-    def image_root(self) -> Path | None:
-        """The directory that the names of the images are relative to; None without files."""
+    def image_root(self) -> FileRoot | None:
+        """What the names of the images are relative to; None without files."""
         return None
 
     @property
-    def location(self) -> Path | None:
+    def location(self) -> AnyPath | None:
         """The file or directory that the data is read from; None if it comes with a package."""
-        return self.image_root
+        return None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pipeline.errors import DataError
 from pipeline.tasks import classification
 from pipeline.tasks.task import Task
+from pipeline.tasks.tasks import TASKS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,6 +88,13 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __getstate__(self) -> dict[str, Any]:
+        names = {id(task): name for name, task in TASKS.items()}
+        return {**self.__dict__, "task": names[id(self.task)]}  # a module is not sent
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, task=TASKS[state["task"]])
 
     @functools.cached_property
     def strata(self) -> np.ndarray:

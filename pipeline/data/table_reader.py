@@ -8,10 +8,10 @@ import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from pipeline.errors import DataError
+from pipeline.data.remote_path import DEFAULT_CACHE_BYTES, AnyPath, RemotePath
+from pipeline.errors import BadInputError, DataError
 
 _DELIMITERS = (",", ";", "\t", "|")
 
@@ -21,13 +21,13 @@ class Table:
     """The columns of a table.
 
     Attributes:
-        path: the file.
+        path: the file, or a remote one.
         columns: the values of each column by its name: strings, lists where the file has them, and
             None for no value.
         lines: where each row begins in the file, from 1; the number of the row in a Parquet file.
     """
 
-    path: Path
+    path: AnyPath
     columns: dict[str, list[Any]]
     lines: Sequence[int]
 
@@ -37,10 +37,14 @@ class Table:
         return f"{unit} {self.lines[row]}"
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: AnyPath, cache_bytes: int = DEFAULT_CACHE_BYTES) -> Table:
     """Return the columns of a table.
 
     Numbers, dates and words such as NA and no stay as they are written.
+
+    Args:
+        path: the file, or a remote one.
+        cache_bytes: what the downloaded files of this machine may take together.
 
     Raises:
         DataError: if the file cannot be read, is damaged, or has no rows.
@@ -51,17 +55,31 @@ def read_table(path: Path) -> Table:
             f"data.path: {path} is not a table that can be read. Expected a file with one of these "
             f"suffixes: {', '.join(_READERS)}."
         )
-    try:
-        table = read(path)
-    except OSError as error:
-        raise DataError(f"data.path: {path} cannot be read: {error.strerror}.") from None
+    table = read(path, _content(path, cache_bytes))
     if not table.lines:
         raise DataError(f"data.path: {path} has no rows.")
     return table
 
 
-def _read_csv(path: Path) -> Table:
-    text = _read_text(path)
+def _content(path: AnyPath, cache_bytes: int) -> bytes:
+    if not isinstance(path, RemotePath):
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise DataError(f"data.path: {path} cannot be read: {error.strerror}.") from None
+    from pipeline.data.remote_files import read_remote_file
+    from pipeline.download_cache import DownloadCache
+
+    try:
+        return read_remote_file(path, DownloadCache(cache_bytes))
+    except BadInputError as error:
+        raise DataError(f"data.path: {path} cannot be read: {error}.") from None
+    except DataError as error:
+        raise DataError(f"data.path: {error}") from None
+
+
+def _read_csv(path: AnyPath, data: bytes) -> Table:
+    text = _text_of(path, data)
     header = next((line for line in text.splitlines() if line.strip()), "")
     first = "\t" if path.suffix.lower() != ".csv" else ","
     delimiters = sorted(_DELIMITERS, key=lambda delimiter: delimiter != first)
@@ -87,7 +105,7 @@ def _read_csv(path: Path) -> Table:
     return Table(path, dict(zip(names, columns, strict=True)), lines)
 
 
-def _numbered(reader: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
+def _numbered(reader: Any, path: AnyPath) -> Iterator[tuple[int, list[str]]]:
     """Yield each row that is not empty, with the line that it begins in."""
     line = 1
     try:
@@ -99,7 +117,7 @@ def _numbered(reader: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
         raise DataError(f"data.path: {path}:{line}: the row is damaged: {error}.") from None
 
 
-def _check_names(names: Sequence[str], path: Path) -> None:
+def _check_names(names: Sequence[str], path: AnyPath) -> None:
     repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if repeated:
         raise DataError(
@@ -107,10 +125,10 @@ def _check_names(names: Sequence[str], path: Path) -> None:
         )
 
 
-def _read_json_lines(path: Path) -> Table:
+def _read_json_lines(path: AnyPath, data: bytes) -> Table:
     columns: dict[str, list[Any]] = {}
     lines: list[int] = []
-    for line, text in enumerate(_read_text(path).split("\n"), start=1):
+    for line, text in enumerate(_text_of(path, data).split("\n"), start=1):
         if not text.strip():
             continue
         try:
@@ -131,12 +149,11 @@ def _read_json_lines(path: Path) -> Table:
     return Table(path, columns, lines)
 
 
-def _read_parquet(path: Path) -> Table:
-    from pyarrow import ArrowException, parquet
+def _read_parquet(path: AnyPath, data: bytes) -> Table:
+    from pyarrow import ArrowException, BufferReader, parquet
 
     try:
-        # Not read_table, which would take the names of directories for values of columns.
-        table = parquet.ParquetFile(path).read()
+        table = parquet.ParquetFile(BufferReader(data)).read()
     except ArrowException as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"data.path: {path} is not a Parquet file: {reason}") from None
@@ -156,8 +173,7 @@ def _as_text(value: Any) -> Any:
     return str(value)
 
 
-def _read_text(path: Path) -> str:
-    data = path.read_bytes()
+def _text_of(path: AnyPath, data: bytes) -> str:
     encoding = "utf-8-sig"
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"  # which spreadsheets call Unicode text
@@ -172,7 +188,7 @@ def _read_text(path: Path) -> str:
 
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
-_READERS: dict[str, Callable[[Path], Table]] = {
+_READERS: dict[str, Callable[[AnyPath, bytes], Table]] = {
     **dict.fromkeys((".csv", ".tsv", ".tab"), _read_csv),
     **dict.fromkeys((".jsonl", ".ndjson"), _read_json_lines),
     **dict.fromkeys(PARQUET_SUFFIXES, _read_parquet),

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.image_decoding import read_image_file
+from pipeline.data.file_root import FileRoot, read_any_file
 from pipeline.data.image_files import ImageFiles
 from pipeline.data.labelled_directory import find_labelled_files
 from pipeline.data.labelled_table import find_labelled_numbers, find_labelled_rows
+from pipeline.data.remote_path import AnyPath, relative_path
 from pipeline.data.splits import ArrayImages, Images
 from pipeline.errors import DataError
 from pipeline.inference.model_interface import ModelInterface
@@ -62,10 +62,10 @@ def find_labelled_examples(
             lambda rows: ArrayImages(numbers[list(rows)]),
         )
     root, files, labels = _find_labelled_images(path, images, interface)
-    names = [os.path.relpath(file, root) for file in files]
+    names = [relative_path(file, root.path) for file in files]
 
     def read(row: int) -> tuple[np.ndarray, str]:
-        content = read_image_file(files[row])
+        content = read_any_file(files[row])
         return interface.decode(content), hashlib.sha256(content).hexdigest()
 
     return LabelledExamples(
@@ -78,8 +78,8 @@ def find_labelled_examples(
 
 def _find_labelled_images(
     path: Path, images: Path | None, interface: ModelInterface
-) -> tuple[Path, list[Path], np.ndarray]:
-    """Return the directory of images, their files, and their labels by the classes of a model."""
+) -> tuple[FileRoot, list[AnyPath], np.ndarray]:
+    """Return what images are relative to, their files, and their labels as a model has them."""
     if not path.is_dir() and path.exists():
         return find_labelled_rows(path, images, interface.task, interface.class_names)
     if not TASKS[interface.task].IS_EXCLUSIVE and path.exists():
@@ -88,4 +88,4 @@ def _find_labelled_images(
             "a table of images with their labels, such as labels.csv."
         )
     files, labels = find_labelled_files(path, interface.class_names)
-    return path, files, np.array(labels, np.int64)
+    return FileRoot(path), files, np.array(labels, np.int64)

@@ -153,13 +153,12 @@ def _inputs(
 ) -> list[Path] | np.ndarray:
     """Return the files of images, or numbers, float32 (n, numbers).
 
-    Images that come as arrays are written as PNG files.
+    Remote files are copied. Images that come as arrays are written as PNG files.
     """
     if not isinstance(recipe.data, ImageSourceConfig):
         return split.images.read(np.array(indices))
-    directory = recipe.data.image_root
-    if directory:
-        return [directory / split.names[index] for index in indices]
+    if root := recipe.data.image_root:
+        return [root.local_copy(split.names[index], scratch) for index in indices]
     files = [scratch / f"{index}.png" for index in indices]
     for image, path in zip(split.images.read(np.array(indices)), files, strict=True):
         Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(path)
@@ -173,9 +172,8 @@ def image_reader(
 
     The function raises BadInputError, as `predict` expects.
     """
-    directory = recipe.data.image_root
-    if directory:
-        return lambda index: interface.read(directory / split.names[index])
+    if root := recipe.data.image_root:
+        return lambda index: interface.decode(root.read(split.names[index]))
 
     def from_array(index: int) -> np.ndarray:
         if split.images.shape != interface.input_shape:

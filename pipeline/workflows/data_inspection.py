@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.data.dataset_findings import describe_findings
 from pipeline.data.dataset_inspection import InspectedFiles, inspect_listing, inspect_splits
 from pipeline.data.dataset_statistics import DatasetStatistics, Spread
+from pipeline.data.file_root import FileRoot
 from pipeline.data.file_source import FileSourceConfig
 from pipeline.data.file_walk import walk_files
 from pipeline.data.image_folder import ImageFolderConfig
@@ -144,7 +145,7 @@ def _unsorted_listing(path: Path) -> Listing:
     directories = [PurePath(name).parent.as_posix() for name in names]
     label_of = {name: label for label, name in enumerate(sorted(set(directories)))}
     return Listing(
-        root=path,
+        root=FileRoot(path),
         names=names,
         class_names=tuple(label_of),
         labels=np.array([label_of[directory] for directory in directories], np.int32),

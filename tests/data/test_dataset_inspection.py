@@ -13,6 +13,7 @@ from PIL import Image
 from pipeline.data.dataset_inspection import inspect_listing, inspect_splits
 from pipeline.data.dataset_statistics import Copies, DatasetStatistics
 from pipeline.data.digits import DigitsConfig
+from pipeline.data.file_root import FileRoot
 from pipeline.data.listing import SPLITS, Listing
 from pipeline.data.splits import UnreadableFile
 
@@ -25,7 +26,7 @@ def inspected(root: Path) -> DatasetStatistics:
     parts = [Path(name).parts for name in names]
     classes = tuple(sorted({class_name for _, class_name, *_ in parts}))
     listing = Listing(
-        root=root,
+        root=FileRoot(root),
         names=names,
         class_names=classes,
         labels=np.array([classes.index(class_name) for _, class_name, *_ in parts], np.int32),

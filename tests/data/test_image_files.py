@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.data.file_root import FileRoot
 from pipeline.data.image_decoding import Decoding
 from pipeline.data.image_files import ImageFiles, MemoizedImages, PixelMemory
 
@@ -18,7 +19,9 @@ DECODING = Decoding((8, 6), "crop")
 def files(tmp_path: Path, plant: Callable[[Path, Mapping[str, int]], Path]) -> ImageFiles:
     """Eight photographs."""
     plant(tmp_path, {"ants": 8})
-    return ImageFiles(tmp_path, sorted(f"ants/{p.name}" for p in tmp_path.glob("*/*")), DECODING)
+    return ImageFiles(
+        FileRoot(tmp_path), sorted(f"ants/{p.name}" for p in tmp_path.glob("*/*")), DECODING
+    )
 
 
 def test_an_image_is_decoded_when_it_is_first_read(

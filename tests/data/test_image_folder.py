@@ -713,9 +713,9 @@ def test_many_images_are_not_decoded_to_pixels_before_they_are_needed(
     decodings: list[object] = []
     examine = image_index.examine_file
 
-    def record(path: str, decoding: Decoding | None) -> ExaminedFile:
+    def record(path: str, decoding: Decoding | None, *arguments: Any) -> ExaminedFile:
         decodings.append(decoding)
-        return examine(path, decoding)
+        return examine(path, decoding, *arguments)
 
     monkeypatch.setattr(image_index, "examine_file", record)
     load(plant(tmp_path, TWO_SPLITS))

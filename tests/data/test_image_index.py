@@ -16,6 +16,7 @@ import pytest
 from pipeline import array_cache
 from pipeline.data import image_index, index_entry
 from pipeline.data.file_examination import ExaminedFile, Verdict
+from pipeline.data.file_root import FileRoot
 from pipeline.data.image_index import IndexedFiles, index_files
 from pipeline.errors import PipelineError
 
@@ -51,7 +52,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 def index(folder: Path) -> IndexedFiles:
-    return index_files(folder, names_in(folder))
+    return index_files(FileRoot(folder), names_in(folder))
 
 
 def assert_same(one: IndexedFiles, other: IndexedFiles) -> None:
@@ -126,18 +127,18 @@ def test_a_removed_file_is_forgotten_when_another_is_read(folder: Path, read: li
 
 def test_files_that_another_recipe_lists_stay_in_the_index(folder: Path, read: list[str]) -> None:
     names = names_in(folder)
-    everything = index_files(folder, names)
+    everything = index_files(FileRoot(folder), names)
     for some in (names[:3], names[6:1:-2]):
         (folder / some[0]).touch()
         os.utime(folder / some[0], ns=(LONG_AGO + 1, LONG_AGO + 1))
         read.clear()
-        indexed = index_files(folder, some)
+        indexed = index_files(FileRoot(folder), some)
         assert len(read) == 1
         numbers = [names.index(name) for name in some]
         np.testing.assert_array_equal(indexed.digests, everything.digests[numbers])
         np.testing.assert_array_equal(indexed.thumbnails(), everything.thumbnails()[numbers])
     read.clear()
-    assert_same(index_files(folder, names), everything)
+    assert_same(index_files(FileRoot(folder), names), everything)
     assert read == []
 
 
@@ -168,14 +169,14 @@ def test_a_file_that_cannot_be_opened_is_tried_again(folder: Path, read: list[st
     link = folder / "ants" / "link.jpg"
     link.symlink_to(folder / "absent.jpg")
     names = names_in(folder)
-    assert index_files(folder, names).reasons == {
+    assert index_files(FileRoot(folder), names).reasons == {
         names.index("ants/link.jpg"): "No such file or directory"
     }
     read.clear()
-    index_files(folder, names)
+    index_files(FileRoot(folder), names)
     assert read == ["link.jpg"]
     (folder / "absent.jpg").write_bytes((folder / names[0]).read_bytes())
-    assert index_files(folder, names).reasons == {}
+    assert index_files(FileRoot(folder), names).reasons == {}
 
 
 @pytest.mark.parametrize("name", ["names", "records", "reasons", "thumbnails", "entry.json"])
@@ -242,9 +243,10 @@ def test_two_processes_read_the_files_once(folder: Path, cache: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
         "from pipeline.data import image_index\n"
+        "from pipeline.data.file_root import FileRoot\n"
         "examine, count = image_index.examine_file, []\n"
         "image_index.examine_file = lambda *a: count.append(1) or examine(*a)\n"
-        "files = image_index.index_files(Path(sys.argv[1]), sys.argv[2:])\n"
+        "files = image_index.index_files(FileRoot(Path(sys.argv[1])), sys.argv[2:])\n"
         "print(len(count), files.digests.tobytes().hex())\n"
     )
     processes = [
@@ -265,7 +267,7 @@ def test_images_that_are_read_are_also_decoded(folder: Path) -> None:
     decoding = image_index.Decoding((8, 6), "crop")
     names = names_in(folder)
     for _ in range(2):
-        index_files(folder, names, decoding=decoding, on_pixels=pixels.__setitem__)
+        index_files(FileRoot(folder), names, decoding=decoding, on_pixels=pixels.__setitem__)
         assert sorted(pixels) == list(range(12))
     assert {image.shape for image in pixels.values()} == {(8, 6, 3)}
 
@@ -288,11 +290,11 @@ def test_any_name_is_kept(folder: Path, read: list[str]) -> None:
 
 
 def test_a_name_that_no_file_can_have_is_unreadable(folder: Path) -> None:
-    assert index_files(folder, ["a\0b.jpg"]).verdicts.tolist() == [Verdict.UNREADABLE]
+    assert index_files(FileRoot(folder), ["a\0b.jpg"]).verdicts.tolist() == [Verdict.UNREADABLE]
 
 
 def test_no_files_have_an_empty_index(folder: Path) -> None:
-    files = index_files(folder, [])
+    files = index_files(FileRoot(folder), [])
     assert files.thumbnails().shape == (0, 16, 16, 3)
     assert files.digests.shape == (0, 32)
 

@@ -89,7 +89,7 @@ def test_images_may_be_beside_the_table_or_elsewhere(tmp_path: Path, where: str)
     rows = [(f"{prefix}{image}", label) for image, label in PLAIN[1:]]
     path = write(tmp_path, [PLAIN[0], *rows], files=False)
     listing = config_of(path, **({"images": str(images)} if where == "root" else {})).list_files()
-    assert [listing.root / name for name in listing.names] == sorted(images.glob("*.jpg"))
+    assert [listing.root.join(name) for name in listing.names] == sorted(images.glob("*.jpg"))
 
 
 def test_labels_stay_as_they_are_written(tmp_path: Path) -> None:

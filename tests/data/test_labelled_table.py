@@ -23,7 +23,7 @@ def test_labels_are_in_the_order_of_the_model(tmp_path: Path) -> None:
     path = table(tmp_path, "image,label\n1.jpg,sea|sun\n2.jpg,sea\n")
     names = ("sun", "trees", "sea")
     root, files, labels = find_labelled_rows(path, tmp_path / "images", "multi_label", names)
-    assert root == tmp_path / "images"
+    assert root.path == tmp_path / "images"
     assert [file.name for file in files] == ["1.jpg", "2.jpg"]
     np.testing.assert_array_equal(labels, [[1, 0, 1], [0, 0, 1]])
 

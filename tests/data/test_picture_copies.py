@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from pipeline.data import duplicates
+from pipeline.data.file_root import FileRoot
 from pipeline.data.image_index import index_files
 from pipeline.data.picture_copies import PictureCopies, find_copies
 
@@ -33,8 +34,8 @@ def folder(tmp_path: Path, plant: Callable[[Path, Mapping[str, int]], Path]) -> 
 
 
 def copies_in(folder: Path) -> PictureCopies:
-    files = index_files(folder, NAMES)
-    return find_copies(folder, NAMES, files.digests, files.thumbnails)
+    files = index_files(FileRoot(folder), NAMES)
+    return find_copies(FileRoot(folder), NAMES, files.digests, files.thumbnails)
 
 
 def test_the_same_pixels_have_one_identity(folder: Path) -> None:
@@ -65,7 +66,7 @@ def test_other_files_are_searched_again(folder: Path) -> None:
 
 
 def test_a_file_that_was_removed_meanwhile_only_looks_the_same(folder: Path) -> None:
-    files = index_files(folder, NAMES)
+    files = index_files(FileRoot(folder), NAMES)
     (folder / "c.png").unlink()
-    copies = find_copies(folder, NAMES, files.digests, files.thumbnails)
+    copies = find_copies(FileRoot(folder), NAMES, files.digests, files.thumbnails)
     assert copies.identities.tolist() == [0, 0, 2, 3, 0]

@@ -72,7 +72,8 @@ def test_the_splits_are_known_before_loading(config: SourceConfig) -> None:
 def test_names_are_files_below_the_image_root(config: SourceConfig) -> None:
     if config.image_root is None:
         pytest.skip("the images of this source are not files")
-    assert all((config.image_root / name).is_file() for name in config.load().named()["val"].names)
+    names = config.load().named()["val"].names
+    assert all(Path(str(config.image_root.join(name))).is_file() for name in names)
 
 
 @pytest.mark.parametrize("name", SOURCES)

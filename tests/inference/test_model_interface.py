@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from pipeline.data.digits import DigitsConfig
+from pipeline.data.file_root import FileRoot
 from pipeline.data.image_decoding import Decoding, Resize
 from pipeline.data.image_files import ImageFiles
 from pipeline.errors import ModelError, UsageError
@@ -65,7 +66,9 @@ def test_a_calibration_that_is_none_is_an_error(tmp_path: Path, key: str, value:
 def test_a_photograph_is_read_as_training_reads_it(photographs: Path, resize: Resize) -> None:
     path = next((photographs / "val" / "bees").iterdir())
     rgb = ModelInterface("classification", ("ants", "bees"), Decoding((64, 48), resize))
-    (trained,) = ImageFiles(path.parent, [path.name], Decoding((64, 48), resize)).read(np.arange(1))
+    (trained,) = ImageFiles(FileRoot(path.parent), [path.name], Decoding((64, 48), resize)).read(
+        np.arange(1)
+    )
     np.testing.assert_array_equal(rgb.read(path), trained)
 
 

@@ -292,7 +292,8 @@ def test_a_wrong_augmentation_is_an_error(problems: Problems, entry: str, proble
         ),
         (
             "data: {source: image_folder, path: 3}\n" + MODEL,
-            "1:30: data.path: expected a path. Received 3.",
+            "1:30: data.path: expected a path, or an address such as "
+            "s3://BUCKET/FOLDER. Received 3.",
         ),
         (
             "data: {source: image_folder, path: ''}\n" + MODEL,
