@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 # The extra of this package that a protocol needs.
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+_EXTRAS = {
+    "s3": "s3",
+    "s3a": "s3",
+    "gs": "gcs",
+    "gcs": "gcs",
+    "https": "http",
+    "http": "http",
+}
 
 
 @dataclass(frozen=True)
