@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import IO
 
 from pipeline.addresses import is_remote
@@ -21,6 +22,8 @@ def open_address(address: str) -> IO[bytes]:
     """
     try:
         if not is_remote(address):
+            if Path(address).exists() and not Path(address).is_file():  # a pipe may never end
+                raise DataError(f"{address} is not a regular file.")
             return open(address, "rb")  # noqa: PTH123, the caller closes it
         system, path = file_system(address)
         opened: IO[bytes] = system.open(path, "rb", block_size=_BLOCK_BYTES, cache_type="readahead")

@@ -11,6 +11,7 @@ from pyarrow import ArrowException
 from pyarrow.parquet import ParquetFile
 
 from pipeline.data.address_files import open_address
+from pipeline.data.table_reader import check_names
 from pipeline.errors import DataError, first_line
 
 _BATCH_ROWS = 64
@@ -42,7 +43,11 @@ def parquet_layout(address: str) -> ParquetLayout:
     with _opened(address) as file:
         metadata = file.metadata
         groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
-        return ParquetLayout(file.schema_arrow.names, groups)
+        layout = ParquetLayout(file.schema_arrow.names, groups)
+    check_names(layout.columns, address)
+    if not sum(groups):
+        raise DataError(f"{address} has no rows.")
+    return layout
 
 
 def read_parquet_rows(

@@ -91,7 +91,7 @@ def _read_csv(path: AnyPath, data: bytes) -> Table:
     for line, row in _numbered(reader, path):
         if not names:
             names = [name.strip() for name in row]
-            _check_names(names, path)
+            check_names(names, path)
             columns = [[] for _ in names]
             continue
         if len(row) != len(names):
@@ -117,7 +117,12 @@ def _numbered(reader: Any, path: AnyPath) -> Iterator[tuple[int, list[str]]]:
         raise DataError(f"data.path: {path}:{line}: the row is damaged: {error}.") from None
 
 
-def _check_names(names: Sequence[str], path: AnyPath) -> None:
+def check_names(names: Sequence[str], path: object) -> None:
+    """Check that each column of a table has a name of its own.
+
+    Raises:
+        DataError: if one does not.
+    """
     repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if repeated:
         raise DataError(
@@ -157,7 +162,7 @@ def _read_parquet(path: AnyPath, data: bytes) -> Table:
     except ArrowException as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"data.path: {path} is not a Parquet file: {reason}") from None
-    _check_names(table.column_names, path)
+    check_names(table.column_names, path)
     columns = {
         name: [_as_text(value) for value in column.to_pylist()]
         for name, column in zip(table.column_names, table.columns, strict=True)

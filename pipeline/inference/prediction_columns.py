@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.addresses import is_remote
 from pipeline.inference.input_item import InputItem
+from pipeline.secrets import mask_credentials
 from pipeline.tasks.table_column import CellValue, TableColumn
 from pipeline.tasks.tasks import TASKS
 
@@ -14,11 +16,17 @@ if TYPE_CHECKING:
     from pipeline.inference.batch_prediction import Prediction
     from pipeline.inference.model_interface import ModelInterface
 
+
+def _shown(name: str) -> str:
+    """Return the path of a file, or its address without a password."""
+    return mask_credentials(name) if is_remote(name) else name
+
+
 # What says which image, or which row, a prediction is of.
 _SOURCES: dict[str, tuple[TableColumn, Callable[[InputItem], CellValue]]] = {
-    "file": (TableColumn("file", "string"), lambda item: item.file),
+    "file": (TableColumn("file", "string"), lambda item: _shown(item.file)),
     "line": (TableColumn("line", "integer"), lambda item: item.line),
-    "image": (TableColumn("image", "string"), lambda item: item.image),
+    "image": (TableColumn("image", "string"), lambda item: item.image and _shown(item.image)),
     "key": (TableColumn("key", "string"), lambda item: item.key),
 }
 

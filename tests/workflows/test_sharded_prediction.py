@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -9,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import dataset, parquet
 
+from pipeline.cluster.cluster import Lost
 from pipeline.data.address_files import open_address
-from pipeline.errors import DataError, UsageError
+from pipeline.errors import DataError, PipelineError, UsageError
 from pipeline.storage import Storage
 from pipeline.workflows import sharded_prediction
 from pipeline.workflows.prediction_parts import Manifest, finished_parts
@@ -261,3 +263,28 @@ def test_processes_predict_from_an_object_store_to_it(
         f"{s3}/shards/{Path(row.pop('file')).name}" for row in expected
     ]
     assert found == expected
+
+
+def test_a_shard_whose_process_dies_is_named_and_the_others_are_kept(
+    predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class DyingCluster:
+        def results(
+            self, make_worker: Callable[[], Any], pieces: Iterator[Any], *, retries: int
+        ) -> Iterator[tuple[Any, Any]]:
+            work = make_worker()
+            for piece in pieces:
+                is_lost = piece.number == 1
+                yield piece, Lost("Memory ran out.", memory=True) if is_lost else work(piece)
+
+    opened = contextlib.nullcontext(DyingCluster())
+    monkeypatch.setattr(sharded_prediction, "open_cluster", lambda *_, **__: opened)
+    with pytest.raises(PipelineError) as caught:
+        predict()
+    assert str(caught.value).startswith("1 of 4 parts could not be predicted. ")
+    assert str(caught.value).endswith(
+        "digits-001.tar: Memory ran out. Give the same command again to predict only these."
+    )
+    monkeypatch.undo()
+    assert len(times(tmp_path / "out")) == 3
+    assert predict().rows == 25
