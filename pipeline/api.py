@@ -33,7 +33,9 @@ StrPath = str | os.PathLike[str]
 logger = logging.getLogger(__name__)
 
 
-def run(recipe: StrPath, overrides: Overrides = (), *, resume: str | None = None) -> RunResult:
+def run(
+    recipe: StrPath, overrides: Overrides = (), *, workers: int = 1, resume: str | None = None
+) -> RunResult:
     """Train, evaluate and log a recipe.
 
     >>> result = pipeline.run("recipe.yaml", {"training.epochs": 3})
@@ -43,6 +45,7 @@ def run(recipe: StrPath, overrides: Overrides = (), *, resume: str | None = None
         recipe: the recipe's file.
         overrides: values that replace the recipe's, by dotted path. A relative path in them starts
             from the working directory.
+        workers: the number of folds at a time on each machine of `runtime.cluster`.
         resume: the run to resume: its id, its name, or `latest`.
 
     Raises:
@@ -56,7 +59,7 @@ def run(recipe: StrPath, overrides: Overrides = (), *, resume: str | None = None
         stopwatch = Stopwatch()
         with stopwatch.stage("import"), quiet_imports():
             from pipeline.workflows.single_run import run
-        return run(loaded, resume=resume, stopwatch=stopwatch, process=process)
+        return run(loaded, workers=workers, resume=resume, stopwatch=stopwatch, process=process)
 
 
 def run_seeds(

@@ -19,7 +19,6 @@ from pipeline.cli.options import (
     set_option,
     with_cluster,
 )
-from pipeline.errors import UsageError
 from pipeline.shutdown import interrupt_on
 
 
@@ -43,7 +42,7 @@ from pipeline.shutdown import interrupt_on
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Number of seeds at a time on each machine.",
+    help="Number of seeds or folds at a time on each machine.",
 )
 @json_option
 def command(
@@ -61,15 +60,13 @@ def command(
     --seeds N --resume, RUN is the parent: finished seeds are kept."""
     interrupt_on(signal.SIGTERM)  # clusters send it
     overrides = with_cluster(overrides, cluster)
-    if workers > 1 and not seeds:
-        raise UsageError("--workers is for several seeds. Use it together with --seeds N.")
     result: api.RunResult | api.SeedsResult
     with contextlib.redirect_stdout(sys.stderr):  # Keras prints messages to stdout
         if seeds:
             result = api.run_seeds(recipe, overrides, seeds=seeds, workers=workers, resume=resume)
             runs = result.runs
         else:
-            result = api.run(recipe, overrides, resume=resume)
+            result = api.run(recipe, overrides, workers=workers, resume=resume)
             runs = [result]
     as_object = json.dumps(dataclasses.asdict(result), ensure_ascii=False)
     click.echo(as_object if as_json else str(result))

@@ -8,20 +8,29 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pipeline.atomic_files import atomic_write
+from pipeline.cluster.cluster import Cluster, Lost
 from pipeline.console import only_warnings
 from pipeline.data.folds import Fold, draw_folds, splits_of_fold
 from pipeline.data.splits import Splits
-from pipeline.errors import DivergedError
+from pipeline.errors import DivergedError, TrainingError
 from pipeline.evaluation.cross_validation import CrossValidation, FoldOutcome
 from pipeline.features.cached_features import HeadInputs, head_outputs
 from pipeline.recipe.grammar import Recipe
-from pipeline.recipe.loader import LoadedRecipe, run_parameters
+from pipeline.recipe.loader import LoadedRecipe, run_parameters, with_overrides
+from pipeline.stages.data_checks import images_of_machine
 from pipeline.stages.evaluate_splits import metrics_of_images, validation_thresholds
 from pipeline.stages.head_trainer import CompiledHeads
-from pipeline.stages.train_model import TrainedModel, train_model
+from pipeline.stages.train_model import (
+    TrainedModel,
+    compute_pool_inputs,
+    train_model,
+    trains_head_alone,
+)
 from pipeline.tracking.run_logger import RunLogger
 from pipeline.tracking.trial_runs import FOLD, TrialRun
 from pipeline.training.checkpoints import Checkpoints
@@ -102,14 +111,37 @@ def train_fold(
     return trained, metrics
 
 
+@dataclass(frozen=True)
+class FoldInputs:
+    """What the trainings of all folds of a recipe share in one process.
+
+    Attributes:
+        splits: the images.
+        pool_inputs: as `train_fold` takes it.
+        on_checkpoints: is called with the checkpoints of each fold before it is trained.
+    """
+
+    splits: Splits
+    pool_inputs: HeadInputs | None
+    on_checkpoints: Callable[[Checkpoints], None] = lambda checkpoints: None
+
+
+@dataclass(frozen=True)
+class _InThisProcess:
+    """Has the inputs in this process, and has none in another one: they cannot be pickled."""
+
+    inputs: FoldInputs | None = None
+
+    def __reduce__(self) -> tuple[type[_InThisProcess], tuple[()]]:
+        return _InThisProcess, ()
+
+
 def cross_validate(
     loaded: LoadedRecipe,
-    splits: Splits,
-    pool_inputs: HeadInputs | None,
+    inputs: FoldInputs,
     run_logger: RunLogger,
     directory: Path,
-    *,
-    on_checkpoints: Callable[[Checkpoints], None],
+    cluster: Cluster,
 ) -> CrossValidation:
     """Train and judge all folds of a recipe, and log each as a run under the run of the recipe.
 
@@ -117,43 +149,86 @@ def cross_validate(
 
     Args:
         loaded: the recipe.
-        splits: the images.
-        pool_inputs: as `train_fold` takes it.
+        inputs: what the folds share in this process.
         run_logger: logs to the run of the recipe.
         directory: for the folds of the run.
-        on_checkpoints: is called with the checkpoints of each fold before it is trained.
+        cluster: trains the folds.
 
     Raises:
         DataError: if there are too few images.
         DivergedError: if fewer than two folds have a model to judge.
+        TrainingError: if the process of a fold dies twice.
     """
-    recipe = loaded.recipe
+    recipe, splits = loaded.recipe, inputs.splits
     folds = folds_of(recipe, splits)
-    outcomes, heads = [], CompiledHeads()
-    for fold in folds:
-        file = directory / f"fold-{fold.number}.json"
-        if file.exists():
-            outcome = FoldOutcome(**json.loads(file.read_bytes()))
-        else:
-            checkpoints = Checkpoints(directory / f"fold-{fold.number}")
-            on_checkpoints(checkpoints)
-            outcome = _outcome_of(recipe, splits, fold, pool_inputs, checkpoints, heads)
-            directory.mkdir(parents=True, exist_ok=True)
-            atomic_write(file, json.dumps(dataclasses.asdict(outcome)).encode())
-            shutil.rmtree(checkpoints.directory, ignore_errors=True)
-        outcomes.append(outcome)
+    kept = {fold.number: _kept_outcome(directory, fold) for fold in folds}
+    outcomes = {number: outcome for number, outcome in kept.items() if outcome}
+
+    def report(fold: Fold) -> None:
+        outcome = outcomes[fold.number]
         run_logger.log_trial(_fold_run(loaded, fold, outcome, len(folds)))
         first, *_, last = recipe.task.main_metrics(is_imbalanced=False)
         logger.info(f"Fold {fold.number}/{len(folds)}  {_describe(outcome, (first, last))}")
+
+    for fold in folds:
+        if fold.number in outcomes:
+            report(fold)
+    left = [fold for fold in folds if fold.number not in outcomes]
+    alone = with_overrides(loaded, {"runtime.cluster": "local"})
+    make_worker = partial(_make_worker, alone, splits.digest, directory, _InThisProcess(inputs))
+    for fold, outcome in cluster.results(make_worker, iter(left), retries=1):
+        if isinstance(outcome, Lost):
+            raise TrainingError(
+                f"Fold {fold.number} could not be trained. {outcome.reason} Use fewer --workers, "
+                "or a machine with more memory."
+            )
+        directory.mkdir(parents=True, exist_ok=True)
+        content = json.dumps(dataclasses.asdict(outcome)).encode()
+        atomic_write(directory / _file_of(fold), content)
+        outcomes[fold.number] = outcome
+        report(fold)
     images = len(splits.train) + (0 if splits.validation is None else len(splits.validation))
     assert recipe.training.folds is not None
-    result = CrossValidation(recipe.training.folds, recipe.training.fold_repeats, images, outcomes)
+    ordered = [outcomes[fold.number] for fold in folds]
+    result = CrossValidation(recipe.training.folds, recipe.training.fold_repeats, images, ordered)
     if len(result.finished) < 2:
-        reason = next(outcome.divergence for outcome in outcomes if outcome.divergence)
+        reason = next(outcome.divergence for outcome in ordered if outcome.divergence)
         raise DivergedError(f"training.folds: {result}. {reason}")
     run_logger.log_metrics(result.metrics)
     run_logger.set_tags({"folds": str(result)})
     return result
+
+
+def _file_of(fold: Fold) -> str:
+    return f"fold-{fold.number}.json"
+
+
+def _kept_outcome(directory: Path, fold: Fold) -> FoldOutcome | None:
+    file = directory / _file_of(fold)
+    return FoldOutcome(**json.loads(file.read_bytes())) if file.exists() else None
+
+
+def _make_worker(
+    loaded: LoadedRecipe, images: str, directory: Path, here: _InThisProcess
+) -> Callable[[Fold], FoldOutcome]:
+    recipe, heads = loaded.recipe, CompiledHeads()
+    inputs = here.inputs or _inputs_of(recipe, images)
+
+    def train(fold: Fold) -> FoldOutcome:
+        checkpoints = Checkpoints(directory / f"fold-{fold.number}")
+        inputs.on_checkpoints(checkpoints)
+        outcome = _outcome_of(recipe, inputs, fold, checkpoints, heads)
+        shutil.rmtree(checkpoints.directory, ignore_errors=True)
+        return outcome
+
+    return train
+
+
+def _inputs_of(recipe: Recipe, images: str) -> FoldInputs:
+    """Return the inputs of a recipe in another process than that of the command."""
+    splits = images_of_machine(recipe.data.load, images)
+    pool_inputs = compute_pool_inputs(recipe, splits) if trains_head_alone(recipe) else None
+    return FoldInputs(splits, pool_inputs)
 
 
 def _select(inputs: HeadInputs, fold: Fold) -> HeadInputs:
@@ -167,9 +242,8 @@ def _select(inputs: HeadInputs, fold: Fold) -> HeadInputs:
 
 def _outcome_of(
     recipe: Recipe,
-    splits: Splits,
+    inputs: FoldInputs,
     fold: Fold,
-    pool_inputs: HeadInputs | None,
     checkpoints: Checkpoints,
     heads: CompiledHeads,
 ) -> FoldOutcome:
@@ -186,9 +260,9 @@ def _outcome_of(
     try:
         trained, metrics = train_fold(
             recipe,
-            splits,
+            inputs.splits,
             fold,
-            pool_inputs=pool_inputs,
+            pool_inputs=inputs.pool_inputs,
             on_epoch=on_epoch,
             checkpoints=checkpoints,
             heads=heads,

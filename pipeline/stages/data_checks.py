@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from pipeline.cluster.cluster import UnfitMachineError
 from pipeline.data.batches import steps_per_epoch
 from pipeline.data.splits import Splits
-from pipeline.errors import DataError, escape_unprintable
+from pipeline.errors import DataError, PipelineError, escape_unprintable
 from pipeline.recipe.cross_checks import metric_problem, missing_splits, used_metrics
 from pipeline.recipe.grammar import Recipe
 from pipeline.training.class_weights import unknown_class
 
 logger = logging.getLogger(__name__)
+
+
+def images_of_machine(load: Callable[[], Splits], digest: str) -> Splits:
+    """Return the images that this machine has, if they are those of the driver.
+
+    Args:
+        load: loads them.
+        digest: of the driver's.
+
+    Raises:
+        UnfitMachineError: if they are not there, or others.
+    """
+    try:
+        splits = load()
+    except PipelineError as error:  # the driver could read them
+        raise UnfitMachineError(str(error)) from None
+    if splits.digest != digest:
+        raise UnfitMachineError(
+            "Its images differ from the driver's. Copy the driver's images to it."
+        )
+    return splits
 
 
 def check_recipe_with_data(recipe: Recipe, splits: Splits) -> None:

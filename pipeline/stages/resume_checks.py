@@ -90,7 +90,7 @@ def resume_command(
         loaded: the recipe.
         run_id: of the run.
         seeds: the number of seeds, if it has one run for each under it.
-        workers: the number of them that are trained at the same time on a machine.
+        workers: the number of seeds or folds that are trained at the same time on a machine.
     """
     changes = [word for change in loaded.overrides for word in ("--set", change)]
     several = ["--seeds", str(seeds)] if seeds else []

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from pipeline.cluster.cluster import Cluster, Lost, UnfitMachineError, Wait
-from pipeline.errors import PipelineError
+from pipeline.cluster.cluster import Cluster, Lost, Wait
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import LoadedRecipe
+from pipeline.stages.data_checks import images_of_machine
 from pipeline.trials.pruning import StoppingRule
 from pipeline.trials.search_state import PendingTrial, Search
 from pipeline.trials.trial import TrialOutcome, run_trial
@@ -85,15 +85,7 @@ def trial_worker_maker(
 def _make_worker(loaded: LoadedRecipe, trainer: TrialTrainer, images: str) -> TrialWorker:
     tuning = loaded.recipe.tuning
     assert tuning is not None
-    try:
-        digest = trainer.splits(loaded.recipe).digest
-    except PipelineError as error:  # the driver could read them
-        raise UnfitMachineError(str(error)) from None
-    if digest != images:
-        raise UnfitMachineError(
-            "Its images differ from the driver's, so trials cannot be compared. Copy the driver's "
-            "images to it."
-        )
+    images_of_machine(lambda: trainer.splits(loaded.recipe), images)
     count = 0
 
     def run(piece: TrialPiece) -> TrialOutcome:

@@ -7,14 +7,15 @@ import shutil
 from collections.abc import Sequence
 from functools import partial
 
+from pipeline.cluster.opening import open_cluster
 from pipeline.data.sampling import is_imbalanced
-from pipeline.errors import DivergedError
+from pipeline.errors import DivergedError, UsageError
 from pipeline.inference.fresh_process import FreshProcess
 from pipeline.recipe.loader import LoadedRecipe
 from pipeline.stages import log_run, resume_checks
 from pipeline.stages.calibrate_model import calibrate_model
 from pipeline.stages.class_balance import warn_of_imbalance
-from pipeline.stages.cross_validate import cross_validate
+from pipeline.stages.cross_validate import FoldInputs, cross_validate
 from pipeline.stages.data_checks import check_recipe_with_data, warn_of_rare_updates
 from pipeline.stages.evaluate_splits import evaluate_splits, evaluation_graph
 from pipeline.stages.find_label_errors import find_label_errors
@@ -39,6 +40,7 @@ logger = logging.getLogger(__name__)
 def run(
     loaded: LoadedRecipe,
     *,
+    workers: int = 1,
     resume: str | None = None,
     parent: str | None = None,
     stopwatch: Stopwatch | None = None,
@@ -48,6 +50,8 @@ def run(
 
     Args:
         loaded: the recipe.
+        workers: the number of folds that are trained at the same time on each machine of the
+            recipe's `runtime.cluster`. On this machine alone, 1 trains them in this process.
         resume: the id of an interrupted run to resume, or `latest`.
         parent: the id of the run that this one is under, if any. It says how to resume both, and
             all runs under it have the same images.
@@ -55,11 +59,21 @@ def run(
         process: verifies the model, if it was started already.
 
     Raises:
+        UsageError: if there are several workers and no folds.
         PipelineError: if the run fails. In MLflow it is FAILED, with the reason.
         KeyboardInterrupt: if it is interrupted. In MLflow it is KILLED.
     """
     recipe, watch = loaded.recipe, stopwatch or Stopwatch()
-    with model_verification(recipe, process) as verification:
+    if workers > 1 and recipe.training.folds is None:
+        raise UsageError(
+            "--workers is for several seeds or folds. Use it together with --seeds N or "
+            "training.folds."
+        )
+    machines = recipe.runtime.cluster if recipe.training.folds else "local"
+    with (
+        open_cluster(machines, workers=workers) as cluster,
+        model_verification(recipe, process) as verification,
+    ):
         with watch.stage("store"):
             store = open_store(recipe.tracking.uri, loaded.secrets)
             experiment = recipe.tracking.experiment or recipe.name
@@ -78,7 +92,11 @@ def run(
             directory = checkpoint_directory(run_logger.run_id)
             checkpoints = Checkpoints(directory)
             opened = [checkpoints]
-            command = "" if parent else resume_checks.resume_command(loaded, run_logger.run_id)
+            command = (
+                ""
+                if parent
+                else resume_checks.resume_command(loaded, run_logger.run_id, workers=workers)
+            )
             tracked.on_stop = partial(_save_checkpoints, opened, command)
             if not resume:
                 resume_checks.save_origin(directory, loaded)
@@ -126,14 +144,8 @@ def run(
             folds = None
             if recipe.training.folds:
                 with watch.stage("folds"):
-                    folds = cross_validate(
-                        loaded,
-                        splits,
-                        trained.trainer.pool_inputs(),
-                        run_logger,
-                        directory / "folds",
-                        on_checkpoints=opened.append,
-                    )
+                    inputs = FoldInputs(splits, trained.trainer.pool_inputs(), opened.append)
+                    folds = cross_validate(loaded, inputs, run_logger, directory / "folds", cluster)
             details = {"run": run_logger.run_id, "evaluated by": evaluation.computation}
             if history.divergence:
                 details["divergence"] = history.divergence

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import keras
 import pytest
 
+from pipeline.cluster.cluster import Lost
 from pipeline.data.splits import Splits
+from pipeline.errors import TrainingError
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import load_recipe
-from pipeline.stages.cross_validate import folds_of, train_fold
+from pipeline.stages.cross_validate import FoldInputs, cross_validate, folds_of, train_fold
 from pipeline.stages.head_trainer import CompiledHeads
 from pipeline.stages.train_model import compute_pool_inputs
+from pipeline.tracking.run_logger import RunLogger
 
 RECIPE = """\
 data:
@@ -51,6 +56,32 @@ def metrics_of(recipe: Recipe, splits: Splits, inputs: Any) -> list[dict[str, fl
         )
         evaluated.append(metrics)
     return evaluated
+
+
+class LosingCluster:
+    """Loses every piece."""
+
+    at_once = 2
+
+    def results(
+        self, make_worker: Any, pieces: Iterator[Any], *, retries: int = 0
+    ) -> Iterator[Any]:
+        for piece in pieces:
+            yield piece, Lost("A process died twice.", memory=False)
+
+
+def test_a_fold_whose_process_dies_is_an_error(in_empty_folder: Path) -> None:
+    Path("recipe.yaml").write_text(
+        "data: {source: digits}\nmodel: {architecture: mlp}\ntraining: {folds: 3}\n"
+    )
+    loaded = load_recipe(Path("recipe.yaml"))
+    inputs, run_logger = FoldInputs(loaded.recipe.data.load(), None), Mock(spec=RunLogger)
+    with pytest.raises(TrainingError) as error:
+        cross_validate(loaded, inputs, run_logger, Path("folds"), LosingCluster())
+    assert str(error.value) == (
+        "Fold 1 could not be trained. A process died twice. Use fewer --workers, or a machine with "
+        "more memory."
+    )
 
 
 @pytest.mark.slow

@@ -207,8 +207,7 @@ def test_a_machine_with_other_images_takes_no_part(in_empty_folder: Path) -> Non
     with pytest.raises(UnfitMachineError) as refused:
         make_worker()
     assert str(refused.value) == (
-        "Its images differ from the driver's, so trials cannot be compared. Copy the driver's "
-        "images to it."
+        "Its images differ from the driver's. Copy the driver's images to it."
     )
 
 

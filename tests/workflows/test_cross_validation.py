@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -26,6 +27,12 @@ model: {architecture: mlp, hidden: [16]}
 optimizer: {learning_rate: 3e-2}
 training: {epochs: 3, folds: 3}
 tuning: {objective: val_accuracy, space: {optimizer.learning_rate: {log: [1e-3, 1e-1]}}}
+"""
+PHOTOGRAPHS = """\
+name: photographs
+data: {{source: image_folder, path: '{photographs}', image_size: [32, 32], batch_size: 8}}
+model: {{architecture: transfer, base: base.keras, hidden: [4]}}
+training: {{epochs: 2, folds: 3}}
 """
 
 
@@ -70,6 +77,23 @@ def test_a_run_with_folds(in_empty_folder: Path) -> None:
     assert outcome.scores == pytest.approx(accuracies)
     assert outcome.score == pytest.approx(result.metrics["cv_accuracy_mean"])
     assert outcome.metrics["val_log_loss"] == pytest.approx(result.metrics["cv_log_loss_mean"])
+
+
+@pytest.mark.slow
+def test_folds_in_two_processes_are_those_of_one(
+    in_empty_folder: Path, few_photographs: Path
+) -> None:
+    Path("recipe.yaml").write_text(PHOTOGRAPHS.format(photographs=few_photographs))
+    rescaling, convolution = keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(4, 3)
+    keras.Sequential([keras.Input((32, 32, 3)), rescaling, convolution]).save("base.keras")
+    loaded = load_recipe(Path("recipe.yaml"))
+    one, two = run(loaded), run(loaded, workers=2)
+    assert one.folds == two.folds == "3 folds"
+    judged = {name: value for name, value in one.metrics.items() if name.startswith("cv_")}
+    assert judged["cv_accuracy_mean"] > 0.4
+    for name, value in judged.items():
+        assert two.metrics[name] == pytest.approx(value, abs=1e-5)
+    assert len(children_of(two.run_id)) == 3
 
 
 @pytest.mark.slow

@@ -195,12 +195,14 @@ def test_seeds_in_two_processes_are_those_of_one(
     assert {child.data.tags["mlflow.parentRunId"] for child in children} == {result.parent_run_id}
 
 
-def test_workers_without_seeds_are_an_error(
+def test_workers_without_seeds_or_folds_are_an_error(
     in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    Path("recipe.yaml").write_text(RECIPE)
     assert main(["run", "recipe.yaml", "--workers", "2"]) == 2
     assert capsys.readouterr().err == (
-        "Error: --workers is for several seeds. Use it together with --seeds N.\n"
+        "Error: --workers is for several seeds or folds. Use it together with --seeds N or "
+        "training.folds.\n"
     )
 
 
