@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from pipeline.config import Config, Finding, Fraction, NonEmptyString
+from pipeline.data.grouping import number_groups
 from pipeline.data.label_columns import LabelColumns, RowLabels, read_labels
+from pipeline.data.listing import SPLITS
 from pipeline.data.remote_path import AnyPath, DataPath
 from pipeline.data.source_config import SourceConfig, SplitName
 from pipeline.data.split_column import read_splits
 from pipeline.data.splits import Splits, splits_from_arrays, stratified_split
-from pipeline.data.table_columns import named_column, number_values
+from pipeline.data.table_columns import column_values, named_column, number_values
 from pipeline.data.table_reader import Table, read_table
 from pipeline.errors import DataError
 from pipeline.tasks.tasks import TASKS
@@ -42,6 +44,12 @@ class NumberColumnsConfig(Config):
     )
 
 
+class ColumnGroupByConfig(Config):
+    """What tells which rows belong in the same split."""
+
+    column: NonEmptyString = Field(description="Column whose value is the group.")
+
+
 class NumberTableConfig(SourceConfig):
     """A table of numbers with labels, a row for each example: CSV, TSV, JSON lines or Parquet."""
 
@@ -60,6 +68,9 @@ class NumberTableConfig(SourceConfig):
         None,
         description="What stands between the classes of a row in their column, for data.task: "
         "multi_label. Default: the first of | ; and , that occurs.",
+    )
+    group_by: ColumnGroupByConfig | None = Field(
+        None, description="Rows of one group, such as a patient, are drawn into the same split."
     )
     validation: Fraction = Field(
         0.2,
@@ -87,6 +98,8 @@ class NumberTableConfig(SourceConfig):
                 "expected less than 1 for the sum of validation and test. "
                 f"Received {self.validation:g} + {self.test:g}.",
             )
+        if self.group_by and self.group_by.column in self.features:
+            yield ("features",), f"has the column of the groups, {self.group_by.column}. Remove it."
         if self.columns.label in self.features:
             yield ("features",), f"has the column of the labels, {self.columns.label}. Remove it."
         try:
@@ -127,12 +140,19 @@ class NumberTableConfig(SourceConfig):
         """
         rows, task = self._read(), TASKS[self.task]
         logger.info(self.describe_files())
-        labels = rows.labels.array()
+        numbers, labels, names = rows.numbers(), rows.labels.array(), rows.labels.class_names
+        groups = number_groups(rows.groups) if rows.groups else None
+        if groups is None:
+            parts = self._parts(rows, task.strata(labels))
+        else:
+            strata = task.stratum_names(labels, names)
+            parts = self._grouped_parts(rows, task.strata(labels), strata, groups)
         return splits_from_arrays(
-            rows.numbers(),
+            numbers,
             labels,
-            class_names=rows.labels.class_names,
-            parts=self._parts(rows, task.strata(labels)),
+            class_names=names,
+            parts=parts,
+            groups=groups,
             feature_names=self.features,
             task=task,
         )
@@ -161,6 +181,42 @@ class NumberTableConfig(SourceConfig):
         ]
         return [pool[drawn[0]], *others]
 
+    def _grouped_parts(
+        self, rows: _Rows, strata: np.ndarray, stratum_names: list[str], groups: np.ndarray
+    ) -> list[np.ndarray]:
+        """Return what `_parts` does, with the rows of a group in the same one.
+
+        Raises:
+            DataError: if there are too few groups for the splits.
+        """
+        import numpy as np
+
+        from pipeline.data.split_assignment import assign_splits
+
+        shares = {"val": self.validation, "test": self.test}
+        drawn = {name: share for name, share in shares.items() if share and name not in rows.splits}
+        # Other splits may be drawn from train.
+        given = [SPLITS.index(one) if one in _DRAWN else -1 for one in rows.splits]
+        splits = assign_splits(
+            rows.groups,
+            strata,
+            np.array(given, np.int8),
+            groups,
+            fractions=drawn,
+            seed=self.split_seed,
+            stratum_names=stratum_names,
+        )
+        parts = {name: np.flatnonzero(splits == SPLITS.index(name)) for name in SPLITS}
+        empty = [name for name in ("train", *drawn) if not len(parts[name])]
+        if empty:
+            raise DataError(
+                f"data.group_by: no rows are left for {' and '.join(empty)}, because the "
+                f"{len(splits):,} rows have {len(np.unique(groups)):,} different values of "
+                f"{self.group_by.column if self.group_by else ''}. Set data.validation and "
+                "data.test to 0 where there are too few groups, or remove data.group_by."
+            )
+        return [parts["train"], *(parts[name] for name in _DRAWN)]
+
     def _is_given(self, name: str) -> bool:
         with contextlib.suppress(DataError):
             return name in self._read().splits
@@ -173,7 +229,11 @@ class NumberTableConfig(SourceConfig):
         columns = LabelColumns(self.columns.label, self.columns.labels, self.separator)
         labels = read_labels(table, columns, TASKS[self.task].LABEL_KIND)
         splits, ignored = read_splits(table, self.columns.split)
-        return _Rows(table, self.features, labels, splits, ignored)
+        groups = []
+        if self.group_by:
+            column = named_column(table, self.group_by.column, "data.group_by")
+            groups = column_values(table, column)
+        return _Rows(table, self.features, labels, splits, ignored, groups)
 
 
 _DRAWN = ("val", "test")
@@ -189,6 +249,7 @@ class _Rows:
         labels: of the rows.
         splits: of each row, None to draw it.
         ignored: what is not used, in phrases.
+        groups: the group of each row; empty without `group_by`.
     """
 
     table: Table
@@ -196,6 +257,7 @@ class _Rows:
     labels: RowLabels
     splits: list[str | None]
     ignored: list[str]
+    groups: list[str]
 
     def numbers(self) -> np.ndarray:
         """Return the numbers of each row, float32 (n, numbers)."""

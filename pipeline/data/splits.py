@@ -299,6 +299,7 @@ def splits_from_arrays(
     test: tuple[np.ndarray, np.ndarray] | None = None,
     image_size: tuple[int, int] | None = None,
     feature_names: tuple[str, ...] | None = None,
+    groups: np.ndarray | None = None,
     task: Task = classification,
 ) -> Splits:
     """Return the splits of images, or of other examples, in memory.
@@ -312,6 +313,7 @@ def splits_from_arrays(
         test: images and labels of a separate test split.
         image_size: height and width that images are resized to; None for numbers.
         feature_names: the names of the numbers of an example; None for images.
+        groups: int64 (n,), examples with the same number belong together; None without groups.
         task: what is predicted.
     """
     import numpy as np
@@ -327,6 +329,7 @@ def splits_from_arrays(
             names=[str(number) for number in numbers],
             image_digests=_digests(x),
             digest=hashlib.sha256(resized.tobytes() + labels.tobytes()).hexdigest(),
+            groups=None if groups is None else groups[numbers],
             task=task,
         )
 

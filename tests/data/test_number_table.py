@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
+from pipeline.data.folds import draw_folds, pooled_images
 from pipeline.data.number_table import NumberTableConfig
 from pipeline.errors import DataError, RecipeError
 from pipeline.recipe.loader import load_recipe
@@ -101,8 +102,8 @@ def test_what_is_no_number_is_an_error_with_its_line(tmp_path: Path) -> None:
         (
             "features: [x], image_size: [8, 8]",
             "data.image_size: unknown key. Expected one of: source, task, batch_size, sampling, "
-            "split_seed, path, features, columns, separator, validation, test. 'image_size' "
-            "belongs to source digits or image_folder or mnist or table.",
+            "split_seed, path, features, columns, separator, group_by, validation, test. "
+            "'image_size' belongs to source digits or image_folder or mnist or table.",
         ),
     ],
 )
@@ -117,3 +118,54 @@ def test_a_recipe_with_a_wrong_key_is_an_error(tmp_path: Path, keys: str, proble
         load_recipe(recipe)
     (found,) = caught.value.problems
     assert f"{found.path}: {found.message}" == problem.format(path=path)
+
+
+def visits(path: Path, patients: int) -> Path:
+    """A table of four visits of each patient, in the order of the visits."""
+    rows = [f"{n / 7},{n % 2},p{n % patients}" for n in range(4 * patients)]
+    path.write_text("\n".join(["x,label,patient", *rows]))
+    return path
+
+
+def test_rows_of_a_group_are_in_one_split_and_in_one_fold(tmp_path: Path) -> None:
+    path = visits(tmp_path / "visits.csv", 15)
+    config = table(path, features=("x",), group_by={"column": "patient"})
+    loaded = config.load()
+    assert {name: len(split) for name, split in loaded.named().items()} == {
+        "train": 36,
+        "val": 12,
+        "test": 12,
+    }
+    patients = [
+        {int(row) % 15 for row in split.names}
+        for split in (loaded.named()[n] for n in ("train", "val", "test"))
+    ]
+    assert sum(map(len, patients)) == 15
+    for fold in draw_folds(loaded, count=3, repeats=1, seed=0):
+        judged = {int(pooled_images(loaded).names[row]) % 15 for row in fold.test}
+        learned = {int(pooled_images(loaded).names[row]) % 15 for row in fold.train}
+        assert not judged & learned
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            {"features": ("x",), "group_by": {"column": "doctor"}},
+            "data.group_by: {path} has no column doctor. Expected one of: x, label, patient.",
+        ),
+        (
+            {"features": ("x",), "group_by": {"column": "patient"}},
+            "data.group_by: no rows are left for val and test, because the 8 rows have 2 different "
+            "values of patient. Set data.validation and data.test to 0 where there are too few "
+            "groups, or remove data.group_by.",
+        ),
+    ],
+)
+def test_groups_that_are_missing_or_too_few_are_an_error(
+    tmp_path: Path, keys: dict[str, Any], message: str
+) -> None:
+    path = visits(tmp_path / "visits.csv", 2)
+    with pytest.raises(DataError) as error:
+        table(path, **keys).load()
+    assert str(error.value) == message.format(path=path)
