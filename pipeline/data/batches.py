@@ -76,7 +76,7 @@ def training_batches(
         batches = numbered.map(
             lambda batch, draw: augment(batch[0], encoding.dense(batch[1]), draw)
         )
-    return batches.map(targets_for(encoding, class_weights)).prefetch(2)
+    return prefetched(batches.map(targets_for(encoding, class_weights)))
 
 
 def can_be_kept(split: Split) -> bool:
@@ -153,7 +153,7 @@ def step_chunks(
         return tf.stack(drawn, axis=1), first_step, tables
 
     # One function, because it takes a twentieth of a second to trace each.
-    return draws.enumerate(first_epoch * chunks).map(element).prefetch(2)
+    return prefetched(draws.enumerate(first_epoch * chunks).map(element))
 
 
 def shuffled(
@@ -204,7 +204,8 @@ def evaluation_batches(
 ) -> tf.data.Dataset:
     """Return the batches of one pass over `split`, in its order, as `training_batches` does."""
     indices = tf.data.Dataset.range(len(split)).batch(batch_size)
-    return batches_at(indices, split.images, split.labels).map(targets_for(encoding)).prefetch(2)
+    batches = batches_at(indices, split.images, split.labels)
+    return prefetched(batches.map(targets_for(encoding)))
 
 
 def kept_batches(
@@ -252,3 +253,10 @@ def batches_at(indices: tf.data.Dataset, images: Images, labels: np.ndarray) -> 
         return inputs, tf.gather(of_all, batch)
 
     return indices.map(load, num_parallel_calls=os.cpu_count(), deterministic=True)
+
+
+def prefetched(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Return batches of which two are prepared while one is used."""
+    options = tf.data.Options()
+    options.autotune.enabled = False  # it has nothing to tune, and delays the end by seconds
+    return batches.prefetch(2).with_options(options)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from pipeline.data.batches import prefetched
 from pipeline.features.extraction import Features
 from pipeline.features.view_labels import dense_labels
 
@@ -39,7 +40,7 @@ def feature_batches(
                 tensor.set_shape((None, *array.shape[1:]))
             return to_targets(_single_or_tuple(activations), labels_at(views, of_images))
 
-    return indices.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+    return prefetched(indices.map(batch, num_parallel_calls=2, deterministic=True))
 
 
 def feature_tables(features: Features) -> dict[str, Any]:

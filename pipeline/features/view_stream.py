@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.data.augmentation import augmenter
-from pipeline.data.batches import batches_at
+from pipeline.data.batches import batches_at, prefetched
 from pipeline.data.splits import Images
 from pipeline.features.known_views import ViewTable
 from pipeline.features.view_labels import LabelBatch, to_sparse
@@ -122,9 +122,7 @@ class ViewStream:
         if views.layers:
             augment, dense = augmenter(views.layers, seed=views.seed), self.encoding.dense
             numbered = numbered.map(lambda number, x, y: (number, *augment(x, dense(y), number)))
-        options = tf.data.Options()
-        options.autotune.enabled = False  # it delays the end of the iteration by seconds
-        return numbered.prefetch(2).with_options(options)
+        return prefetched(numbered)
 
 
 def _prefetch(items: Iterator[np.ndarray]) -> Iterator[np.ndarray]:

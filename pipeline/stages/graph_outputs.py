@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipeline.data.batches import batches_at
+from pipeline.data.batches import batches_at, prefetched
 from pipeline.data.splits import ArrayImages, Split, Splits, evenly_spaced
 from pipeline.errors import first_line
 from pipeline.inference.graph_parity import COMPARED, GraphParity, compare_outputs
@@ -112,6 +112,6 @@ def compare_graph(directory: Path, model: keras.Model, splits: Splits) -> GraphO
 def _compute(graph: ModelGraph, split: Split, indices: np.ndarray, *, output: int) -> np.ndarray:
     """Return one of a graph's outputs for images of a split, float32 (n, units)."""
     at = tf.data.Dataset.from_tensor_slices(indices).batch(_BATCH_SIZE)
-    batches = batches_at(at, split.images, split.labels).prefetch(2).as_numpy_iterator()
+    batches = prefetched(batches_at(at, split.images, split.labels)).as_numpy_iterator()
     pixels: Iterator[np.ndarray] = (images for images, _ in batches)
     return np.concatenate([outputs[output] for outputs in graph.run(pixels)])

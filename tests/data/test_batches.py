@@ -13,7 +13,12 @@ from pydantic import TypeAdapter
 
 from pipeline.data import augmentation, image_folder, image_loading
 from pipeline.data.augmentation import Augmentation
-from pipeline.data.batches import evaluation_batches, steps_per_epoch, training_batches
+from pipeline.data.batches import (
+    evaluation_batches,
+    step_chunks,
+    steps_per_epoch,
+    training_batches,
+)
 from pipeline.data.digits import DigitsConfig
 from pipeline.data.splits import ArrayImages, Split
 from pipeline.models.layers import OutputLayer
@@ -170,6 +175,23 @@ def test_a_later_epoch_is_the_same_if_training_starts_with_it(
     assert len(later) == 2
     for one, again in zip(all_epochs[2:], later, strict=True):
         assert_same(one, again)
+
+
+def test_the_end_of_an_iteration_waits_for_no_tuning(split: Split) -> None:
+    for batches in (
+        training_batches(split, encoding=TEN, batch_size=8, augmentation=[], seed=1, epochs=1),
+        evaluation_batches(split, encoding=TEN, batch_size=8),
+        step_chunks(
+            split.labels,
+            batch_size=8,
+            steps=2,
+            seed=0,
+            first_epoch=0,
+            epochs=1,
+            sampling="natural",
+        ),
+    ):
+        assert batches.options().autotune.enabled is False
 
 
 def test_a_dataset_can_be_iterated_twice(split: Split) -> None:
