@@ -82,20 +82,27 @@ def known_images(directory: Path) -> str:
 
 
 def resume_command(
-    loaded: LoadedRecipe, run_id: str, *, seeds: int | None = None, workers: int = 1
+    loaded: LoadedRecipe,
+    run_id: str,
+    *,
+    command: str = "run",
+    seeds: int | None = None,
+    workers: int = 1,
 ) -> str:
     """Return the command line that resumes a run.
 
     Args:
         loaded: the recipe.
         run_id: of the run.
+        command: that started it, `run` or `tune`.
         seeds: the number of seeds, if it has one run for each under it.
-        workers: the number of seeds or folds that are trained at the same time on a machine.
+        workers: the number of trainings at the same time on a machine.
     """
     changes = [word for change in loaded.overrides for word in ("--set", change)]
     several = ["--seeds", str(seeds)] if seeds else []
     several += ["--workers", str(workers)] if workers > 1 else []
-    return shlex.join(["pipeline", "run", str(loaded.path), *changes, *several, "--resume", run_id])
+    words = ["pipeline", command, str(loaded.path), *changes, *several, "--resume", run_id]
+    return shlex.join(words)
 
 
 def _read(directory: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pipeline.secrets import mask_values
 from pipeline.stages.class_balance import warn_of_imbalance
 from pipeline.stages.data_checks import check_recipe_with_data
 from pipeline.stages.log_run import log_dataset
+from pipeline.stages.resume_checks import resume_command
 from pipeline.tracking.trial_runs import logged_trials
 from pipeline.trials import search_logging
 from pipeline.trials.search_display import SearchDisplay
@@ -137,9 +138,8 @@ def tune(
 
         def say_how_to_resume(error: Exception | None) -> None:
             if error is None:
-                logger.info(
-                    f"Resume with: pipeline tune {loaded.path} --resume {run_logger.run_id}"
-                )
+                command = resume_command(loaded, run_logger.run_id, command="tune", workers=workers)
+                logger.info(f"Resume with: {command}")
 
         opened.tracked.on_stop = say_how_to_resume
         search, trainer = Search(loaded, journal, at_once=cluster.at_once), TrialTrainer()

@@ -228,6 +228,18 @@ def test_trials_in_the_outbox_of_an_interrupted_search_are_sent_when_it_resumes(
     assert [run.info.status for run in children.values()] == ["FINISHED", "KILLED"]
 
 
+def test_an_interrupted_search_says_how_to_resume_it(
+    in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
+    interrupt_in(monkeypatch, 1)
+    with pytest.raises(KeyboardInterrupt):
+        searched("training.epochs=1")
+    (folder,) = Path("mlruns", "searches").iterdir()
+    assert messages[-1] == (
+        "Resume with: pipeline tune recipe.yaml --set training.epochs=1 --resume " + folder.name
+    )
+
+
 def test_changed_images_are_noticed(in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline.data.splits import Splits
 
