@@ -22,12 +22,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# The ports of the cluster are on loopback, as those that pipeline opens are.
-os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
-
 import mlflow
-import psutil
-from ray.cluster_utils import Cluster
+from ray_machines import kill_machine, kill_process, started
 
 RECIPE = """\
 name: digits
@@ -80,25 +76,21 @@ def _search(
     """Return what `pipeline tune --json` prints, and how long it took."""
     folder.mkdir()
     (folder / "recipe.yaml").write_text(RECIPE.format(trials=trials, tuner=tuner))
-    machines = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    nodes = [machines.add_node(num_cpus=1) for _ in range(MACHINES)]
-    started = time.monotonic()
-    try:
-        driver = _driver(folder, machines.address)
+    begun = time.monotonic()
+    with started(MACHINES, cores=1) as (cluster, machines):
+        driver = _driver(folder, cluster.address)
         if disturbed:
             _wait(driver, lambda: _finished_trials(folder) >= trials // 4)
-            _kill(nodes[0].all_processes["raylet"][0].process.pid)
+            kill_machine(machines[0])
             _wait(driver, lambda: any("is gone" in line for line in _messages(folder)))
             _wait(driver, lambda: _finished_trials(folder) >= trials // 2)
-            _kill(driver.pid)
+            kill_process(driver.pid)
             driver.wait()
-            driver = _driver(folder, machines.address)
+            driver = _driver(folder, cluster.address)
         printed, _ = driver.communicate(timeout=SECONDS)
-    finally:
-        machines.shutdown()
     if driver.returncode:
         sys.exit((folder / "messages.txt").read_text())
-    return json.loads(printed), round(time.monotonic() - started, 1)
+    return json.loads(printed), round(time.monotonic() - begun, 1)
 
 
 def _driver(folder: Path, address: str) -> subprocess.Popen[bytes]:
@@ -119,13 +111,6 @@ def _wait(driver: subprocess.Popen[bytes], condition: Callable[[], bool]) -> Non
         assert driver.poll() is None, "The search ended too early."
         assert time.monotonic() < deadline, "The search is stuck."
         time.sleep(0.1)
-
-
-def _kill(process_id: int) -> None:
-    """Kill a process and those that it started, as when a machine loses its power."""
-    process = psutil.Process(process_id)
-    for each in (*process.children(recursive=True), process):
-        each.kill()
 
 
 def _messages(folder: Path) -> list[str]:
