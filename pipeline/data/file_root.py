@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.addresses import protocol_of
 from pipeline.data.image_decoding import MAX_BYTES, BadImageError, read_image_file
 from pipeline.data.remote_files import THREADS, file_states, list_states, read_remote_file
 from pipeline.data.remote_path import (
@@ -22,7 +23,6 @@ from pipeline.data.remote_path import (
     FileState,
     RemotePath,
     any_path,
-    protocol_of,
 )
 from pipeline.download_cache import DownloadCache
 from pipeline.errors import BadInputError

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from pipeline.config import Config, Finding, NonEmptyString
+from pipeline.data.data_path import DataPath
 from pipeline.data.directory_layout import DirectoryLayout, LayoutName, find_layout, find_unlabelled
 from pipeline.data.download import DownloadConfig, download_archive
 from pipeline.data.file_source import FileSourceConfig
 from pipeline.data.file_walk import count_files, walk_files
 from pipeline.data.grouping import GroupByConfig, number_groups
 from pipeline.data.listing import SPLITS, Listing
-from pipeline.data.remote_path import AnyPath, DataPath, RemotePath, relative_path
+from pipeline.data.remote_path import AnyPath, RemotePath, relative_path
 from pipeline.errors import DataError
 from pipeline.tasks.tasks import TASKS
 

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from pipeline.config import Config, Finding, NonEmptyString
+from pipeline.data.data_path import DataPath
 from pipeline.data.file_source import FileSourceConfig
 from pipeline.data.grouping import TableGroupByConfig, number_groups
 from pipeline.data.label_columns import LabelColumns, RowLabels, read_labels
 from pipeline.data.listing import SPLITS, Listing
-from pipeline.data.remote_path import AnyPath, DataPath
+from pipeline.data.remote_path import AnyPath
 from pipeline.data.split_column import read_splits
 from pipeline.data.table_columns import (
     IMAGE_COLUMNS,

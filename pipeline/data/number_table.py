@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from pipeline.config import Config, Finding, Fraction, NonEmptyString
+from pipeline.data.data_path import DataPath
 from pipeline.data.grouping import number_groups
 from pipeline.data.label_columns import LabelColumns, RowLabels, read_labels
 from pipeline.data.listing import SPLITS
-from pipeline.data.remote_path import AnyPath, DataPath
+from pipeline.data.remote_path import AnyPath
 from pipeline.data.source_config import SourceConfig, SplitName
 from pipeline.data.split_column import read_splits
 from pipeline.data.splits import Splits, splits_from_arrays, stratified_split

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from pipeline.data.remote_path import FileState, RemoteFolder, RemotePath, RemoteTree, protocol_of
+from pipeline.addresses import protocol_of
+from pipeline.data.remote_path import FileState, RemoteFolder, RemotePath, RemoteTree
 from pipeline.download_cache import DownloadCache
 from pipeline.errors import BadInputError, DataError, PipelineError, escape_unprintable, first_line
 from pipeline.secrets import mask_credentials
@@ -68,6 +70,17 @@ def list_states(url: str) -> Mapping[str, FileState | None]:
         DataError: as `list_tree`.
     """
     return _recent_states(url, int(time.monotonic() // _LISTING_SECONDS))
+
+
+def find_matches(pattern: RemotePath) -> list[RemotePath]:
+    """Return the files that a pattern such as `s3://bucket/shards-*.tar` matches, sorted.
+
+    Raises:
+        DataError: as `list_tree`.
+    """
+    folder = re.split(r"[*?[]", pattern.url)[0].rpartition("/")[0]
+    found = _found(folder, lambda system: system.glob(pattern.url, detail=True))
+    return [RemotePath(f"{folder}/{name}", state) for name, state in sorted(found)]
 
 
 def file_states(paths: Sequence[RemotePath]) -> list[FileState | None]:

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Any, TypeAlias
 
-from pydantic import GetCoreSchemaHandler
-from pydantic_core import core_schema
-
-from pipeline.config import Expected, absolute_path, invalid_value
+from pipeline.addresses import protocol_of
 from pipeline.secrets import mask_credentials
 
-_PROTOCOL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _WEB = ("https", "http")
 # `file` and `memory` need no server, in tests and examples.
 PROTOCOLS = ("s3", "s3a", "gs", "gcs", *_WEB, "file", "memory")
-_WORDING = "a path, or an address such as s3://BUCKET/FOLDER"
 DEFAULT_CACHE_GB = 20.0  # GiB
 DEFAULT_CACHE_BYTES = int(DEFAULT_CACHE_GB * 2**30)
 
@@ -185,12 +179,6 @@ def relative_path(path: AnyPath, folder: AnyPath) -> str:
     return str(path.relative_to(folder) if is_below(path, folder) else path)  # type: ignore[arg-type, union-attr]
 
 
-def protocol_of(text: str) -> str:
-    """Return the protocol of an address, such as `s3`; empty of a path."""
-    match = _PROTOCOL.match(text)
-    return match[1].lower() if match else ""
-
-
 def any_path(text: str) -> AnyPath:
     """Return the path that a user has written: an address, or a path of this machine.
 
@@ -208,37 +196,3 @@ def any_path(text: str) -> AnyPath:
     # The directory of a local file begins with /.
     root = "/" if protocol == "file" else ""
     return RemotePath(f"{protocol}://{root}{place}")
-
-
-class _PathOrAddress(Expected):
-    """Type metadata: how a path in a recipe is validated, and written as a string."""
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            _validate,
-            json_schema_input_schema=core_schema.str_schema(),
-            serialization=core_schema.plain_serializer_function_ser_schema(
-                lambda path: path.url if isinstance(path, RemotePath) else str(path),
-                return_schema=core_schema.str_schema(),
-                when_used="json",
-            ),
-        )
-
-
-def _validate(value: Any) -> AnyPath:
-    if isinstance(value, Path | RemotePath):
-        return value
-    if not isinstance(value, str):
-        raise invalid_value(_WORDING)
-    if not protocol_of(value):
-        path: Path = absolute_path(value)
-        return path
-    try:
-        return any_path(value)
-    except ValueError as error:
-        raise invalid_value(str(error).removeprefix("expected ")) from None
-
-
-DataPath = Annotated[AnyPath, _PathOrAddress(_WORDING)]

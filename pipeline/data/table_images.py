@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.data.remote_path import AnyPath, RemotePath, any_path, protocol_of
+from pipeline.addresses import protocol_of
+from pipeline.data.remote_path import AnyPath, RemotePath, any_path
 from pipeline.data.table_columns import few
 from pipeline.data.table_reader import Table
 from pipeline.errors import DataError, escape_unprintable

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.addresses import is_remote
+from pipeline.data.remote_path import AnyPath, RemotePath
 from pipeline.data.table_columns import IMAGE_COLUMNS, usual_columns
-from pipeline.data.table_reader import PARQUET_SUFFIXES, TABLE_SUFFIXES, Table, read_table
+from pipeline.data.table_reader import PARQUET_SUFFIXES, TABLE_SUFFIXES, read_table
 from pipeline.errors import DataError, UsageError, escape_unprintable
 from pipeline.inference.input_files import (
     TAR_SUFFIXES,
@@ -29,16 +29,9 @@ NUMBERS_PER_SHARD = 65_536  # rows
 
 @dataclass(frozen=True)
 class FileShard:
-    """Image files.
+    """Image files."""
 
-    Attributes:
-        files: their paths and addresses.
-        versions: what changes with the content of each, as the listing of a remote directory has
-            it; empty for local files.
-    """
-
-    files: tuple[str, ...]
-    versions: tuple[str, ...] = ()
+    files: tuple[AnyPath, ...]
 
     @property
     def count(self) -> int:
@@ -50,11 +43,11 @@ class TarShard:
     """The images in a tar file.
 
     Attributes:
-        file: its path or its address.
+        file: the file.
         version: what changes with its content.
     """
 
-    file: str
+    file: AnyPath
     version: str
 
     @property
@@ -72,7 +65,7 @@ class RowShard:
         rows: the numbers, or the path of the image, of each.
     """
 
-    file: str
+    file: AnyPath
     lines: tuple[int, ...]
     rows: tuple[tuple[Any, ...], ...]
 
@@ -94,7 +87,7 @@ class ParquetShard:
         version: what changes with the content of the file.
     """
 
-    file: str
+    file: AnyPath
     columns: tuple[str, ...]
     groups: tuple[int, int]
     first_row: int
@@ -103,21 +96,6 @@ class ParquetShard:
 
 
 Shard = FileShard | TarShard | RowShard | ParquetShard
-
-
-@dataclass(frozen=True)
-class InputFile:
-    """A file that arguments name.
-
-    Attributes:
-        name: its path or its address.
-        version: what changes with its content; empty for a local image.
-        is_table: whether it is a table.
-    """
-
-    name: str
-    version: str = ""
-    is_table: bool = False
 
 
 def list_shards(
@@ -134,17 +112,18 @@ def list_shards(
     Raises:
         UsageError: if one names nothing, or a table cannot be read or lacks a column.
     """
-    files = {file.name: file for file in _files(arguments, takes_numbers=_takes_numbers(interface))}
+    takes_numbers = _takes_numbers(interface)
     shards: list[Shard] = []
-    images: list[InputFile] = []
-    for file in files.values():
-        if file.is_table:
+    images: list[AnyPath] = []
+    for file, is_table in dict(_files(arguments, takes_numbers=takes_numbers)).items():
+        if is_table:
             shards += _table_shards(file, interface, column)
         elif file.name.lower().endswith(TAR_SUFFIXES):
-            shards.append(TarShard(file.name, file.version or local_version(file.name)))
+            shards.append(TarShard(file, file_version(file)))
         else:
             images.append(file)
-    return [*_file_shards(images), *shards]
+    starts = range(0, len(images), IMAGES_PER_SHARD)
+    return [*(FileShard(tuple(images[n : n + IMAGES_PER_SHARD])) for n in starts), *shards]
 
 
 def source_columns(shards: Iterable[Shard], interface: ModelInterface) -> tuple[str, ...]:
@@ -159,20 +138,20 @@ def source_columns(shards: Iterable[Shard], interface: ModelInterface) -> tuple[
 
 def shard_version(shard: Shard) -> dict[str, Any]:
     """Return the name of a shard, and a digest that changes with what is to be predicted."""
+    facts: Any = shard
     if isinstance(shard, FileShard):
-        name = shard.files[0]
-        versions = shard.versions or tuple(map(local_version, shard.files))
-        shard = replace(shard, versions=versions)
-    else:
-        name = shard.file
-    digest = hashlib.sha256(repr(shard).encode("utf-8", "surrogateescape")).hexdigest()
-    return {"file": name, "count": shard.count, "digest": digest}
+        facts = [(str(file), file_version(file)) for file in shard.files]
+    digest = hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()
+    file = shard.files[0] if isinstance(shard, FileShard) else shard.file
+    return {"file": str(file), "count": shard.count, "digest": digest}
 
 
-def local_version(file: str) -> str:
-    """Return what changes with the content of a file on this machine; empty if there is none."""
+def file_version(file: AnyPath) -> str:
+    """Return what changes with the content of a file; empty if it is not there."""
+    if isinstance(file, RemotePath):
+        return repr(file.state)
     try:
-        status = os.stat(file)  # noqa: PTH116, for each of a million images
+        status = file.stat()
     except OSError:
         return ""
     return f"{status.st_size}|{status.st_mtime_ns}"
@@ -182,59 +161,50 @@ def _takes_numbers(interface: ModelInterface) -> bool:
     return interface.feature_names is not None
 
 
-def _files(arguments: Sequence[str], *, takes_numbers: bool) -> Iterator[InputFile]:
+def _files(arguments: Sequence[str], *, takes_numbers: bool) -> Iterator[tuple[AnyPath, bool]]:
+    """Yield the files that arguments name, and whether each is a table."""
     for argument in (each for given in arguments for each in expand_ranges(given)):
         # A pattern for images may match a table that lies beside them.
-        is_table = takes_numbers or Path(argument).suffix.lower() in TABLE_SUFFIXES
+        is_table = takes_numbers or argument.lower().endswith(tuple(TABLE_SUFFIXES))
         if is_remote(argument):
             from pipeline.inference.remote_inputs import find_remote_files
 
-            for name, version in find_remote_files(argument):
-                yield InputFile(name, version, is_table)
+            yield from ((file, is_table) for file in find_remote_files(argument))
         elif is_table and Path(argument).is_dir():
-            yield InputFile(argument, is_table=True)  # which cannot be read
+            yield Path(argument), True  # which cannot be read
         else:
-            yield from (InputFile(str(path), "", is_table) for path in expand_paths([argument]))
+            yield from ((file, is_table) for file in expand_paths([argument]))
 
 
-def _file_shards(files: Sequence[InputFile]) -> Iterator[FileShard]:
-    for start in range(0, len(files), IMAGES_PER_SHARD):
-        some = files[start : start + IMAGES_PER_SHARD]
-        versions = tuple(file.version for file in some) if any(f.version for f in some) else ()
-        yield FileShard(tuple(file.name for file in some), versions)
-
-
-def _table_shards(
-    file: InputFile, interface: ModelInterface, column: str | None
-) -> Iterator[Shard]:
-    if Path(file.name).suffix.lower() in PARQUET_SUFFIXES:
+def _table_shards(file: AnyPath, interface: ModelInterface, column: str | None) -> Iterator[Shard]:
+    if file.suffix.lower() in PARQUET_SUFFIXES:
         yield from _parquet_shards(file, interface, column)
         return
-    table = _read_table(file.name)
-    columns = _columns(file.name, list(table.columns), interface, column)
+    with _table_errors():
+        table = read_table(file)
+    columns = _columns(file, list(table.columns), interface, column)
     rows = list(zip(*(table.columns[name] for name in columns), strict=True))
     size = _rows_per_shard(interface)
     for start in range(0, len(rows), size):
         part = slice(start, start + size)
-        yield RowShard(file.name, tuple(table.lines[part]), tuple(rows[part]))
+        yield RowShard(file, tuple(table.lines[part]), tuple(rows[part]))
 
 
 def _parquet_shards(
-    file: InputFile, interface: ModelInterface, column: str | None
+    file: AnyPath, interface: ModelInterface, column: str | None
 ) -> Iterator[ParquetShard]:
     """Yield shards of whole row groups, which are read without those before them."""
     from pipeline.data.parquet_rows import parquet_layout
 
     with _table_errors():
-        layout = parquet_layout(file.name)
-    version = file.version or local_version(file.name)
-    columns = _columns(file.name, layout.columns, interface, column)
+        layout = parquet_layout(file)
+    version, columns = file_version(file), _columns(file, layout.columns, interface, column)
     first_group, first_row, count = 0, 1, 0
     for group, rows in enumerate(layout.group_rows):
         count += rows
         if count >= _rows_per_shard(interface) or group == len(layout.group_rows) - 1:
             groups = (first_group, group + 1)
-            yield ParquetShard(file.name, columns, groups, first_row, count, version)
+            yield ParquetShard(file, columns, groups, first_row, count, version)
             first_group, first_row, count = group + 1, first_row + count, 0
 
 
@@ -243,7 +213,7 @@ def _rows_per_shard(interface: ModelInterface) -> int:
 
 
 def _columns(
-    file: str, columns: Sequence[str], interface: ModelInterface, column: str | None
+    file: AnyPath, columns: Sequence[str], interface: ModelInterface, column: str | None
 ) -> tuple[str, ...]:
     """Return the columns of a table that a model needs."""
     if interface.feature_names is not None:
@@ -266,16 +236,6 @@ def _columns(
             f"Name the one with --column. Received: {shown}."
         )
     return tuple(found)
-
-
-def _read_table(file: str) -> Table:
-    with _table_errors():
-        if not is_remote(file):
-            return read_table(Path(file))
-        from pipeline.inference.remote_inputs import local_copy
-
-        with local_copy(file) as path:
-            return read_table(path)
 
 
 @contextlib.contextmanager

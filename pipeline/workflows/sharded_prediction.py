@@ -252,4 +252,4 @@ def _load(job: _Job) -> ImageClassifier:
 def _describe(shard: Shard) -> str:
     if isinstance(shard, FileShard):
         return f"{shard.count:,} images from {shard.files[0]} on"
-    return shard.file
+    return str(shard.file)

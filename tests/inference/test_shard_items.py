@@ -15,6 +15,7 @@ import pytest
 from pyarrow import parquet
 
 from pipeline.data.image_decoding import Decoding
+from pipeline.data.remote_path import any_path
 from pipeline.errors import BadInputError, DataError, UsageError
 from pipeline.inference import input_shards
 from pipeline.inference.input_item import InputItem
@@ -117,7 +118,7 @@ def test_a_damaged_tar_file_is_an_item_with_an_error_behind_its_images() -> None
 
 def test_a_tar_file_that_is_gone_is_an_error() -> None:
     with pytest.raises(DataError, match=r"^a\.tar cannot be read: No such file or directory\.$"):
-        list(shard_items(TarShard("a.tar", ""), takes_numbers=False))
+        list(shard_items(TarShard(Path("a.tar"), ""), takes_numbers=False))
 
 
 def test_the_paths_in_a_table_start_from_its_directory() -> None:
@@ -143,8 +144,8 @@ def test_a_parquet_table_has_paths_or_bytes_or_both(monkeypatch: pytest.MonkeyPa
     shards = list_shards(["both.parquet"], IMAGES)
     version = shards[0].version  # type: ignore[union-attr]
     assert shards == [
-        ParquetShard("both.parquet", ("image",), (0, 2), 1, 4, version),
-        ParquetShard("both.parquet", ("image",), (2, 3), 5, 2, version),
+        ParquetShard(Path("both.parquet"), ("image",), (0, 2), 1, 4, version),
+        ParquetShard(Path("both.parquet"), ("image",), (2, 3), 5, 2, version),
     ]
     expected = [
         ("1.png", PNG),
@@ -159,10 +160,19 @@ def test_a_parquet_table_has_paths_or_bytes_or_both(monkeypatch: pytest.MonkeyPa
     ]
 
 
-def test_a_table_on_another_machine_names_no_file_of_this_one() -> None:
-    shard = RowShard("memory://folder/a.csv", (2,), (("/etc/passwd",),))
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("/etc/passwd", "expected an address, or a path below that of the table"),
+        ("../1.png", "expected an address, or a path below that of the table"),
+        ("file:///etc/passwd", "a table of another machine names a file of this one"),
+        ("s3://a::file:///etc/passwd", "expected an address that begins with one of: s3://"),
+    ],
+)
+def test_a_table_on_another_machine_names_no_file_of_this_one(name: str, reason: str) -> None:
+    shard = RowShard(any_path("memory://folder/a.csv"), (2,), ((name,),))
     (item,) = shard_items(shard, takes_numbers=False)
-    assert content(item) == "a table that is not on this machine names a file of this machine"
+    assert str(content(item)).startswith(reason)
 
 
 @pytest.mark.parametrize(

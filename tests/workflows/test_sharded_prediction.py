@@ -19,7 +19,7 @@ import pytest
 from pyarrow import dataset, parquet
 
 from pipeline.cluster.cluster import Lost
-from pipeline.data.address_files import open_address
+from pipeline.data.address_files import opened_file
 from pipeline.errors import DataError, PipelineError, UsageError
 from pipeline.storage import Storage
 from pipeline.workflows import sharded_prediction
@@ -66,12 +66,12 @@ def stopped_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, BaseException]
     """What lets the opening of a tar file raise an error."""
 
     def stop(name: str, error: BaseException) -> None:
-        def opened(address: str) -> Any:
-            if name in address:
+        def opened(path: Path) -> Any:
+            if name in path.name:
                 raise error
-            return open_address(address)
+            return opened_file(path)
 
-        monkeypatch.setattr("pipeline.data.address_files.open_address", opened)
+        monkeypatch.setattr("pipeline.data.address_files.opened_file", opened)
 
     return stop
 
