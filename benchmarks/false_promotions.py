@@ -120,7 +120,7 @@ def main() -> None:
         with log.open("a") as file:
             file.write(json.dumps(row) + "\n")
     compared = rows[1:]
-    images = [row["metrics"]["champion/images"] for row in compared]
+    images = [row["metrics"]["champion/count"] for row in compared]
     print(f"test accuracy of the models of noise: {np.mean([r['accuracy'] for r in rows]):.3f}")
     print(f"images in a comparison: {min(images):.0f} to {max(images):.0f}")
     for name, key in (("in a row", "is_champion"), ("in pairs", "wins_pair")):

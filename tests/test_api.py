@@ -104,7 +104,7 @@ def test_the_logged_model_was_verified_in_a_fresh_process(
     session: tuple[dict[str, Any], str],
 ) -> None:
     metrics = session[0]["metrics"]
-    assert metrics["verification/images"] == 8
+    assert metrics["verification/count"] == 8
     assert metrics["verification/label_changes"] == 0
     assert metrics["verification/max_difference"] < 1e-5
 

@@ -27,7 +27,7 @@ from pipeline.cli.options import json_option, recipe_argument, set_option
 def command(recipe: Path, overrides: tuple[str, ...], page: Path | None, as_json: bool) -> None:
     """Find out whether a recipe can learn, before a long training.
 
-    Trains for a few steps in several ways: can the model learn 50 images by heart, from which
+    Trains for a few steps in several ways: can the model learn 50 examples by heart, from which
     learning rate on does training diverge, does each layer get a gradient, and how long will a run
     take? Nothing is logged or saved.
     """

@@ -60,8 +60,8 @@ def draw_folds(splits: Splits, *, count: int, repeats: int, seed: int) -> list[F
     rare = [splits.class_names[label] for label in np.flatnonzero(members < count)]
     if rare:
         logger.warning(
-            f"training.folds: {escape_unprintable(', '.join(rare))}: fewer than {count} images. "
-            "Some folds have none of them."
+            f"training.folds: {escape_unprintable(', '.join(rare))}: fewer than {count} "
+            f"{splits.unit}. Some folds have none of them."
         )
     folds: list[Fold] = []
     for repeat in range(repeats):
@@ -119,8 +119,8 @@ def _divide(pool: Split, *, count: int, seed: int) -> Sequence[np.ndarray]:
             parts = []
     if not parts or not all(len(part) for part in parts):
         raise DataError(
-            f"training.folds: the {len(pool):,} training and validation images are too few, or too "
-            f"few groups of images that belong together, for {count} folds. Set fewer folds."
+            f"training.folds: the {len(pool):,} training and validation examples are too few, or "
+            f"too few groups of those that belong together, for {count} folds. Set fewer folds."
         )
     return parts
 

@@ -284,7 +284,7 @@ def stratified_split(
     if any(part and not len(array) for array, part in zip(arrays, (1.0, *fractions), strict=True)):
         counts = ", ".join(f"{len(array):,}" for array in arrays)
         raise DataError(
-            f"data.validation: the {len(labels):,} images would be split into {counts}. Choose "
+            f"data.validation: the {len(labels):,} examples would be split into {counts}. Choose "
             "fractions that leave no split empty."
         )
     return arrays

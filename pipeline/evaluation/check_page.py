@@ -49,7 +49,7 @@ def render_check_page(page: CheckPage) -> str:
         "Learning rate range test": plot_rate_range(
             page.rates, page.range_losses, recipe=page.recipe_rate, suggestion=page.suggestion
         ),
-        "Training on a few images": plot_steps(page.overfit_losses),
+        "Training on a few examples": plot_steps(page.overfit_losses),
         "Gradients by layer": plot_gradient_norms(page.gradients),
     }
     charts = {title: svg(figure) for title, figure in figures.items()}

@@ -46,7 +46,7 @@ class ConformalCalibration:
             if level >= confidence_level:
                 return threshold
         raise ValueError(
-            f"{self.images:,} calibration images allow {max(self.thresholds, default=0):g} at "
+            f"{self.images:,} calibration examples allow {max(self.thresholds, default=0):g} at "
             f"most. Received: {confidence_level:g}."
         )
 

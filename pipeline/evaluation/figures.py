@@ -235,7 +235,7 @@ def plot_confusion_matrix(predictions: Predictions, *, title: str) -> Figure:
     labels = _shown_classes(predictions)
     matrix, total = confusion_matrix(predictions, labels), len(predictions.class_names)
     count, accuracy = len(labels), np.mean(predictions.is_correct)
-    title = f"{title}: accuracy {accuracy:.4f} ({len(predictions):,} images)"
+    title = f"{title}: accuracy {accuracy:.4f} (n = {len(predictions):,})"
     if count < total:
         title += f"\nthe {count} most frequently confused of {total:,} classes"
     side = max(3.2, 0.5 * count + 1.8)
@@ -341,7 +341,7 @@ def _draw_reliability(axes: Axes, predictions: Predictions) -> None:
     width = 1 / CALIBRATION_BINS
     centers = (np.arange(CALIBRATION_BINS) + 0.5) * width
     shares = counts / counts.sum()
-    axes.bar(centers, shares, width * 0.9, color=_GRAY, alpha=0.3, label="share of images")
+    axes.bar(centers, shares, width * 0.9, color=_GRAY, alpha=0.3, label="share of predictions")
     axes.plot([0, 1], [0, 1], color=_GRAY, linestyle=":")
     x, y = confidence[filled], accuracy[filled]
     axes.plot(x, y, color=_TRAINING, marker="o", markersize=4, label="accuracy")

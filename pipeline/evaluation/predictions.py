@@ -350,10 +350,10 @@ def _matching_orders(first: Predictions, second: Predictions) -> tuple[np.ndarra
     pairs = zip(predictions.names, identities, strict=True)
     example = next(name for name, identity in pairs if identity in unpaired)
     raise DataError(
-        "The models were not evaluated on the same images with the same classes. Images of the "
+        "The models were not evaluated on the same examples with the same classes. Examples of the "
         f"first model only: {only_first.total():,} of {len(first):,}. Images of the second model "
         f"only: {only_second.total():,} of {len(second):,}. Example: {example}. Evaluate both "
-        "models on the same images."
+        "models on the same examples."
     )
 
 

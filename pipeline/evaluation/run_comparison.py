@@ -202,7 +202,7 @@ def _sentence(pair: PairedComparison, first: str) -> str:
     ]
     if pair.correction:
         lines[0] += f"  {pair.correction}"
-    images = f"on the same {pair.difference.images:,} images"
+    images = f"on the same {pair.difference.images:,} examples"
     return "\n".join([f"{start} {images}: {pair.conclusion}", *lines])
 
 

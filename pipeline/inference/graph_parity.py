@@ -41,7 +41,7 @@ class GraphParity:
 
     def __str__(self) -> str:
         return (
-            f"on {self.images} images, {self.label_changes or 'no'} answers differ from Keras's "
+            f"on {self.images} examples, {self.label_changes or 'no'} answers differ from Keras's "
             f"and outputs by up to {self.max_difference:.2g}"
         )
 

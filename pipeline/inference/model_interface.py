@@ -116,7 +116,7 @@ class ModelInterface:
             )
         if self.conformal is None:
             raise UsageError(
-                "The model has no prediction sets, because it was trained without test images, "
+                "The model has no prediction sets, because it was trained without a test split, "
                 "which calibrate them. Set data.test in the recipe, such as --set data.test=0.2, "
                 "and run it again."
             )
@@ -125,7 +125,7 @@ class ModelInterface:
         except ValueError as error:
             raise UsageError(
                 f"confidence level: {error} Choose another level, or run the recipe with more test "
-                "images."
+                "examples."
             ) from None
 
     def save(self, directory: Path) -> None:

@@ -28,7 +28,7 @@ _FINE_TUNING_EPOCHS: KeyPath = ("training", "fine_tune", "epochs")
 _TOP_K: KeyPath = ("training", "top_k")
 # The keys whose default may cause the error of another key.
 ASSUMED_VALID = (_IMAGE_SIZE, _EPOCHS, _FINE_TUNING_EPOCHS, _TOP_K)
-_NO_VALIDATION = "needs validation images, and data.validation: 0 leaves none"
+_NO_VALIDATION = "needs a validation split, and data.validation: 0 leaves none"
 _MIN_FLOAT32 = 1e-37  # smaller numbers are 0
 
 
@@ -88,8 +88,8 @@ def missing_splits(recipe: Recipe, is_missing: Callable[[SplitName], bool]) -> I
     if tracking.promote and tracking.promote_on == "test" and is_missing("test"):
         yield (
             ("tracking", "promote"),
-            "needs test images, which chose nothing, and the data has none. Set data.test above 0, "
-            "or compare on the images that chose the epoch: tracking.promote_on: validation.",
+            "needs a test split, which chose nothing, and the data has none. Set data.test above "
+            "0, or compare on the split that chose the epoch: tracking.promote_on: validation.",
         )
     if not is_missing("val"):
         return

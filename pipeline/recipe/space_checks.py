@@ -116,7 +116,7 @@ def _with_short_trials(check: Check) -> Check:
 
 def _incomparable(document: Document, tuning: TuningConfig) -> list[RecipeProblem]:
     """Return warnings for parameters that change which images the trials are evaluated on."""
-    message = "trials with different values are evaluated on different images: not comparable."
+    message = "trials with different values are evaluated on different data: not comparable."
     return [
         _problem(document, (path,), message)
         for path in tuning.space

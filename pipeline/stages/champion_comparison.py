@@ -80,7 +80,7 @@ class ChampionComparison:
     def metrics(self) -> dict[str, float]:
         """The comparison as metrics, `champion/…`."""
         metrics = {
-            "champion/images": float(self.images),
+            "champion/count": float(self.images),
             "champion/comparisons": float(self.comparisons),
             "champion/significance_level": self.level,
         }
@@ -121,7 +121,7 @@ def compare_with_champion(
         known = read_image_digests(directory / DATA)
     if known is None:
         raise ModelError(
-            f"{champion.model.uri} cannot be compared: the digests of its training images are not "
+            f"{champion.model.uri} cannot be compared: the digests of its training data are not "
             "among its files. Register a model that this version trained, and set the alias "
             f"`{registry.CHAMPION}` of {champion.name} to it in the MLflow UI."
         )
@@ -145,9 +145,9 @@ def compare_with_champion(
     needed = min_images_to_differ(level)
     if len(indices) < needed:
         logger.warning(
-            f"Not compared with {champion.model.uri}: of {len(split):,} {kind} images, "
+            f"Not compared with {champion.model.uri}: of {len(split):,} {kind} {splits.unit}, "
             f"{len(indices):,} remain {_ELIGIBLE[kind]}. At least {needed} are needed. Train with "
-            f"the champion's splits: the same data.split_seed, or a directory of {kind} images."
+            f"the champion's splits: the same data.split_seed, or data with a {kind} split."
         )
         return ChampionComparison(len(indices), counts.largest, level, metric)
     registry.record_comparison(store, version, champion, digest)
@@ -165,9 +165,9 @@ def compare_with_champion(
         difference.is_improvement,
     )
     logger.info(
-        f"Compared with {champion.model.uri} on {len(indices):,} of {len(split):,} {kind} images, "
-        f"those {_ELIGIBLE[kind]}: {comparison}. It is comparison {counts.images} on this {kind} "
-        f"split, and {counts.champion} with this champion."
+        f"Compared with {champion.model.uri} on {len(indices):,} of {len(split):,} {kind} "
+        f"{splits.unit}, those {_ELIGIBLE[kind]}: {comparison}. It is comparison "
+        f"{counts.images} on this {kind} split, and {counts.champion} with this champion."
     )
     return comparison
 

@@ -40,7 +40,7 @@ def warn_of_imbalance(recipe: Recipe, splits: Splits) -> None:
         half = _MAX_COUNTS // 2
         listed = [*listed[:half], "…", *listed[-half:]]
     logger.warning(
-        f"The classes are imbalanced. Training images: {', '.join(listed)}. "
+        f"The classes are imbalanced. Training {splits.unit}: {', '.join(listed)}. "
         f"{splits.task.IMBALANCE_ADVICE}"
     )
 

@@ -168,7 +168,8 @@ def cross_validate(
         outcome = outcomes[fold.number]
         run_logger.log_trial(_fold_run(loaded, fold, outcome, len(folds)))
         first, *_, last = recipe.task.main_metrics(is_imbalanced=False)
-        logger.info(f"Fold {fold.number}/{len(folds)}  {_describe(outcome, (first, last))}")
+        described = _describe(outcome, (first, last), splits.unit)
+        logger.info(f"Fold {fold.number}/{len(folds)}  {described}")
 
     for fold in folds:
         if fold.number in outcomes:
@@ -301,7 +302,7 @@ def _fold_run(loaded: LoadedRecipe, fold: Fold, outcome: FoldOutcome, count: int
         end=outcome.started + outcome.seconds,
         params=run_parameters(loaded.recipe, loaded.secrets),
         tags={"reason": outcome.divergence} if outcome.divergence else {},
-        metrics=metrics | {f"images/{name}": float(number) for name, number in counts.items()},
+        metrics=metrics | {f"count/{name}": float(number) for name, number in counts.items()},
         rows=outcome.rows,
         times=outcome.times,
         files={},
@@ -309,10 +310,10 @@ def _fold_run(loaded: LoadedRecipe, fold: Fold, outcome: FoldOutcome, count: int
     )
 
 
-def _describe(outcome: FoldOutcome, names: Sequence[str]) -> str:
-    """Return the metrics with some names."""
+def _describe(outcome: FoldOutcome, names: Sequence[str], unit: str) -> str:
+    """Return the metrics with some names, and how many examples they are of."""
     if outcome.divergence:
         return "diverged"
     metrics = "  ".join(f"{name} {outcome.metrics[name]:.4f}" for name in names)
     epoch = f"  best epoch {outcome.best_epoch}" if outcome.best_epoch else ""
-    return f"{metrics}  on {outcome.images:,} images{epoch}"
+    return f"{metrics}  on {outcome.images:,} {unit}{epoch}"

@@ -29,7 +29,7 @@ def measure_leakage_effect(splits: Splits, name: str, scores: np.ndarray) -> dic
         return {}
     metrics = {f"{name}_duplicates": float(len(seen))}
     others = np.delete(scores, seen)
-    effect = f"{len(seen)} of {len(scores):,} {name} images are also in another split"
+    effect = f"{len(seen)} of {len(scores):,} {name} {splits.unit} are also in another split"
     if len(others):
         share, metric = float(others.mean()), f"{name}_{splits.task.COMPARED_METRIC}"
         metrics[f"{metric}_without_duplicates"] = share

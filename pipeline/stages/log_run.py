@@ -84,7 +84,7 @@ def log_dataset(loaded: LoadedRecipe, splits: Splits, run_logger: RunLogger) -> 
     images = {**counts, "quarantined": len(splits.quarantined), "ignored": ignored}
     if splits.duplicates is not None:
         images["duplicates"] = len(splits.duplicates)
-    run_logger.log_metrics({f"images/{name}": float(count) for name, count in images.items()})
+    run_logger.log_metrics({f"count/{name}": float(count) for name, count in images.items()})
     with run_logger.log_artifacts() as directory:
         _write_json(directory / "class_names.json", splits.class_names)
         write_image_digests(image_digests(splits), directory)
@@ -173,7 +173,7 @@ def log_calibration(
     )
     metrics = {}
     if calibration.conformal:
-        metrics["images/calibration"] = float(calibration.conformal.images)
+        metrics["count/calibration"] = float(calibration.conformal.images)
     if calibration.distance:
         metrics["distance/threshold"] = calibration.distance.threshold
     run_logger.log_metrics(metrics)
@@ -244,7 +244,7 @@ def log_label_errors(label_errors: Sequence[SuspectedLabel] | None, run_logger: 
     """Log the training images whose labels may be wrong, if they were looked for."""
     if label_errors is None:
         return
-    run_logger.log_metrics({"images/label_errors": float(len(label_errors))})
+    run_logger.log_metrics({"count/label_errors": float(len(label_errors))})
     if label_errors:
         listed = [asdict(one) for one in label_errors]
         with run_logger.log_artifacts() as directory:

@@ -65,8 +65,8 @@ def check_same_images(directory: Path, digest: str) -> None:
     before = origin.setdefault("data", digest)
     if before != digest:
         raise DataError(
-            f"The images have changed since run {directory.name} was started: their digest was "
-            f"{before[:12]}, and is {digest[:12]}. Restore them, or start a new run without "
+            f"The data has changed since run {directory.name} was started: its digest was "
+            f"{before[:12]}, and is {digest[:12]}. Restore it, or start a new run without "
             "--resume."
         )
     _write(directory, origin)

@@ -51,8 +51,8 @@ _TITLES = {  # of each split, and how it was used
 }
 
 _CALIBRATION_NOTE = (
-    "The test images calibrate the sets: here, the threshold for each image comes from all the "
-    "others."
+    "The test split calibrates the sets: here, the threshold for each prediction comes from all "
+    "the others."
 )
 
 # (indices (n,), classes (n,)) → heatmaps (n, height, width); None where the model has none.

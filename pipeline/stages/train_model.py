@@ -105,7 +105,7 @@ def train_model(
     )
     is_validated, classes = splits.validation is not None, len(splits.class_names)
     if not is_validated:
-        logger.info("Training without validation images: the last epoch is kept")
+        logger.info(f"Training without validation {splits.unit}: the last epoch is kept")
     snapshots = None
     if snapshot_inputs is not None:
         directory = checkpoints.directory if checkpoints else None

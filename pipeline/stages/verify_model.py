@@ -107,7 +107,7 @@ class ModelVerification:
 
         Returns:
             `verification/max_difference` of two outputs, `verification/label_changes` and
-            `verification/images`; empty if the saved model could not be used.
+            `verification/count`; empty if the saved model could not be used.
         """
         if not self._process:
             return {}
@@ -127,13 +127,13 @@ class ModelVerification:
         if difference.changed or difference.largest > _MAX_DIFFERENCE:
             logger.warning(
                 "The saved model, loaded in a fresh process, has another answer than the "
-                f"trained model for {difference.changed} of {len(after)} {_KINDS[name]} images. "
-                f"Their outputs differ by up to {difference.largest:.2g}."
+                f"trained model for {difference.changed} of {len(after)} {_KINDS[name]} "
+                f"{splits.unit}. Their outputs differ by up to {difference.largest:.2g}."
             )
         return {
             "verification/max_difference": difference.largest,
             "verification/label_changes": float(difference.changed),
-            "verification/images": float(len(after)),
+            "verification/count": float(len(after)),
         }
 
     def _outputs(self) -> np.ndarray | None:

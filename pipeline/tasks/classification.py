@@ -84,10 +84,10 @@ def metric_problem(name: str, labels: np.ndarray, class_names: Sequence[str]) ->
 
     present = [class_names[label] for label in np.unique(labels)]
     if name == "roc_auc" and len(present) < 2:
-        return f"is undefined: all validation images are of {present[0]}."
+        return f"is undefined: the validation split has only labels of {present[0]}."
     of_class = name.partition("/")[2]
     if of_class in class_names and of_class not in present:
-        return f"is undefined without validation images of {of_class}."
+        return f"is undefined: the validation split has none of {of_class}."
     return ""
 
 

@@ -79,7 +79,7 @@ def problems(training: TrainingConfig, classes: int | None) -> Iterator[Finding]
 def metric_problem(name: str, labels: np.ndarray, class_names: Sequence[str]) -> str:
     of_class = name.partition("/")[2]
     if of_class in class_names and not labels[:, list(class_names).index(of_class)].any():
-        return f"is undefined without validation images of {of_class}."
+        return f"is undefined: the validation split has none of {of_class}."
     return ""
 
 

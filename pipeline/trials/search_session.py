@@ -105,8 +105,8 @@ def check_same_images(journal: Journal, digest: str) -> None:
         journal.append("images", digest=digest)
     elif known["digest"] != digest:
         raise DataError(
-            "The images have changed since the search was started, so its trials cannot be "
-            "compared with new ones. Restore the images to resume it, or start a new search with "
+            "The data has changed since the search was started, so its trials cannot be "
+            "compared with new ones. Restore it to resume the search, or start a new search with "
             "--new."
         )
 

@@ -133,7 +133,7 @@ class TrialTrainer:
         splits = self.splits(recipe)
         check_recipe_with_data(recipe, splits)
         if splits.validation is None:
-            raise DataError("data.validation: a search needs validation images. Set it above 0.")
+            raise DataError("data.validation: a search needs a validation split. Set it above 0.")
         return splits
 
     def _inputs_of(self, recipe: Recipe, splits: Splits) -> HeadInputs:

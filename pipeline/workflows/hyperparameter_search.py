@@ -69,13 +69,13 @@ class TuneResult:
             f"Best of {self._count()} in {self.seconds:.1f} seconds: trial {best['trial']}, "
             f"{objective} {best['score']:.4f}",
             *(values or ["  the recipe without changes"]),
-            f"Trained in full: {objective} {in_full} on {final.images['val']:,} images "
+            f"Trained in full: {objective} {in_full} on {final.images['val']:,} {final.unit} "
             f"(optimistic: {len(self.trials)} trials were compared on them)",
         ]
         tested = f"test_{objective.removeprefix('val_')}"
         on_test = "There is no test split for an unbiased estimate."
         if final.images.get("test"):
-            images = f"{final.images['test']:,} images (evaluated once, at the end)"
+            images = f"{final.images['test']:,} {final.unit} (evaluated once, at the end)"
             on_test = f"{tested} {final.format_metric(tested) or 'is undefined'} on {images}"
         lines += [
             f"  {on_test}",

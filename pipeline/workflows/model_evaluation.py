@@ -203,14 +203,17 @@ def evaluate(
     if interface.distance:
         values["unknown"] = float(np.mean(unknown))
     metrics = {f"{METRIC_PREFIX}_{name}": value for name, value in values.items()}
-    found = _known_images(known, predictions, [input_digests[row] for row in rows])
+    found = _known_images(known, predictions, [input_digests[row] for row in rows], unit)
     if found and (found.trained or found.chosen):
         logger.warning(f"{found}")
     return ExternalEvaluation(metrics, predictions, examples.images(rows), left_out, found, task)
 
 
 def _known_images(
-    known: ImageDigests | None, predictions: Predictions, pixel_digests: Sequence[bytes]
+    known: ImageDigests | None,
+    predictions: Predictions,
+    pixel_digests: Sequence[bytes],
+    unit: str,
 ) -> KnownImages | None:
     """Return the images that a model knows by their files or by their pixels."""
     if known is None:
@@ -223,7 +226,7 @@ def _known_images(
         is_chosen |= chosen
     named = np.array(predictions.names, object)
     return KnownImages(
-        len(predictions), named[is_trained].tolist(), named[is_chosen & ~is_trained].tolist()
+        len(predictions), named[is_trained].tolist(), named[is_chosen & ~is_trained].tolist(), unit
     )
 
 
@@ -256,10 +259,10 @@ def _log(
         images=len(predictions),
         context="evaluation",
     )
-    counts = {f"images/{METRIC_PREFIX}": len(predictions), "images/quarantined": len(left_out)}
+    counts = {f"count/{METRIC_PREFIX}": len(predictions), "count/quarantined": len(left_out)}
     if evaluation.known:
         known = {"trained": evaluation.known.trained, "chosen": evaluation.known.chosen}
-        counts |= {f"images/{name}_on": len(names) for name, names in known.items()}
+        counts |= {f"count/{name}_on": len(names) for name, names in known.items()}
         if any(known.values()):
             with run_logger.log_artifacts() as artifacts:
                 listed = json.dumps(known, ensure_ascii=False, indent=1)

@@ -278,8 +278,8 @@ def _note(outcome: SeedOutcome | Lost, seed: int, progress: _Progress) -> None:
     known = resume_checks.known_images(progress.directory)
     if known and outcome.images != known:
         raise DataError(
-            f"Seed {seed} was trained on other images than the seeds before: their digest is "
-            f"{outcome.images[:12]}, that of the others is {known[:12]}. Copy the same images to "
+            f"Seed {seed} was trained on other data than the seeds before: its digest is "
+            f"{outcome.images[:12]}, that of the others is {known[:12]}. Copy the same data to "
             "every machine."
         )
     resume_checks.check_same_images(progress.directory, outcome.images)  # and keep their digest

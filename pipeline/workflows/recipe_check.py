@@ -51,7 +51,7 @@ class RecipeCheck:
         overfit, rates = found.overfit, found.rates
         yield "initial loss", f"{found.initial_loss:.3f}, by chance {found.chance_loss:.3f}"
         learnt = f"loss {overfit.losses[0]:.3f} to {overfit.losses[-1]:.3f}"
-        yield f"{overfit.images} images alone", f"{learnt} in {len(overfit.losses) - 1} steps"
+        yield f"{overfit.images} examples alone", f"{learnt} in {len(overfit.losses) - 1} steps"
         yield (
             "learning rate",
             f"{self.learning_rate:g}"
@@ -151,7 +151,7 @@ def write_page(checked: RecipeCheck, path: Path) -> None:
     found = checked.training
     page = CheckPage(
         title=f"Check of {checked.name}",
-        summary=f"Short trainings on training images, {checked.seconds:.0f} s",
+        summary=f"Short trainings on training examples, {checked.seconds:.0f} s",
         findings=checked.findings,
         facts=list(checked.facts()),
         examples=found.examples,
@@ -196,7 +196,7 @@ def _of_overfitting(recipe: Recipe, found: TrainingCheck) -> Iterator[str]:
     if overfit.is_learnt:
         return
     start = (
-        f"The model cannot learn {overfit.images} images by heart: after "
+        f"The model cannot learn {overfit.images} examples by heart: after "
         f"{len(overfit.losses) - 1} steps without regularization, their loss is "
         f"{overfit.losses[-1]:.3g}, and {overfit.chance:.3g} by chance."
     )
@@ -205,7 +205,7 @@ def _of_overfitting(recipe: Recipe, found: TrainingCheck) -> Iterator[str]:
     else:
         size = "model.hidden" if "hidden" in type(recipe.model).model_fields else "the model"
         yield (
-            f"{start} In this order: look at the images and labels on the page of --html, change "
+            f"{start} In this order: look at the examples and labels on the page of --html, change "
             f"optimizer.learning_rate, take relu instead of sigmoid or tanh, enlarge {size}, and "
             "set regularization.batch_norm: true."
         )

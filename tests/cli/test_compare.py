@@ -50,7 +50,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def test_the_better_run_is_named(runs: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "old", "new", "-o", "compared.html"]) == 0
     out, err = capsys.readouterr()
-    assert "val: new vs. old on the same 200 images: better\n  accuracy +0.2000" in out
+    assert "val: new vs. old on the same 200 examples: better\n  accuracy +0.2000" in out
     assert "recipe        old    new\nmodel.hidden  [150]  [190]\n" in out
     assert err == "Wrote compared.html\n"
     assert "accuracy: better<strong>+0.2000</strong>" in Path("compared.html").read_text()
@@ -61,7 +61,7 @@ def test_runs_on_other_images_are_not_compared(
 ) -> None:
     assert main(["compare", "new", "elsewhere"]) == 0
     out = capsys.readouterr().out
-    assert "val: elsewhere vs. new: The models were not evaluated on the same images" in out
+    assert "val: elsewhere vs. new: The models were not evaluated on the same examples" in out
     assert "better" not in out
 
 

@@ -85,7 +85,7 @@ def test_prediction_sets_of_a_run_without_test_images_are_an_error(
     arguments = ["predict", "digits", str(digit_files), "--confidence-level", "0.9"]
     assert main([*arguments, "--uri", digits_run.tracking_uri]) == 2
     assert capsys.readouterr().err == (
-        "Error: The model has no prediction sets, because it was trained without test images, "
+        "Error: The model has no prediction sets, because it was trained without a test split, "
         "which calibrate them. Set data.test in the recipe, such as --set data.test=0.2, and run "
         "it again.\n"
     )

@@ -125,6 +125,6 @@ def test_too_few_groups_are_an_error(digits: Splits) -> None:
     with pytest.raises(DataError) as caught:
         draw_folds(grouped(digits, 600), count=5, repeats=1, seed=0)
     assert str(caught.value) == (
-        "training.folds: the 1,528 training and validation images are too few, or too few groups "
-        "of images that belong together, for 5 folds. Set fewer folds."
+        "training.folds: the 1,528 training and validation examples are too few, or too few "
+        "groups of those that belong together, for 5 folds. Set fewer folds."
     )

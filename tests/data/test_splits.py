@@ -66,7 +66,7 @@ def test_fractions_that_leave_a_split_empty_are_an_error(
     with pytest.raises(DataError) as caught:
         stratified_split(labels, fractions=shares, seed=0)
     assert str(caught.value) == (
-        f"data.validation: the 1,797 images would be split into {counts}. "
+        f"data.validation: the 1,797 examples would be split into {counts}. "
         "Choose fractions that leave no split empty."
     )
 

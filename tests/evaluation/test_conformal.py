@@ -55,7 +55,7 @@ def test_a_level_between_two_is_rounded_up() -> None:
 @pytest.mark.parametrize(
     ("level", "message"),
     [
-        (0.95, "9 calibration images allow 0.9 at most. Received: 0.95."),
+        (0.95, "9 calibration examples allow 0.9 at most. Received: 0.95."),
         (1.0, "expected a number between 0 and 1. Received: 1."),
         (float("nan"), "expected a number between 0 and 1. Received: nan."),
     ],

@@ -68,7 +68,7 @@ def test_a_confusion_matrix_has_shares_as_colors_and_counts_as_text() -> None:
     counted = Predictions(("ants", "bees"), [""] * 15, [""] * 15, labels, np.eye(2)[predicted])
     (axes,) = panels(figures.plot_confusion_matrix(counted, title="validation"))
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
-    assert axes.get_title() == "validation: accuracy 0.8667 (15 images)"
+    assert axes.get_title() == "validation: accuracy 0.8667 (n = 15)"
     np.testing.assert_allclose(axes.images[0].get_array(), [[1.0, 0.0], [0.25, 0.75]])
     assert [text.get_text() for text in axes.texts] == ["7", "·", "2", "6"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["ants", "bees"]
@@ -94,7 +94,7 @@ def test_the_confusion_matrix_of_many_classes_is_that_of_the_most_confused() -> 
     many = Predictions(names, [""] * 600, [""] * 600, labels, np.eye(200)[predicted])
     (axes,) = panels(figures.plot_confusion_matrix(many, title="validation"))
     assert axes.get_title() == (
-        "validation: accuracy 0.9500 (600 images)\nthe 11 most frequently confused of 200 classes"
+        "validation: accuracy 0.9500 (n = 600)\nthe 11 most frequently confused of 200 classes"
     )
     shown = [label.get_text() for label in axes.get_yticklabels()]
     assert shown == ["class 7", *(f"class {label}" for label in range(190, 200))]

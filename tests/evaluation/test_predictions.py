@@ -132,9 +132,9 @@ def test_other_images_are_not_paired(change: str) -> None:
     with pytest.raises(DataError) as caught:
         predictions.paired_difference(first, second, compare)
     assert str(caught.value) == (
-        "The models were not evaluated on the same images with the same classes. Images of the "
+        "The models were not evaluated on the same examples with the same classes. Examples of the "
         "first model only: 1 of 3. Images of the second model only: 1 of 3. Example: 2.jpg. "
-        "Evaluate both models on the same images."
+        "Evaluate both models on the same examples."
     )
 
 

@@ -78,7 +78,7 @@ def test_each_run_is_compared_with_the_first_on_the_same_images(compared: RunCom
 def test_results_on_other_images_are_not_compared(compared: RunComparison) -> None:
     elsewhere = compared.pairs[3]
     assert elsewhere.difference is None
-    assert elsewhere.conclusion.startswith("The models were not evaluated on the same images")
+    assert elsewhere.conclusion.startswith("The models were not evaluated on the same examples")
     assert elsewhere.conclusion in to_text(compared)
 
 
@@ -116,7 +116,7 @@ def test_the_text_has_aligned_tables_and_a_sentence_for_each_run(compared: RunCo
     corrected = "p-value below 0.0001, corrected for 3 comparisons"
     assert "recipe          old   new  worse  like  elsewhere\n" in text
     assert "metric        old     new     worse   like    elsewhere\n" in text
-    lines = text[text.index("val: new vs. old on the same 200 images: better\n") :].splitlines()
+    lines = text[text.index("val: new vs. old on the same 200 examples: better\n") :].splitlines()
     assert lines[1].startswith("  accuracy +0.2000 (")
     assert lines[1].endswith(f")  {corrected}")
     assert lines[2].startswith("  balanced_accuracy +0.2000 (")

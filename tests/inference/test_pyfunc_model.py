@@ -119,8 +119,8 @@ def test_a_confidence_level_that_the_model_cannot_have_is_an_error(
     with pytest.raises(UsageError) as caught:
         model.predict(image, params={"confidence_level": 0.999})
     assert str(caught.value) == (
-        "confidence level: 269 calibration images allow 0.995 at most. Received: 0.999. Choose "
-        "another level, or run the recipe with more test images."
+        "confidence level: 269 calibration examples allow 0.995 at most. Received: 0.999. Choose "
+        "another level, or run the recipe with more test examples."
     )
 
 

@@ -177,33 +177,34 @@ def class_folders(folder: Path, *names: str) -> None:
         ),
         (
             ALL_TRAINED + MODEL + "training: {early_stopping: {patience: null}}\n",
-            "3:12: training.early_stopping: needs validation images, and data.validation: 0 leaves "
-            "none. Remove this section, or set data.validation above 0.",
+            "3:12: training.early_stopping: needs a validation split, and data.validation: 0 "
+            "leaves none. Remove this section, or set data.validation above 0.",
         ),
         (
             ALL_TRAINED + MODEL + "optimizer: {schedule: {plateau: {}}}\n",
-            "3:13: optimizer.schedule: plateau needs validation images, and data.validation: 0 "
+            "3:13: optimizer.schedule: plateau needs a validation split, and data.validation: 0 "
             "leaves none. Choose another schedule, or set data.validation above 0.",
         ),
         (
             ALL_TRAINED + MODEL + "tuning:\n  space: {model.hidden: {choice: [[], [8]]}}\n",
-            "3:1: tuning.objective: val_accuracy needs validation images, and data.validation: 0 "
+            "3:1: tuning.objective: val_accuracy needs a validation split, and data.validation: 0 "
             "leaves none. Set data.validation above 0.",
         ),
         (
             ALL_TRAINED.replace("}", ", test: 0}")
             + MODEL
             + "tracking: {register: digits, promote: better}\n",
-            "3:30: tracking.promote: needs test images, which chose nothing, and the data has "
-            "none. Set data.test above 0, or compare on the images that chose the epoch: "
+            "3:30: tracking.promote: needs a test split, which chose nothing, and the data has "
+            "none. Set data.test above 0, or compare on the split that chose the epoch: "
             "tracking.promote_on: validation.",
         ),
         (
             ALL_TRAINED
             + MODEL
             + "tracking: {register: digits, promote: better, promote_on: validation}\n",
-            "3:47: tracking.promote_on: validation needs validation images, and data.validation: 0 "
-            "leaves none. Set tracking.promote_on: test, or set data.validation above 0.",
+            "3:47: tracking.promote_on: validation needs a validation split, and "
+            "data.validation: 0 leaves none. Set tracking.promote_on: test, or set "
+            "data.validation above 0.",
         ),
         (
             DATA + MODEL + "tracking: {promote: better}\n",

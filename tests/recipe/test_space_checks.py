@@ -39,7 +39,7 @@ def problems(tmp_path: Path, space: str, head: str = BASE) -> list[str]:
         (
             "    data.validation: {choice: [0, 0.2]}",
             "recipe.yaml:5:32: tuning.space.data.validation: tuning.objective: val_accuracy needs "
-            "validation images, and data.validation: 0 leaves none. Set data.validation above 0.",
+            "a validation split, and data.validation: 0 leaves none. Set data.validation above 0.",
         ),
         (
             "    optimizer: {choice: [{name: adam}, {name: sdg, momentum: 0.9}]}",
@@ -188,7 +188,7 @@ def test_different_images_for_each_trial_are_a_warning(tmp_path: Path) -> None:
     (warning,) = load_recipe(path, environment={}).warnings
     assert str(warning) == (
         f"{path}:5:22: tuning.space.data.split_seed: trials with different "
-        "values are evaluated on different images: not comparable."
+        "values are evaluated on different data: not comparable."
     )
 
 

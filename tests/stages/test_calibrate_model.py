@@ -174,7 +174,7 @@ def test_the_model_and_the_report_have_the_calibration(insects: RunResult) -> No
     assert insects.report
     html = insects.report.read_text()
     assert "<h3>Prediction sets</h3>" in html
-    assert "The test images calibrate the sets" in html
+    assert "The test split calibrates the sets" in html
     with model_files(insects) as files:
         names = {path.name for path in files.iterdir()}
     assert {"model.keras", "interface.json", "reference_features.npy"} <= names

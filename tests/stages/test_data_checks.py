@@ -91,8 +91,8 @@ def test_updates_that_are_rarer_than_epochs_are_a_warning(
             "val_f1/bee",
             "the data has no class 'bee'. Available: ants, bees. Did you mean 'bees'?",
         ),
-        ("val_roc_auc", "val_roc_auc is undefined: all validation images are of ants."),
-        ("val_recall/bees", "val_recall/bees is undefined without validation images of bees."),
+        ("val_roc_auc", "val_roc_auc is undefined: the validation split has only labels of ants."),
+        ("val_recall/bees", "val_recall/bees is undefined: the validation split has none of bees."),
     ],
 )
 def test_an_objective_that_no_run_will_have_is_an_error(
@@ -128,7 +128,7 @@ def test_images_that_turn_out_to_have_no_validation_split_are_an_error(
     with pytest.raises(DataError) as caught:
         check_recipe_with_data(recipe_of(text, "training.early_stopping={}"), trained_on)
     assert str(caught.value) == (
-        "training.early_stopping: needs validation images, and data.validation: 0 leaves none. "
+        "training.early_stopping: needs a validation split, and data.validation: 0 leaves none. "
         "Remove this section, or set data.validation above 0."
     )
     with pytest.raises(DataError) as caught:
@@ -136,6 +136,6 @@ def test_images_that_turn_out_to_have_no_validation_split_are_an_error(
             recipe_of(text, "tuning={space: {model.hidden: {choice: [[], [8]]}}}"), trained_on
         )
     assert str(caught.value) == (
-        "tuning.objective: val_accuracy needs validation images, and data.validation: 0 leaves "
+        "tuning.objective: val_accuracy needs a validation split, and data.validation: 0 leaves "
         "none. Set data.validation above 0."
     )

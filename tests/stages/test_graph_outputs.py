@@ -68,7 +68,7 @@ def test_keras_computes_if_the_graph_differs(
     assert int(changed) > 10
     assert float(difference.rstrip(".")) > 0.9
     assert message == (
-        "WARNING: Keras computes the metrics, because OpenVINO's differ: on 32 images, "
+        "WARNING: Keras computes the metrics, because OpenVINO's differ: on 32 examples, "
         f"{changed} answers differ from Keras's and outputs by up to {difference}"
     )
 

@@ -95,7 +95,7 @@ def test_the_first_one_is_the_champion_and_a_better_one_takes_its_place(
     metrics = good.registered.metrics
     assert metrics["champion/accuracy_difference"] == pytest.approx(gained)
     assert 0 < metrics["champion/accuracy_difference_low"] < gained
-    assert (metrics["champion/images"], metrics["champion/comparisons"]) == (269, 1)
+    assert (metrics["champion/count"], metrics["champion/comparisons"]) == (269, 1)
     assert store.client.get_run(good.run_id).data.metrics.items() >= metrics.items()
     champion = registry.champion(store, "ten-digits")
     assert champion is not None
@@ -166,7 +166,7 @@ def test_images_that_a_model_was_trained_on_are_left_out(
     poor, good, _ = runs
     register(poor, store, "elsewhere")
     metrics = register(good, store, "elsewhere", seed=1).metrics
-    assert 20 < metrics["champion/images"] < 80  # of 269; a seventh of them were test images
+    assert 20 < metrics["champion/count"] < 80  # of 269; a seventh of them were test images
 
 
 def test_too_few_images_promote_nothing(
@@ -185,7 +185,7 @@ def test_too_few_images_promote_nothing(
         "2",
         False,
         {
-            "champion/images": 6.0,
+            "champion/count": 6.0,
             "champion/comparisons": 0.0,
             "champion/significance_level": level_of_comparison(1),
         },
@@ -193,7 +193,7 @@ def test_too_few_images_promote_nothing(
     assert messages[-2:] == [
         "WARNING: Not compared with models:/few/1: of 269 test images, 6 remain that neither model "
         "was trained or chosen on. At least 7 are needed. Train with the champion's splits: the "
-        "same data.split_seed, or a directory of test images.",
+        "same data.split_seed, or data with a test split.",
         "models:/few/1 remains the champion of few",
     ]
     assert not store.client.get_registered_model("few").tags
@@ -297,7 +297,7 @@ def test_a_champion_of_unknown_images_stays(
     monkeypatch.setattr(champion_comparison, "read_image_digests", lambda _: None)
     assert register(runs[1], store, "unknown").error == (
         "Version 2 of unknown was not promoted: models:/unknown/1 cannot be compared: the digests "
-        "of its training images are not among its files. Register a model that this version "
+        "of its training data are not among its files. Register a model that this version "
         "trained, and set the alias `champion` of unknown to it in the MLflow UI."
     )
 

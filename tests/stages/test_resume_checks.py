@@ -61,8 +61,8 @@ def test_other_images_are_refused(in_empty_folder: Path) -> None:
     with pytest.raises(DataError) as refused:
         resume_checks.check_same_images(Path("run"), "b" * 64)
     assert str(refused.value) == (
-        "The images have changed since run run was started: their digest was aaaaaaaaaaaa, and is "
-        "bbbbbbbbbbbb. Restore them, or start a new run without --resume."
+        "The data has changed since run run was started: its digest was aaaaaaaaaaaa, and is "
+        "bbbbbbbbbbbb. Restore it, or start a new run without --resume."
     )
 
 

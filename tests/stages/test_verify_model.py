@@ -87,7 +87,7 @@ def test_digits_are_predicted_from_files_with_the_same_result(
 ) -> None:
     metrics = verified(expected, splits, digits_model, tmp_path)
     assert metrics.pop("verification/max_difference") < 1e-6
-    assert metrics == {"verification/label_changes": 0, "verification/images": IMAGES}
+    assert metrics == {"verification/label_changes": 0, "verification/count": IMAGES}
     assert messages == []
 
 
@@ -149,7 +149,7 @@ def test_training_images_are_predicted_where_no_split_is_evaluated(
     ((name, names),) = asked
     assert name == "train"
     assert names == [splits.train.names[index * len(splits.train) // 8] for index in range(8)]
-    assert metrics["verification/images"] == metrics["verification/label_changes"] == IMAGES
+    assert metrics["verification/count"] == metrics["verification/label_changes"] == IMAGES
     assert messages == [
         "WARNING: The saved model, loaded in a fresh process, has another answer than the "
         "trained model for 8 of 8 training images. Their outputs differ by up to "

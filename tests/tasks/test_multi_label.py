@@ -73,7 +73,7 @@ def test_without_validation_images_thresholds_are_one_half() -> None:
 
 def test_a_metric_is_undefined_for_a_label_that_no_image_has() -> None:
     assert multi_label.metric_problem("recall/sun", LABELS, NAMES) == (
-        "is undefined without validation images of sun."
+        "is undefined: the validation split has none of sun."
     )
     assert multi_label.metric_problem("recall/sun", RARE, NAMES) == ""
     assert multi_label.metric_problem("f1_macro", LABELS, NAMES) == ""

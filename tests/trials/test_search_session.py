@@ -126,6 +126,6 @@ def test_other_images_are_an_error() -> None:
         with pytest.raises(DataError) as error:
             check_same_images(search.journal, "second")
     assert str(error.value) == (
-        "The images have changed since the search was started, so its trials cannot be compared "
-        "with new ones. Restore the images to resume it, or start a new search with --new."
+        "The data has changed since the search was started, so its trials cannot be compared "
+        "with new ones. Restore it to resume the search, or start a new search with --new."
     )

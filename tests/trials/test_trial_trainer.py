@@ -74,7 +74,7 @@ def test_a_trial_without_validation_images_fails(in_empty_folder: Path) -> None:
     with pytest.raises(DataError) as caught:
         metrics(TrialTrainer(), recipe(DIGITS, "data.validation=0"))
     assert str(caught.value) == (
-        "data.validation: a search needs validation images. Set it above 0."
+        "data.validation: a search needs a validation split. Set it above 0."
     )
 
 

@@ -51,7 +51,7 @@ def test_a_run_with_folds(in_empty_folder: Path) -> None:
     assert [child.info.run_name for child in children] == [f"fold {i} of 3" for i in (1, 2, 3)]
     accuracies = [child.data.metrics["cv_accuracy"] for child in children]
     assert min(accuracies) > 0.5
-    assert sum(child.data.metrics["images/cv"] for child in children) == 1528
+    assert sum(child.data.metrics["count/cv"] for child in children) == 1528
     logged = open_store(None).client.get_run(result.run_id)
     assert logged.data.metrics["cv_accuracy_mean"] == pytest.approx(np.mean(accuracies))
     assert logged.data.metrics["cv_accuracy_std"] == pytest.approx(np.std(accuracies, ddof=1))

@@ -248,7 +248,7 @@ def test_changed_images_are_noticed(in_empty_folder: Path, monkeypatch: pytest.M
         with pytest.raises(KeyboardInterrupt):
             searched()
     monkeypatch.setattr(Splits, "digest", "another")
-    with pytest.raises(DataError, match="The images have changed since the search was started"):
+    with pytest.raises(DataError, match="The data has changed since the search was started"):
         searched()
 
 

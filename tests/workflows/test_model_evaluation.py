@@ -66,7 +66,7 @@ def test_the_metrics_become_a_child_run(
     assert [model.model_id for model in run.inputs.model_inputs] == [
         output.model_id for output in parent.outputs.model_outputs
     ]
-    assert (metrics["images/eval"], metrics["images/quarantined"]) == (100, 1)
+    assert (metrics["count/eval"], metrics["count/quarantined"]) == (100, 1)
     path = store.client.download_artifacts(
         run.info.run_id, "predictions/eval.parquet", str(tmp_path)
     )
@@ -232,7 +232,7 @@ def test_images_that_the_model_was_trained_or_chosen_on_are_a_warning(
     store = open_store(digits_run.tracking_uri)
     run = newest_run(store)
     metrics = run.data.metrics
-    assert (metrics["images/trained_on"], metrics["images/chosen_on"]) == (
+    assert (metrics["count/trained_on"], metrics["count/chosen_on"]) == (
         len(trained),
         len(chosen),
     )

@@ -72,17 +72,17 @@ def test_a_recipe_that_learns_has_no_findings() -> None:
     ]
     hopeless = replace(found.training.overfit, losses=(2.4, 2.3))
     assert findings(overfit=hopeless) == [
-        "The model cannot learn 50 images by heart: after 1 steps without regularization, their "
-        "loss is 2.3, and 2.3 by chance. In this order: look at the images and labels on the page "
-        "of --html, change optimizer.learning_rate, take relu instead of sigmoid or tanh, enlarge "
-        "model.hidden, and set regularization.batch_norm: true."
+        "The model cannot learn 50 examples by heart: after 1 steps without regularization, their "
+        "loss is 2.3, and 2.3 by chance. In this order: look at the examples and labels on the "
+        "page of --html, change optimizer.learning_rate, take relu instead of sigmoid or tanh, "
+        "enlarge model.hidden, and set regularization.batch_norm: true."
     ]
 
 
 @pytest.mark.usefixtures("in_empty_folder")
 def test_the_rate_of_a_recipe_that_learns_too_slowly_is_named() -> None:
     (finding,) = checked("optimizer.learning_rate=1e-7").findings
-    assert finding.startswith("The model cannot learn 50 images by heart: after 300 steps")
+    assert finding.startswith("The model cannot learn 50 examples by heart: after 300 steps")
     assert finding.endswith("Set that.")
     assert "It can with optimizer.learning_rate: 0." in finding
 

@@ -266,7 +266,7 @@ def test_files_and_classes_may_have_any_name_and_broken_files_are_left_out(
     client = open_store(None).client
     assert result["ignored"] == {".txt": 1}
     metrics = client.get_run(result["run_id"]).data.metrics
-    assert (metrics["images/quarantined"], metrics["images/ignored"]) == (2, 1)
+    assert (metrics["count/quarantined"], metrics["count/ignored"]) == (2, 1)
     logged = {item.path for item in client.list_artifacts(result["run_id"])}
     assert logged >= {"quarantined.json", "ignored.json"}
     escaped = "f\\udcfcnf"
