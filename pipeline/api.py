@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.backend import quiet_imports
 from pipeline.console import PACKAGE_LOGGER, console_logging
+from pipeline.inference.input_files import check_existence
 from pipeline.stopwatch import Stopwatch
 from pipeline.workflows import early_processes
 from pipeline.workflows.loaded_model import Model
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from pipeline.workflows.recipe_check import RecipeCheck
     from pipeline.workflows.recipe_init import CreatedRecipe
     from pipeline.workflows.run_result import RunResult
+    from pipeline.workflows.sharded_prediction import PredictionResult
 
 StrPath = str | os.PathLike[str]
 
@@ -276,6 +279,70 @@ def load(run: str, *, tracking_uri: str | None = None) -> Model:
         stored=stored,
         address=address,
     )
+
+
+def predict(
+    run: str,
+    paths: StrPath | Sequence[StrPath],
+    output: StrPath,
+    *,
+    top: int = 3,
+    confidence_level: float | None = None,
+    views: int = 1,
+    column: str | None = None,
+    cluster: str = "local",
+    workers: int = 1,
+    tracking_uri: str | None = None,
+) -> PredictionResult:
+    """Predict images, or rows of tables, to a directory of Parquet files, one for each shard.
+
+    Files that an earlier call with the same arguments wrote are kept.
+
+    >>> pipeline.predict("latest", "shards-{000..099}.tar", "predictions").counts.rows
+
+    Args:
+        run: as `load` takes it.
+        paths: images, directories of images, tar files, tables and patterns, on this machine or at
+            an address such as `s3://bucket/shards/*.tar`. One or several.
+        output: the directory, or its address.
+        top: the number of classes for each image.
+        confidence_level: as `Model.predict` takes it.
+        views: likewise.
+        column: of the images in tables. By default, the one with a usual name.
+        cluster: where: `local`, `auto` or `ray://HOST:PORT`.
+        workers: the number of processes on each machine.
+        tracking_uri: as `load` takes it.
+
+    Raises:
+        UsageError: if a path names nothing, or the directory has other predictions.
+        PipelineError: if an input cannot be read, or a part could not be predicted.
+        KeyboardInterrupt: if it is interrupted. Finished files are kept.
+    """
+    with _messages_shown():
+        given = [paths] if isinstance(paths, str | os.PathLike) else paths
+        arguments = [os.fspath(path) for path in given]
+        check_existence(arguments)
+        with quiet_imports():
+            from pipeline.tracking.tracking_uri import resolve_uri
+            from pipeline.workflows.sharded_prediction import (
+                PredictionOptions,
+                predict_to_directory,
+            )
+        average = None
+        if views > 1:
+            with quiet_imports():
+                from pipeline.workflows.view_averaging import view_averaging
+            average = view_averaging
+        return predict_to_directory(
+            run,
+            arguments,
+            os.fspath(output),
+            PredictionOptions(top, confidence_level, views, column),
+            address=resolve_uri(tracking_uri),
+            average=average,
+            cluster=cluster,
+            workers=workers,
+        )
 
 
 def read_recipe(recipe: StrPath, overrides: Overrides) -> LoadedRecipe:

@@ -25,7 +25,6 @@ from pipeline.inference.prediction_columns import PredictionColumns
 from pipeline.inference.prediction_counts import PredictionCounts
 from pipeline.inference.shard_items import shard_items
 from pipeline.tasks.table_column import CellValue, TableColumn
-from pipeline.tracking.tracking_uri import resolve_uri
 
 logger = logging.getLogger(__name__)
 
@@ -104,32 +103,19 @@ def command(
             "--views and --confidence-level cannot be used together: the prediction sets are "
             "calibrated for the outputs of single images. Leave out one of them."
         )
-    check_existence(paths)
     if output is not None and _is_directory(output):
-        with quiet_imports():
-            from pipeline.workflows.sharded_prediction import (
-                PredictionOptions,
-                ViewAveraging,
-                predict_to_directory,
-            )
-
-        average: ViewAveraging | None = None
-        if views > 1:
-            with quiet_imports():
-                from pipeline.workflows.view_averaging import view_averaging
-
-            average = view_averaging
         started = time.monotonic()
-        options = PredictionOptions(top, confidence_level, views, column)
-        result = predict_to_directory(
+        result = api.predict(
             run,
             paths,
             output,
-            options,
-            address=resolve_uri(uri),
-            average=average,
+            top=top,
+            confidence_level=confidence_level,
+            views=views,
+            column=column,
             cluster=cluster,
             workers=workers,
+            tracking_uri=uri,
         )
         seconds = time.monotonic() - started
         logger.info(f"{output} has {result.counts.rows:,} predictions in {result.parts:,} parts.")
@@ -139,6 +125,7 @@ def command(
             "--cluster and --workers need a directory that the processes write to. Add --output "
             "with a directory that ends in /, or an address such as s3://bucket/predictions/."
         )
+    check_existence(paths)
     with quiet_imports():
         from pipeline.inference.batch_prediction import predict
         from pipeline.inference.model_inputs import input_reader

@@ -14,7 +14,7 @@ from pipeline import __version__
 from pipeline.addresses import is_remote
 from pipeline.cluster.cluster import Lost
 from pipeline.cluster.opening import open_cluster
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, UsageError
 from pipeline.file_digests import file_digest
 from pipeline.inference.batch_prediction import predict
 from pipeline.inference.image_classifier import MODEL_FILE, ImageClassifier, load_image_classifier
@@ -145,6 +145,11 @@ def predict_to_directory(
         PipelineError: if an input cannot be read, or a shard's process died again and again.
         KeyboardInterrupt: if it is interrupted. Finished parts are kept.
     """
+    if options.views > 1 and options.confidence_level is not None:
+        raise UsageError(
+            "views and confidence_level cannot be used together: the prediction sets are "
+            "calibrated for the outputs of single images. Leave out one of them."
+        )
     store = open_store(address)
     model = find_model(store, run)
     with files_of(store, model) as directory:
@@ -212,10 +217,11 @@ def _explained(progress: PredictionProgress) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        logger.info(
-            f"{progress.done:,} of {progress.total:,} parts are finished. Give the same command "
-            "again to resume."
-        )
+        if progress.done:
+            logger.info(
+                f"{progress.done:,} of {progress.total:,} parts are finished. Give the same "
+                "command again to resume."
+            )
         raise
 
 

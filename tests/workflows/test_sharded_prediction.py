@@ -18,17 +18,14 @@ import pyarrow as pa
 import pytest
 from pyarrow import dataset, parquet
 
+import pipeline
 from pipeline.cluster.cluster import Lost
 from pipeline.data.address_files import opened_file
 from pipeline.errors import DataError, PipelineError, UsageError
 from pipeline.storage import Storage
 from pipeline.workflows import sharded_prediction
 from pipeline.workflows.prediction_parts import Manifest, finished_parts
-from pipeline.workflows.sharded_prediction import (
-    PredictionOptions,
-    PredictionResult,
-    predict_to_directory,
-)
+from pipeline.workflows.sharded_prediction import PredictionResult
 from pipeline.workflows.single_run import RunResult
 
 Predict = Callable[..., PredictionResult]
@@ -50,12 +47,12 @@ def shards(digit_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def predict(digits_run: RunResult, shards: Path, tmp_path: Path) -> Predict:
     def predict(output: str = "out", *arguments: str, **options: Any) -> PredictionResult:
-        return predict_to_directory(
+        return pipeline.predict(
             "digits",
-            arguments or [f"{shards}/digits-{{000..003}}.tar"],
-            str(tmp_path / output),
-            PredictionOptions(**options),
-            address=digits_run.tracking_uri,
+            arguments or f"{shards}/digits-{{000..003}}.tar",
+            tmp_path / output,
+            tracking_uri=digits_run.tracking_uri,
+            **options,
         )
 
     return predict
@@ -174,6 +171,11 @@ def test_another_model_and_other_inputs_are_refused(
     os.utime(shards / "digits-003.tar")
     with pytest.raises(UsageError, match="by another command: model and inputs differ"):
         predict()
+
+
+def test_prediction_sets_are_not_of_views(predict: Predict) -> None:
+    with pytest.raises(UsageError, match=r"^views and confidence_level cannot be used together"):
+        predict(views=2, confidence_level=0.9)
 
 
 def test_a_directory_of_other_parquet_files_is_refused(predict: Predict, tmp_path: Path) -> None:
