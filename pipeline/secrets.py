@@ -18,7 +18,7 @@ _WORDS = re.compile(r"apikey|auth|credentials?|key|pass|passphrase|passwd|passwo
 _USER_AND_PASSWORD = re.compile(r"\b([a-zA-Z][a-zA-Z0-9+.-]*://)([^/\s:@]*):[^/\s]*@")
 _TOKEN_AS_USER = re.compile(r"\b(https?://)[^/\s:@]+@", re.IGNORECASE)
 _QUERY = re.compile(
-    r"([?&][^=&\s]*(?:token|secret|passw|key|signature|credential)[^=&\s]*=)[^&\s'\"]+",
+    r"([?&](?:[^=&\s]*(?:token|secret|passw|key|signature|credential)[^=&\s]*|sig)=)[^&\s'\"]+",
     re.IGNORECASE,
 )
 

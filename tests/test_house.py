@@ -245,7 +245,7 @@ def test_inference_imports_no_library_of_evaluation(module: str, allowed: set[st
 def test_a_light_command_imports_no_engine(arguments: list[str]) -> None:
     code = (
         "import sys; from pipeline.cli import main; assert main(sys.argv[1:]) == 0; "
-        "heavy = {'tensorflow', 'keras', 'mlflow', 'numpy', 'sklearn', 'matplotlib'}; "
+        "heavy = {'tensorflow', 'keras', 'mlflow', 'numpy', 'sklearn', 'matplotlib', 'fsspec'}; "
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     done = subprocess.run(

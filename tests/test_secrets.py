@@ -32,6 +32,7 @@ from pipeline.secrets import (
             "https://host/f?X-Amz-Signature=***&part=1",
         ),
         ("mysql://host/db?user=a&password=hunter2", "mysql://host/db?user=a&password=***"),
+        ("https://host/f?se=1&sig=a%2Fb&design=2", "https://host/f?se=1&sig=***&design=2"),
     ],
 )
 def test_an_address_is_shown_without_its_password(address: str, shown: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from pipeline.data.image_index import index_files
 from pipeline.data.image_loading import draw_splits
 from pipeline.data.listing import SPLITS, Listing
 from pipeline.data.picture_copies import PictureCopies, find_copies
+from pipeline.data.remote_path import suffix_of
 from pipeline.data.splits import Splits, UnreadableFile
 from pipeline.tasks.task import Task
 
@@ -91,7 +91,7 @@ def inspect_listing(
             for number in np.flatnonzero(files.verdicts == Verdict.UNREADABLE).tolist()
         ),
         ignored=_ranked(
-            os.path.splitext(listing.names[number])[1].lower()  # noqa: PTH122
+            suffix_of(listing.names[number])
             for number in np.flatnonzero(files.verdicts == Verdict.NO_IMAGE).tolist()
         ),
         copies=_copies(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -23,6 +22,7 @@ from pipeline.data.image_decoding import (
 )
 from pipeline.data.image_facts import ImageFacts, facts_of
 from pipeline.data.image_formats import SUFFIXES, image_format
+from pipeline.data.remote_path import suffix_of
 
 _THUMBNAIL = Decoding((SIDE, SIDE), "squash")
 
@@ -71,7 +71,7 @@ def examine_file(
         decoding: how it becomes pixels; None to decode no more than shows whether it can be.
         read: returns the content of a file or raises BadImageError.
     """
-    suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122, called for each file
+    suffix = suffix_of(path)
     try:
         data = read(path)
     except (BadImageError, ValueError) as error:  # ValueError: a name that no file can have

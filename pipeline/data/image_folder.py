@@ -21,7 +21,7 @@ from pipeline.data.file_walk import count_files, walk_files
 from pipeline.data.grouping import GroupByConfig, number_groups
 from pipeline.data.listing import SPLITS, Listing
 from pipeline.data.remote_path import AnyPath, RemotePath, relative_path
-from pipeline.errors import DataError
+from pipeline.errors import DataError, PipelineError
 from pipeline.tasks.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class ImageFolderConfig(FileSourceConfig):
             return self.path
         try:
             return self.path.listed(is_fresh=is_fresh)
-        except DataError as error:
+        except PipelineError as error:
             raise DataError(f"data.path: {error}") from None
 
     def _layout(self, path: AnyPath) -> DirectoryLayout:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.data.listing import SPLITS, Listing
+from pipeline.data.remote_path import suffix_of
 from pipeline.data.splits import (
     DuplicateImage,
     Duplicates,
@@ -22,6 +22,7 @@ from pipeline.data.splits import (
     describe_ignored,
 )
 from pipeline.errors import DataError, escape_unprintable
+from pipeline.secrets import mask_credentials
 
 if TYPE_CHECKING:
     import numpy as np
@@ -208,7 +209,7 @@ def _quarantine(
     from pipeline.data.file_examination import Verdict
 
     unreadable = tuple(
-        UnreadableFile(listing.names[number], files.reasons[number])
+        UnreadableFile(mask_credentials(listing.names[number]), files.reasons[number])
         for number in np.flatnonzero(files.verdicts == Verdict.UNREADABLE).tolist()
     )
     total = int(np.count_nonzero(files.verdicts != Verdict.NO_IMAGE))
@@ -246,7 +247,7 @@ def _ignore(listing: Listing, files: IndexedFiles) -> dict[str, int]:
     from pipeline.data.file_examination import Verdict
 
     numbers = np.flatnonzero(files.verdicts == Verdict.NO_IMAGE).tolist()
-    suffixes = (os.path.splitext(listing.names[number])[1].lower() for number in numbers)  # noqa: PTH122
+    suffixes = (suffix_of(listing.names[number]) for number in numbers)
     counts = dict(Counter(suffixes).most_common())
     if counts:
         logger.info(f"Ignored files that are not images: {describe_ignored(counts)}")

@@ -30,6 +30,7 @@ from pipeline.data.table_columns import (
 from pipeline.data.table_images import find_files
 from pipeline.data.table_reader import Table, read_table
 from pipeline.errors import DataError
+from pipeline.secrets import mask_credentials
 from pipeline.tasks.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -211,8 +212,8 @@ def _check_repetitions(table: Table, images: Sequence[str], labels: RowLabels) -
         return
     contradictory = [(a, b) for a, b in repeated if not labels.is_same(a, b)]
     shown = [
-        f"{images[a]} in {table.where(a)} ({labels.describe(a)}) and {table.where(b)} "
-        f"({labels.describe(b)})"
+        f"{mask_credentials(images[a])} in {table.where(a)} ({labels.describe(a)}) and "
+        f"{table.where(b)} ({labels.describe(b)})"
         for a, b in contradictory or repeated
     ]
     raise DataError(

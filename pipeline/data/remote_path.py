@@ -179,6 +179,12 @@ def relative_path(path: AnyPath, folder: AnyPath) -> str:
     return str(path.relative_to(folder) if is_below(path, folder) else path)  # type: ignore[arg-type, union-attr]
 
 
+def suffix_of(name: str) -> str:
+    """Return the suffix of a path or an address, in lower case, without the query of an address."""
+    path = name.partition("?")[0] if protocol_of(name) else name
+    return posixpath.splitext(path)[1].lower()
+
+
 def any_path(text: str) -> AnyPath:
     """Return the path that a user has written: an address, or a path of this machine.
 

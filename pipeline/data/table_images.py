@@ -13,7 +13,7 @@ from pipeline.addresses import protocol_of
 from pipeline.data.remote_path import AnyPath, RemotePath, any_path
 from pipeline.data.table_columns import few
 from pipeline.data.table_reader import Table
-from pipeline.errors import DataError, escape_unprintable
+from pipeline.errors import DataError, PipelineError, escape_unprintable
 
 
 def find_files(table: Table, images: Sequence[str], root: AnyPath) -> list[str]:
@@ -96,7 +96,7 @@ def _list_directory(root: AnyPath, path: str) -> _Directory:
             return _Directory(None, {})
         try:
             names = frozenset((root / path if path else root).file_names())
-        except DataError as error:
+        except PipelineError as error:
             raise DataError(f"data.path: {error}") from None
     else:
         with contextlib.suppress(OSError, ValueError):  # of a path that is none

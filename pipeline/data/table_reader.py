@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.data.remote_path import DEFAULT_CACHE_BYTES, AnyPath, RemotePath
-from pipeline.errors import BadInputError, DataError
+from pipeline.errors import BadInputError, DataError, PipelineError
 
 _DELIMITERS = (",", ";", "\t", "|")
 
@@ -74,7 +74,7 @@ def _content(path: AnyPath, cache_bytes: int) -> bytes:
         return read_remote_file(path, DownloadCache(cache_bytes))
     except BadInputError as error:
         raise DataError(f"data.path: {path} cannot be read: {error}.") from None
-    except DataError as error:
+    except PipelineError as error:
         raise DataError(f"data.path: {error}") from None
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline import array_cache
 from pipeline.cli import main
+from pipeline.download_cache import DownloadCache, downloaded_files
 
 
 def ones(directory: Path) -> dict[str, str]:
@@ -34,3 +35,17 @@ def test_clear_removes_all_entries(cache: Path, capsys: pytest.CaptureFixture[st
     assert main(["cache", "--clear"]) == 0
     assert capsys.readouterr().out == f"Freed 7.9 KiB in {cache}\n"
     assert array_cache.list_entries() == []
+
+
+def test_downloaded_files_are_counted_and_removed(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    DownloadCache(2**20).write("s3://bucket/1.jpg", bytes(2044))
+    assert main(["cache"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "Downloaded files: 1, size: 2.0 KiB",
+        f"Entries: 1, size: 7.9 KiB, in {cache}",
+    ]
+    assert main(["cache", "--clear"]) == 0
+    assert capsys.readouterr().out == f"Freed 9.9 KiB in {cache}\n"
+    assert downloaded_files() == (0, 0)
