@@ -15,8 +15,8 @@ def open_cluster(address: str, *, workers: int = 1) -> contextlib.AbstractContex
     Args:
         address: `local` for this machine, `auto` for the Ray cluster that this machine belongs to,
             or the address of one, `ray://HOST:PORT`.
-        workers: the number of processes on each machine, which share its cores and GPUs. On this
-            machine, 1 does the work in this process.
+        workers: the number of processes on each machine, which share its cores and GPUs; a machine
+            of a cluster with more GPUs has one for each. `local` and 1 is this process.
 
     Raises:
         PipelineError: if Ray is not installed, or does not answer.

@@ -27,7 +27,7 @@ class RayCluster:
 
     Attributes:
         ray: the module, connected.
-        workers: the number of processes on each machine.
+        workers: the number of processes on each machine, if it has no more GPUs.
     """
 
     ray: ModuleType
@@ -223,20 +223,21 @@ class _Staff(Generic[Piece]):
             if node_id in self._unfit:
                 continue
             present = sum(process.node == node_id for process in self._processes)
-            for _ in range(present, self._workers):
-                actor = self._actor(node_id, node["Resources"])
+            workers = max(self._workers, int(node["Resources"].get("GPU", 0)))
+            for _ in range(present, workers):
+                actor = self._actor(node_id, node["Resources"], workers)
                 ready = actor.prepare.remote(self._make_worker, self._driver)
                 self._processes.append(_Process(actor, node_id, machine, ready))
 
-    def _actor(self, node_id: str, resources: Mapping[str, float]) -> Any:
+    def _actor(self, node_id: str, resources: Mapping[str, float], workers: int) -> Any:
         """Return an actor on a machine, with its share of the cores and GPUs."""
         strategies = import_module("ray.util.scheduling_strategies")
-        cpus = share(resources["CPU"], self._workers)
+        cpus = share(resources["CPU"], workers)
         threads = str(max(int(cpus), 1))
         names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
         options = {
             "num_cpus": cpus,
-            "num_gpus": share(resources.get("GPU", 0), self._workers),
+            "num_gpus": share(resources.get("GPU", 0), workers),
             "scheduling_strategy": strategies.NodeAffinitySchedulingStrategy(node_id, soft=False),
             "runtime_env": {"env_vars": dict.fromkeys(names, threads)},
         }

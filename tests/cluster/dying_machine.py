@@ -19,7 +19,7 @@ import psutil
 from ray.cluster_utils import Cluster
 
 from pipeline.cluster.opening import open_cluster
-from tests.cluster.workers import make_slow
+from tests.cluster.workers import make_guest, make_slow
 
 PIECES = 80
 
@@ -46,6 +46,9 @@ def main() -> None:
                 kill(nodes[1])
             elif len(done) == 12:
                 machines.add_node(num_cpus=1)
+        machines.add_node(num_cpus=4, num_gpus=2)  # which Ray takes our word for
+        guests = {guest for _, guest in cluster.results(make_guest, iter(range(60)))}
+        assert guests == {("", "1"), ("0", "2"), ("1", "2")}, guests
     machines.shutdown()
     assert sorted(done) == list(range(PIECES)), done
     print(f"[0, 1, 2, …, {max(done)}] by {len(processes)} processes")

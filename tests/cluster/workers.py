@@ -60,6 +60,16 @@ def make_unfit() -> Callable[[int], int]:
     raise UnfitMachineError("It has no images. Copy them.")
 
 
+def make_guest() -> Callable[[int], tuple[str, str]]:
+    """Return a worker that tells which GPUs and how many threads its process has."""
+
+    def work(piece: int) -> tuple[str, str]:
+        time.sleep(0.2)
+        return os.environ.get("CUDA_VISIBLE_DEVICES", ""), os.environ["OMP_NUM_THREADS"]
+
+    return work
+
+
 def make_slow() -> Callable[[int], int]:
     """Return a worker that takes a fifth of a second, long enough to be killed meanwhile."""
 
