@@ -36,6 +36,7 @@ FOUNDATIONS = {
     "keras_files",
     "html_table",
     "metric_direction",
+    "even_spacing",
 }
 ARROWS: dict[str, set[str]] = {
     "api": {"workflows", "recipe", "tracking", "tuning", "inference"},

@@ -246,12 +246,6 @@ def describe_ignored(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for count, name in named)
 
 
-def evenly_spaced(count: int, *, at_most: int) -> list[int]:
-    """Return up to `at_most` evenly spaced indices below `count`."""
-    size = min(count, at_most)
-    return [number * count // size for number in range(size)]
-
-
 def stratified_split(
     labels: np.ndarray, *, fractions: Sequence[float], seed: int
 ) -> list[np.ndarray]:

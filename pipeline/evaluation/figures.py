@@ -22,8 +22,7 @@ from pipeline.evaluation.class_metrics import class_metrics
 from pipeline.evaluation.metrics import CALIBRATION_BINS, calibration, expected_calibration_error
 from pipeline.evaluation.predictions import Predictions, confusion_matrix, most_confused
 
-_TRAINING, _VALIDATION, _GRAY = "#3b82c4", "#e0607a", "#8a8a8a"  # legible on white and on black
-_MAX_COLORS = 10  # classes of points
+_TRAINING, _VALIDATION, GRAY = "#3b82c4", "#e0607a", "#8a8a8a"  # legible on white and on black
 CURVES = ("#3b82c4", "#e0607a", "#2f9e6e", "#c98a1b", "#8b6fd0", "#2aa5b8")
 INK = "#0a0b0c"  # replaced with the text color of the page
 _MAX_NAME = 22  # characters of a class name
@@ -106,78 +105,6 @@ def plot_roc_pr(predictions: Predictions, labels: Sequence[int]) -> Figure:
     return figure
 
 
-def plot_reconstructions(originals: np.ndarray, reconstructions: np.ndarray) -> Figure:
-    """Return images above their reconstructions.
-
-    Args:
-        originals: (n, height, width, channels), 0..255.
-        reconstructions: the same shape, 0..1.
-    """
-    count = len(originals)
-    figure = Figure(figsize=(9.5, 2.1), layout="constrained")
-    axes = figure.subplots(2, count, squeeze=False)
-    for row, images in zip(axes, (originals / 255, reconstructions), strict=True):
-        for cell, image in zip(row, images, strict=True):
-            is_gray = image.shape[2] == 1
-            shown = image[..., 0] if is_gray else image
-            cell.imshow(np.clip(shown, 0, 1), cmap="gray" if is_gray else None, vmin=0, vmax=1)
-            cell.set_axis_off()
-    return figure
-
-
-def plot_errors(errors: np.ndarray, threshold: float) -> Figure:
-    """Return the histogram of the errors of images, (n,), and the threshold of anomalies."""
-    figure = Figure(figsize=(5, 2.8), layout="constrained")
-    axes = figure.subplots()
-    axes.hist(errors, bins=40, color=_TRAINING, alpha=0.8)
-    axes.axvline(threshold, color=_VALIDATION, linestyle=":", label=f"threshold {threshold:.4g}")
-    axes.set(xlabel="mean squared error", ylabel="images")
-    axes.legend()
-    return figure
-
-
-def plot_latent_plane(plane: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> Figure:
-    """Return images as points of a plane, in the color of their class if there are at most ten.
-
-    Args:
-        plane: float (n, 2).
-        labels: int (n,).
-        class_names: in the order of the labels.
-    """
-    figure = Figure(figsize=(6, 4.4), layout="constrained")
-    axes = figure.subplots()
-    if len(class_names) <= _MAX_COLORS:
-        for label, name in enumerate(class_names):
-            chosen = plane[labels == label]
-            color = f"C{label}"
-            axes.scatter(chosen[:, 0], chosen[:, 1], s=7, color=color, label=name, linewidths=0)
-        figure.legend(loc="outside right upper", markerscale=2)
-    else:
-        axes.scatter(plane[:, 0], plane[:, 1], s=7, color=_TRAINING, linewidths=0)
-    axes.set(xlabel="first component", ylabel="second component")
-    return figure
-
-
-def plot_residuals(labels: np.ndarray, estimates: np.ndarray) -> Figure:
-    """Return estimates by label, and what they are too large by, by estimate.
-
-    Args:
-        labels: float (n,).
-        estimates: float (n,).
-    """
-    figure = Figure(figsize=(9.5, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    alpha = min(1.0, 20 / len(labels) ** 0.5)
-    ends = [float(pick(labels)) for pick in (np.min, np.max)]
-    left.plot(ends, ends, color=_GRAY, linestyle=":")
-    left.scatter(labels, estimates, s=9, alpha=alpha, color=_TRAINING, linewidths=0)
-    left.set(title="Estimates", xlabel="label", ylabel="estimate")
-    right.axhline(0, color=_GRAY, linestyle=":")
-    right.scatter(estimates, estimates - labels, s=9, alpha=alpha, color=_TRAINING, linewidths=0)
-    right.set(title="Residuals", xlabel="estimate", ylabel="estimate minus label")
-    return figure
-
-
 def plot_rate_range(
     rates: Sequence[float],
     losses: Sequence[float],
@@ -189,7 +116,7 @@ def plot_rate_range(
     with style():
         figure, (axes,) = _panels(1)
         axes.plot(rates, losses, color=_TRAINING)
-        axes.axvline(recipe, color=_GRAY, linestyle=":", label=f"recipe: {recipe:g}")
+        axes.axvline(recipe, color=GRAY, linestyle=":", label=f"recipe: {recipe:g}")
         if suggestion is not None:
             label = f"suggestion: {suggestion:.1g}"
             axes.axvline(suggestion, color=_VALIDATION, linestyle="--", label=label)
@@ -326,10 +253,10 @@ def _draw_epochs(axes: Axes, curves: LearningCurves, name: str) -> None:
             axes.plot(epochs, values, color=color, label=label, marker=marker)
     if curves.best_epoch is not None:
         label = f"best epoch: {curves.best_epoch}"
-        axes.axvline(curves.best_epoch, color=_GRAY, linestyle=":", label=label)
+        axes.axvline(curves.best_epoch, color=GRAY, linestyle=":", label=label)
     if curves.frozen_epochs is not None:
         start, end = curves.frozen_epochs + 0.5, len(epochs) + 0.5
-        axes.axvspan(start, end, color=_GRAY, alpha=0.15, label="fine-tuning")
+        axes.axvspan(start, end, color=GRAY, alpha=0.15, label="fine-tuning")
     axes.set(title=name, xlabel="epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
@@ -341,8 +268,8 @@ def _draw_reliability(axes: Axes, predictions: Predictions) -> None:
     width = 1 / CALIBRATION_BINS
     centers = (np.arange(CALIBRATION_BINS) + 0.5) * width
     shares = counts / counts.sum()
-    axes.bar(centers, shares, width * 0.9, color=_GRAY, alpha=0.3, label="share of predictions")
-    axes.plot([0, 1], [0, 1], color=_GRAY, linestyle=":")
+    axes.bar(centers, shares, width * 0.9, color=GRAY, alpha=0.3, label="share of predictions")
+    axes.plot([0, 1], [0, 1], color=GRAY, linestyle=":")
     x, y = confidence[filled], accuracy[filled]
     axes.plot(x, y, color=_TRAINING, marker="o", markersize=4, label="accuracy")
     ece = expected_calibration_error(predictions.labels, predictions.outputs)
@@ -380,7 +307,7 @@ def _draw_curves(
         )
         area = metrics.average_precision_score(binary, scores)
         precision_recall.plot(recall, precision, color=color, label=f"{name} {area:.3f}")
-    roc.plot([0, 1], [0, 1], color=_GRAY, linestyle=":")
+    roc.plot([0, 1], [0, 1], color=GRAY, linestyle=":")
     for axes, title, x, y in (
         (roc, "ROC curve (AUC)", "false positive rate", "true positive rate"),
         (precision_recall, "Precision-recall curve (AP)", "recall", "precision"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.evaluation import figures
+from pipeline.evaluation.number_figures import plot_residuals
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.split_content import ImageSelection, SplitContent
 
@@ -16,7 +16,7 @@ def number_content(predictions: Predictions) -> SplitContent:
     return SplitContent(
         "number_content.html.jinja",
         values={},
-        charts={"residuals": figures.plot_residuals(predictions.labels, predictions.predicted)},
+        charts={"residuals": plot_residuals(predictions.labels, predictions.predicted)},
     )
 
 

@@ -11,14 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from pipeline.evaluation.figures import CURVES, INK, style
+from pipeline.evaluation.figures import CURVES, GRAY, INK, style
 
 _COLUMNS = 4
 _SIDE = 2.5  # inches of a panel
 _MAX_UNITS = 8  # of a layer
 _MARGIN = 0.15  # of the spread of the examples, around them
 _STEPS = 60  # of the plane, in each direction; of a line, their square
-_GRAY = "#8a8a8a"
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ def plot_function(
     with style():
         figure, panels = _grid(len(values))
         for axes, (title, curve) in zip(panels, values.items(), strict=True):
-            axes.scatter(points[:, 0], labels, s=7, color=_GRAY, alpha=0.6, linewidths=0)
+            axes.scatter(points[:, 0], labels, s=7, color=GRAY, alpha=0.6, linewidths=0)
             axes.plot(region.inputs[:, 0], curve, color=CURVES[1], linewidth=1.6)
             axes.set(title=title, xlabel=region.names[0])
     return figure

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.evaluation import figures
+from pipeline.evaluation import number_figures
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.split_content import ImageSelection, SplitContent, SplitView
+from pipeline.even_spacing import evenly_spaced
 
 _MAX_IMAGES = 12
 _PAIRS = 10
@@ -25,19 +26,19 @@ def reconstruction_content(
     """
     assert predictions.thresholds is not None
     threshold, errors = float(predictions.thresholds[0]), predictions.outputs[:, 0]
-    shown = np.linspace(0, len(predictions) - 1, min(len(predictions), _PAIRS)).astype(int)
+    shown = np.array(evenly_spaced(len(predictions), at_most=_PAIRS))
     originals, reconstructions = view.images.read(shown), view.units(shown)
     charts = {
-        "reconstructions": figures.plot_reconstructions(originals, reconstructions),
-        "errors": figures.plot_errors(errors, threshold),
+        "reconstructions": number_figures.plot_reconstructions(originals, reconstructions),
+        "errors": number_figures.plot_errors(errors, threshold),
     }
-    plotted = np.linspace(0, len(predictions) - 1, min(len(predictions), _MAX_POINTS)).astype(int)
+    plotted = np.array(evenly_spaced(len(predictions), at_most=_MAX_POINTS))
     latent = view.activations(latent_layer, plotted)
     explained = None
     if latent is not None and latent.shape[1] > 1:
         plane, explained = _principal_plane(latent)
         labels = predictions.labels[plotted]
-        charts["latent"] = figures.plot_latent_plane(plane, labels, predictions.class_names)
+        charts["latent"] = number_figures.plot_latent_plane(plane, labels, predictions.class_names)
     anomalies = int(np.sum(errors > threshold))
     values = {"threshold": threshold, "anomalies": anomalies, "explained": explained}
     return SplitContent("reconstruction_content.html.jinja", values, charts=charts)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.data.source_config import SourceConfig
-from pipeline.data.splits import evenly_spaced
 from pipeline.errors import BadInputError, PipelineError, UsageError
+from pipeline.even_spacing import evenly_spaced
 from pipeline.inference.model_inputs import find_inputs, input_reader
 from pipeline.inference.model_interface import ModelInterface
 

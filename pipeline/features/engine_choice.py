@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import array_cache
-from pipeline.data.splits import Split, evenly_spaced
+from pipeline.data.splits import Split
 from pipeline.engines.engine import (
     ENGINES,
     KERAS,
@@ -23,6 +23,7 @@ from pipeline.engines.engine import (
 )
 from pipeline.engines.frozen_graph import CompiledGraph, FrozenGraph
 from pipeline.errors import first_line
+from pipeline.even_spacing import evenly_spaced
 from pipeline.features.head_agreement import choose_images, compare_heads
 from pipeline.processor import has_bfloat16, processor_name
 

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.data.splits import Split, Splits, evenly_spaced
+from pipeline.data.splits import Split, Splits
 from pipeline.evaluation.conformal import ConformalCalibration, calibrate
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.set_coverage import REPORTED_LEVELS, SetCoverage, calibration_coverage
+from pipeline.even_spacing import evenly_spaced
 from pipeline.inference import feature_distance
 from pipeline.inference.feature_distance import DistanceConfig, FeatureReferences
 from pipeline.models import transfer

@@ -14,8 +14,9 @@ import tensorflow as tf
 
 from pipeline.data.augmentation import augmenter
 from pipeline.data.batches import steps_per_epoch
-from pipeline.data.splits import Splits, evenly_spaced
+from pipeline.data.splits import Splits
 from pipeline.evaluation.captioned_images import CaptionedImage
+from pipeline.even_spacing import evenly_spaced
 from pipeline.features.splitting import split_before_head
 from pipeline.models import transfer
 from pipeline.recipe.grammar import Recipe

@@ -17,8 +17,9 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.data.batches import batches_at, prefetched
-from pipeline.data.splits import ArrayImages, Split, Splits, evenly_spaced
+from pipeline.data.splits import ArrayImages, Split, Splits
 from pipeline.errors import first_line
+from pipeline.even_spacing import evenly_spaced
 from pipeline.inference.graph_parity import COMPARED, GraphParity, compare_outputs
 from pipeline.inference.model_graph import ModelGraph, read_written_graph
 

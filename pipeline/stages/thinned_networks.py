@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from pipeline.data.splits import Split, Splits, evenly_spaced
+from pipeline.data.splits import Split, Splits
+from pipeline.even_spacing import evenly_spaced
 from pipeline.recipe.grammar import Recipe
 
 _NETWORKS = 100

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.console import only_warnings
-from pipeline.data.splits import Splits, evenly_spaced
+from pipeline.data.splits import Splits
 from pipeline.errors import DivergedError
 from pipeline.evaluation.layer_figures import (
     plot_feature_maps,
@@ -21,6 +21,7 @@ from pipeline.evaluation.layer_figures import (
 )
 from pipeline.evaluation.loss_surface import plot_loss_surface
 from pipeline.evaluation.report_page import TrainingPicture
+from pipeline.even_spacing import evenly_spaced
 from pipeline.models import transfer
 from pipeline.recipe.grammar import Recipe
 from pipeline.stages.thinned_networks import thin_networks

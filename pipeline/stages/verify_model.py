@@ -13,9 +13,10 @@ import numpy as np
 from PIL import Image
 
 from pipeline.data.image_source import ImageSourceConfig
-from pipeline.data.splits import Split, Splits, evenly_spaced
+from pipeline.data.splits import Split, Splits
 from pipeline.errors import BadInputError, ModelError
 from pipeline.evaluation.predictions import Predictions
+from pipeline.even_spacing import evenly_spaced
 from pipeline.inference.fresh_process import FreshProcess
 from pipeline.inference.model_interface import ModelInterface
 from pipeline.models import transfer

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.data.image_digests import ImageDigests, read_image_digests
 from pipeline.data.sampling import is_imbalanced
-from pipeline.data.splits import Images, evenly_spaced
+from pipeline.data.splits import Images
 from pipeline.engines.engine import EngineName
 from pipeline.errors import DataError, escape_unprintable
 from pipeline.evaluation.conformal import ConformalCalibration, prediction_sets
@@ -21,6 +21,7 @@ from pipeline.evaluation.known_images import KnownImages
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.report_page import Report, render_report
 from pipeline.evaluation.set_coverage import REPORTED_LEVELS, SetCoverage, set_coverage
+from pipeline.even_spacing import evenly_spaced
 from pipeline.inference.batch_prediction import predict
 from pipeline.inference.classifier import Classifier
 from pipeline.inference.graph_parity import COMPARED, GraphParity, compare_outputs

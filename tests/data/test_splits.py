@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from pipeline.data.splits import ArrayImages, evenly_spaced, splits_from_arrays, stratified_split
+from pipeline.data.splits import ArrayImages, splits_from_arrays, stratified_split
 from pipeline.errors import DataError
 
 CLASSES = tuple("0123456789")
@@ -152,10 +152,3 @@ def test_the_digest_changes_with_the_data(
     else:
         changes["parts"] = [np.arange(101), np.arange(101, 150), np.arange(150, 200)]
     assert splits_of(images, labels, **changes).digest != before
-
-
-@pytest.mark.parametrize(
-    ("count", "expected"), [(3, [0, 1, 2]), (4, [0, 1, 2, 3]), (10, [0, 2, 5, 7]), (0, [])]
-)
-def test_indices_are_evenly_spaced(count: int, expected: list[int]) -> None:
-    assert evenly_spaced(count, at_most=4) == expected

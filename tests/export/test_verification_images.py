@@ -10,8 +10,8 @@ import pytest
 from pipeline.data.digits import DigitsConfig
 from pipeline.data.image_decoding import Decoding
 from pipeline.data.image_folder import ImageFolderConfig
-from pipeline.data.splits import evenly_spaced
 from pipeline.errors import UsageError
+from pipeline.even_spacing import evenly_spaced
 from pipeline.export import verification_images
 from pipeline.inference.model_interface import ModelInterface
 
