@@ -66,7 +66,10 @@ class Storage:
             PipelineError: if it cannot be written.
         """
         if is_remote(self.address):  # an object appears when all of it is there
-            self._call("pipe_file", name, bytes(content))
+            try:
+                self._call("pipe_file", name, bytes(content))
+            except FileNotFoundError as error:  # of the bucket
+                raise PipelineError(f"Cannot write to {self.address}: {error}.") from None
             return
         path = Path(self.address, name)
         try:

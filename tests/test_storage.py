@@ -86,3 +86,9 @@ def test_a_directory_that_cannot_be_written_to_is_an_error(tmp_path: Path) -> No
 )
 def test_an_address_with_a_protocol_is_remote(address: str, expected: bool) -> None:
     assert is_remote(address) is expected
+
+
+@pytest.mark.slow
+def test_a_bucket_that_is_not_there_is_an_error(s3: str) -> None:
+    with pytest.raises(PipelineError, match=r"^Cannot write to s3://absent/x: .*bucket"):
+        Storage("s3://absent/x").write_bytes("name", b"x")

@@ -104,7 +104,6 @@ def command(
             "calibrated for the outputs of single images. Leave out one of them."
         )
     if output is not None and _is_directory(output):
-        started = time.monotonic()
         result = api.predict(
             run,
             paths,
@@ -117,9 +116,8 @@ def command(
             workers=workers,
             tracking_uri=uri,
         )
-        seconds = time.monotonic() - started
         logger.info(f"{output} has {result.counts.rows:,} predictions in {result.parts:,} parts.")
-        return _report(result.counts, result.rows, seconds, result.unit)
+        return _report(result.counts, result.rows, result.seconds, result.unit)
     if cluster != "local" or workers > 1:
         raise UsageError(
             "--cluster and --workers need a directory that the processes write to. Add --output "

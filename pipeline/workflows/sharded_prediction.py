@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -76,12 +77,14 @@ class PredictionResult:
     Attributes:
         counts: of all parts.
         rows: images, or rows of tables, that were predicted now.
+        seconds: that these took.
         parts: how many there are.
         unit: what was predicted, `images` or `rows`.
     """
 
     counts: PredictionCounts
     rows: int
+    seconds: float
     parts: int
     unit: str
 
@@ -194,6 +197,7 @@ def _predict_missing(
         )
     missing = (_NumberedShard(n, shard) for n, shard in enumerate(shards) if n not in done)
     lost: list[str] = []
+    started = time.monotonic()
     progress = PredictionProgress(len(shards), len(done), unit)
     with progress.shown(), _explained(progress), open_cluster(cluster, workers=workers) as opened:
         make_predictor = partial(_make_predictor, job)
@@ -208,7 +212,8 @@ def _predict_missing(
             f"{len(lost):,} of {len(shards):,} parts could not be predicted. {lost[0]} Give the "
             "same command again to predict only these."
         )
-    return PredictionResult(counts, progress.rows, len(shards), unit)
+    seconds = time.monotonic() - started
+    return PredictionResult(counts, progress.rows, seconds, len(shards), unit)
 
 
 @contextlib.contextmanager
