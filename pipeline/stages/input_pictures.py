@@ -16,6 +16,7 @@ from pipeline.stages.train_model import TrainedModel
 _MAX_POINTS = 500
 _MAX_SNAPSHOTS = 7
 _MAX_LAYERS = 2
+_MAX_CLASSES = 4  # of those that an example may have several of
 
 
 def draw_input_pictures(splits: Splits, trained: TrainedModel) -> dict[str, Any]:
@@ -37,7 +38,15 @@ def draw_input_pictures(splits: Splits, trained: TrainedModel) -> dict[str, Any]
     outputs = {name: splits.task.outputs(each, inputs) for name, each in units.items()}
     outputs[_final_title(trained)] = splits.task.outputs(snapshots.compute(), inputs)
     figures: dict[str, Any] = {}
-    if splits.class_names and len(region.low) == 2:
+    if splits.class_names and len(region.low) == 2 and not splits.task.IS_EXCLUSIVE:
+        for k, name in enumerate(splits.class_names[:_MAX_CLASSES]):
+            shares = {
+                title: np.stack([1 - p[:, k], p[:, k]], axis=1) for title, p in outputs.items()
+            }
+            figures[f"Decision boundary of class {k + 1}"] = plane_figures.plot_decision_regions(
+                region, shares, points, labels[:, k].astype(int), (f"not {name}", name)
+            )
+    elif splits.class_names and len(region.low) == 2:
         figures["Decision boundary"] = plane_figures.plot_decision_regions(
             region, outputs, points, labels, splits.class_names
         )
