@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 IMAGES_PER_SHARD = 2048
 NUMBERS_PER_SHARD = 65_536  # rows
+
+_VERSION_THREADS = 16  # hide the latency of a network file system
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,9 @@ def shard_version(shard: Shard) -> dict[str, Any]:
     """Return the name of a shard, and a digest that changes with what is to be predicted."""
     facts: Any = shard
     if isinstance(shard, FileShard):
-        facts = [(str(file), file_version(file)) for file in shard.files]
+        with ThreadPoolExecutor(_VERSION_THREADS) as threads:
+            versions = threads.map(file_version, shard.files)
+            facts = [(str(f), version) for f, version in zip(shard.files, versions, strict=True)]
     digest = hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()
     file = shard.files[0] if isinstance(shard, FileShard) else shard.file
     return {"file": str(file), "count": shard.count, "digest": digest}
