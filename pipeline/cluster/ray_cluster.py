@@ -35,7 +35,8 @@ class RayCluster:
 
     @property
     def at_once(self) -> int:
-        return self.workers * len(_machines(self.ray))
+        nodes = _machines(self.ray).values()
+        return sum(processes_on(node["Resources"], self.workers) for node in nodes)
 
     def results(
         self,
@@ -223,7 +224,7 @@ class _Staff(Generic[Piece]):
             if node_id in self._unfit:
                 continue
             present = sum(process.node == node_id for process in self._processes)
-            workers = max(self._workers, int(node["Resources"].get("GPU", 0)))
+            workers = processes_on(node["Resources"], self._workers)
             for _ in range(present, workers):
                 actor = self._actor(node_id, node["Resources"], workers)
                 ready = actor.prepare.remote(self._make_worker, self._driver)
@@ -264,6 +265,11 @@ def _machines(ray: ModuleType) -> dict[str, Any]:
         for node in ray.nodes()
         if node["Alive"] and node["Resources"].get("CPU")
     }
+
+
+def processes_on(resources: Mapping[str, float], workers: int) -> int:
+    """Return the number of processes on a machine: one for each GPU if that is more."""
+    return max(workers, int(resources.get("GPU", 0)))
 
 
 def share(amount: float, workers: int) -> float:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import psutil
 import pytest
@@ -15,7 +16,7 @@ from psutil import CONN_LISTEN as LISTEN
 
 from pipeline.cluster.cluster import Cluster, Lost
 from pipeline.cluster.opening import open_cluster
-from pipeline.cluster.ray_cluster import share
+from pipeline.cluster.ray_cluster import RayCluster, share
 from pipeline.errors import DataError, PipelineError
 from tests.cluster import workers
 
@@ -144,6 +145,17 @@ def test_the_work_of_a_machine_that_dies_goes_to_the_others_and_to_one_that_join
 )
 def test_workers_share_a_machine(amount: float, workers_: int, expected: float) -> None:
     assert share(amount, workers_) == expected
+
+
+def test_the_processes_of_a_cluster_are_those_of_the_machines_that_live_and_have_cores() -> None:
+    ray = ModuleType("ray")
+    ray.nodes = lambda: [  # type: ignore[attr-defined]
+        {"NodeID": "head", "Alive": True, "Resources": {}},
+        {"NodeID": "cores", "Alive": True, "Resources": {"CPU": 8.0}},
+        {"NodeID": "GPUs", "Alive": True, "Resources": {"CPU": 8.0, "GPU": 4.0}},
+        {"NodeID": "gone", "Alive": False, "Resources": {"CPU": 8.0}},
+    ]
+    assert RayCluster(ray, workers=2).at_once == 2 + 4
 
 
 @pytest.mark.slow
