@@ -100,7 +100,7 @@ class Search:
         Args:
             loaded: a recipe with a `tuning` section.
             journal: its first event is `search`.
-            at_once: the number of trials that run at the same time.
+            at_once: the number of trials that run at the same time; 0 while there is no machine.
         """
         assert loaded.recipe.tuning is not None
         self.tuning: TuningConfig = loaded.recipe.tuning
@@ -109,7 +109,7 @@ class Search:
         self.seconds_of_trials = 0.0
         self._loaded = loaded
         self._journal = journal
-        self._lag = 1 if at_once == 1 else _LAG * at_once
+        self._lag = _LAG * at_once if at_once > 1 else 1
         self._oracle = ORACLES[self.tuning.tuner](
             self.space,
             direction=self.tuning.direction,

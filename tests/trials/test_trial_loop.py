@@ -141,6 +141,11 @@ def test_the_order_in_which_trials_end_changes_nothing(tuner: str, in_empty_fold
         assert (other.best, other.ended) == (one.best, one.ended)
 
 
+def test_a_search_that_starts_without_a_machine_waits_for_none(in_empty_folder: Path) -> None:
+    search = Search(rates(), Journal(Path("search")), at_once=0)
+    assert isinstance(search.next(), PendingTrial)
+
+
 def test_hyperband_runs_every_trial_once(in_empty_folder: Path) -> None:
     loaded = rates("tuning.tuner=hyperband", "training.epochs=9")
     search = searched(loaded, FakeCluster(at_once=3))
