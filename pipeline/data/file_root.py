@@ -118,7 +118,7 @@ class FileRoot:
         if not isinstance(self.path, RemotePath) and not any(map(protocol_of, names)):
             yield from map(self.read, names)
             return
-        threads = ThreadPoolExecutor(min(THREADS, len(names)))
+        threads = ThreadPoolExecutor(max(min(THREADS, len(names)), 1))
         try:
             known = [None] * len(names) if states is None else [*map(tuple, states.tolist())]
             yield from threads.map(self.read, names, known)
@@ -215,7 +215,7 @@ def _remote_states(paths: Sequence[RemotePath]) -> list[FileState]:
             in_folder[path.parent.url].append(number)
     for folder, numbers in in_folder.items():
         if len(numbers) >= _MIN_LISTED and not paths[numbers[0]].is_on_web:
-            listed = list_states(folder)
+            listed = list_states(folder, is_fresh=True)
             for number in numbers:
                 states[number] = listed.get(paths[number].name, NO_STATE)
     unknown = [number for number, state in enumerate(states) if state is None]

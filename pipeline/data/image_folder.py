@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -20,7 +21,7 @@ from pipeline.data.file_source import FileSourceConfig
 from pipeline.data.file_walk import count_files, walk_files
 from pipeline.data.grouping import GroupByConfig, number_groups
 from pipeline.data.listing import SPLITS, Listing
-from pipeline.data.remote_path import AnyPath, RemotePath, relative_path
+from pipeline.data.remote_path import DEFAULT_CACHE_GB, AnyPath, RemotePath, relative_path
 from pipeline.errors import DataError, PipelineError
 from pipeline.tasks.tasks import TASKS
 
@@ -99,6 +100,11 @@ class ImageFolderConfig(FileSourceConfig):
             yield self.finding(error)
         except OSError as error:
             yield ("path",), f"{error.filename} cannot be read: {error.strerror}."
+
+    def warnings(self) -> Iterator[Finding]:
+        yield from super().warnings()
+        if isinstance(self.path, Path) and self.cache_gb != DEFAULT_CACHE_GB:
+            yield ("cache_gb",), "has no effect: the data is on this machine."
 
     def given_splits(self) -> frozenset[str] | None:
         path = self._listed()

@@ -117,7 +117,7 @@ class TableConfig(FileSourceConfig):
     def list_files(self) -> Listing:
         import numpy as np
 
-        rows = self._read()
+        rows = self._read(is_fresh=True)
         groups = self._group_names(rows)
         logger.info(self._describe(rows))
         return Listing(
@@ -156,7 +156,7 @@ class TableConfig(FileSourceConfig):
         column = named_column(rows.table, self.group_by.column, "data.group_by")
         return column_values(rows.table, column)
 
-    def _read(self) -> _Rows:
+    def _read(self, *, is_fresh: bool = False) -> _Rows:
         table = read_table(self.path, self.cache_bytes)
         image = find_column(table, self.columns.image, IMAGE_COLUMNS, "image")
         labels = read_labels(
@@ -167,9 +167,8 @@ class TableConfig(FileSourceConfig):
         images = column_values(table, image)
         _check_repetitions(table, images, labels)
         splits, ignored = read_splits(table, self.columns.split)
-        return _Rows(
-            table, images, find_files(table, images, self._directory), labels, splits, ignored
-        )
+        names = find_files(table, images, self._directory, is_fresh=is_fresh)
+        return _Rows(table, images, names, labels, splits, ignored)
 
 
 @dataclass(frozen=True)

@@ -63,12 +63,18 @@ def list_tree(url: str, *, is_fresh: bool = False) -> RemoteTree:
     return _recent_tree(url, int(time.monotonic() // _LISTING_SECONDS))
 
 
-def list_states(url: str) -> Mapping[str, FileState | None]:
+def list_states(url: str, *, is_fresh: bool = False) -> Mapping[str, FileState | None]:
     """Return the files in a folder, but not below it, by their names.
+
+    Args:
+        url: the folder.
+        is_fresh: as `list_tree` takes it.
 
     Raises:
         DataError: as `list_tree`.
     """
+    if is_fresh:
+        return _list_states(url)
     return _recent_states(url, int(time.monotonic() // _LISTING_SECONDS))
 
 
@@ -138,6 +144,10 @@ def _recent_tree(url: str, _: int) -> RemoteTree:
 
 @functools.lru_cache(maxsize=64)
 def _recent_states(url: str, _: int) -> Mapping[str, FileState | None]:
+    return _list_states(url)
+
+
+def _list_states(url: str) -> Mapping[str, FileState | None]:
     def find(system: Any) -> dict[str, Any]:
         return {entry["name"]: entry for entry in system.ls(url, detail=True)}
 

@@ -146,15 +146,18 @@ class RemotePath:
         """
         return self.folder() is not None
 
-    def file_names(self) -> list[str]:
+    def file_names(self, *, is_fresh: bool = False) -> list[str]:
         """Return the names of the files in the folder, not below it.
+
+        Args:
+            is_fresh: as `listed` takes it.
 
         Raises:
             DataError: as `listed`.
         """
         from pipeline.data.remote_files import list_states
 
-        return list(list_states(self.url))
+        return list(list_states(self.url, is_fresh=is_fresh))
 
     def _path(self) -> str:
         return self.url.partition("?")[0] if self.is_on_web else self.url

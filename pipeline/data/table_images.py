@@ -16,7 +16,9 @@ from pipeline.data.table_reader import Table
 from pipeline.errors import DataError, PipelineError, escape_unprintable
 
 
-def find_files(table: Table, images: Sequence[str], root: AnyPath) -> list[str]:
+def find_files(
+    table: Table, images: Sequence[str], root: AnyPath, *, is_fresh: bool = False
+) -> list[str]:
     """Return the path of each image, relative to `root` or absolute, or its address.
 
     Suffixes may be missing, as in many tables of identifiers. Addresses stay as they are: whether
@@ -26,6 +28,7 @@ def find_files(table: Table, images: Sequence[str], root: AnyPath) -> list[str]:
         table: the table.
         images: the path or the address of each image, as the table has it.
         root: what paths are relative to.
+        is_fresh: whether to list remote folders now, instead of within the last minute.
 
     Raises:
         DataError: if files do not exist, or an address cannot be used.
@@ -42,7 +45,7 @@ def find_files(table: Table, images: Sequence[str], root: AnyPath) -> list[str]:
             directory, name = os.path.split(path)
             listed = directories.get(directory)
             if listed is None:
-                listed = directories[directory] = _list_directory(root, directory)
+                listed = directories[directory] = _list_directory(root, directory, is_fresh)
             found = name if listed.has(name) else listed.by_stem.get(name)
             if found:
                 names.append(os.path.join(directory, found))  # noqa: PTH118, a million names
@@ -87,7 +90,7 @@ class _Directory:
         return self.names is None or name in self.names
 
 
-def _list_directory(root: AnyPath, path: str) -> _Directory:
+def _list_directory(root: AnyPath, path: str, is_fresh: bool) -> _Directory:
     names: frozenset[str] = frozenset()
     if isinstance(root, RemotePath):
         if path.startswith("/") or ".." in posixpath.normpath(path).split("/"):
@@ -95,7 +98,8 @@ def _list_directory(root: AnyPath, path: str) -> _Directory:
         if root.is_on_web:  # which lists nothing
             return _Directory(None, {})
         try:
-            names = frozenset((root / path if path else root).file_names())
+            folder = root / path if path else root
+            names = frozenset(folder.file_names(is_fresh=is_fresh))
         except PipelineError as error:
             raise DataError(f"data.path: {error}") from None
     else:

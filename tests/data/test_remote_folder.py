@@ -132,6 +132,20 @@ def test_a_changed_file_is_downloaded_again(
     assert after.digest != before.digest
 
 
+def test_a_new_file_is_found_by_the_next_run(folder: Path, memory: Any) -> None:
+    config = config_of("memory://bucket/insects")
+    assert list(config.problems()) == []
+    memory.pipe_file("/bucket/insects/ants/new.jpg", next((folder / "ants").iterdir()).read_bytes())
+    names = {name for split in config.load().named().values() for name in split.names}
+    assert "ants/new.jpg" in names
+
+
+def test_the_limit_of_the_cache_has_no_effect_on_local_data(folder: Path) -> None:
+    message = "has no effect: the data is on this machine."
+    assert list(config_of(folder, cache_gb=2).warnings()) == [(("cache_gb",), message)]
+    assert list(config_of("memory://bucket/insects", cache_gb=2).warnings()) == []
+
+
 def test_what_does_not_fit_in_the_cache_is_downloaded_again(
     folder: Path,
     downloads: list[str],

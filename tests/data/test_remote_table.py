@@ -99,6 +99,15 @@ def test_paths_in_a_remote_table_are_relative_to_it(local: Path, memory: Any) ->
     assert set(splits.train.names) < set(names_in(local))
 
 
+def test_a_new_row_is_found_by_the_next_run(local: Path, memory: Any) -> None:
+    config = config_of("memory://bucket/labels.csv", validation=0.0)
+    assert list(config.problems()) == []
+    memory.pipe_file("/bucket/ants/new.jpg", next((local / "ants").iterdir()).read_bytes())
+    table = (local / "labels.csv").read_bytes() + b"ants/new.jpg,ants\n"
+    memory.pipe_file("/bucket/labels.csv", table)
+    assert "ants/new.jpg" in config.load().train.names
+
+
 def test_a_parquet_table_is_read_too(local: Path, memory: Any, tmp_path: Path) -> None:
     names = names_in(local)
     table = pa.table({"image": names, "label": [name[:4] for name in names]})
