@@ -6,6 +6,7 @@ import logging
 import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,7 @@ def test_what_does_not_fit_in_the_cache_is_downloaded_again(
     assert len(downloads) > len(indices)
 
 
+@pytest.mark.parametrize("is_part", [True, False])
 @pytest.mark.parametrize("is_in_memory", [True, False])
 def test_images_can_be_sent_to_another_machine(
     folder: Path,
@@ -177,20 +179,24 @@ def test_images_can_be_sent_to_another_machine(
     downloads: list[str],
     monkeypatch: pytest.MonkeyPatch,
     is_in_memory: bool,
+    is_part: bool,
 ) -> None:
     if not is_in_memory:
         monkeypatch.setattr(image_loading, "MAX_BYTES_IN_MEMORY", 0)
     split = config_of("memory://bucket/insects").load().train
+    if is_part:
+        split = replace(split, images=split.images.part(np.arange(len(split))))
     sent = pickle.dumps(split)
     assert b"fsspec" not in sent  # no connection
     expected = split.images.read(np.arange(len(split)))
     monkeypatch.setenv("PIPELINE_CACHE", str(cache / "of another machine"))
     downloads.clear()
+    monkeypatch.setattr(MemoryFileSystem, "info", lambda *_: pytest.fail("a file is asked for"))
     received = pickle.loads(sent)
     indices = np.arange(len(received))
     for _ in range(2):
         np.testing.assert_array_equal(received.images.read(indices), expected)
-    assert len(downloads) == (0 if is_in_memory else len(indices))
+    assert len(downloads) == (0 if is_in_memory and not is_part else len(indices))
 
 
 def test_a_local_folder_is_sent_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from pyarrow import parquet
 
 from pipeline import array_cache
-from pipeline.data import file_root, remote_files
+from pipeline.data import file_root, image_index, remote_files
 from pipeline.data.image_folder import ImageFolderConfig
 from pipeline.data.image_table import TableConfig
 from pipeline.data.number_table import NumberTableConfig
@@ -195,14 +196,21 @@ def test_another_signature_is_the_same_file(
 
 
 def test_files_that_a_token_tells_apart_are_different(
-    local: Path, web: str, tmp_path: Path
+    local: Path, memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ant, bee = (next(name for name in names_in(local) if kind in name) for kind in ("ants", "bees"))
-    images = [*(f"{web}/{ant}?key={i}" for i in "ab"), *(f"{web}/{bee}?key={i}" for i in "ab")]
-    config = config_of(write_table(tmp_path / "addresses.csv", images), validation=0.0)
-    for _ in range(2):
-        digests = config.load().train.hex_digests()
-        assert digests[0] == digests[1] != digests[2] == digests[3]
+    contents = {name: (local / name).read_bytes() for name in names_in(local)}
+    addresses = [
+        f"memory://bucket/get?key={Path(name).parent.name}{i}" for i, name in enumerate(contents)
+    ]
+    for address, content in zip(addresses, contents.values(), strict=True):
+        memory.pipe_file(address.removeprefix("memory:/"), content)
+    rows = [f"{each},{'ants' if '=ants' in each else 'bees'}" for each in addresses]
+    expected = [hashlib.sha256(content).hexdigest() for content in contents.values()]
+    for first in (0, 2):
+        (tmp_path / "addresses.csv").write_text("\n".join(("image,label", *rows[first:])))
+        splits = config_of(tmp_path / "addresses.csv", validation=0.0).load()
+        assert splits.train.hex_digests() == expected[first:]
+        monkeypatch.setattr(image_index, "examine_file", None)  # now they are in the index
 
 
 @pytest.mark.parametrize(
@@ -225,6 +233,12 @@ def test_files_that_a_token_tells_apart_are_different(
             "data.path: memory://bucket/bad.csv names files that are not in memory://bucket, 1 of "
             "2: /etc/passwd in line 2. Correct the rows, or set data.images to the directory that "
             "the paths are relative to.",
+        ),
+        (
+            "x::file:///etc/passwd",
+            "data.path: memory://bucket/bad.csv names files that are not in memory://bucket, 1 of "
+            "2: x::file:///etc/passwd in line 2. Correct the rows, or set data.images to the "
+            "directory that the paths are relative to.",
         ),
         (
             "../secret/1.jpg",
