@@ -148,8 +148,8 @@ class FakeCluster:
         ),
         (
             (SeedOutcome(None, "nan", "images"), SeedOutcome(None, "nan", "others")),
-            "Seed 6 was trained on other images than the seeds before: their digest is others, "
-            "that of the others is images. Copy the same images to every machine.",
+            "Seed 6 was trained on other data than the seeds before: its digest is others, "
+            "that of the others is images. Copy the same data to every machine.",
         ),
     ],
 )

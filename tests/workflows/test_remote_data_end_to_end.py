@@ -98,7 +98,7 @@ def test_signed_addresses_leave_no_signature(
     signatures = [address.partition("Signature=")[2].partition("&")[0] for address in addresses]
     assert all(len(signature) > 20 for signature in signatures)
     result = run_of(TABLE, "labels.csv")
-    assert logged_run(result).data.metrics["images/train"] == 28
+    assert logged_run(result).data.metrics["count/train"] == 28
     for folder in (Path(), cache):
         for path in folder.rglob("*"):
             if path.is_file() and path.name != "labels.csv":
