@@ -142,5 +142,5 @@ def test_runs_are_compared_by_their_errors(
     worse = run(load_recipe(Path("recipe.yaml"), ("training.epochs=1", "name=worse")))
     assert main(["compare", finished.run_id, worse.run_id]) == 0
     shown = capsys.readouterr().out
-    assert "test: worse vs. strokes on the same 269 images: worse" in shown
+    assert "test: worse vs. strokes on the same 269 examples: worse" in shown
     assert "  mse +" in shown

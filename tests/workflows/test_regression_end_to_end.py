@@ -173,5 +173,5 @@ def test_runs_are_compared_by_their_errors(
     worse = run(load_recipe(Path("recipe.yaml"), ("training.epochs=1", "name=worse")))
     assert main(["compare", finished.result.run_id, worse.run_id]) == 0
     shown = capsys.readouterr().out
-    assert "test: worse vs. ink on the same 30 images: worse" in shown
+    assert "test: worse vs. ink on the same 30 examples: worse" in shown
     assert "  mae +" in shown
