@@ -152,6 +152,7 @@ def test_a_decompression_bomb_is_an_error(monkeypatch: pytest.MonkeyPatch) -> No
     assert reason(bomb) == "it decompresses to more than 100 times its size"
 
 
+@pytest.mark.slow
 def test_the_headers_of_earlier_members_are_not_kept() -> None:
     images = read_tar_images(io.BytesIO(tar((f"{number}.png", PNG) for number in range(50))))
     gc.collect()
