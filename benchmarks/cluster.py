@@ -33,6 +33,8 @@ from interleaved import machine, spread
 from PIL import Image
 from ray_machines import kill_machine, started
 
+from pipeline.features.shards import images_per_shard
+
 RECIPE = """\
 name: crops
 data: {{source: image_folder, path: {images}, validation: 0.01}}
@@ -163,7 +165,8 @@ def main() -> None:
         if given.overhead:
             print_overhead(folder, recipe, given.pairs)
             return
-        result = disturbed(folder, recipe, shards=-(-int(given.images * 0.99) // 512))
+        images = int(given.images * 0.99)
+        result = disturbed(folder, recipe, shards=-(-images // images_per_shard(images, 2600)))
     print(json.dumps(result, indent=1))
     sound = not result["files of other bytes"] and not result["written more than once"]
     sys.exit(0 if sound and result["machines lost"] == 1 else 1)

@@ -198,7 +198,7 @@ class FeatureExtractor:
         )
 
     def _compute(self, split: Split, views: AugmentedViews, directory: Path) -> dict[str, Any]:
-        size = images_per_shard(self.max_bytes(1, views.count))
+        size = images_per_shard(len(split), self.max_bytes(1, views.count))
         if self.machines.cluster != "local" and len(split) > size:
             computed = self._compute_in_shards(split, views, directory, size)
         else:

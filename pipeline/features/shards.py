@@ -28,7 +28,9 @@ from pipeline.tasks.label_encoding import LabelEncoding
 
 logger = logging.getLogger(__name__)
 
-_MAX_IMAGES = 512  # in a shard
+# The images in a shard: few enough to divide among machines, enough that its start is little.
+_SHARDS = 10
+_MIN_IMAGES, _MAX_IMAGES = 256, 2048
 _MAX_BYTES = 64 * 2**20  # of a shard, unless a single batch has more
 _DIGEST_BYTES = 32
 _REPORTED = 0.1  # the share of the images after which progress is logged again
@@ -191,10 +193,10 @@ def make_worker(work: ShardWork) -> Callable[[Shard], int]:
     return work.compute
 
 
-def images_per_shard(bytes_per_image: int) -> int:
-    """Return how many images, a multiple of the batch size, a shard should have."""
-    batches = min(_MAX_IMAGES, _MAX_BYTES // max(bytes_per_image, 1)) // BATCH_SIZE
-    return max(batches, 1) * BATCH_SIZE
+def images_per_shard(images: int, bytes_per_image: int) -> int:
+    """Return how many of the images, a multiple of the batch size, a shard should have."""
+    size = min(max(images // _SHARDS, _MIN_IMAGES), _MAX_IMAGES, _MAX_BYTES // bytes_per_image)
+    return max(size // BATCH_SIZE, 1) * BATCH_SIZE
 
 
 def compute_shards(

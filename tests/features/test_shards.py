@@ -202,11 +202,19 @@ def test_a_machine_that_computes_other_bits_is_left_out(extractor: FeatureExtrac
 
 
 @pytest.mark.parametrize(
-    ("bytes_per_image", "expected"),
-    [(2560, 512), (2**20, 64), (2**24, 32)],
+    ("images", "bytes_per_image", "expected"),
+    [
+        (100, 2560, 256),
+        (20_000, 2560, 1984),
+        (10**6, 2560, 2048),
+        (10**6, 2**20, 64),
+        (100, 2**27, 32),
+    ],
 )
-def test_a_shard_is_a_whole_number_of_batches(bytes_per_image: int, expected: int) -> None:
-    assert images_per_shard(bytes_per_image) == expected
+def test_a_shard_is_a_whole_number_of_batches(
+    images: int, bytes_per_image: int, expected: int
+) -> None:
+    assert images_per_shard(images, bytes_per_image) == expected
 
 
 @pytest.mark.slow
