@@ -170,4 +170,6 @@ def test_names_are_written_as_comments_and_values_without_harm(tmp_path: Path) -
     created = init(folder, tmp_path / "recipe.yaml")
     recipe = load_recipe(created.path, environment={"HOME": "/elsewhere"}).recipe
     assert recipe.name == "x: ${HOME} # y"
-    assert recipe.data.image_root.path == folder
+    root = recipe.data.image_root
+    assert root is not None
+    assert root.path == folder
