@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from fsspec.core import url_to_fs
 
-from pipeline.addresses import is_remote
+from pipeline.addresses import is_remote, protocol_of
 from pipeline.atomic_files import atomic_write
 from pipeline.errors import PipelineError, first_line
+from pipeline.secrets import mask_credentials
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -37,6 +38,10 @@ class Storage:
     """
 
     address: str
+
+    def __str__(self) -> str:
+        """Return the address for people, without passwords and tokens."""
+        return mask_credentials(self.address)
 
     def exists(self, name: str) -> bool:
         """Return whether there is a file.
@@ -69,7 +74,7 @@ class Storage:
             try:
                 self._call("pipe_file", name, bytes(content))
             except FileNotFoundError as error:  # of the bucket
-                raise PipelineError(f"Cannot write to {self.address}: {error}.") from None
+                raise PipelineError(f"Cannot write to {self}: {error}.") from None
             return
         path = Path(self.address, name)
         try:
@@ -105,7 +110,7 @@ class Storage:
             raise
         except Exception as error:  # each file system has errors of its own
             raise PipelineError(
-                f"{self.address} cannot be used: {first_line(error)}. Check the address and the "
+                f"{self} cannot be used: {first_line(error)}. Check the address and the "
                 "credentials in the environment."
             ) from None
 
@@ -120,7 +125,7 @@ def file_system(address: str) -> tuple[AbstractFileSystem, str]:
     Raises:
         PipelineError: if the package for it is not installed.
     """
-    protocol = address.partition("://")[0] if is_remote(address) else ""
+    protocol = protocol_of(address)
     try:
         # What another process has written meanwhile is there, too.
         system, path = url_to_fs(address, **({"use_listings_cache": False} if protocol else {}))
@@ -129,5 +134,7 @@ def file_system(address: str) -> tuple[AbstractFileSystem, str]:
         remedy = f"pip install 'pipeline[{extra}]'" if extra else f"a package for {protocol}://"
         raise PipelineError(f"{protocol}:// addresses need a package: {remedy}.") from None
     except ValueError as error:
-        raise PipelineError(f"{address} is no address that can be used: {error}.") from None
+        raise PipelineError(
+            f"{mask_credentials(address)} is no address that can be used: {error}."
+        ) from None
     return system, str(path)

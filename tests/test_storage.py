@@ -92,3 +92,12 @@ def test_an_address_with_a_protocol_is_remote(address: str, expected: bool) -> N
 def test_a_bucket_that_is_not_there_is_an_error(s3: str) -> None:
     with pytest.raises(PipelineError, match=r"^Cannot write to s3://absent/x: .*bucket"):
         Storage("s3://absent/x").write_bytes("name", b"x")
+
+
+def test_a_password_in_an_address_is_not_shown() -> None:
+    with pytest.raises(PipelineError) as caught:
+        Storage("sftpx://user:secret@bucket/folder").exists("x")
+
+    assert str(caught.value) == (
+        "sftpx://user:***@bucket/folder is no address that can be used: Protocol not known: sftpx."
+    )

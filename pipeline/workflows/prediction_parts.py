@@ -64,7 +64,7 @@ class Manifest:
             return
         if any(name.endswith(".parquet") for name in names):
             raise UsageError(
-                f"{storage.address} has Parquet files, and no {MANIFEST} that says what they were "
+                f"{storage} has Parquet files, and no {MANIFEST} that says what they were "
                 "predicted by. Name another directory with --output."
             )
         content = {**self.noted, **self.compared, "digest": self.digest}
@@ -79,10 +79,10 @@ class Manifest:
             different = [name for name in self.compared if found.get(name) != self.compared[name]]
         except (ValueError, KeyError, TypeError, AttributeError):
             raise UsageError(
-                f"{storage.address} has a damaged {MANIFEST}. Name another directory with --output."
+                f"{storage} has a damaged {MANIFEST}. Name another directory with --output."
             ) from None
         raise UsageError(
-            f"{storage.address} has predictions by another command: {' and '.join(different)} "
+            f"{storage} has predictions by another command: {' and '.join(different)} "
             f"{'differs' if len(different) == 1 else 'differ'}. Name another directory with "
             "--output, or give the same command again to resume that one."
         )
