@@ -28,6 +28,8 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
+from pipeline.addresses import is_remote
+
 KeyPath = tuple[str | int, ...]
 Finding = tuple[KeyPath, str]  # the path of a key and what is wrong with its value
 
@@ -144,7 +146,7 @@ FilePath = Annotated[Path, BeforeValidator(absolute_path), Expected("a path")]
 
 
 def _storage(value: Any) -> Any:
-    is_address = isinstance(value, str) and "://" in value
+    is_address = isinstance(value, str) and is_remote(value)
     return value if is_address or not isinstance(value, str) else str(absolute_path(value))
 
 

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, Generic
 
 from pipeline.cluster.cluster import Lost, Piece, Result, UnfitMachineError, Wait
-from pipeline.cluster.worker_process import Answer, Surroundings, WorkerProcess
+from pipeline.cluster.worker_process import Answer, ProcessEnvironment, WorkerProcess
 from pipeline.errors import PipelineError
 
 logger = logging.getLogger(__name__)
@@ -45,11 +45,11 @@ class RayCluster:
         *,
         retries: int = 0,
     ) -> Iterator[tuple[Piece, Result | Lost]]:
-        staff = _Staff[Piece](self.ray, self.workers, self.ray.put(make_worker))
+        pool = _Pool[Piece](self.ray, self.workers, self.ray.put(make_worker))
         try:
-            yield from _Work(staff, pieces, retries).results()
+            yield from _Work(pool, pieces, retries).results()
         finally:
-            staff.dismiss_all()
+            pool.stop_all()
 
 
 @dataclass
@@ -84,8 +84,8 @@ class _Process(Generic[Piece]):
 class _Work(Generic[Piece]):
     """Gives pieces to processes until there are none left."""
 
-    def __init__(self, staff: _Staff[Piece], pieces: Iterator[Piece | Wait], retries: int) -> None:
-        self._staff = staff
+    def __init__(self, pool: _Pool[Piece], pieces: Iterator[Piece | Wait], retries: int) -> None:
+        self._pool = pool
         self._pieces = pieces
         self._retries = retries
         self._returned: list[_Task[Piece]] = []  # to be done again
@@ -93,33 +93,33 @@ class _Work(Generic[Piece]):
 
     def results(self) -> Iterator[tuple[Piece, Any]]:
         while self._assign():
-            process = self._staff.wait()
+            process = self._pool.wait()
             if process is None:
                 continue
             task, process.task = process.task, None
-            answer = self._staff.answer_of(process)
+            answer = self._pool.answer_of(process)
             if task is None:  # it has started, or could not
                 continue
             if isinstance(answer, Answer):
                 for line in answer.log:
                     logging.getLogger(line.logger).log(line.level, line.text)
-                self._staff.watch_memory(process, answer.memory)
+                self._pool.watch_memory(process, answer.memory)
                 yield task.piece, answer.result
             elif (lost := self._after_death(task, process, answer)) is not None:
                 yield task.piece, lost
 
     def _assign(self) -> bool:
         """Give pieces to idle processes; return whether there is something left to do."""
-        for process in self._staff.idle():
+        for process in self._pool.idle():
             task = self._next_task()
             if task is None:
                 break
-            self._staff.give(process, task)
-        if self._staff.is_working():
+            self._pool.give(process, task)
+        if self._pool.is_working() or self._returned:
             return True
-        is_idle = bool(self._staff.idle())
-        assert not is_idle or self._is_exhausted  # "wait" without a piece in progress
-        return not is_idle or bool(self._returned)
+        # A process that is idle was not given a piece: "wait" is for a piece in progress.
+        assert self._is_exhausted or not self._pool.idle()
+        return not self._is_exhausted
 
     def _next_task(self) -> _Task[Piece] | None:
         if self._returned:
@@ -147,17 +147,17 @@ class _Work(Generic[Piece]):
         return None
 
 
-class _Staff(Generic[Piece]):
+class _Pool(Generic[Piece]):
     """The processes on the machines of a cluster."""
 
     def __init__(self, ray: ModuleType, workers: int, make_worker: Any) -> None:
         self._ray = ray
         self._workers = workers
         self._make_worker = make_worker
-        self._driver = Surroundings.of_this_process()
+        self._driver = ProcessEnvironment.of_this_process()
         self._processes: list[_Process[Piece]] = []
         self._unfit: dict[str, str] = {}  # the reason, by machine
-        self._hired_at = -math.inf
+        self._started_at = -math.inf
 
     def idle(self) -> list[_Process[Piece]]:
         return [process for process in self._processes if process.answer is None]
@@ -171,8 +171,8 @@ class _Staff(Generic[Piece]):
 
     def wait(self) -> _Process[Piece] | None:
         """Wait for a process to end what it does; None if it takes longer than a poll."""
-        if time.monotonic() - self._hired_at >= _POLL_SECONDS:
-            self._hire()
+        if time.monotonic() - self._started_at >= _POLL_SECONDS:
+            self._start_processes()
         awaited = {process.answer: process for process in self._processes if process.answer}
         if not awaited:  # no machine is left
             time.sleep(_POLL_SECONDS)
@@ -198,7 +198,7 @@ class _Staff(Generic[Piece]):
                 raise error.cause from None
             self._leave_out(process, error.cause)
         except (errors.RayActorError, errors.ObjectLostError) as error:
-            self._dismiss(process)
+            self._stop(process)
             is_alive = process.node in _machines(self._ray)
             # Where the connection is lost without news of the process, the machine is.
             if is_alive and isinstance(error, errors.ActorDiedError):
@@ -209,16 +209,16 @@ class _Staff(Generic[Piece]):
         """Replace a process that has grown too large."""
         process.first_memory = process.first_memory or memory
         if memory - process.first_memory > _MAX_GROWTH:
-            self._dismiss(process)
-            self._hire()
+            self._stop(process)
+            self._start_processes()
 
-    def dismiss_all(self) -> None:
+    def stop_all(self) -> None:
         for process in list(self._processes):
-            self._dismiss(process)
+            self._stop(process)
 
-    def _hire(self) -> None:
+    def _start_processes(self) -> None:
         """Start processes on machines that have too few."""
-        self._hired_at = time.monotonic()
+        self._started_at = time.monotonic()
         for node_id, node in _machines(self._ray).items():
             machine = node["NodeManagerAddress"]
             if node_id in self._unfit:
@@ -247,12 +247,12 @@ class _Staff(Generic[Piece]):
     def _leave_out(self, process: _Process[Piece], reason: UnfitMachineError) -> None:
         self._unfit[process.node] = str(reason)
         for other in [each for each in self._processes if each.node == process.node]:
-            self._dismiss(other)
+            self._stop(other)
         if not self._processes:
             raise PipelineError(f"No machine of the cluster is fit for the work. {reason}")
         logger.warning(f"The machine {process.machine} does not take part. {reason}")
 
-    def _dismiss(self, process: _Process[Piece]) -> None:
+    def _stop(self, process: _Process[Piece]) -> None:
         if process in self._processes:
             self._processes.remove(process)
         self._ray.kill(process.actor)

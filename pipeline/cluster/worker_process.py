@@ -44,7 +44,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class ProcessEnvironment:
     """What a process needs to be like for its results to be those of another.
 
     Attributes:
@@ -56,7 +56,7 @@ class Surroundings:
     directory: str
 
     @classmethod
-    def of_this_process(cls) -> Surroundings:
+    def of_this_process(cls) -> ProcessEnvironment:
         versions = {name: version(name) for name in _PACKAGES}
         return cls({"Python": platform.python_version(), **versions}, str(Path.cwd()))
 
@@ -65,7 +65,7 @@ class WorkerProcess:
     """A process that does pieces of work."""
 
     def prepare(
-        self, make_worker: Callable[[], Callable[[Any], Any]], driver: Surroundings
+        self, make_worker: Callable[[], Callable[[Any], Any]], driver: ProcessEnvironment
     ) -> None:
         """Make the worker; `do` may be called after that.
 
@@ -73,7 +73,7 @@ class WorkerProcess:
             UnfitMachineError: if its results may differ from the driver's.
         """
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which ends this
-        check_versions(driver.versions, Surroundings.of_this_process().versions)
+        check_versions(driver.versions, ProcessEnvironment.of_this_process().versions)
         if Path(driver.directory).is_dir():
             os.chdir(driver.directory)
         self._log: list[LogLine] = []

@@ -75,8 +75,7 @@ class FileRoot:
         Raises:
             DataError: if a server does not answer.
         """
-        is_remote = isinstance(self.path, RemotePath)
-        remote = [number for number, name in enumerate(names) if is_remote or protocol_of(name)]
+        remote = self._remote_numbers(names)
         states = np.empty((len(names), 2), np.int64)
         if len(remote) < len(names):
             self._take_local_states(names, states)
@@ -115,7 +114,7 @@ class FileRoot:
             BadImageError: as `read`, when it is the turn of a file.
             DataError: likewise.
         """
-        if not isinstance(self.path, RemotePath) and not any(map(protocol_of, names)):
+        if not self._has_remote(names):
             yield from map(self.read, names)
             return
         threads = ThreadPoolExecutor(max(min(THREADS, len(names)), 1))
@@ -127,8 +126,7 @@ class FileRoot:
 
     def reading_threads(self, names: Sequence[str]) -> int:
         """Return how many threads read files fastest: more of remote ones, which are waited for."""
-        is_remote = isinstance(self.path, RemotePath) or any(map(protocol_of, names))
-        return THREADS if is_remote else os.cpu_count() or 1
+        return THREADS if self._has_remote(names) else os.cpu_count() or 1
 
     def has(self, name: str) -> bool:
         """Return whether a file is there; True of one on a web server, which is not asked."""
@@ -159,8 +157,7 @@ class FileRoot:
             names: of the files.
             sizes: int (n,), in bytes; below 0 if unknown.
         """
-        is_remote = isinstance(self.path, RemotePath)
-        remote = [number for number, name in enumerate(names) if is_remote or protocol_of(name)]
+        remote = self._remote_numbers(names)
         size = int(np.maximum(sizes[remote], 0).sum())
         if size <= self.cache_bytes:
             return None
@@ -169,6 +166,15 @@ class FileRoot:
             f"{self.cache_bytes / 2**30:.3g} GiB of downloaded files: each epoch downloads again "
             "what was removed. Increase data.cache_gb if the disk has the space."
         )
+
+    def _remote_numbers(self, names: Sequence[str]) -> list[int]:
+        """Return the indices of the files that are not on this machine."""
+        if isinstance(self.path, RemotePath):
+            return list(range(len(names)))
+        return [number for number, name in enumerate(names) if protocol_of(name)]
+
+    def _has_remote(self, names: Sequence[str]) -> bool:
+        return isinstance(self.path, RemotePath) or any(map(protocol_of, names))
 
     def _take_local_states(self, names: Sequence[str], states: np.ndarray) -> None:
         root = str(self.path)

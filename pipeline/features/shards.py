@@ -6,7 +6,6 @@ import functools
 import hashlib
 import io
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 
 from pipeline.cluster.cluster import Lost, UnfitMachineError
 from pipeline.cluster.opening import open_cluster
+from pipeline.cluster.piece_progress import PieceProgress
 from pipeline.data.splits import Images
 from pipeline.engines.engine import ENGINES, Variant
 from pipeline.engines.frozen_graph import CompiledGraph
@@ -22,7 +22,6 @@ from pipeline.errors import PipelineError
 from pipeline.features.known_views import KnownViews, ViewTable
 from pipeline.features.view_labels import LabelBatch
 from pipeline.features.view_stream import BATCH_SIZE, AugmentedViews, ViewStream
-from pipeline.progress_bar import format_duration, start_progress_bar
 from pipeline.storage import Storage
 from pipeline.tasks.label_encoding import LabelEncoding
 
@@ -33,7 +32,6 @@ _SHARDS = 10
 _MIN_IMAGES, _MAX_IMAGES = 256, 2048
 _MAX_BYTES = 64 * 2**20  # of a shard, unless a single batch has more
 _DIGEST_BYTES = 32
-_REPORTED = 0.1  # the share of the images after which progress is logged again
 _RETRIES = 2  # of a shard whose process died
 
 
@@ -242,9 +240,10 @@ def compute_shards(
 
     if len(present) == len(starts):
         return 0
-    done = min(sum(size for _ in present), len(order))
     computed = 0
-    with open_cluster(cluster) as opened, _Progress(len(order), done, name) as progress:
+    doing = f"features of {name}"
+    progress = PieceProgress(len(starts), len(present), doing=doing, pieces="shards")
+    with progress.shown(), open_cluster(cluster) as opened:
         make = functools.partial(make_worker, work)
         for shard, result in opened.results(make, missing(), retries=_RETRIES):
             if isinstance(result, Lost):
@@ -253,7 +252,7 @@ def compute_shards(
                     "Those of other images are kept: start the command again."
                 )
             computed += result
-            progress.add(len(shard))
+            progress.advance(len(shard))
     return computed
 
 
@@ -267,39 +266,8 @@ def read_shards(work: ShardWork, count: int) -> Iterator[ShardContent]:
         content = work.read(number)
         if content is None:
             raise PipelineError(
-                f"runtime.storage: {work.storage.address} does not have {work.name(number)} as a "
+                f"runtime.storage: {work.storage} does not have {work.name(number)} as a "
                 "machine of the cluster wrote it. Set it to a directory that all machines share, "
                 "or to an address such as s3://BUCKET/FOLDER, and start the command again."
             )
         yield content
-
-
-class _Progress:
-    """Shows how many images are done, how many a second, and how long the others will take."""
-
-    def __init__(self, total: int, done: int, name: str) -> None:
-        self._total, self._done, self._first, self._name = total, done, done, name
-        self._started = time.monotonic()
-        self._report_at = 0.0
-
-    def __enter__(self) -> _Progress:
-        self._bar = start_progress_bar("{task.description}")
-        if self._bar:
-            text = f"features of {self._name}"
-            self._bar.add_task(text, total=self._total, completed=self._done, note="")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar:
-            self._bar.stop()
-
-    def add(self, images: int) -> None:
-        self._done += images
-        rate = (self._done - self._first) / (time.monotonic() - self._started)
-        left = format_duration((self._total - self._done) / rate)
-        note = f"{rate:,.0f} images/s, {left} left"
-        if self._bar:
-            self._bar.update(self._bar.task_ids[0], completed=self._done, note=note)
-        elif self._done / self._total >= self._report_at + _REPORTED:
-            self._report_at = self._done / self._total
-            logger.info(f"{self._done:,} of {self._total:,} {self._name} images, {note}")

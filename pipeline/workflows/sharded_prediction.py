@@ -15,6 +15,7 @@ from pipeline import __version__
 from pipeline.addresses import is_remote
 from pipeline.cluster.cluster import Lost
 from pipeline.cluster.opening import open_cluster
+from pipeline.cluster.piece_progress import PieceProgress
 from pipeline.errors import PipelineError, UsageError
 from pipeline.file_digests import file_digest
 from pipeline.inference.batch_prediction import predict
@@ -43,7 +44,6 @@ from pipeline.workflows.prediction_parts import (
     part_metadata,
     part_name,
 )
-from pipeline.workflows.prediction_progress import PredictionProgress
 
 logger = logging.getLogger(__name__)
 
@@ -198,7 +198,7 @@ def _predict_missing(
     missing = (_NumberedShard(n, shard) for n, shard in enumerate(shards) if n not in done)
     lost: list[str] = []
     started = time.monotonic()
-    progress = PredictionProgress(len(shards), len(done), unit)
+    progress = PieceProgress(len(shards), len(done), doing="predicting", pieces="parts", unit=unit)
     with progress.shown(), _explained(progress), open_cluster(cluster, workers=workers) as opened:
         make_predictor = partial(_make_predictor, job)
         for numbered, found in opened.results(make_predictor, missing, retries=_RETRIES):
@@ -217,7 +217,7 @@ def _predict_missing(
 
 
 @contextlib.contextmanager
-def _explained(progress: PredictionProgress) -> Iterator[None]:
+def _explained(progress: PieceProgress) -> Iterator[None]:
     """Say how to resume, if the block does not end by itself."""
     try:
         yield

@@ -1,4 +1,4 @@
-"""The progress of a prediction of many shards."""
+"""The progress of many pieces of work."""
 
 from __future__ import annotations
 
@@ -16,27 +16,31 @@ logger = logging.getLogger(__name__)
 _LOG_SECONDS = 60.0  # between messages, where no bar is drawn
 
 
-class PredictionProgress:
-    """How many parts are done, how fast, and how long it takes.
+class PieceProgress:
+    """How many pieces are done, how fast, and how long it takes.
 
     Attributes:
-        total: the number of parts.
+        total: the number of pieces.
         done: how many are done.
-        rows: how many images, or rows, the parts have that were done since the beginning.
+        rows: how many images, or rows, the pieces have that were done since the beginning.
     """
 
-    def __init__(self, total: int, done: int, unit: str) -> None:
-        """Begin with the parts that are done already.
+    def __init__(
+        self, total: int, done: int, *, doing: str, pieces: str, unit: str = "images"
+    ) -> None:
+        """Begin with the pieces that are done already.
 
         Args:
-            total: the number of parts.
+            total: the number of pieces.
             done: how many are done.
+            doing: what is done, such as `predicting`.
+            pieces: what a piece is called, such as `parts`.
             unit: what is counted, such as `images`.
         """
         self.total = total
         self.done = done
         self._done_before = done
-        self._unit = unit
+        self._doing, self._pieces, self._unit = doing, pieces, unit
         self.rows = 0
         self._started = self._logged = time.monotonic()
         self._bar: Progress | None = None
@@ -45,9 +49,11 @@ class PredictionProgress:
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
         """Show a progress bar in the block; messages from time to time without a terminal."""
-        self._bar = start_progress_bar("predicting")
+        self._bar = start_progress_bar("{task.description}")
         if self._bar is not None:
-            self._task = self._bar.add_task("", total=self.total, completed=self.done, note="")
+            self._task = self._bar.add_task(
+                self._doing, total=self.total, completed=self.done, note=""
+            )
         try:
             yield
         finally:
@@ -55,7 +61,7 @@ class PredictionProgress:
                 self._bar.stop()
 
     def advance(self, rows: int) -> None:
-        """Count a part with so many images, or rows."""
+        """Count a piece with so many images, or rows."""
         self.done += 1
         self.rows += rows
         now = time.monotonic()
@@ -74,6 +80,6 @@ class PredictionProgress:
         seconds = now - self._started
         left = seconds / (self.done - self._done_before) * (self.total - self.done)
         return (
-            f"{self.done:,} of {self.total:,} parts, {self.rows / seconds:,.0f} {self._unit}/s, "
-            f"{format_duration(left)} left"
+            f"{self.done:,} of {self.total:,} {self._pieces}, "
+            f"{self.rows / seconds:,.0f} {self._unit}/s, {format_duration(left)} left"
         )

@@ -1,4 +1,4 @@
-"""The progress of a prediction of many shards."""
+"""The progress of many pieces of work."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import time
 
 import pytest
 
-from pipeline.workflows.prediction_progress import PredictionProgress
+from pipeline.cluster.piece_progress import PieceProgress
 
 
 def test_the_rate_and_the_time_left_are_those_of_the_parts_that_were_done_now(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: 100.0)
-    progress = PredictionProgress(1000, 500, "images")
+    progress = PieceProgress(1000, 500, doing="predicting", pieces="parts")
     progress.advance(600)
     progress.advance(1400)
     assert progress.describe(110.0) == "502 of 1,000 parts, 200 images/s, 41:30 left"
@@ -24,7 +24,7 @@ def test_without_a_terminal_a_message_is_logged_from_time_to_time(
 ) -> None:
     seconds = iter([0.0, 30.0, 61.0, 100.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(seconds))
-    progress = PredictionProgress(4, 0, "rows")
+    progress = PieceProgress(4, 0, doing="predicting", pieces="parts", unit="rows")
     with progress.shown():
         for _ in range(3):
             progress.advance(61)
