@@ -22,12 +22,9 @@ else:  # so that the JSON Schema lists the names
 Sampling = Literal["natural", "balanced"]
 SplitName = Literal["val", "test"]
 BatchSize = Annotated[
-    PositiveInt | Literal["all", "auto"],
-    Expected(
-        "an integer, 1 or more, all (batch gradient descent), or auto (what fits in GPU memory)"
-    ),
+    PositiveInt | Literal["all"],
+    Expected("an integer, 1 or more, or all (batch gradient descent)"),
 ]
-DEFAULT_BATCH_SIZE = 32
 
 
 class SourceConfig(Config):
@@ -41,9 +38,7 @@ class SourceConfig(Config):
         "number. reconstruction: the image itself.",
     )
     batch_size: BatchSize = Field(
-        DEFAULT_BATCH_SIZE,
-        description="Images per training step; `all` for batch gradient descent; `auto` for the "
-        "largest power of two that fits in the memory of GPUs, with the same learning rate.",
+        32, description="Images per training step; `all` for batch gradient descent."
     )
     sampling: Sampling = Field(
         "natural",
@@ -53,11 +48,6 @@ class SourceConfig(Config):
     split_seed: Seed = Field(
         0, description="Seed of the split into train, val and test; independent of `seed`."
     )
-
-    @property
-    def assumed_batch_size(self) -> int | Literal["all"]:
-        """The batch size, or the default where it is still to be chosen."""
-        return DEFAULT_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
 
     @property
     def tasks(self) -> tuple[str, ...]:

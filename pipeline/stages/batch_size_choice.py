@@ -1,4 +1,4 @@
-"""Choose the largest batch that fits in the memory of GPUs: `data.batch_size: auto`."""
+"""Choose the largest batch that fits in the memory of GPUs: `runtime.batch_size: auto`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from pipeline.data.source_config import DEFAULT_BATCH_SIZE
 from pipeline.data.splits import Splits
 from pipeline.errors import TrainingError
 from pipeline.models import transfer
@@ -22,6 +21,7 @@ from pipeline.training.optimizers import build_optimizer
 
 logger = logging.getLogger(__name__)
 
+_START = 32  # the first size that is tried
 _MIN_STEPS = 10  # in an epoch; larger batches would leave too few updates
 _TRAINED = 2  # steps; the variables of the optimizer are in memory from the first one on
 
@@ -33,7 +33,7 @@ def choose_batch_size(
     checkpoints: Checkpoints | None,
     make_probe: Callable[[Recipe, Splits, Devices], Callable[[int], None]] | None = None,
 ) -> Recipe:
-    """Return a recipe with a number as batch size, where it asks to choose it.
+    """Return the recipe with the batch size that it is trained with.
 
     The learning rate stays as it is.
 
@@ -47,33 +47,33 @@ def choose_batch_size(
     Raises:
         TrainingError: if not even one image fits in memory.
     """
-    if recipe.data.batch_size != "auto":
+    if not recipe.runtime.batch_size:
         return recipe
-    size = DEFAULT_BATCH_SIZE
     if not devices.on_gpu:
         logger.info(
-            "data.batch_size: auto chooses by the memory of GPUs, and training is on the CPU. "
-            f"Using the default, {size}."
+            "runtime.batch_size: auto chooses by the memory of GPUs, and training is on the CPU. "
+            f"Using data.batch_size, {recipe.data.batch_size}."
         )
-    elif recipe.model.has_frozen_base and not recipe.training.fine_tune:
+        return recipe
+    if recipe.model.has_frozen_base and not recipe.training.fine_tune:
         logger.info(
-            "data.batch_size: auto chooses by memory, of which the head of a frozen base needs "
-            f"little. Using the default, {size}."
+            "runtime.batch_size: auto chooses by memory, of which the head of a frozen base needs "
+            f"little. Using data.batch_size, {recipe.data.batch_size}."
         )
-    else:
+        return recipe
 
-        def choose() -> str:
-            probe = (make_probe or train_probe)(recipe, splits, devices)
-            limit = max(DEFAULT_BATCH_SIZE, len(splits.train) // _MIN_STEPS)
-            return str(largest_batch_size(probe, start=DEFAULT_BATCH_SIZE, limit=limit))
+    def choose() -> str:
+        probe = (make_probe or train_probe)(recipe, splits, devices)
+        limit = max(_START, len(splits.train) // _MIN_STEPS)
+        return str(largest_batch_size(probe, start=_START, limit=limit))
 
-        size = int(checkpoints.choose_once("batch_size", choose) if checkpoints else choose())
-        logger.info(
-            f"data.batch_size: auto chose {size}, the largest power of two that fits in the memory "
-            f"of {', '.join(devices.names)} and leaves at least {_MIN_STEPS} steps in an epoch. "
-            f"optimizer.learning_rate stays {recipe.optimizer.learning_rate:g}; a larger batch "
-            "often allows a higher one."
-        )
+    size = int(checkpoints.choose_once("batch_size", choose) if checkpoints else choose())
+    logger.info(
+        f"runtime.batch_size: auto chose {size}, the largest power of two that fits in the memory "
+        f"of {', '.join(devices.names)} and leaves at least {_MIN_STEPS} steps in an epoch. "
+        f"optimizer.learning_rate stays {recipe.optimizer.learning_rate:g}; a larger batch "
+        "often allows a higher one."
+    )
     data = recipe.data.model_copy(update={"batch_size": size})
     return recipe.model_copy(update={"data": data})
 
@@ -108,8 +108,8 @@ def largest_batch_size(probe: Callable[[int], None], *, start: int, limit: int) 
         if fits(size):
             return size
     raise TrainingError(
-        "data.batch_size: not even one image fits in memory in training. Reduce data.image_size, "
-        "or choose a smaller model."
+        "runtime.batch_size: not even one image fits in memory in training. Reduce "
+        "data.image_size, or choose a smaller model."
     )
 
 

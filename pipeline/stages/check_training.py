@@ -109,7 +109,7 @@ def check_training(recipe: Recipe, splits: Splits) -> TrainingCheck:
             image_seconds = (time.perf_counter() - started) / len(inputs)
             model = split_before_head(model).head
         sample = Sample(inputs, _targets(recipe, splits, images, train.labels[chosen]))
-        steps = steps_per_epoch(train, recipe.data.assumed_batch_size)
+        steps = steps_per_epoch(train, recipe.data.batch_size)
         output = recipe.output_layer(splits)
         diagnosis = Diagnosis(
             model,
@@ -122,7 +122,7 @@ def check_training(recipe: Recipe, splits: Splits) -> TrainingCheck:
             partial(recipe.task.chance_outputs, output=output),
         )
         few = sample.at(np.array(evenly_spaced(len(sample), at_most=_OVERFIT_IMAGES)))
-        size = recipe.data.assumed_batch_size
+        size = recipe.data.batch_size
         batch_size = len(sample) if size == "all" else min(size, len(sample))
         rates = diagnosis.rate_range(sample, batch_size=batch_size, seed=recipe.seed)
         overfit = diagnosis.overfit(few, steps=_OVERFIT_STEPS)

@@ -54,7 +54,7 @@ def check_recipe_with_data(recipe: Recipe, splits: Splits) -> None:
         raise DataError(f"training.class_weight.{escape_unprintable(name)}: {problem}")
     for path, problem in missing_splits(recipe, lambda name: name not in splits.named()):
         raise DataError(f"{'.'.join(map(str, path))}: {problem}")
-    steps = steps_per_epoch(splits.train, recipe.data.assumed_batch_size)
+    steps = steps_per_epoch(splits.train, recipe.data.batch_size)
     for accumulation, accumulated, key, epochs in _phases(recipe):
         if accumulated > steps * epochs:
             raise DataError(
@@ -70,7 +70,7 @@ def check_recipe_with_data(recipe: Recipe, splits: Splits) -> None:
 
 def warn_of_rare_updates(recipe: Recipe, splits: Splits) -> None:
     """Warn if the weights do not change in every epoch."""
-    steps = steps_per_epoch(splits.train, recipe.data.assumed_batch_size)
+    steps = steps_per_epoch(splits.train, recipe.data.batch_size)
     accumulations = {path: accumulated for path, accumulated, *_ in _phases(recipe)}
     for path, accumulated in accumulations.items():
         if accumulated > steps:

@@ -86,7 +86,7 @@ class HeadTrainer(Trainer):
             heads: that may be trained again; none of them is used any more.
         """
         self._recipe, self._splits, self._inputs = recipe, splits, inputs
-        steps = steps_per_epoch(inputs.train, recipe.data.assumed_batch_size)
+        steps = steps_per_epoch(inputs.train, recipe.data.batch_size)
         keras.utils.set_random_seed(recipe.seed)
         self._head = heads.adjusted(recipe, splits, inputs, steps)
         self.model = self._head.model
@@ -121,7 +121,7 @@ def batches_of_head(inputs: HeadInputs, recipe: Recipe, splits: Splits) -> Train
         inputs,
         splits.train.strata,
         encoding=recipe.label_encoding(splits),
-        batch_size=recipe.data.assumed_batch_size,
+        batch_size=recipe.data.batch_size,
         seed=recipe.seed,
         sampling=recipe.data.sampling,
         class_weights=training_class_weights(recipe, splits),

@@ -132,9 +132,11 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
         )
         interface.save(directory / DATA)
         write_image_digests(image_digests(splits), directory / DATA)
-    tags = {"devices": ", ".join(trained.devices.names), "precision": trained.devices.precision}
-    if trained.chosen_batch_size:
-        tags["batch_size"] = str(trained.chosen_batch_size)
+    tags = {
+        "devices": ", ".join(trained.devices.names),
+        "precision": trained.devices.precision,
+        "batch_size": str(trained.batch_size),
+    }
     if trained.initial_run:
         tags["initial_run"] = trained.initial_run
     if facts := trained.trainer.feature_facts():

@@ -263,7 +263,7 @@ def _label_error_images(
 
 def _augmented_images(recipe: Recipe, splits: Splits) -> list[CaptionedImage]:
     """Return images of the first training batch after augmentation."""
-    split, size = splits.train, recipe.data.assumed_batch_size
+    split, size = splits.train, recipe.data.batch_size
     batches = shuffled(
         split.strata,
         batch_size=size,

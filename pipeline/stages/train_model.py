@@ -42,15 +42,15 @@ class TrainedModel:
         history: the metrics of its epochs.
         devices: that it was trained on.
         initial_run: the id of the run whose weights it started from; None without.
-        chosen_batch_size: of a recipe that asks to choose it; else None.
+        batch_size: the number of examples in a training step; `all` is all of them.
         snapshots: what it computed after several epochs; None if that was not asked for.
     """
 
     trainer: Trainer
     history: History
     devices: Devices
+    batch_size: int | Literal["all"]
     initial_run: str | None = None
-    chosen_batch_size: int | Literal["all"] | None = None
     snapshots: OutputSnapshots | None = None
 
     @property
@@ -94,7 +94,6 @@ def train_model(
     recipe = pin_initial_weights(recipe, checkpoints)
     devices = find_devices(recipe.runtime)
     logger.info(devices.description)
-    is_chosen = recipe.data.batch_size == "auto"
     recipe = choose_batch_size(recipe, splits, devices, checkpoints)
     trainer = _make_trainer(
         recipe, splits, devices, checkpoints, head_inputs, heads or CompiledHeads()
@@ -136,8 +135,8 @@ def train_model(
             budget=budget,
             observe=snapshots.take if snapshots else lambda epoch: None,
         )
-    size = recipe.data.assumed_batch_size if is_chosen else None
-    return TrainedModel(trainer, history, devices, initial_run(recipe), size, snapshots)
+    size = recipe.data.batch_size
+    return TrainedModel(trainer, history, devices, size, initial_run(recipe), snapshots)
 
 
 def trains_head_alone(recipe: Recipe) -> bool:

@@ -179,7 +179,7 @@ class PixelTrainer(Trainer):
             return training_batches(
                 train,
                 encoding=self._encoding,
-                batch_size=recipe.data.assumed_batch_size,
+                batch_size=recipe.data.batch_size,
                 augmentation=self._layers,
                 seed=recipe.seed,
                 first_epoch=first_epoch,
@@ -191,7 +191,7 @@ class PixelTrainer(Trainer):
         return TrainingData(
             training=training,
             validation=self._validation_batches(),
-            steps_per_epoch=steps_per_epoch(train, recipe.data.assumed_batch_size),
+            steps_per_epoch=steps_per_epoch(train, recipe.data.batch_size),
             graph=self._graph_batches(class_weights),
         )
 
@@ -206,7 +206,7 @@ class PixelTrainer(Trainer):
         )
         if read is None:
             return None
-        batch_size = recipe.data.assumed_batch_size
+        batch_size = recipe.data.batch_size
         size = len(train) if batch_size == "all" else batch_size
 
         def chunks(first_epoch: int, epochs: int) -> tf.data.Dataset:

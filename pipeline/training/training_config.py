@@ -164,6 +164,11 @@ class RuntimeConfig(Config):
         Literal["auto", "cpu"] | Annotated[tuple[DeviceName, ...], Field(min_length=1)],
         Expected("auto, cpu, or a list of devices such as [gpu:0, gpu:1]"),
     ] = Field("auto", description="auto: all GPUs, or the CPU. Several devices share each batch.")
+    batch_size: Literal["auto"] | None = Field(
+        None,
+        description="auto: on GPUs, the largest power of two that fits in their memory, with the "
+        "same learning rate; elsewhere data.batch_size. null: data.batch_size.",
+    )
     cache_gb: NonNegativeFloat = Field(
         20.0, description="Size limit of the feature cache in GiB; the oldest features go first."
     )

@@ -31,6 +31,7 @@ class RunResult:
         tracking_uri: the tracking store of the run, without secrets.
         artifact_uri: where the files of the run are, such as `report.html`.
         epochs: the number of epochs trained.
+        batch_size: the number of images or examples in a training step, or `all`.
         best_epoch: the epoch whose weights the model has, counted from 1; None without validation
             images: it has those of the last epoch.
         divergence: how the training diverged after the best epoch, None if it did not.
@@ -60,6 +61,7 @@ class RunResult:
     tracking_uri: str
     artifact_uri: str
     epochs: int
+    batch_size: int | str
     best_epoch: int | None
     divergence: str | None
     budget: str | None

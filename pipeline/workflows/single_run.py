@@ -202,6 +202,7 @@ def run(
         tracking_uri=run_logger.uri,
         artifact_uri=run_logger.artifact_uri,
         epochs=len(history.rows),
+        batch_size=trained.batch_size,
         best_epoch=history.best_epoch,
         divergence=history.divergence or None,
         budget=history.budget or None,

@@ -86,8 +86,8 @@ def test_every_shipped_recipe_is_valid(capsys: pytest.CaptureFixture[str]) -> No
         (
             "batch_size: 32",
             "batch_size: 32.5",
-            "3:3: data.batch_size: expected an integer, 1 or more, all (batch gradient "
-            "descent), or auto (what fits in GPU memory). Received 32.5.",
+            "3:3: data.batch_size: expected an integer, 1 or more, or all (batch "
+            "gradient descent). Received 32.5.",
         ),
         (
             "architecture: mlp",

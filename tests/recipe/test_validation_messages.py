@@ -28,7 +28,7 @@ model:
   base: ResNet50
 data:
   source: digits
-  batch_size: many
+  batch_size: auto
   augmentation:
     - random_crop: {height: 30, width: 30}
     - random_crop: {height: 30.5, width: 20}
@@ -45,8 +45,8 @@ regularization: {dropuot: 0.5, dropout: 1}
         "'crossentropy'. Did you mean 'cross_entropy'?",
         "recipe.yaml:5:3: model.base: unknown key. Expected one of: architecture, weights, "
         "activation, pooling. 'base' belongs to architecture transfer.",
-        "recipe.yaml:8:3: data.batch_size: expected an integer, 1 or more, all "
-        "(batch gradient descent), or auto (what fits in GPU memory). Received 'many'.",
+        "recipe.yaml:8:3: data.batch_size: expected an integer, 1 or more, or all "
+        "(batch gradient descent). Received 'auto'.",
         "recipe.yaml:11:21: data.augmentation.1.random_crop.height: expected an integer, "
         "1 or more. Received 30.5.",
         "recipe.yaml:12:18: regularization.dropuot: unknown key. Expected one of: dropout, l1, l2, "

@@ -19,8 +19,9 @@ from pipeline.training.training_config import RuntimeConfig
 
 RECIPE = Recipe.model_validate(
     {
-        "data": {"source": "digits", "batch_size": "auto"},
+        "data": {"source": "digits", "batch_size": 48},
         "model": {"architecture": "mlp", "hidden": [8]},
+        "runtime": {"batch_size": "auto"},
     }
 )
 
@@ -67,8 +68,8 @@ def test_an_image_that_does_not_fit_is_an_error() -> None:
     with pytest.raises(TrainingError) as caught:
         largest_batch_size(with_room_for(0, []), start=32, limit=64)
     assert str(caught.value) == (
-        "data.batch_size: not even one image fits in memory in training. Reduce data.image_size, "
-        "or choose a smaller model."
+        "runtime.batch_size: not even one image fits in memory in training. Reduce "
+        "data.image_size, or choose a smaller model."
     )
 
 
@@ -83,18 +84,18 @@ def test_on_a_gpu_the_size_is_chosen_once_and_the_learning_rate_stays(
         assert chosen.optimizer == RECIPE.optimizer
     assert tried == [32, 16]
     assert messages[0] == (
-        "data.batch_size: auto chose 16, the largest power of two that fits in the memory of GPU:0 "
-        "and leaves at least 10 steps in an epoch. optimizer.learning_rate stays 0.001; a larger "
-        "batch often allows a higher one."
+        "runtime.batch_size: auto chose 16, the largest power of two that fits in the memory of "
+        "GPU:0 and leaves at least 10 steps in an epoch. optimizer.learning_rate stays 0.001; a "
+        "larger batch often allows a higher one."
     )
 
 
-def test_on_a_cpu_it_is_the_default(splits: Splits, messages: list[str]) -> None:
+def test_on_a_cpu_the_number_of_the_recipe_counts(splits: Splits, messages: list[str]) -> None:
     cpu = find_devices(RuntimeConfig(devices="cpu"))
-    assert choose_batch_size(RECIPE, splits, cpu, None).data.batch_size == 32
+    assert choose_batch_size(RECIPE, splits, cpu, None).data.batch_size == 48
     assert messages == [
-        "data.batch_size: auto chooses by the memory of GPUs, and training is on the CPU. Using "
-        "the default, 32."
+        "runtime.batch_size: auto chooses by the memory of GPUs, and training is on the CPU. Using "
+        "data.batch_size, 48."
     ]
 
 

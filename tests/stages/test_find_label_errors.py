@@ -46,7 +46,7 @@ def splits_with(mislabeled: list[int]) -> Splits:
 
 def find(splits: Splits, trainer: Any) -> Any:
     nothing: Any = None
-    return stage.find_label_errors(splits, TrainedModel(trainer(), nothing, nothing))
+    return stage.find_label_errors(splits, TrainedModel(trainer(), nothing, nothing, 32))
 
 
 def test_an_image_among_those_of_another_class_is_found(messages: list[str]) -> None:

@@ -95,6 +95,7 @@ def test_the_run_holds_what_it_was_made_from(finished: Any) -> None:
     assert tracked.info.status == "FINISHED"
     assert tracked.data.params["optimizer.learning_rate"] == "0.005"
     assert tracked.data.params["model.hidden"] == "[64]"
+    assert (tracked.data.tags["batch_size"], result.batch_size) == ("64", 64)
     contexts = {one.tags[0].value: one.dataset for one in tracked.inputs.dataset_inputs}
     assert sorted(contexts) == ["testing", "training", "validation"]
     assert {one.name for one in contexts.values()} == {"digits"}
