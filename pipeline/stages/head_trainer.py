@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -87,7 +88,10 @@ class HeadTrainer(Trainer):
         """
         self._recipe, self._splits, self._inputs = recipe, splits, inputs
         steps = steps_per_epoch(inputs.train, recipe.data.batch_size)
-        keras.utils.set_random_seed(recipe.seed)
+        # Keras draws the seeds of weights and of dropout from this generator. `set_random_seed`
+        # would also discard what TensorFlow has prepared of every compiled function, which takes
+        # longer than a short training.
+        random.seed(recipe.seed)
         self._head = heads.adjusted(recipe, splits, inputs, steps)
         self.model = self._head.model
 
