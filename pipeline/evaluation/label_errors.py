@@ -128,22 +128,32 @@ def _cross_validate(
         references: the images.
         kept: bool (n,), the images that are trained on.
     """
+    c, first = _choose_regularization(references, kept)
     repeats = _REPEATS if len(kept) <= _MAX_REPEATED else 1
-    components = references.features.shape[1]
-    candidates = {
-        c / components: _cross_validate_once(references, kept, c / components, 0)
-        for c in _INVERSE_STRENGTHS
-    }
-    of_labels = (np.flatnonzero(kept), references.labels[kept])
-    losses = {
-        c: -np.log(probabilities[of_labels].clip(min=1e-15)).mean()
-        for c, (probabilities, _) in candidates.items()
-    }
-    best = min(losses, key=losses.__getitem__)
-    results = [candidates[best]]
-    results += [_cross_validate_once(references, kept, best, seed) for seed in range(1, repeats)]
+    results = [first, *(_cross_validate_once(references, kept, c, n) for n in range(1, repeats))]
     probabilities = np.mean([probabilities for probabilities, _ in results], axis=0)
     return probabilities, [one for _, classifiers in results for one in classifiers]
+
+
+def _choose_regularization(
+    references: _References, kept: np.ndarray
+) -> tuple[float, tuple[np.ndarray, list[LogisticRegression]]]:
+    """Return the inverse strength with the least log loss of the labels kept, and its results.
+
+    The loss falls and then grows as regularization weakens, while training takes longer. So the
+    strongest comes first, and the search ends once the loss grows.
+    """
+    of_labels = (np.flatnonzero(kept), references.labels[kept])
+    least, chosen = float("inf"), None
+    for strength in _INVERSE_STRENGTHS:
+        c = strength / references.features.shape[1]
+        results = _cross_validate_once(references, kept, c, 0)
+        loss = -np.log(results[0][of_labels].clip(min=1e-15)).mean()
+        if chosen and loss >= least:
+            break
+        least, chosen = loss, (c, results)
+    assert chosen is not None
+    return chosen
 
 
 def _cross_validate_once(

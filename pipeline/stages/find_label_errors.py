@@ -20,7 +20,7 @@ from pipeline.stages.trainer import PretrainedFeatures
 logger = logging.getLogger(__name__)
 
 
-_FORMAT = 1  # of kept errors; with another number, all are looked for again
+_FORMAT = 2  # of kept errors; with another number, all are looked for again
 _MAX_BYTES = 2**24  # of kept errors
 _MAX_NAMED = 5  # images in the log message
 
