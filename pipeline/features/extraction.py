@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import mmap
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -82,7 +83,20 @@ class Features:
         `view` is the number of the view of all images or, int (n,), of each.
         """
         rows = self.rows[indices, view]
-        return [array[rows].astype(np.float32) for array in self.activations]
+        batch = [array[rows].astype(np.float32) for array in self.activations]
+        for array in self.activations:
+            _unload(array)
+        return batch
+
+
+def _unload(array: np.ndarray) -> None:
+    """Take the pages of a memory-mapped array out of this process's memory.
+
+    Otherwise, reading all features would take as much memory as their files have bytes. The system
+    may keep the pages in its file cache, from where they are mapped again.
+    """
+    if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        array.base.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass(frozen=True)
