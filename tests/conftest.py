@@ -221,6 +221,7 @@ def digits_graph_model(digits_model: Path, tmp_path_factory: pytest.TempPathFact
 
     from pipeline.inference.classifier import load_classifier
     from pipeline.inference.graph_writer import write_graph
+    from pipeline.inference.traced_model import trace_model
 
     folder = tmp_path_factory.mktemp("graph") / "model"
     shutil.copytree(digits_model.parent, folder)
@@ -228,7 +229,7 @@ def digits_graph_model(digits_model: Path, tmp_path_factory: pytest.TempPathFact
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), np.uint8)
     model = load_classifier(data).model
     write_graph(
-        model,
+        trace_model(model, None),
         data / "model.keras",
         data,
         feature_layer=None,

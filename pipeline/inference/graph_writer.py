@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from pipeline.engines.openvino_conversion import convert
 from pipeline.engines.openvino_package import openvino
@@ -22,7 +21,7 @@ from pipeline.inference.model_graph import (
 
 
 def write_graph(
-    model: keras.Model,
+    function: Any,
     model_file: Path,
     directory: Path,
     *,
@@ -33,7 +32,7 @@ def write_graph(
     """Write the graph of a model, and what is known of it.
 
     Args:
-        model: maps pixels (n, height, width, channels) in 0..255 to outputs (n, units).
+        function: the model, as `trace_model` returns it for `feature_layer`.
         model_file: the Keras file of the model.
         directory: where the graph is written.
         feature_layer: the layer whose output is a second output of the graph; None for none.
@@ -44,20 +43,8 @@ def write_graph(
         ModelError: if the outputs differ by more than rounding.
         Exception: any exception of a layer that OpenVINO cannot convert.
     """
-    outputs = [model.output]
-    if feature_layer:
-        outputs.append(model.get_layer(feature_layer).output)
-    whole = keras.Model(model.input, outputs)
-
-    @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:]))])
-    def compute(pixels: tf.Tensor) -> list[tf.Tensor]:
-        tensors = whole(pixels, training=False)
-        listed = tensors if isinstance(tensors, list | tuple) else [tensors]
-        return [tf.cast(tensor, tf.float32) for tensor in listed]
-
     graph = directory / GRAPH_FILE
-    converted = convert(compute.get_concrete_function())
-    openvino.save_model(converted, graph, compress_to_fp16=False)
+    openvino.save_model(convert(function), graph, compress_to_fp16=False)
     files = {GRAPH_FILE: graph, WEIGHTS_FILE: directory / WEIGHTS_FILE, model_file.name: model_file}
     facts = GraphFacts(
         digests={name: file_digest(path) for name, path in files.items()},

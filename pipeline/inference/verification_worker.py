@@ -24,8 +24,9 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.errors import first_line
-from pipeline.inference.classifier import Classifier, load_classifier
+from pipeline.inference.classifier import load_classifier
 from pipeline.inference.image_classifier import MODEL_FILE, model_outputs
+from pipeline.inference.traced_model import trace_model
 from pipeline.keras_files import load_keras_file
 from pipeline.processor import usable_threads
 
@@ -60,11 +61,11 @@ def warm_up() -> None:
     with tempfile.TemporaryDirectory() as name, contextlib.suppress(Exception):
         directory = Path(name)
         model.save(directory / MODEL_FILE)
-        loaded = load_keras_file(directory / MODEL_FILE)
-        units = np.asarray(loaded(pixels, training=False))
+        function = trace_model(load_keras_file(directory / MODEL_FILE), None)
+        units = _computed(function, pixels)
         if _HAS_OPENVINO:
             import_module(_GRAPH_WRITER).write_graph(
-                loaded,
+                function,
                 directory / MODEL_FILE,
                 directory,
                 feature_layer=None,
@@ -81,14 +82,20 @@ def _responses(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         return interface.read(item) if interface.decoding else np.array(item, np.float32)
 
     pixels = np.stack(list(map(read, items)))
-    # Eagerly: to trace a model takes longer than so few examples.
-    units = np.asarray(classifier.model(pixels.astype(np.float32), training=False))
-    yield {"graph_error": _write_graph(classifier, request, pixels, units)}
+    # The same function is written as a graph: a model takes longer to trace than to compute.
+    function = trace_model(classifier.model, request["feature_layer"])
+    units = _computed(function, pixels)
+    yield {"graph_error": _write_graph(function, request, pixels, units)}
     yield {"outputs": model_outputs(units, None, pixels, interface, None).outputs.tolist()}
 
 
+def _computed(function: Any, inputs: np.ndarray) -> np.ndarray:
+    """Return the outputs of a traced model, float32 (n, units)."""
+    return np.asarray(function(tf.constant(inputs, tf.float32))[0])
+
+
 def _write_graph(
-    classifier: Classifier, request: dict[str, Any], inputs: np.ndarray, expected: np.ndarray
+    function: Any, request: dict[str, Any], inputs: np.ndarray, expected: np.ndarray
 ) -> str:
     """Write the graph of a model; return why that is impossible, otherwise an empty string."""
     if not _HAS_OPENVINO:
@@ -96,7 +103,7 @@ def _write_graph(
     writer = import_module(_GRAPH_WRITER)
     try:
         writer.write_graph(
-            classifier.model,
+            function,
             Path(request["directory"]) / MODEL_FILE,
             Path(request["graph"]),
             feature_layer=request["feature_layer"],
