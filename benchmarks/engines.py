@@ -64,7 +64,7 @@ def compiled_variants(
                 continue
             started = time.perf_counter()
             compiler = compiler or engine.compiler(graph)
-            compiled = compiler(precision, images[:CALIBRATION])
+            compiled = compiler(precision, images[:CALIBRATION], pool=graph.pool)
             features(compiled, images[:BATCH])  # traces, and allocates
             yield Variant(name, precision), compiled, time.perf_counter() - started
 

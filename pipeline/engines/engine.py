@@ -45,12 +45,15 @@ KERAS = Variant("keras", "float32")  # the original network: what the others are
 class Compile(Protocol):
     """Compiles one frozen graph."""
 
-    def __call__(self, precision: Precision, calibration: np.ndarray) -> CompiledGraph:
+    def __call__(
+        self, precision: Precision, calibration: np.ndarray, *, pool: bool
+    ) -> CompiledGraph:
         """Compile it in a precision.
 
         Args:
             precision: one of the engine's.
             calibration: images that int8 is calibrated on, as `CompiledGraph.run` takes them.
+            pool: whether to average the outputs of its network over rows and columns.
 
         Raises:
             Exception: any exception of a graph that the engine cannot compile.

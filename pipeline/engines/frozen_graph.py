@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -24,6 +25,14 @@ class FrozenGraph:
     prepare: keras.Model
     network: keras.Model
     pool: bool
+
+    @functools.cached_property
+    def function(self) -> Any:
+        """The network as `trace` returns it; tracing takes up to a second."""
+        return trace(self, self.network)
+
+    def __reduce__(self) -> tuple[type[FrozenGraph], tuple[keras.Model, keras.Model, bool]]:
+        return FrozenGraph, (self.prepare, self.network, self.pool)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -49,10 +58,10 @@ class CompiledGraph(Protocol):
         """
 
 
-def trace(graph: FrozenGraph, network: keras.Model) -> Callable[[Any], list[Any]]:
-    """Return a TensorFlow function of images (n, height, width, channels) to activations, float32.
+def trace(graph: FrozenGraph, network: keras.Model) -> Any:
+    """Return a concrete TensorFlow function of images (n, height, width, channels) to outputs.
 
-    It is traced once, for batches of any size.
+    It takes float32 batches of any size. The outputs, float32, are not pooled.
 
     Args:
         graph: what to compute.
@@ -60,31 +69,38 @@ def trace(graph: FrozenGraph, network: keras.Model) -> Callable[[Any], list[Any]
     """
 
     @tf.function(input_signature=[tf.TensorSpec((None, *graph.input_shape))])
-    def activations(images: Any) -> list[Any]:
+    def compute(images: Any) -> list[Any]:
         prepared = tf.cast(graph.prepare(images, training=False), tf.float32)
         outputs = network(prepared, training=False)
         tensors = outputs if isinstance(outputs, list | tuple) else [outputs]
-        tensors = [tf.cast(tensor, tf.float32) for tensor in tensors]
-        return [tf.reduce_mean(x, axis=(1, 2)) for x in tensors] if graph.pool else tensors
+        return [tf.cast(tensor, tf.float32) for tensor in tensors]
 
-    return activations
+    return compute.get_concrete_function()
 
 
 class TracedGraph:
-    """A graph that TensorFlow computes. In another process it is traced again.
+    """A graph that TensorFlow computes. In another process it is traced again."""
 
-    Attributes:
-        activations: what `trace` returned.
-    """
+    def __init__(self, graph: FrozenGraph, network: keras.Model, *, pool: bool) -> None:
+        """Trace a graph.
 
-    def __init__(self, graph: FrozenGraph, network: keras.Model) -> None:
-        """Trace a graph, with the arguments of `trace`."""
-        self._parts = graph, network
-        self.activations = trace(graph, network)
+        Args:
+            graph: what to compute.
+            network: in place of the graph's own, such as a faster copy.
+            pool: whether to average the outputs over rows and columns.
+        """
+        self._parts = graph, network, pool
+        self._function = graph.function if network is graph.network else trace(graph, network)
 
     def run(self, batches: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
+        *_, pool = self._parts
         for images in batches:
-            yield [tensor.numpy() for tensor in self.activations(tf.constant(images, tf.float32))]
+            tensors = self._function(tf.constant(images, tf.float32))
+            yield [(tf.reduce_mean(x, axis=(1, 2)) if pool else x).numpy() for x in tensors]
 
-    def __reduce__(self) -> tuple[type[TracedGraph], tuple[FrozenGraph, keras.Model]]:
-        return TracedGraph, self._parts
+    def __reduce__(self) -> tuple[Callable[..., TracedGraph], tuple[Any, ...]]:
+        return _trace_again, self._parts
+
+
+def _trace_again(graph: FrozenGraph, network: keras.Model, pool: bool) -> TracedGraph:
+    return TracedGraph(graph, network, pool=pool)

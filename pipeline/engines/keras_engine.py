@@ -11,7 +11,9 @@ from pipeline.engines.frozen_graph import CompiledGraph, FrozenGraph, TracedGrap
 def compiler(graph: FrozenGraph) -> Compile:
     """Return a function that compiles a graph."""
 
-    def compile_graph(precision: Precision, calibration: np.ndarray) -> CompiledGraph:
-        return TracedGraph(graph, graph.network)
+    def compile_graph(
+        precision: Precision, calibration: np.ndarray, *, pool: bool
+    ) -> CompiledGraph:
+        return TracedGraph(graph, graph.network, pool=pool)
 
     return compile_graph

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from pipeline.engines.openvino_package import openvino
 
 
@@ -19,3 +21,11 @@ def convert(function: Any) -> openvino.Model:
     model = openvino.convert_model(function)
     results = [model.output(tensor.name).get_node() for tensor in function.outputs]
     return openvino.Model(results, model.get_parameters())
+
+
+def pooled(model: openvino.Model) -> openvino.Model:
+    """Return a model with the outputs (n, rows, columns, channels) averaged to (n, channels)."""
+    axes = np.array([1, 2])
+    outputs = [result.input_value(0) for result in model.get_results()]
+    means = [openvino.opset13.reduce_mean(output, axes) for output in outputs]
+    return openvino.Model(means, model.get_parameters())

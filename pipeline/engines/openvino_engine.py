@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import importlib
-from typing import Any
 
 import numpy as np
 
 from pipeline.engines.engine import Compile, Precision
-from pipeline.engines.frozen_graph import CompiledGraph, FrozenGraph, trace
-from pipeline.engines.openvino_conversion import convert
+from pipeline.engines.frozen_graph import CompiledGraph, FrozenGraph
+from pipeline.engines.openvino_conversion import convert, pooled
 from pipeline.engines.openvino_package import openvino
 from pipeline.engines.openvino_runtime import OpenVinoGraph
 
@@ -20,11 +19,14 @@ def compiler(graph: FrozenGraph) -> Compile:
 
     @functools.cache
     def converted() -> openvino.Model:
-        function: Any = trace(graph, graph.network)
-        return convert(function.get_concrete_function())
+        return convert(graph.function)
 
-    def compile_graph(precision: Precision, calibration: np.ndarray) -> CompiledGraph:
+    def compile_graph(
+        precision: Precision, calibration: np.ndarray, *, pool: bool
+    ) -> CompiledGraph:
         model = converted().clone()
+        if pool:
+            model = pooled(model)
         if precision == "int8":
             # Imported here because it takes half a second, which other precisions need not wait.
             quantization = importlib.import_module("pipeline.engines.quantization")

@@ -12,8 +12,10 @@ from pipeline.engines.frozen_graph import CompiledGraph, FrozenGraph, TracedGrap
 def compiler(graph: FrozenGraph) -> Compile:
     """Return a function that compiles a graph in a precision."""
 
-    def compile_graph(precision: Precision, calibration: np.ndarray) -> CompiledGraph:
+    def compile_graph(
+        precision: Precision, calibration: np.ndarray, *, pool: bool
+    ) -> CompiledGraph:
         assert precision != "int8"
-        return TracedGraph(graph, fold_batchnorm(graph.network, precision))
+        return TracedGraph(graph, fold_batchnorm(graph.network, precision), pool=pool)
 
     return compile_graph

@@ -18,6 +18,7 @@ from pipeline.data.folds import pooled_images
 from pipeline.data.source_config import Sampling
 from pipeline.data.splits import Split, Splits
 from pipeline.engines.engine import ENGINES, Variant
+from pipeline.engines.frozen_graph import CompiledGraph
 from pipeline.features.engine_choice import EngineChoice, EngineOptions, EngineSelector
 from pipeline.features.extraction import FeatureExtractor, Features
 from pipeline.features.feature_batches import feature_batches, feature_tables, read_features
@@ -160,11 +161,15 @@ class CachedFeatures:
         frozen = dataclasses.replace(self.model_split.frozen, pool=False)
         unpooled = dataclasses.replace(self.model_split, frozen=frozen)
         exact = self._exact.variant
-        engine = ENGINES[exact.engine]
+
+        def compiled() -> CompiledGraph:
+            is_changed = unpooled.digest != self.model_split.digest
+            new = ENGINES[exact.engine].compiler
+            compiler = new(frozen) if is_changed else self._selector.compiler(exact.engine)
+            return compiler(exact.precision, np.empty(0), pool=False)
+
         extractor = dataclasses.replace(
-            self._exact,
-            model_split=unpooled,
-            compiled=lambda: engine.compiler(frozen)(exact.precision, np.empty(0)),
+            self._exact, model_split=unpooled, compiled=compiled, known=list
         )
         some = split.subset(indices)
         name = f"{frozen.network.name} feature maps"
@@ -177,6 +182,7 @@ class CachedFeatures:
             self.model_split.frozen,
             self.model_split.digest,
             self.splits.train,
+            validation=self.splits.validation,
             options=self.options,
             rows=len(self.splits.train) * self.views.distinct,
         )
@@ -198,6 +204,7 @@ class CachedFeatures:
             variant,
             engine=selector.facts(variant),
             compiled=lambda: selector.compiled(variant),
+            known=lambda: selector.known(variant),
             machines=self.machines,
         )
 

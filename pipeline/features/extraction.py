@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import mmap
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import array_cache
+from pipeline.array_cache import CachedArrays
 from pipeline.data.splits import Split
 from pipeline.engines.engine import Variant
 from pipeline.engines.frozen_graph import CompiledGraph
@@ -110,6 +111,7 @@ class FeatureExtractor:
         variant: the engine that computes them.
         engine: what the bits of its results depend on, serializable as JSON.
         compiled: returns the frozen part as the engine compiled it; called only to compute.
+        known: returns features that were computed already, besides those in the cache.
         machines: what computes the features of many images.
     """
 
@@ -119,6 +121,7 @@ class FeatureExtractor:
     variant: Variant
     engine: Mapping[str, Any]
     compiled: Callable[[], CompiledGraph]
+    known: Callable[[], Sequence[CachedArrays]]
     machines: Machines
 
     def max_bytes(self, images: int, views: int) -> int:
@@ -221,7 +224,8 @@ class FeatureExtractor:
 
     def _compute_here(self, split: Split, views: AugmentedViews, directory: Path) -> int:
         """Write the features of a split; return how many views were computed."""
-        known = KnownViews(array_cache.find_entries("features", "graph", self._graph_key))
+        kept = array_cache.find_entries("features", "graph", self._graph_key)
+        known = KnownViews([*kept, *self.known()])
         table = ViewTable(known, len(split), views.count)
         batches: list[LabelBatch] = []
         order = processing_order(len(split), views)

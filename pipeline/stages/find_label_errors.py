@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from pipeline import array_cache
 from pipeline.data.splits import Splits
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 _FORMAT = 2  # of kept errors; with another number, all are looked for again
 _MAX_BYTES = 2**24  # of kept errors
+_MAX_SMALL = 10_000  # images times classes, for which one thread is fast enough
 _MAX_NAMED = 5  # images in the log message
 
 
@@ -82,7 +84,10 @@ def _kept_errors(features: PretrainedFeatures, labels: np.ndarray) -> LabelError
     """Return the probable label errors, which are kept for further runs with the same features."""
 
     def find(directory: Path) -> dict[str, list[float]]:
-        errors = find_cross_validated_label_errors(features.read, labels)
+        is_small = len(labels) * len(np.unique(labels)) <= _MAX_SMALL
+        # Threads that wait for each other take ten times as long where the processors are busy.
+        with threadpool_limits(limits=1 if is_small else None, user_api="blas"):
+            errors = find_cross_validated_label_errors(features.read, labels)
         return {name: array.tolist() for name, array in vars(errors).items()}
 
     key = array_cache.cache_key(

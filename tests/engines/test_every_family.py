@@ -103,7 +103,7 @@ def test_every_engine_has_the_features_of_the_original(
     images = np.array(pixels, np.float32)
 
     def features(variant: Variant) -> np.ndarray:
-        compiled = ENGINES[variant.engine].compiler(graph)(variant.precision, images)
+        compiled = ENGINES[variant.engine].compiler(graph)(variant.precision, images, pool=True)
         ((activations,),) = compiled.run([images])
         return activations
 

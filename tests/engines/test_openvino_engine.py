@@ -41,7 +41,7 @@ def float32(graph: FrozenGraph) -> CompiledGraph:
 def compiled(
     graph: FrozenGraph, engine: str, precision: Precision, images: np.ndarray
 ) -> CompiledGraph:
-    return ENGINES[engine].compiler(graph)(precision, images)  # type: ignore[index]
+    return ENGINES[engine].compiler(graph)(precision, images, pool=graph.pool)  # type: ignore[index]
 
 
 def features(graph: CompiledGraph, *batches: np.ndarray) -> np.ndarray:
@@ -87,6 +87,17 @@ def test_threads_may_compute_at_the_same_time(float32: CompiledGraph, images: np
         results = list(threads.map(lambda order: features(float32, images[order]), orders))
     for order, result in zip(orders, results, strict=True):
         np.testing.assert_array_equal(result, together[order])
+
+
+def test_pooled_outputs_are_the_averages_of_feature_maps(
+    graph: FrozenGraph, images: np.ndarray
+) -> None:
+    compiler = ENGINES["openvino"].compiler(graph)
+    ((maps,),), ((pooled,),) = (
+        compiler("float32", np.empty(0), pool=pool).run([images[:2]]) for pool in (False, True)
+    )
+    assert maps.shape == (2, 3, 3, 512)
+    np.testing.assert_allclose(pooled, maps.mean(axis=(1, 2)), rtol=1e-5, atol=1e-6)
 
 
 def test_int8_is_close_to_float32(

@@ -14,6 +14,7 @@ from pipeline.engines.engine import KERAS, Variant
 from pipeline.engines.frozen_graph import FrozenGraph
 from pipeline.features import engine_choice
 from pipeline.features.engine_choice import EngineOptions, EngineSelector, relative_error
+from pipeline.features.known_views import KnownViews, view_digest
 
 COUNT = 80
 OPENVINO, TENSORFLOW = Variant("openvino", "float32"), Variant("tensorflow", "float32")
@@ -52,9 +53,17 @@ def graph() -> FrozenGraph:
     )
 
 
-def selector(train: Split, *, precision: Any = None, rows: int = COUNT) -> EngineSelector:
+def selector(
+    train: Split,
+    *,
+    validation: Split | None = None,
+    precision: Any = None,
+    rows: int = COUNT,
+) -> EngineSelector:
     options = EngineOptions(("openvino", "tensorflow"), precision)
-    return EngineSelector(graph(), "weights", train, options=options, rows=rows)
+    return EngineSelector(
+        graph(), "weights", train, validation=validation, options=options, rows=rows
+    )
 
 
 @pytest.fixture
@@ -141,6 +150,34 @@ def test_keras_computes_if_nothing_else_can(
     choice = selector(train, precision="bfloat16").choice
     assert (choice.exact, choice.training) == (KERAS, KERAS)
     assert messages[-1] == ("WARNING: net runs in float32: no engine passed the guard in bfloat16")
+
+
+def test_engines_are_compared_on_validation_images_if_there_are_as_many(
+    train: Split, raced: dict[Variant, float], errors: dict[Variant, float], messages: list[str]
+) -> None:
+    raced |= {REDUCED: 50.0}
+    errors[REDUCED] = 10.0
+    other = Split(train.images, train.labels, train.names, train.image_digests, "other")
+    assert selector(train, validation=other).choice.compared == 0
+    assert messages[0].endswith(" of 64 validation images")
+    few = other.subset(np.arange(20))
+    assert selector(train, validation=few).choice.compared == 0
+    assert messages[-1].endswith(" of 64 training images")
+
+
+@pytest.mark.usefixtures("errors")
+def test_what_was_computed_to_choose_is_known(train: Split, raced: dict[Variant, float]) -> None:
+    raced |= {REDUCED: 50.0}
+    chosen = selector(train)
+    assert chosen.known(OPENVINO) == []
+    assert chosen.choice.exact == OPENVINO
+    pixels = train.images.read(np.arange(COUNT)).astype(np.float32)
+    known = KnownViews(chosen.known(OPENVINO))
+    positions = [known.find(view_digest(image)) for image in pixels]
+    assert positions.count(None) == COUNT - 64
+    (features,) = known.activations(np.array([i for i in positions if i is not None]))
+    are_known = [position is not None for position in positions]
+    np.testing.assert_allclose(features, pixels[are_known].mean(axis=(1, 2)), rtol=1e-5)
 
 
 @pytest.mark.usefixtures("errors")

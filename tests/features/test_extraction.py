@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline import array_cache
+from pipeline.array_cache import CachedArrays
 from pipeline.data.augmentation import augmenter
 from pipeline.data.splits import ArrayImages, Split
 from pipeline.engines.engine import KERAS, Variant
@@ -21,6 +22,7 @@ from pipeline.errors import PipelineError
 from pipeline.features import splitting
 from pipeline.features.extraction import FeatureExtractor, Features
 from pipeline.features.feature_batches import feature_batches
+from pipeline.features.known_views import view_digest
 from pipeline.features.shards import Machines
 from pipeline.features.view_labels import ViewLabels
 from pipeline.features.view_stream import BATCH_SIZE, AugmentedViews
@@ -76,12 +78,14 @@ def extractor(
     graph = model_split.frozen
 
     def compiled() -> CompiledGraph:
-        return Counting(TracedGraph(graph, graph.network), [] if batches is None else batches)
+        return Counting(
+            TracedGraph(graph, graph.network, pool=graph.pool), [] if batches is None else batches
+        )
 
     encoding = label_encoding(classes, OutputLayer(classes, "softmax"))
     here = Machines("local", "")
     return FeatureExtractor(
-        model_split, encoding, 2**30, variant, {"engine": engine}, compiled, here
+        model_split, encoding, 2**30, variant, {"engine": engine}, compiled, list, here
     )
 
 
@@ -191,6 +195,21 @@ def test_only_views_that_no_entry_shows_are_computed(model: keras.Model, split: 
         np.testing.assert_array_equal(
             features.batch(np.arange(COUNT), view), expected.batch(np.arange(COUNT), view)
         )
+
+
+def test_views_known_to_the_engine_are_not_computed(model: keras.Model, split: Split) -> None:
+    expected = extractor(model).extract(split, PLAIN, name="train").batch(np.arange(COUNT), 0)[0]
+    array_cache.clear()
+    digests = b"".join(
+        view_digest(image) for image in split.images.read(np.arange(9)).astype(np.float32)
+    )
+    arrays = {"digests": np.frombuffer(digests, np.uint8).reshape(9, -1)}
+    known = CachedArrays(arrays | {"activations_0": expected[:9]}, {}, was_cached=False)
+    batches: list[int] = []
+    few = dataclasses.replace(extractor(model, batches=batches), known=lambda: [known])
+    features = few.extract(split, PLAIN, name="train")
+    assert sum(batches) == COUNT - 9
+    np.testing.assert_allclose(features.batch(np.arange(COUNT), 0)[0], expected, rtol=1e-5)
 
 
 def test_a_subset_of_known_images_is_not_computed(model: keras.Model, split: Split) -> None:

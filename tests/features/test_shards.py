@@ -46,7 +46,9 @@ def extractor(tmp_path_factory: pytest.TempPathFactory) -> FeatureExtractor:
         standardize=keras.layers.Rescaling(1 / 255),
     )
     model_split = splitting.split_before_head(model)
-    graph = TracedGraph(model_split.frozen, model_split.frozen.network)
+    graph = TracedGraph(
+        model_split.frozen, model_split.frozen.network, pool=model_split.frozen.pool
+    )
     return FeatureExtractor(
         model_split,
         label_encoding(2, OutputLayer(2, "softmax")),
@@ -54,6 +56,7 @@ def extractor(tmp_path_factory: pytest.TempPathFactory) -> FeatureExtractor:
         KERAS,
         {"engine": "keras", **ENGINES["keras"].facts("float32")},
         lambda: graph,
+        list,
         Machines("local", ""),
     )
 
