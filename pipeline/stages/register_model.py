@@ -49,9 +49,9 @@ def register_model(
 ) -> RegisteredModel | None:
     """Register a run's model, and promote it if the recipe asks for that and it is better.
 
-    It is better if it classifies significantly more images correctly, of those that neither it nor
-    the champion was trained or chosen on. If there is another champion by the time it would be
-    promoted, it is compared with that one too.
+    It is better if the metric by which models of its task are compared is significantly better, on
+    the images that neither it nor the champion was trained or chosen on. If there is another
+    champion by the time it would be promoted, it is compared with that one too.
 
     Args:
         recipe: `tracking.register`, `tracking.promote` and `tracking.promote_on`.
