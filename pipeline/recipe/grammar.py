@@ -57,8 +57,8 @@ class TrackingConfig(Config):
     promote: Literal["better"] | None = Field(
         None,
         description="better: set the alias `champion` to the new version if it is better than the "
-        "champion on images that neither was trained or chosen on, by McNemar's exact test, "
-        "corrected for the number of comparisons.",
+        "champion on images that neither was trained or chosen on, by McNemar's exact test "
+        "or, where errors are numbers, a paired t-test, corrected for the number of comparisons.",
     )
     promote_on: Literal["test", "validation"] = Field(
         "test",
