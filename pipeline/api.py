@@ -16,6 +16,7 @@ from pipeline.backend import quiet_imports
 from pipeline.console import PACKAGE_LOGGER, console_logging
 from pipeline.inference.input_files import check_existence
 from pipeline.stopwatch import Stopwatch
+from pipeline.tracking import early_store
 from pipeline.workflows import early_processes
 from pipeline.workflows.loaded_model import Model
 
@@ -125,6 +126,7 @@ def tune(
     """
     with _messages_shown():
         loaded = read_recipe(recipe, overrides)
+        early_store.create_early(loaded.recipe.tracking.uri)
         with quiet_imports():
             from pipeline.workflows.hyperparameter_search import tune
         return tune(loaded, workers=workers, resume=resume, start_new=start_new)

@@ -305,6 +305,7 @@ def _graph_batches(
 ) -> GraphBatches:
     """Return the training batches of `head_batches`, of features that fit in memory."""
 
+    @functools.lru_cache(maxsize=1)  # to trace its functions takes longer than an epoch
     def chunks(first_epoch: int, epochs: int) -> tf.data.Dataset:
         return step_chunks(
             labels,

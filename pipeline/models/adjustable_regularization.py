@@ -31,6 +31,11 @@ class AdjustableDropout(keras.Layer):
         rate, scale = (keras.ops.cast(each, inputs.dtype) for each in (self._rate, self._scale))
         return keras.ops.where(drawn >= rate, inputs * scale, keras.ops.zeros_like(inputs))
 
+    def adjust(self, rate: float) -> None:
+        """Set the rate."""
+        self._rate.assign(rate)
+        self._scale.assign(1 / (1 - rate))
+
     def _constant(self, name: str, value: float) -> Any:
         return self.add_weight(
             name=name,
@@ -65,6 +70,7 @@ class AdjustableRegularization(RegularizationConfig):
     """The section of a recipe, for a model that is trained again with other strengths."""
 
     _penalty: AdjustablePenalty | None = PrivateAttr(None)
+    _dropout_layers: list[AdjustableDropout] = PrivateAttr(default_factory=list)
 
     def penalty(self) -> Any:
         """Return the penalty of all kernels, None without one."""
@@ -74,9 +80,12 @@ class AdjustableRegularization(RegularizationConfig):
 
     def dropout_layer(self) -> Any:
         """Return a new layer, whose rate is one of its weights."""
-        return AdjustableDropout(self.dropout)
+        self._dropout_layers.append(AdjustableDropout(self.dropout))
+        return self._dropout_layers[-1]
 
-    def adjust_penalty(self, regularization: RegularizationConfig) -> None:
-        """Set the strengths of the penalty of the kernels to those of another section."""
+    def adjust(self, regularization: RegularizationConfig) -> None:
+        """Set the strengths to those of another section."""
         if self._penalty is not None:
             self._penalty.adjust(regularization.l1, regularization.l2)
+        for layer in self._dropout_layers:
+            layer.adjust(regularization.dropout)

@@ -19,8 +19,9 @@ from pipeline.recipe.grammar import Recipe
 from pipeline.stages.class_balance import training_class_weights
 from pipeline.stages.trainer import Trainer
 from pipeline.training import model_state
+from pipeline.training.compiled_model import CompiledModel
 from pipeline.training.optimizers import schedule_of
-from pipeline.training.phases import CompiledModel, Phase
+from pipeline.training.phases import Phase
 from pipeline.training.schedules import has_constant_peak, is_proportional
 from pipeline.training.training_data import TrainingData
 
@@ -29,12 +30,27 @@ _MAX_HEADS = 16  # in memory; the least recently used goes
 
 @dataclass
 class _Head:
-    """A head whose numbers can be changed without compiling it again."""
+    """A head whose numbers can be changed without compiling it again.
+
+    Attributes:
+        initial: the values of its variables before training, by seed.
+    """
 
     model: keras.Model
     regularization: AdjustableRegularization
     peak: Any
     compiled: CompiledModel = field(default_factory=CompiledModel)
+    initial: dict[int, list[np.ndarray]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _HeadData:
+    """The data of a training, and what it was made of."""
+
+    inputs: HeadInputs
+    splits: Splits
+    settings: tuple[Any, ...]
+    batches: TrainingData
 
 
 class CompiledHeads:
@@ -42,6 +58,7 @@ class CompiledHeads:
 
     def __init__(self) -> None:
         self._heads: dict[str, _Head] = {}
+        self._data: _HeadData | None = None  # of the last training
 
     def adjusted(self, recipe: Recipe, splits: Splits, inputs: HeadInputs, steps: int) -> _Head:
         """Return a head with the initial weights and the numbers of a recipe.
@@ -52,19 +69,34 @@ class CompiledHeads:
             inputs: what it is trained on.
             steps: training steps per epoch.
         """
-        fresh = _build(recipe, splits, inputs)
         key = _structure(recipe, splits, inputs, steps)
-        head = self._heads.pop(key, fresh)
+        head = self._heads.pop(key, None) or _build(recipe, splits, inputs)
         self._heads[key] = head  # the most recently used one comes last
         if len(self._heads) > _MAX_HEADS:
             del self._heads[next(iter(self._heads))]
-        if head is not fresh:
-            initial = model_state.values(model_state.variables(fresh.model))
-            model_state.assign(model_state.variables(head.model), initial)
-            head.regularization.adjust_penalty(recipe.regularization)
-            if head.peak is not None:
-                head.peak.assign(recipe.optimizer.learning_rate)
+        if recipe.seed not in head.initial:
+            head.initial |= _build(recipe, splits, inputs).initial
+        model_state.assign(model_state.variables(head.model), head.initial[recipe.seed])
+        head.regularization.adjust(recipe.regularization)
+        if head.peak is not None:
+            head.peak.assign(recipe.optimizer.learning_rate)
         return head
+
+    def batches(self, recipe: Recipe, splits: Splits, inputs: HeadInputs) -> TrainingData:
+        """Return what `batches_of_head` does, the same object as before where nothing differs."""
+        settings = (
+            recipe.seed,
+            recipe.data,
+            recipe.training.class_weight,
+            recipe.output_layer(splits),
+        )
+        data = self._data
+        if not (
+            data and data.inputs is inputs and data.splits is splits and data.settings == settings
+        ):
+            data = _HeadData(inputs, splits, settings, batches_of_head(inputs, recipe, splits))
+            self._data = data
+        return data.batches
 
 
 class HeadTrainer(Trainer):
@@ -86,20 +118,17 @@ class HeadTrainer(Trainer):
             inputs: what `compute_head_inputs` returned for such a recipe.
             heads: that may be trained again; none of them is used any more.
         """
-        self._recipe, self._splits, self._inputs = recipe, splits, inputs
+        self._recipe, self._inputs = recipe, inputs
         steps = steps_per_epoch(inputs.train, recipe.data.batch_size)
-        # Keras draws the seeds of weights and of dropout from this generator. `set_random_seed`
-        # would also discard what TensorFlow has prepared of every compiled function, which takes
-        # longer than a short training.
-        random.seed(recipe.seed)
         self._head = heads.adjusted(recipe, splits, inputs, steps)
+        self._batches = heads.batches(recipe, splits, inputs)
         self.model = self._head.model
 
     def phases(self) -> Iterator[Phase]:
         recipe, head = self._recipe, self._head
         yield Phase(
             head.model,
-            batches_of_head(self._inputs, recipe, self._splits),
+            self._batches,
             recipe.training.epochs,
             recipe.optimizer,
             compiled=head.compiled,
@@ -133,6 +162,10 @@ def batches_of_head(inputs: HeadInputs, recipe: Recipe, splits: Splits) -> Train
 
 
 def _build(recipe: Recipe, splits: Splits, inputs: HeadInputs) -> _Head:
+    # Keras draws the seeds of weights and of dropout from this generator. `set_random_seed` would
+    # also discard what TensorFlow has prepared of every compiled function, which takes longer than
+    # a short training.
+    random.seed(recipe.seed)
     regularization = AdjustableRegularization(**recipe.regularization.model_dump())
     model = recipe.model.build_head(  # type: ignore[attr-defined]
         features=inputs.train.activations[0].shape[-1],
@@ -142,7 +175,8 @@ def _build(recipe: Recipe, splits: Splits, inputs: HeadInputs) -> _Head:
     peak = None
     if is_proportional(schedule_of(recipe.optimizer)):
         peak = keras.Variable(recipe.optimizer.learning_rate, dtype="float32", trainable=False)
-    return _Head(model, regularization, peak)
+    initial = model_state.values(model_state.variables(model))
+    return _Head(model, regularization, peak, initial={recipe.seed: initial})
 
 
 def _structure(recipe: Recipe, splits: Splits, inputs: HeadInputs, steps: int) -> str:

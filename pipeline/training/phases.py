@@ -24,6 +24,7 @@ from pipeline.training.callbacks import (
     stop_on_signal,
 )
 from pipeline.training.checkpoints import Checkpoint, Checkpoints
+from pipeline.training.compiled_model import CompiledModel
 from pipeline.training.data_parallel import DataParallel
 from pipeline.training.devices import Devices, translate_unsupported_precision
 from pipeline.training.epoch_log import EpochLog
@@ -42,19 +43,6 @@ from pipeline.training.time_budget import PhaseBudget, SchedulePace, TimeBudget
 from pipeline.training.training_config import TrainingConfig
 from pipeline.training.training_data import TrainingData
 from pipeline.training.validation import Validation
-
-
-@dataclass
-class CompiledModel:
-    """A model that was compiled for training, to be trained again without compiling it.
-
-    Attributes:
-        model: None until it is trained for the first time.
-        validation: of the model.
-    """
-
-    model: keras.Model | None = None
-    validation: Validation | None = None
 
 
 @dataclass(frozen=True)
@@ -270,9 +258,10 @@ def _compile(
     """Return the model to call `fit` of, which trains the variables of the phase's model."""
     compiled = phase.compiled or CompiledModel()
     if compiled.model and not devices.strategy and not pace:
-        optimizer, model = _optimizer(phase), compiled.model
-        optimizer.build(model.trainable_variables)
-        model_state.assign(model.optimizer.variables, model_state.values(optimizer.variables))
+        optimizer = compiled.model.optimizer
+        model_state.assign(optimizer.variables, compiled.optimizer)
+        if schedules.has_constant_peak(optimizers.schedule_of(phase.optimizer)):
+            optimizer.learning_rate = phase.optimizer.learning_rate
         return compiled
     steps = phase.batches.steps_per_epoch
     model = phase.model
@@ -292,6 +281,7 @@ def _compile(
     # TensorFlow would trace the first step twice if that made the variables of the optimizer.
     model.optimizer.build(model.trainable_variables)
     compiled.model, compiled.validation = model, Validation(model)
+    compiled.optimizer = model_state.values(model.optimizer.variables)
     return compiled
 
 

@@ -213,11 +213,13 @@ class Search:
         if self.ended:
             return None
         # The first one is the recipe without changes.
-        proposal = self._propose(number, known) if number > 1 else None
-        if number > 1 and proposal is None:
+        task = self._propose(number, known) if number > 1 else self._pending(number, None)
+        if task is None:
             self.ended = "the search space is exhausted"
             return None
-        self._record("started", trial=number, proposal=proposal, lag=self._lag)
+        task = dataclasses.replace(task, lag=self._lag)
+        self._journal.append("started", trial=number, proposal=task.proposal, lag=task.lag)
+        self._add(task)
         return number
 
     def finish(self, task: PendingTrial, outcome: TrialOutcome) -> None:
@@ -248,10 +250,7 @@ class Search:
         """Apply an event, of this session or of an earlier one."""
         if event["event"] == "started":
             self._lag = max(self._lag, event["lag"])
-            task = self._pending(event["trial"], event["proposal"], event["lag"])
-            self._tasks[task.number] = task
-            if task.proposal is not None:
-                self._proposals.append((task.proposal, task.number))
+            self._add(self._pending(event["trial"], event["proposal"], event["lag"]))
         elif event["event"] == "duplicate":
             self._proposals.append((event["proposal"], event["same"]))
         elif event["event"] == "finished":
@@ -259,6 +258,11 @@ class Search:
             task, outcome = self._tasks[event["trial"]], outcome_from_json(event["outcome"])
             done = FinishedTrial(**vars(task), outcome=outcome, ended_at=event["seconds"])
             self._done[task.number] = done
+
+    def _add(self, task: PendingTrial) -> None:
+        self._tasks[task.number] = task
+        if task.proposal is not None:
+            self._proposals.append((task.proposal, task.number))
 
     def _pending(self, number: int, proposal: Numbers | None, lag: int = 1) -> PendingTrial:
         values = values_of(self.space, proposal)
@@ -269,16 +273,17 @@ class Search:
             return PendingTrial(number, proposal, values, self._loaded, reason, lag)
         return PendingTrial(number, proposal, values, loaded, "", lag)
 
-    def _propose(self, number: int, known: Sequence[FinishedTrial]) -> Numbers | None:
-        """Return a proposal that was not tried yet, None where none is left."""
+    def _propose(self, number: int, known: Sequence[FinishedTrial]) -> PendingTrial | None:
+        """Return a trial of values that were not tried yet, None where none are left."""
         duplicates = sum(event["trial"] == number for event in self._journal.of("duplicate"))
         for draw in range(duplicates, _MAX_DRAWS):
             proposal = self._oracle.propose(number, draw, self._results(known))
             if proposal is None:
                 return None
-            same = self._same_as(self._pending(number, proposal))
+            task = self._pending(number, proposal)
+            same = self._same_as(task)
             if same is None:
-                return proposal
+                return task
             self._record("duplicate", trial=number, same=same, proposal=proposal)
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import load_recipe
 from pipeline.stages.head_trainer import CompiledHeads
 from pipeline.stages.train_model import TrainedModel, compute_head_inputs, train_model
+from pipeline.training.training_data import TrainingData
 
 RECIPE = """\
 data: {{source: image_folder, path: {photographs}, image_size: [32, 32]}}
@@ -111,3 +113,20 @@ def test_a_head_is_trained_again_only_if_its_structure_is_the_same(folder: Path)
     # The rates of this schedule are constants in the graph.
     exponential = "optimizer.schedule={exponential: {}}"
     assert model_of(exponential) is not model_of(exponential, "optimizer.learning_rate=1e-3")
+
+
+def test_trainings_share_their_data_where_nothing_about_it_differs(folder: Path) -> None:
+    recipe = load_recipe(folder / "recipe.yaml").recipe
+    splits = recipe.data.load()
+    inputs = compute_head_inputs(recipe, splits)
+    heads = CompiledHeads()
+
+    def data_of(*changes: str) -> TrainingData:
+        changed = load_recipe(folder / "recipe.yaml", changes).recipe
+        return heads.batches(changed, splits, inputs)
+
+    first = data_of()
+    assert data_of("optimizer.name=sgd", "regularization.dropout=0.6", "model.hidden=[4]") is first
+    for change in ("seed=7", "data.batch_size=16", "training.class_weight=balanced"):
+        assert data_of(change) is not data_of(), change
+    assert heads.batches(recipe, splits, dataclasses.replace(inputs)) is not data_of()
