@@ -106,6 +106,10 @@ class ViewTable:
         self._rows[index, view] = self._row_of[digest]
         return is_new
 
+    def add_again(self, index: int, view: int, earlier: int) -> None:
+        """Add a view of an image that shows the same as an earlier view of it."""
+        self._rows[index, view] = self._rows[index, earlier]
+
     def rows(self) -> np.ndarray:
         """Return the row of each view, int64 (images, views)."""
         return np.where(self._rows < 0, self.computed - 1 - self._rows, self._rows)

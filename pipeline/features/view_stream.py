@@ -14,6 +14,7 @@ import tensorflow as tf
 from pipeline.data.augmentation import augmenter
 from pipeline.data.batches import batches_at, prefetched
 from pipeline.data.splits import Images
+from pipeline.features.flips import are_flips, flip_drawer, flipped
 from pipeline.features.known_views import ViewTable
 from pipeline.features.view_labels import LabelBatch, to_sparse
 from pipeline.tasks.label_encoding import LabelEncoding
@@ -92,15 +93,22 @@ class ViewStream:
 
     def _new_views(self, table: ViewTable, labels: list[LabelBatch]) -> Iterator[np.ndarray]:
         new: list[np.ndarray] = []
-        for number, images, targets in self._view_batches():
+        only_flips = are_flips(self.views.layers)
+        shown: dict[tuple[int, int], int] = {}  # in which view an image was flipped how
+        for number, images, targets, flips in self._view_batches():
             batch, view = divmod(int(number), self.views.count)
             start = (batch - self.first_batch) * BATCH_SIZE
             indices = self.order[start : start + BATCH_SIZE]
             labels.append((indices, view, *to_sparse(targets.numpy())))
             if view == 0:
                 table.forget_views()
-            for index, image in zip(indices, images.numpy(), strict=True):
-                pixels = np.asarray(image, np.float32)
+                shown.clear()
+            rows = zip(indices.tolist(), images.numpy(), flips.numpy().tolist(), strict=True)
+            for index, image, flip in rows:
+                if only_flips and (first := shown.setdefault((index, flip), view)) != view:
+                    table.add_again(index, view, first)
+                    continue
+                pixels = flipped(image, flip) if only_flips else np.asarray(image, np.float32)
                 if table.add(pixels, index, view):
                     new.append(pixels)
             while len(new) >= BATCH_SIZE:
@@ -110,7 +118,10 @@ class ViewStream:
             yield np.stack(new)
 
     def _view_batches(self) -> tf.data.Dataset:
-        """Return (number, images, labels): all views of the first batch, then of the next."""
+        """Return (number, images, labels, flips): all views of the first batch, then of the next.
+
+        If there are only flips, the images are those before them.
+        """
         indices = tf.data.Dataset.from_tensor_slices(self.order).batch(BATCH_SIZE)
         batches = batches_at(indices, self.images, self.labels)
         views, count = self.views, self.views.count
@@ -119,10 +130,14 @@ class ViewStream:
                 lambda number: (number, *batch)
             )
         )
-        if views.layers:
-            augment, dense = augmenter(views.layers, seed=views.seed), self.encoding.dense
-            numbered = numbered.map(lambda number, x, y: (number, *augment(x, dense(y), number)))
-        return prefetched(numbered)
+        layers, dense, none = views.layers, self.encoding.dense, tf.zeros(BATCH_SIZE, tf.int32)
+        if are_flips(layers):
+            draw = flip_drawer(layers, seed=views.seed)
+            return prefetched(numbered.map(lambda i, x, y: (i, x, *draw(x, dense(y), i))))
+        if layers:
+            augment = augmenter(layers, seed=views.seed)
+            numbered = numbered.map(lambda i, x, y: (i, *augment(x, dense(y), i)))
+        return prefetched(numbered.map(lambda i, x, y: (i, x, y, none[: tf.shape(x)[0]])))
 
 
 def _prefetch(items: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
