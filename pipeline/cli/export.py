@@ -51,7 +51,7 @@ def command(
 
     Each format gets its own directory, with the class names and the input in interface.json.
     Each export is loaded and compared with the Keras model, and the comparison is logged as metrics
-    of the run. If an image gets another class, the exit code is 1."""
+    of the run. If a prediction differs, the exit code is 1."""
     with quiet_imports():
         from pipeline.export import verification_images
         from pipeline.export.exporter import export_model
@@ -79,9 +79,10 @@ def command(
                 logger.error(f"{error}")
     metrics = {f"export/{r.format}/{name}": r.metrics[name] for r in results for name in r.metrics}
     log_metrics_after_end(model.store, model.run_id, metrics)
+    unit = "row" if model.classifier.interface.feature_names else "image"
     for result in results:
         click.echo(
-            f"{result.format:<12} {result.size / 1e6:7.1f} MB {result.milliseconds:7.1f} ms/image"
+            f"{result.format:<12} {result.size / 1e6:7.1f} MB {result.milliseconds:7.1f} ms/{unit}"
             f"   {result.same_labels} of {result.images} predictions as in Keras, outputs"
             f" within {result.max_difference:.1g}   {result.path}"
         )

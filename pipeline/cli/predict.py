@@ -191,7 +191,8 @@ def _report(counts: PredictionCounts, rows: int, seconds: float, unit: str) -> i
             "`unknown`."
         )
     if counts.errors:
-        logger.warning(f"{counts.errors:,} {unit} could not be read. See the column `error`.")
+        counted = unit if counts.errors > 1 else unit.removesuffix("s")
+        logger.warning(f"{counts.errors:,} {counted} could not be read. See the column `error`.")
     return 1 if counts.errors else 0
 
 

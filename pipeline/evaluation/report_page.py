@@ -122,7 +122,7 @@ class Report:
         recipe: as text.
         environment: versions, by name.
         seconds: the duration of each stage.
-        unit: what is counted: `images` or `examples`.
+        unit: what is counted: `images`, `examples` or `rows`.
     """
 
     title: str
@@ -145,6 +145,13 @@ class Report:
     environment: Mapping[str, str] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     unit: str = "images"
+
+    @property
+    def shows_data(self) -> bool:
+        """Whether the page describes the data; numbers may have neither classes nor files."""
+        if self.unit == "images":
+            return bool(self.counts)
+        return bool(self.class_names or self.quarantined)
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ def images_from_source(config: SourceConfig) -> np.ndarray:
         _, split = config.load().verification
     except PipelineError as error:
         raise UsageError(
-            f"The images of the run are not available: {error} Verify the export on other images "
-            "with --images."
+            f"The data of the run is not available: {error} Verify the export on other images, or "
+            "on tables of numbers, with --images."
         ) from None
     return split.images.read(np.array(evenly_spaced(len(split), at_most=MAX_IMAGES)))
 

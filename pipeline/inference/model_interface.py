@@ -111,8 +111,8 @@ class ModelInterface:
         """
         if not TASKS[self.task].IS_EXCLUSIVE:
             raise UsageError(
-                f"The model has no prediction sets: its task is {self.task}, and an image may be "
-                "of several classes. Predict without a confidence level."
+                "Prediction sets are for images or rows of exactly one class, and the task of the "
+                f"model is {self.task}. Predict without a confidence level."
             )
         if self.conformal is None:
             raise UsageError(

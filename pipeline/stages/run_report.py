@@ -46,8 +46,8 @@ _MAX_DUPLICATES, _MAX_COPIES = 20, 4  # groups; copies of each in a split
 _MAX_BATCH = 64  # images augmented for the report where the batch is the whole split
 
 _TITLES = {  # of each split, and how it was used
-    "val": ("validation", "Used to choose the epoch, so slightly optimistic."),
-    "test": ("test", "Evaluated once, at the end."),
+    "val": ("Validation", "Used to choose the epoch, so slightly optimistic."),
+    "test": ("Test", "Evaluated once, at the end."),
 }
 
 _CALIBRATION_NOTE = (

@@ -253,6 +253,7 @@ def _log(
     views: int,
 ) -> None:
     predictions, left_out = evaluation.predictions, evaluation.left_out
+    unit = "rows" if classifier.interface.feature_names else "images"
     run_logger.log_dataset(
         METRIC_PREFIX,
         str(directory.absolute()),
@@ -287,7 +288,7 @@ def _log(
         evaluation.metrics,
         prefix=METRIC_PREFIX,
         title=directory.name,
-        note=str(evaluation.known or "It is not known which images the model was trained on."),
+        note=str(evaluation.known or f"It is not known which {unit} the model was trained on."),
         heatmap_function=heatmap_function(classifier.model, evaluation.images),
     )
     # The thresholds of prediction sets are for the outputs of single images.
@@ -308,7 +309,7 @@ def _log(
         counts={METRIC_PREFIX: evaluation.class_counts.tolist()},
         terms=task.report_terms(is_imbalanced=evaluation.is_imbalanced),
         quarantined=list(left_out.items()),
-        unit="rows" if classifier.interface.feature_names else "images",
+        unit=unit,
     )
     log_report(render_report(report), run_logger)
 

@@ -51,7 +51,7 @@ def test_a_broken_file_is_a_row_with_an_error_and_the_exit_code_is_1(
     assert header == ["file", "class_1", "probability_1", "error"]
     assert first == [str(broken), "", "", "not an image, or of a format that is not supported"]
     assert (second[1], second[3]) == ("0", "")
-    assert captured.err.endswith("WARNING: 1 images could not be read. See the column `error`.\n")
+    assert captured.err.endswith("WARNING: 1 image could not be read. See the column `error`.\n")
 
 
 def test_a_missing_path_is_an_error_before_anything_is_loaded(

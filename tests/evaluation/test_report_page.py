@@ -50,8 +50,8 @@ class Page(HTMLParser):
 def split_report(
     predictions: Predictions, metrics: dict[str, float], sheets: Sequence[ImageSheet] = ()
 ) -> SplitReport:
-    content = split_content(predictions, title="validation", view=NO_VIEW)
-    return SplitReport("val", "validation", "", len(predictions), metrics, content, sheets)
+    content = split_content(predictions, title="Validation", view=NO_VIEW)
+    return SplitReport("val", "Validation", "", len(predictions), metrics, content, sheets)
 
 
 @pytest.fixture(scope="module")

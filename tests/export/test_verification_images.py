@@ -39,8 +39,8 @@ def test_missing_data_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         verification_images.images_from_source(config)
     assert str(caught.value) == (
-        f"The images of the run are not available: data.path: the directory {tmp_path}/gone does "
-        "not exist. Verify the export on other images with --images."
+        f"The data of the run is not available: data.path: the directory {tmp_path}/gone does "
+        "not exist. Verify the export on other images, or on tables of numbers, with --images."
     )
 
 

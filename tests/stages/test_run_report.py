@@ -122,7 +122,7 @@ def test_the_errors_and_the_uncertain_images_match_their_predictions(splits: Spl
         predictions,
         {"val_accuracy": 0.9, "test_accuracy": 0.8},
         prefix="val",
-        title="validation",
+        title="Validation",
         note="",
         heatmap_function=heatmaps,
     )

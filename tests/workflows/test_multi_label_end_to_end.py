@@ -158,8 +158,8 @@ def test_prediction_sets_are_refused(
     arguments = ["predict", finished.result.run_id, str(file), "--confidence-level", "0.9"]
     assert main(arguments) == 2
     assert capsys.readouterr().err.endswith(
-        "Error: The model has no prediction sets: its task is multi_label, and an image may be of "
-        "several classes. Predict without a confidence level.\n"
+        "Error: Prediction sets are for images or rows of exactly one class, and the task of the "
+        "model is multi_label. Predict without a confidence level.\n"
     )
 
 
