@@ -1,6 +1,6 @@
 """A fresh process that writes the graph of a saved model and predicts with the model, to verify it.
 
-It runs `verification_worker`. Started early, it does not keep the caller waiting for imports: it
+It runs `verification_process`. Started early, it does not keep the caller waiting for imports: it
 imports Keras while the caller does. Importing this module loads neither Keras nor NumPy.
 """
 
@@ -20,7 +20,7 @@ from pipeline.errors import ModelError
 if TYPE_CHECKING:
     import numpy as np
 
-_WORKER = "pipeline.inference.verification_worker"
+_WORKER = "pipeline.inference.verification_process"
 _PACKAGE_PARENT = Path(__file__).parent.parent.parent
 
 

@@ -1,10 +1,8 @@
 """Writes the graph of a saved model and predicts with the model, in a fresh process.
 
-    python -m pipeline.inference.verification_worker
-
-It imports Keras and OpenVINO and tries them out, then waits for a request of `FreshProcess` on
-standard input: one JSON line with the directory of a model, and image files or numbers. It answers
-with one JSON line once the graph is written, and with another once these are predicted.
+It tries Keras and OpenVINO out, then waits for a request of `FreshProcess` on standard input: one
+JSON line with the directory of a model, and image files or numbers. It answers with one JSON line
+once the graph is written, and with another once these are predicted.
 """
 
 from __future__ import annotations
@@ -113,7 +111,3 @@ def _write_graph(
     except Exception as error:  # OpenVINO may not know an operation of the model
         return first_line(error)
     return ""
-
-
-if __name__ == "__main__":
-    main()

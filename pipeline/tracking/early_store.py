@@ -14,6 +14,7 @@ import sys
 import threading
 from pathlib import Path
 
+from pipeline.backend import quiet_imports
 from pipeline.processor import usable_threads
 
 _DATABASE = Path("mlruns", "mlflow.db")
@@ -51,4 +52,6 @@ def _create() -> None:
 
 
 if __name__ == "__main__":
-    importlib.import_module("pipeline.tracking.store").open_store(None)
+    with quiet_imports():
+        store = importlib.import_module("pipeline.tracking.store")
+    store.open_store(None)
