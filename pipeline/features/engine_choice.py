@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,11 +41,12 @@ _BATCH_SIZE = 32
 _MAX_FLOAT32_ERROR = 1e-4
 # The same in reduced precision, where too few images are of one class to compare heads.
 _MAX_REDUCED_ERROR = 0.15
-# Fewer views are computed sooner than a network is quantized, which takes 4 to 20 seconds.
-_MIN_ROWS_FOR_INT8 = 5000
+# Of all views, by the fastest other engine. Quantizing a network takes 4 to 20 seconds, after which
+# int8 takes a little more than half the time.
+_MIN_SECONDS_FOR_INT8 = 35
 # Of all views, by the fastest engine so far: another one takes up to 5 seconds to be compiled and
-# raced, and is rarely a third faster.
-_MIN_SECONDS_TO_RACE = 15
+# raced, and is rarely even a tenth faster.
+_MIN_SECONDS_TO_RACE = 60
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class EngineSelector:
         self._graph, self._digest, self._train = graph, digest, train
         self._compared = _most_comparable(validation, train)
         self._options = options
-        self._rows, self._int8_pays = rows, rows >= _MIN_ROWS_FOR_INT8
+        self._rows = rows
         self._compilers: dict[EngineName, Compile] = {}
         self._compiled: dict[Variant, CompiledGraph] = {}
         self._computed: dict[Variant, dict[int, _Computed]] = {}
@@ -130,9 +131,16 @@ class EngineSelector:
     @functools.cached_property
     def choice(self) -> EngineChoice:
         """The choice: an earlier one on this machine, or that of a race."""
+        choice = self._kept_choice(self._choose, with_int8=False)
+        speed = choice.speeds.get(str(choice.training))
+        if speed and not self._options.precision and self._rows / speed >= _MIN_SECONDS_FOR_INT8:
+            return self._kept_choice(lambda: self._prefer_int8(choice, speed), with_int8=True)
+        return choice
+
+    def _kept_choice(self, choose: Callable[[], EngineChoice], *, with_int8: bool) -> EngineChoice:
         facts = array_cache.get_or_compute(
-            self._key(),
-            lambda directory: asdict(self._choose()),
+            self._key(with_int8=with_int8),
+            lambda directory: asdict(choose()),
             kind="engines",
             label=f"{self._graph.network.name}, engine",
             limit=2**20,
@@ -181,7 +189,7 @@ class EngineSelector:
             facts["calibration"] = self._train.digest
         return facts
 
-    def _key(self) -> str:
+    def _key(self, *, with_int8: bool) -> str:
         variants = [
             Variant(name, precision)
             for name in ("keras", *self._options.engines)
@@ -196,7 +204,7 @@ class EngineSelector:
                 "processor": processor_name(),
                 "images": [self._train.digest, self._compared.digest],
                 "options": asdict(self._options),
-                "int8": self._int8_pays,
+                "int8": with_int8,
                 "engines": [ENGINES[each.engine].facts(each.precision) for each in variants],
             }
         )
@@ -233,15 +241,21 @@ class EngineSelector:
             )
         return EngineChoice(exact, exact, speeds, 0, 0)
 
+    def _prefer_int8(self, choice: EngineChoice, speed: float) -> EngineChoice:
+        """Return a choice with int8 in training, if that is faster and passes the guard."""
+        raced = self._race(("int8",), self._images(_RACED))
+        speeds = choice.speeds | {str(each): round(found, 1) for each, found in raced.items()}
+        for variant, found in raced.items():
+            agreement = self._agreement(choice.exact, variant) if found > speed else None
+            if agreement is not None:
+                return EngineChoice(choice.exact, variant, speeds, *agreement)
+        return replace(choice, speeds=speeds)
+
     def _precisions(self) -> list[tuple[Precision, ...]]:
         """Return the precisions to race, preferred ones first."""
         if self._options.precision:
             return [(self._options.precision,)]
-        reduced: tuple[Precision, ...] = ("bfloat16",) if has_bfloat16() else ()
-        if self._int8_pays:
-            # Raced with float32 where that is the alternative.
-            return [(*(reduced or ("float32",)), "int8"), ("float32",)]
-        return [reduced, ("float32",)] if reduced else [("float32",)]
+        return [("bfloat16",), ("float32",)] if has_bfloat16() else [("float32",)]
 
     def _variants(self, engine: EngineName, *precisions: Precision) -> list[Variant]:
         if engine not in self._options.engines:
