@@ -60,10 +60,23 @@ class GraphSteps(keras.Model):
         super().__init__(name=model.name, dtype=model.dtype_policy, autocast=False)
         self._model, self._batches = model, batches
         self.built = True
+        reset, results = super().reset_metrics, super().get_metrics_result
+        # Between two epochs of a small network, most of the time is that of single operations. A
+        # metric has its variables after the first batch, so the functions depend on their number.
+        self._reset = tf.function(lambda variables: reset(), autograph=False)
+        self._results = tf.function(lambda variables: results(), autograph=False)
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         """Return the predictions of the model."""
         return self._model(x, training=training)
+
+    def reset_metrics(self) -> None:
+        """Reset the metrics, in one call."""
+        self._reset(len(self.metrics_variables))
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Return the values of the metrics, computed in one call."""
+        return dict(self._results(len(self.metrics_variables)))
 
     def train_step(self, data: tuple[Any, Any, Any]) -> dict[str, Any]:
         """Update the weights once for each batch of a chunk, and return the metrics so far."""
@@ -81,7 +94,7 @@ class GraphSteps(keras.Model):
             (0, first),
             parallel_iterations=1,
         )
-        return dict(self.get_metrics_result())
+        return dict(super().get_metrics_result())
 
 
 def steps_per_execution(steps_per_epoch: int) -> int:

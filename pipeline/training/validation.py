@@ -29,7 +29,9 @@ class Validation:
             model: whose metrics exist, because it was trained for a step.
         """
         self._model = model
-        self._take_step = tf.function(self._step, reduce_retracing=True, jit_compile=False)
+        self._take_step = tf.function(
+            self._step, reduce_retracing=True, jit_compile=False, autograph=False
+        )
 
     def run(
         self, batches: Iterable[tuple[Any, ...]], check: Callable[[], None]
