@@ -204,7 +204,7 @@ class CachedFeatures:
             variant,
             engine=selector.facts(variant),
             compiled=lambda: selector.compiled(variant),
-            known=lambda: selector.known(variant),
+            known=lambda: selector.compared.known(variant),
             machines=self.machines,
         )
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from pipeline import array_cache
-from pipeline.array_cache import CachedArrays
 from pipeline.data.splits import Split
 from pipeline.engines.engine import (
     ENGINES,
@@ -26,17 +24,18 @@ from pipeline.engines.engine import (
 from pipeline.engines.frozen_graph import CompiledGraph, FrozenGraph
 from pipeline.errors import first_line
 from pipeline.even_spacing import evenly_spaced
-from pipeline.features.head_agreement import choose_images, compare_heads
-from pipeline.features.known_views import view_digest
+from pipeline.features.compared_features import (
+    ComparedFeatures,
+    most_comparable,
+    read_pixels,
+)
+from pipeline.features.head_agreement import compare_heads
 from pipeline.processor import has_bfloat16, processor_name
 
 logger = logging.getLogger(__name__)
 
 _FORMAT = 2  # of a kept choice; with another number, all are made again
-_CHECKED = 8  # images on which float32 is compared with Keras
-_RACED = 16  # training images that are timed
 _CALIBRATION = 64  # training images that int8 is calibrated on
-_BATCH_SIZE = 32
 # Of features, relative to their norm: rounding, but no other weights or operations.
 _MAX_FLOAT32_ERROR = 1e-4
 # The same in reduced precision, where too few images are of one class to compare heads.
@@ -83,19 +82,6 @@ class EngineChoice:
     compared: int
 
 
-@dataclass(frozen=True)
-class _Computed:
-    """What a variant computed of an image.
-
-    Attributes:
-        digest: of the image, as `view_digest` returns it.
-        means: the activations, averaged over rows and columns, an array (units,) for each output.
-    """
-
-    digest: bytes
-    means: list[np.ndarray]
-
-
 class EngineSelector:
     """Chooses the engines of one graph, and compiles each of them once."""
 
@@ -114,19 +100,20 @@ class EngineSelector:
         Args:
             graph: what to compute.
             digest: of what the graph's network computes.
-            train: the training images, some of which are raced and calibrated on.
-            validation: the validation images; None without. Engines are compared on some of them,
-                whose exact features are needed anyway, unless that would be fewer than of `train`.
+            train: the training images, some of which int8 is calibrated on.
+            validation: the validation images; None without. Engines are raced and compared on some
+                of them, whose exact features are needed anyway, unless that would be fewer than of
+                `train`.
             options: what may be used.
             rows: how many different views of training images may have to be computed.
         """
         self._graph, self._digest, self._train = graph, digest, train
-        self._compared = _most_comparable(validation, train)
+        split = most_comparable(validation, train)
+        self.compared = ComparedFeatures(split, graph, self.compiled)
         self._options = options
         self._rows = rows
         self._compilers: dict[EngineName, Compile] = {}
         self._compiled: dict[Variant, CompiledGraph] = {}
-        self._computed: dict[Variant, dict[int, _Computed]] = {}
 
     @functools.cached_property
     def choice(self) -> EngineChoice:
@@ -168,20 +155,6 @@ class EngineSelector:
             self._compilers[name] = ENGINES[name].compiler(self._graph)
         return self._compilers[name]
 
-    def known(self, variant: Variant) -> list[CachedArrays]:
-        """Return the features that were computed to choose, for `KnownViews`.
-
-        There are none if the activations are larger than their averages, which were kept.
-        """
-        computed = list(self._computed.get(variant, {}).values())
-        if not computed or any(len(shape) > 1 for shape in self._graph.output_shapes):
-            return []
-        digests = np.frombuffer(b"".join(one.digest for one in computed), np.uint8)
-        arrays = {"digests": digests.reshape(len(computed), -1)}
-        for i, of_output in enumerate(zip(*(one.means for one in computed), strict=True)):
-            arrays[f"activations_{i}"] = np.stack(of_output)
-        return [CachedArrays(arrays, {}, was_cached=False)]
-
     def facts(self, variant: Variant) -> dict[str, Any]:
         """Return what the bits of a variant's features depend on, serializable as JSON."""
         facts = {"engine": variant.engine, **ENGINES[variant.engine].facts(variant.precision)}
@@ -202,7 +175,7 @@ class EngineSelector:
                 "input": self._graph.input_shape,
                 "pool": self._graph.pool,
                 "processor": processor_name(),
-                "images": [self._train.digest, self._compared.digest],
+                "images": [self._train.digest, self.compared.split.digest],
                 "options": asdict(self._options),
                 "int8": with_int8,
                 "engines": [ENGINES[each.engine].facts(each.precision) for each in variants],
@@ -210,10 +183,10 @@ class EngineSelector:
         )
 
     def _choose(self) -> EngineChoice:
-        network, few = self._graph.network.name, self._few_indices()
+        network, few = self._graph.network.name, self.compared.few
         _ = self._graph.function  # traced here, because both threads need it
         with ThreadPoolExecutor(1) as thread:  # Keras computes while OpenVINO is compiled
-            expected = thread.submit(self._features, KERAS, few)
+            expected = thread.submit(self.compared.features, KERAS, few)
             exact = next(
                 (
                     variant
@@ -224,7 +197,7 @@ class EngineSelector:
             )
         speeds: dict[str, float] = {}
         for precisions in self._precisions():
-            raced = self._race(precisions, self._images(_RACED))
+            raced = self._race(precisions)
             speeds |= {str(variant): round(speed, 1) for variant, speed in raced.items()}
             for variant in sorted(raced, key=lambda each: -raced[each]):
                 if variant.precision == "float32":
@@ -243,7 +216,7 @@ class EngineSelector:
 
     def _prefer_int8(self, choice: EngineChoice, speed: float) -> EngineChoice:
         """Return a choice with int8 in training, if that is faster and passes the guard."""
-        raced = self._race(("int8",), self._images(_RACED))
+        raced = self._race(("int8",))
         speeds = choice.speeds | {str(each): round(found, 1) for each, found in raced.items()}
         for variant, found in raced.items():
             agreement = self._agreement(choice.exact, variant) if found > speed else None
@@ -266,7 +239,7 @@ class EngineSelector:
             if precision in ENGINES[engine].precisions
         ]
 
-    def _race(self, precisions: Sequence[Precision], images: np.ndarray) -> dict[Variant, float]:
+    def _race(self, precisions: Sequence[Precision]) -> dict[Variant, float]:
         """Return the images per second of engines that can run in one of the precisions."""
         speeds: dict[Variant, float] = {}
         for engine in self._options.engines:
@@ -274,20 +247,19 @@ class EngineSelector:
                 break
             for variant in self._variants(engine, *precisions):
                 try:
-                    self._means(variant, images)  # traces, and allocates
-                    started = time.perf_counter()
-                    self._means(variant, images)
+                    self.compared.features(variant, self.compared.few)  # traces, and allocates
+                    self.compared.features(variant, self.compared.indices)
                 except Exception as error:  # a layer from a file may raise anything
                     self._refuse(variant, first_line(error, 200))
                 else:
-                    speeds[variant] = len(images) / (time.perf_counter() - started)
+                    speeds[variant] = self.compared.speeds[variant]
         return speeds
 
     def _is_exact(
         self, variant: Variant, indices: Sequence[int], expected: Future[np.ndarray]
     ) -> bool:
         try:
-            features = self._features(variant, indices)
+            features = self.compared.features(variant, indices)
         except Exception as failure:  # a layer from a file may raise anything
             self._refuse(variant, first_line(failure, 200))
             return False
@@ -298,19 +270,20 @@ class EngineSelector:
 
     def _agreement(self, exact: Variant, variant: Variant) -> tuple[int, int] | None:
         """Return on how many images heads disagree, and of how many; None if on too many."""
-        chosen = choose_images(self._compared.strata)
-        indices = self._few_indices() if chosen is None else chosen.tolist()
-        original, faster = self._features(exact, indices), self._features(variant, indices)
-        if chosen is None:
+        original, faster = (
+            self.compared.features(each, self.compared.indices) for each in (exact, variant)
+        )
+        if self.compared.comparable is None:
             error = relative_error(faster, original)
             if error <= _MAX_REDUCED_ERROR:
                 return 0, 0
             self._refuse(variant, f"its features differ from Keras's by {error:.2g} of their norm")
             return None
-        compared = compare_heads(original, faster, self._compared.strata[chosen])
+        labels = self.compared.split.strata[self.compared.indices]
+        compared = compare_heads(original, faster, labels)
         if compared.is_sufficient:
             return compared.disagreements, compared.images
-        kind = "training" if self._compared is self._train else "validation"
+        kind = "training" if self.compared.split is self._train else "validation"
         self._refuse(
             variant,
             f"heads trained on its features predict another label for {compared.disagreements} of "
@@ -321,57 +294,11 @@ class EngineSelector:
     def _refuse(self, variant: Variant, reason: str) -> None:
         logger.info(f"Not running {self._graph.network.name} with {variant}: {reason}")
 
-    def _few_indices(self) -> list[int]:
-        """Return the indices of a few of the compared images, evenly spaced."""
-        chosen = choose_images(self._compared.strata)
-        indices = range(len(self._compared)) if chosen is None else chosen.tolist()
-        return [indices[position] for position in evenly_spaced(len(indices), at_most=_CHECKED)]
-
     def _images(self, count: int) -> np.ndarray:
         """Return evenly spaced training images, float32 (count, height, width, channels)."""
         if not count:
             return np.empty((0, *self._graph.input_shape), np.float32)
-        return _read(self._train, evenly_spaced(len(self._train), at_most=count))
-
-    def _features(self, variant: Variant, indices: Sequence[int]) -> np.ndarray:
-        """Return the features of compared images, float32 (n, units); each is computed once."""
-        kept = self._computed.setdefault(variant, {})
-        missing = [index for index in indices if index not in kept]
-        if missing:
-            images = _read(self._compared, missing)
-            means = self._means(variant, images)
-            digests = [view_digest(image) for image in images]
-            for index, digest, *of_image in zip(missing, digests, *means, strict=True):
-                kept[index] = _Computed(digest, of_image)
-        rows = [np.concatenate(kept[index].means) for index in indices]
-        return np.stack(rows).astype(np.float32)
-
-    def _means(self, variant: Variant, images: np.ndarray) -> list[np.ndarray]:
-        """Return the activations of images, averaged over rows and columns, (n, units) each."""
-        parts, dtype = [], variant.storage_dtype
-        for activations in self.compiled(variant).run(_batches(images)):
-            means = [array.mean(axis=tuple(range(1, array.ndim - 1))) for array in activations]
-            with np.errstate(over="ignore"):  # an overflow is infinite, which no guard lets pass
-                parts.append([mean.astype(dtype) for mean in means])
-        return [np.concatenate(of_output) for of_output in zip(*parts, strict=True)]
-
-
-def _most_comparable(*splits: Split | None) -> Split:
-    """Return the split of which most images can be used to compare heads, the first of several."""
-
-    def count(split: Split) -> int:
-        chosen = choose_images(split.strata)
-        return 0 if chosen is None else len(chosen)
-
-    return max((split for split in splits if split is not None), key=count)
-
-
-def _read(split: Split, indices: Sequence[int]) -> np.ndarray:
-    return split.images.read(np.array(indices)).astype(np.float32)
-
-
-def _batches(images: np.ndarray) -> Iterable[np.ndarray]:
-    return (images[start : start + _BATCH_SIZE] for start in range(0, len(images), _BATCH_SIZE))
+        return read_pixels(self._train, evenly_spaced(len(self._train), at_most=count))
 
 
 def relative_error(actual: np.ndarray, expected: np.ndarray) -> float:

@@ -71,7 +71,7 @@ def raced(monkeypatch: pytest.MonkeyPatch) -> dict[Variant, float]:
     """The speeds of a race that is not run; an engine that is not in it cannot run."""
     speeds: dict[Variant, float] = {}
 
-    def race(self: Any, precisions: Any, images: Any) -> dict[Variant, float]:
+    def race(self: Any, precisions: Any) -> dict[Variant, float]:
         return {each: speed for each, speed in speeds.items() if each.precision in precisions}
 
     monkeypatch.setattr(EngineSelector, "_race", race)
@@ -169,10 +169,10 @@ def test_engines_are_compared_on_validation_images_if_there_are_as_many(
 def test_what_was_computed_to_choose_is_known(train: Split, raced: dict[Variant, float]) -> None:
     raced |= {REDUCED: 50.0}
     chosen = selector(train)
-    assert chosen.known(OPENVINO) == []
+    assert chosen.compared.known(OPENVINO) == []
     assert chosen.choice.exact == OPENVINO
     pixels = train.images.read(np.arange(COUNT)).astype(np.float32)
-    known = KnownViews(chosen.known(OPENVINO))
+    known = KnownViews(chosen.compared.known(OPENVINO))
     positions = [known.find(view_digest(image)) for image in pixels]
     assert positions.count(None) == COUNT - 64
     (features,) = known.activations(np.array([i for i in positions if i is not None]))
