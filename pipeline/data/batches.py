@@ -148,6 +148,7 @@ def step_chunks(
     in_epoch = steps_per_epoch(strata, batch_size)
     chunks = steps_per_epoch(strata, batch_size * steps)
 
+    @tf.autograph.experimental.do_not_convert  # it takes longer than to trace
     def element(chunk: Any, drawn: tuple[Any, Any]) -> tuple[Any, Any, Any]:
         first_step = chunk // chunks * in_epoch + chunk % chunks * steps
         return tf.stack(drawn, axis=1), first_step, tables
@@ -185,6 +186,7 @@ def shuffled(
     def draw(epoch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return balanced_draws(labels, seed=seed, epoch=int(epoch))
 
+    @tf.autograph.experimental.do_not_convert  # as in `step_chunks`
     def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(
             tf.range(count), seed=tf.stack([tf.cast(seed, tf.int32), tf.cast(epoch, tf.int32)])

@@ -29,9 +29,7 @@ class Validation:
             model: whose metrics exist, because it was trained for a step.
         """
         self._model = model
-        self._take_step = tf.function(
-            self._step, reduce_retracing=True, jit_compile=False, autograph=False
-        )
+        self._compiled: Any = None
 
     def run(
         self, batches: Iterable[tuple[Any, ...]], check: Callable[[], None]
@@ -72,6 +70,18 @@ class Validation:
             timed, seconds = number, time.monotonic() - started
         model_state.assign(variables, values)
         return seconds * len(batches) / max(timed, 1)
+
+    def _take_step(self, x: Any, y: Any) -> tuple[dict[str, Any], Any]:
+        """Call `_step`, compiled for batches of any size: the last one is smaller."""
+        if self._compiled is None:
+            signature = tf.nest.map_structure(
+                lambda tensor: tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype), (x, y)
+            )
+            self._compiled = tf.function(
+                self._step, input_signature=signature, jit_compile=False, autograph=False
+            )
+        result: tuple[dict[str, Any], Any] = self._compiled(x, y)
+        return result
 
     def _step(self, x: Any, y: Any) -> tuple[dict[str, Any], Any]:
         """Update the metrics by a batch, as `Model.test_step` does.
