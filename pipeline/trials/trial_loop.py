@@ -66,8 +66,6 @@ def run_trials(
         for trial in running.values():
             reporter.interrupted(trial)
         raise
-    finally:
-        gc.unfreeze()
     reporter.update()
 
 
@@ -88,7 +86,6 @@ def _make_worker(loaded: LoadedRecipe, trainer: TrialTrainer, images: str) -> Tr
     tuning = loaded.recipe.tuning
     assert tuning is not None
     images_of_machine(lambda: trainer.splits(loaded.recipe), images)
-    gc.freeze()  # what was imported: to look through it takes as long as a short trial
     count = 0
 
     def run(piece: TrialPiece) -> TrialOutcome:

@@ -12,12 +12,13 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import keras_tuner
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor, kernels
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from pipeline.metric_direction import Direction
 from pipeline.tuning.hyperband_rounds import rounds_of
@@ -134,13 +135,17 @@ class BayesianOracle(SeededOracle):
     best = 16  # of them, whose neighborhoods are searched next
     radii = (0.1, 0.03, 0.01)  # of each neighborhood in turn
 
+    @cached_property
+    def _threads(self) -> ThreadpoolController:
+        return ThreadpoolController()  # it looks for the libraries of the process, which takes time
+
     def next_numbers(self) -> Numbers:
         completed = sum(result.score is not None for result in self.results)
         size = len(self.space)
         if self.draw or completed < 3 * size:
             return self.random_numbers()
         # Threads that wait for each other take ten times as long where the processors are busy.
-        with threadpool_limits(limits=1, user_api="blas"):
+        with self._threads.limit(limits=1, user_api="blas"):
             return self.numbers_at(self._best_point(size))
 
     def _best_point(self, size: int) -> np.ndarray:
