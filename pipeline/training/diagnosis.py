@@ -19,6 +19,7 @@ _SMOOTHING = 0.9
 _DIVERGED = 4.0  # times the lowest loss
 # The loss falls fastest before it is lowest: a tenth of that rate is a usual choice.
 _SUGGESTED = 0.1
+_ABOUT = 0.05  # of the fall of the loss
 _LEARNT = 0.1  # of the loss that chance gives
 
 
@@ -186,12 +187,10 @@ class Diagnosis:
             if losses[-1] > _DIVERGED * min(losses):
                 break
         has_diverged = len(rates) < _RANGE_STEPS
-        lowest = int(np.argmin(losses)) if losses else 0
-        falls = bool(losses) and losses[lowest] < losses[0]
         return RateRange(
             rates=tuple(rates),
             losses=tuple(losses),
-            suggestion=_SUGGESTED * rates[lowest] if falls else None,
+            suggestion=_suggested_rate(rates, losses),
             highest=rates[-1] if has_diverged and rates else None,
             step_seconds=statistics.median(seconds[1:] or seconds),
         )
@@ -211,3 +210,16 @@ class Diagnosis:
     def _loss_of(self, sample: Sample) -> float:
         outputs = np.asarray(self._model.predict_on_batch(sample.inputs), np.float32)
         return float(self._loss(sample.targets, outputs))
+
+
+def _suggested_rate(rates: Sequence[float], losses: Sequence[float]) -> float | None:
+    """Return a tenth of the first rate whose loss is about the lowest; None if the loss never fell.
+
+    Not of the one with the lowest: with outputs that saturate, the loss may stay low at any rate.
+    """
+    fall = losses[0] - min(losses) if losses else 0.0
+    if fall <= 0:
+        return None
+    enough = min(losses) + _ABOUT * fall
+    first = next(index for index, loss in enumerate(losses) if loss <= enough)
+    return _SUGGESTED * rates[first]

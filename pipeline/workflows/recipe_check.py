@@ -183,7 +183,9 @@ def findings_of(recipe: Recipe, found: TrainingCheck) -> Iterator[str]:
             f"rates. Try about {rates.suggestion:.1g}."
         )
     yield from _of_gradients(found)
-    if found.initial_loss > _FAR_FROM_CHANCE * found.chance_loss:
+    # Outputs of zero are a gray image, not the mean one, which chance is where images are drawn.
+    starts_at_chance = not recipe.task.DRAWS_IMAGES
+    if starts_at_chance and found.initial_loss > _FAR_FROM_CHANCE * found.chance_loss:
         yield (
             f"The loss starts at {found.initial_loss:.2f}, far above the {found.chance_loss:.2f} "
             "of chance: the first outputs are confident and wrong. Set regularization.initializer: "

@@ -82,6 +82,20 @@ def test_the_rate_with_which_training_diverges_is_found(sample: Sample) -> None:
     assert rates.highest < 1
 
 
+def test_a_rate_with_which_outputs_saturate_is_not_suggested(sample: Sample) -> None:
+    keras.utils.set_random_seed(3)
+    hidden = [keras.layers.Dense(8, "relu") for _ in range(3)]
+    model = keras.Sequential([keras.Input((64,)), *hidden, keras.layers.Dense(64, "sigmoid")])
+    dark = sample.inputs**4  # black images for all of them are not far off
+    found = Diagnosis(
+        model, keras.losses.MeanSquaredError(), lambda: keras.optimizers.Adam(1e-3), np.zeros_like
+    )
+    rates = found.rate_range(Sample(dark, dark), batch_size=50, seed=0)
+    assert rates.highest is None  # the loss is as low with a rate of 10
+    assert rates.suggestion is not None
+    assert rates.suggestion < 0.1
+
+
 @pytest.mark.parametrize("measure", ["overfit", "gradient_norms", "rate_range"])
 def test_each_training_starts_from_the_initial_weights(sample: Sample, measure: str) -> None:
     found = diagnosis()
