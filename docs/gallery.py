@@ -33,6 +33,8 @@ FIGURES: dict[str, tuple[str, ...]] = {
     "course/approximation": ("function", "hidden_units"),
     "course/step_given_weights": ("function",),
     "course/vanishing_gradients": ("gradient_norms",),
+    "course/batch_norm": ("gradient_norms",),
+    "course/he_initialization": ("gradient_norms", "dead_units"),
     "course/dropout": ("thinned_networks",),
     "course/lenet": ("filters", "feature_maps"),
     "course/autoencoder": ("test_reconstructions", "test_latent"),
