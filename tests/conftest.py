@@ -158,7 +158,7 @@ def runs_are_not_verified() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(verify_model, "FreshProcess", lambda: None)
-        patch.setattr(early_processes, "FreshProcess", lambda: None)
+        patch.setattr(early_processes, "start", lambda tracking: None)
         yield
 
 
@@ -178,7 +178,7 @@ def create_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callab
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "_create", copy)
-        patch.setattr(early_store, "create_early", lambda uri: False)
+        patch.setattr(early_store, "create_early", lambda uri: None)
         yield create
 
 

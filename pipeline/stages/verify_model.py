@@ -7,6 +7,7 @@ import functools
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -35,23 +36,24 @@ _MAX_DIFFERENCE = 0.01  # of two outputs, which rounding can explain
 
 @contextlib.contextmanager
 def model_verification(
-    recipe: Recipe, process: FreshProcess | None = None
+    recipe: Recipe, process: Future[FreshProcess] | None = None
 ) -> Iterator[ModelVerification]:
     """Start the verification of a run, and end it with the run.
 
     Args:
         recipe: says whether the model is verified.
-        process: that was started already, if any. Otherwise it starts now, and imports Keras while
-            this process reads the images.
+        process: that is being started already, if any. Otherwise it starts now, and imports Keras
+            while this process reads the images.
     """
+    started: FreshProcess | None = None
     if recipe.tracking.verify_model:
-        process = process or FreshProcess()
+        started = process.result() if process else FreshProcess()
     with tempfile.TemporaryDirectory(prefix="pipeline-images-") as scratch:
         try:
-            yield ModelVerification(process, Path(scratch))
+            yield ModelVerification(started, Path(scratch))
         finally:
-            if process:
-                process.close()
+            if started:
+                started.close()
 
 
 class ModelVerification:

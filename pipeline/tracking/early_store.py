@@ -21,7 +21,7 @@ _DATABASE = Path("mlruns", "mlflow.db")
 _PACKAGE_PARENT = Path(__file__).parent.parent.parent
 
 
-def create_early(uri: str | None) -> bool:
+def create_early(uri: str | None) -> threading.Thread | None:
     """Start to create the local store if it is in use and does not exist, and there is a core left.
 
     `open_store` waits for it, or creates the store if the other process cannot.
@@ -30,13 +30,14 @@ def create_early(uri: str | None) -> bool:
         uri: the recipe's tracking URI, None for that of the environment or the local store.
 
     Returns:
-        Whether another process is creating it now.
+        The thread that waits for the process that creates it; None if there is none.
     """
     is_local = not (uri or os.environ.get("MLFLOW_TRACKING_URI"))
-    is_created = is_local and not _DATABASE.exists() and usable_threads() > 1
-    if is_created:
-        threading.Thread(target=_create, daemon=True, name="early_store").start()
-    return is_created
+    if not is_local or _DATABASE.exists() or usable_threads() == 1:
+        return None
+    thread = threading.Thread(target=_create, daemon=True, name="early_store")
+    thread.start()
+    return thread
 
 
 def _create() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from pipeline.inference.fresh_process import FreshProcess
@@ -12,14 +14,24 @@ if TYPE_CHECKING:
     from pipeline.recipe.grammar import TrackingConfig
 
 
-def start(tracking: TrackingConfig) -> FreshProcess | None:
-    """Start to create the local store if it is missing, otherwise the process that verifies.
+def start(tracking: TrackingConfig) -> Future[FreshProcess] | None:
+    """Start to create the local store if it is missing, and then the process that verifies.
 
-    Both together would keep this process waiting on two cores, and so would one on a single core.
+    Both at once would keep this process waiting on two cores, and so would one on a single core.
 
     Returns:
         The process that verifies the model, None if it is not started yet.
     """
-    if early_store.create_early(tracking.uri):
+    creation = early_store.create_early(tracking.uri)
+    if not tracking.verify_model or usable_threads() == 1:
         return None
-    return FreshProcess() if tracking.verify_model and usable_threads() > 1 else None
+    executor = ThreadPoolExecutor(1)
+    process = executor.submit(_start_after, creation)
+    executor.shutdown(wait=False)
+    return process
+
+
+def _start_after(creation: Thread | None) -> FreshProcess:
+    if creation:
+        creation.join()
+    return FreshProcess()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import Future
 from functools import partial
 
 from pipeline.cluster.opening import open_cluster
@@ -44,7 +45,7 @@ def run(
     resume: str | None = None,
     parent: str | None = None,
     stopwatch: Stopwatch | None = None,
-    process: FreshProcess | None = None,
+    process: Future[FreshProcess] | None = None,
 ) -> RunResult:
     """Train, evaluate and log the model of a recipe.
 

@@ -14,7 +14,7 @@ import pytest
 from pipeline.tracking import early_store, store
 
 # As `conftest.py` leaves it out of all other tests.
-create_early: Callable[[str | None], bool] = early_store.create_early
+create_early: Callable[[str | None], threading.Thread | None] = early_store.create_early
 
 
 @pytest.fixture
