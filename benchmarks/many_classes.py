@@ -24,7 +24,9 @@ from pipeline.evaluation.class_metrics import class_metrics, write_class_metrics
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.report_page import Report, SplitReport, render_report
-from pipeline.tasks.classification import report_terms, split_content
+from pipeline.stages.run_report import report_terms
+from pipeline.tasks.classification import split_content
+from pipeline.tasks.tasks import TASKS
 
 _ROWS = 1000
 
@@ -47,9 +49,9 @@ def main() -> None:
     content = measure(
         "tables and charts", lambda: split_content(drawn, title="validation", view=no_view)
     )
-    split = SplitReport("val", "validation", "", len(drawn), metrics, content)
+    split = SplitReport("val", "Validation", "", len(drawn), metrics, content)
     counts = {"train": np.bincount(labels, minlength=given.classes).tolist()}
-    terms = report_terms(is_imbalanced=False)
+    terms = report_terms(TASKS["classification"], is_imbalanced=False)
     report = Report("many classes", drawn.class_names, [split], terms, counts=counts)
     rendered = measure("report", lambda: render_report(report))
     with tempfile.TemporaryDirectory() as scratch:

@@ -29,7 +29,7 @@ from pipeline.evaluation.report_page import (
     SplitReport,
     render_report,
 )
-from pipeline.evaluation.split_content import ImageSelection
+from pipeline.evaluation.split_content import ImageSelection, ReportTerms
 from pipeline.recipe.grammar import Recipe
 from pipeline.recipe.loader import LoadedRecipe
 from pipeline.stages.calibrate_model import ModelCalibration
@@ -135,7 +135,7 @@ def build_report(
         pictures=draw_input_pictures(splits, trained),
         augmented=_augmented_images(loaded.recipe, splits) if splits.are_images else (),
         counts={name: splits.class_counts(name).tolist() for name in splits.named()},
-        terms=task.report_terms(is_imbalanced=is_imbalanced(splits.class_counts("train"))),
+        terms=report_terms(task, is_imbalanced=is_imbalanced(splits.class_counts("train"))),
         duplicates=_duplicate_groups(splits),
         label_errors=(
             None if label_errors is None else _label_error_images(splits.train, label_errors)
@@ -189,6 +189,21 @@ def build_split_report(
         metrics=metrics_of_split(metrics, prefix),
         content=task.split_content(predictions, title=title, view=view),
         sheets=sheets,
+    )
+
+
+def report_terms(task: Task, *, is_imbalanced: bool) -> ReportTerms:
+    """Return what a report calls by the name that the task has for it.
+
+    Args:
+        task: what is predicted.
+        is_imbalanced: whether the classes are of very different sizes.
+    """
+    return ReportTerms(
+        headline=task.headline_metrics(is_imbalanced=is_imbalanced),
+        of_folds=task.main_metrics(is_imbalanced=True),
+        interval_note=task.interval_note(is_imbalanced=is_imbalanced),
+        heatmap_class=task.HEATMAP_CLASS,
     )
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pipeline.evaluation.split_content import (
         ImageSelection,
         Inputs,
-        ReportTerms,
         SplitContent,
         SplitView,
     )
@@ -50,6 +49,7 @@ CURVE = "accuracy"
 SMOOTHS_LABELS = True
 DRAWS_IMAGES = False
 IS_EXCLUSIVE = True
+HEATMAP_CLASS = "the predicted class"
 ANSWER: Mapping[str, AnswerType] = {
     "class": "string",
     "probability": "double",
@@ -274,21 +274,14 @@ def difference(
     return OutputDifference(int(changed.sum()), float(np.abs(outputs - expected).max()))
 
 
-def report_terms(*, is_imbalanced: bool) -> ReportTerms:
-    from pipeline.evaluation.split_content import ReportTerms
-
+def interval_note(*, is_imbalanced: bool) -> str:
     note = "bootstrap intervals, or Wilson's where fewer than ten images are correct or incorrect."
     if is_imbalanced:
         note += (
             " Balanced accuracy is the mean recall of the classes; its interval is that of Price "
             "and Bonett."
         )
-    return ReportTerms(
-        headline=headline_metrics(is_imbalanced=is_imbalanced),
-        of_folds=main_metrics(is_imbalanced=True),
-        interval_note=note,
-        heatmap_class="the predicted class",
-    )
+    return note
 
 
 def split_content(predictions: Predictions, *, title: str, view: SplitView) -> SplitContent:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pipeline.evaluation.split_content import (
         ImageSelection,
         Inputs,
-        ReportTerms,
         SplitContent,
         SplitView,
     )
@@ -54,6 +53,7 @@ CURVE = "mean_average_precision"
 SMOOTHS_LABELS = True
 DRAWS_IMAGES = False
 IS_EXCLUSIVE = False
+HEATMAP_CLASS = "the most probable class"
 ANSWER: Mapping[str, AnswerType] = {
     "class": "string",
     "probability": "double",
@@ -314,16 +314,8 @@ def difference(
     return OutputDifference(int(changed.sum()), float(np.abs(outputs - expected).max()))
 
 
-def report_terms(*, is_imbalanced: bool) -> ReportTerms:
-    from pipeline.evaluation.split_content import ReportTerms
-
-    return ReportTerms(
-        headline=headline_metrics(is_imbalanced=is_imbalanced),
-        of_folds=main_metrics(is_imbalanced=is_imbalanced),
-        interval_note="bootstrap intervals. Thresholds that the validation images set are taken as "
-        "given.",
-        heatmap_class="the most probable class",
-    )
+def interval_note(*, is_imbalanced: bool) -> str:
+    return "bootstrap intervals. Thresholds that the validation images set are taken as given."
 
 
 def split_content(predictions: Predictions, *, title: str, view: SplitView) -> SplitContent:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pipeline.evaluation.split_content import (
         ImageSelection,
         Inputs,
-        ReportTerms,
         SplitContent,
         SplitView,
     )
@@ -45,6 +44,7 @@ CURVE = "mse"
 IS_EXCLUSIVE = False
 SMOOTHS_LABELS = False
 DRAWS_IMAGES = True
+HEATMAP_CLASS = "the image"
 ANSWER: Mapping[str, AnswerType] = {"reconstruction_error": "double", "is_anomaly": "boolean"}
 
 _USUAL = 0.95  # of the validation images have an error up to the threshold
@@ -251,15 +251,8 @@ def difference(
     return OutputDifference(int(np.sum(changed & (relative > _SAME))), float(relative.max()))
 
 
-def report_terms(*, is_imbalanced: bool) -> ReportTerms:
-    from pipeline.evaluation.split_content import ReportTerms
-
-    return ReportTerms(
-        headline=headline_metrics(is_imbalanced=is_imbalanced),
-        of_folds=main_metrics(is_imbalanced=is_imbalanced),
-        interval_note="bootstrap intervals.",
-        heatmap_class="the image",
-    )
+def interval_note(*, is_imbalanced: bool) -> str:
+    return "bootstrap intervals."
 
 
 def split_content(predictions: Predictions, *, title: str, view: SplitView) -> SplitContent:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pipeline.evaluation.split_content import (
         ImageSelection,
         Inputs,
-        ReportTerms,
         SplitContent,
         SplitView,
     )
@@ -43,6 +42,7 @@ CURVE = "mae"
 SMOOTHS_LABELS = False
 DRAWS_IMAGES = False
 IS_EXCLUSIVE = False
+HEATMAP_CLASS = "a larger number"
 ANSWER: Mapping[str, AnswerType] = {"value": "double"}
 
 _STRATA = 10  # of equally many images, by their labels
@@ -255,15 +255,8 @@ def difference(
     return OutputDifference(int(np.sum(relative > _SAME)), float(relative.max()))
 
 
-def report_terms(*, is_imbalanced: bool) -> ReportTerms:
-    from pipeline.evaluation.split_content import ReportTerms
-
-    return ReportTerms(
-        headline=headline_metrics(is_imbalanced=is_imbalanced),
-        of_folds=main_metrics(is_imbalanced=is_imbalanced),
-        interval_note="bootstrap intervals.",
-        heatmap_class="a larger number",
-    )
+def interval_note(*, is_imbalanced: bool) -> str:
+    return "bootstrap intervals."
 
 
 def split_content(predictions: Predictions, *, title: str, view: SplitView) -> SplitContent:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pipeline.evaluation.split_content import (
         ImageSelection,
         Inputs,
-        ReportTerms,
         SplitContent,
         SplitView,
     )
@@ -80,6 +79,9 @@ class Task(Protocol):
 
     DRAWS_IMAGES: bool
     """Whether a model returns an image for an image."""
+
+    HEATMAP_CLASS: str
+    """The class whose evidence heatmaps show, in words."""
 
     ANSWER: Mapping[str, AnswerType]
     """The names and types of what `answer` returns."""
@@ -291,8 +293,8 @@ class Task(Protocol):
             top: as `table_columns` takes it.
         """
 
-    def report_terms(self, *, is_imbalanced: bool) -> ReportTerms:
-        """Return what the report calls by the name that the task has for it.
+    def interval_note(self, *, is_imbalanced: bool) -> str:
+        """Return how the intervals of a report are made, in a sentence after a colon.
 
         Args:
             is_imbalanced: as `headline_metrics` takes it.

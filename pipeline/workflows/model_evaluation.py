@@ -31,7 +31,7 @@ from pipeline.progress_bar import show_progress
 from pipeline.stages.evaluate_splits import Evaluation
 from pipeline.stages.log_run import log_evaluation, log_report
 from pipeline.stages.model_view import ModelView
-from pipeline.stages.run_report import build_split_report, heatmap_function
+from pipeline.stages.run_report import build_split_report, heatmap_function, report_terms
 from pipeline.stages.tracked_run import tracked_run
 from pipeline.tasks.task import Task
 from pipeline.tasks.tasks import TASKS
@@ -307,7 +307,7 @@ def _log(
         class_names=predictions.class_names,
         splits=[split],
         counts={METRIC_PREFIX: evaluation.class_counts.tolist()},
-        terms=task.report_terms(is_imbalanced=evaluation.is_imbalanced),
+        terms=report_terms(task, is_imbalanced=evaluation.is_imbalanced),
         quarantined=list(left_out.items()),
         unit=unit,
     )

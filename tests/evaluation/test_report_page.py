@@ -21,13 +21,15 @@ from pipeline.evaluation.report_page import (
     SplitReport,
     render_report,
 )
-from pipeline.tasks.classification import report_terms, split_content
+from pipeline.stages.run_report import report_terms
+from pipeline.tasks.classification import split_content
+from pipeline.tasks.tasks import TASKS
 
 HOSTILE = '<script>alert("1")</script>'
 NAMES = (f"ants {HOSTILE}", "bees ' onload=x", "$été\udce9$")
 IMAGE = CaptionedImage(np.zeros((8, 8, 1), np.uint8), f"{HOSTILE}.jpg", HOSTILE, np.ones((8, 8)))
 SHEETS = [ImageSheet(name, name, [IMAGE]) for name in ("worst_errors", "least_certain")]
-TERMS = report_terms(is_imbalanced=False)
+TERMS = report_terms(TASKS["classification"], is_imbalanced=False)
 NO_VIEW: Any = None  # what classes show does not depend on it
 
 
@@ -209,7 +211,8 @@ def test_the_figures_of_the_page_are_files_too(report: Report) -> None:
 def test_the_head_shows_balanced_accuracy_where_classes_are_imbalanced(report: Report) -> None:
     head = "Validation balanced accuracy"
     assert head not in Page(render_report(report).html).text
-    text = Page(render_report(replace(report, terms=report_terms(is_imbalanced=True))).html).text
+    terms = report_terms(TASKS["classification"], is_imbalanced=True)
+    text = Page(render_report(replace(report, terms=terms)).html).text
     metrics = report.splits[0].metrics
     assert f"{head}{metrics['balanced_accuracy']:.4f}" in text
     assert text.index("Validation accuracy") < text.index(head) < text.index("Intervals on")
