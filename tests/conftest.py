@@ -234,7 +234,7 @@ def digits_graph_model(digits_model: Path, tmp_path_factory: pytest.TempPathFact
         data,
         feature_layer=None,
         images=images,
-        expected=model.predict_on_batch(images),
+        expected=lambda: model.predict_on_batch(images),
     )
     return data
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def write_graph(
     *,
     feature_layer: str | None,
     images: np.ndarray,
-    expected: np.ndarray,
+    expected: Callable[[], np.ndarray],
 ) -> GraphFacts:
     """Write the graph of a model, and what is known of it.
 
@@ -37,7 +38,8 @@ def write_graph(
         directory: where the graph is written.
         feature_layer: the layer whose output is a second output of the graph; None for none.
         images: pixels (n, height, width, channels) to compare the outputs for.
-        expected: the outputs of the model for them, (n, units).
+        expected: waits for the outputs of the model for them, (n, units), which may be computed
+            while the graph is written.
 
     Raises:
         ModelError: if the outputs differ by more than rounding.
@@ -50,7 +52,7 @@ def write_graph(
         digests={name: file_digest(path) for name, path in files.items()},
         feature_layer=feature_layer,
         images=len(images),
-        max_difference=_max_difference(graph, images, expected),
+        max_difference=_max_difference(graph, images, expected()),
     )
     facts.save(directory)
     return facts

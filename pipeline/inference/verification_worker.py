@@ -12,7 +12,8 @@ import importlib.util
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def warm_up() -> None:
                 directory,
                 feature_layer=None,
                 images=pixels,
-                expected=units,
+                expected=lambda: units,
             )
 
 
@@ -82,9 +83,10 @@ def _responses(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     pixels = np.stack(list(map(read, items)))
     # The same function is written as a graph: a model takes longer to trace than to compute.
     function = trace_model(classifier.model, request["feature_layer"])
-    units = _computed(function, pixels)
-    yield {"graph_error": _write_graph(function, request, pixels, units)}
-    yield {"outputs": model_outputs(units, None, pixels, interface, None).outputs.tolist()}
+    with ThreadPoolExecutor(1) as pool:
+        units = pool.submit(_computed, function, pixels)
+        yield {"graph_error": _write_graph(function, request, pixels, units.result)}
+    yield {"outputs": model_outputs(units.result(), None, pixels, interface, None).outputs.tolist()}
 
 
 def _computed(function: Any, inputs: np.ndarray) -> np.ndarray:
@@ -93,7 +95,7 @@ def _computed(function: Any, inputs: np.ndarray) -> np.ndarray:
 
 
 def _write_graph(
-    function: Any, request: dict[str, Any], inputs: np.ndarray, expected: np.ndarray
+    function: Any, request: dict[str, Any], inputs: np.ndarray, expected: Callable[[], np.ndarray]
 ) -> str:
     """Write the graph of a model; return why that is impossible, otherwise an empty string."""
     if not _HAS_OPENVINO:
