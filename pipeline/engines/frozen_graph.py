@@ -68,7 +68,7 @@ def trace(graph: FrozenGraph, network: keras.Model) -> Any:
         network: in place of the graph's own, such as a faster copy.
     """
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *graph.input_shape))])
+    @tf.function(input_signature=[tf.TensorSpec((None, *graph.input_shape))], autograph=False)
     def compute(images: Any) -> list[Any]:
         prepared = tf.cast(graph.prepare(images, training=False), tf.float32)
         outputs = network(prepared, training=False)

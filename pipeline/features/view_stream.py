@@ -117,6 +117,7 @@ class ViewStream:
         if new:
             yield np.stack(new)
 
+    @tf.autograph.experimental.do_not_convert  # it would rewrite the functions for half a second
     def _view_batches(self) -> tf.data.Dataset:
         """Return (number, images, labels, flips): all views of the first batch, then of the next.
 
