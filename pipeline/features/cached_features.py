@@ -182,7 +182,6 @@ class CachedFeatures:
             self.model_split.frozen,
             self.model_split.digest,
             self.splits.train,
-            validation=self.splits.validation,
             options=self.options,
             rows=len(self.splits.train) * self.views.distinct,
         )

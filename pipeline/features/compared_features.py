@@ -36,10 +36,10 @@ class _Computed:
 
 
 class ComparedFeatures:
-    """Computes the features of some images of a split, each at most once by a variant.
+    """Computes the features of some training images, each at most once by a variant.
 
     Attributes:
-        split: the images are of it.
+        split: the training images.
         speeds: images per second of each variant in its last call.
     """
 
@@ -49,7 +49,7 @@ class ComparedFeatures:
         """Remember what to compute.
 
         Args:
-            split: the images.
+            split: the training images.
             graph: what is computed.
             compiled: returns the graph as a variant computes it.
         """
@@ -95,8 +95,11 @@ class ComparedFeatures:
     def known(self, variant: Variant) -> list[CachedArrays]:
         """Return the features that a variant computed, for `KnownViews`.
 
-        There are none if the activations are larger than their averages, which were kept.
+        There are none if the activations are larger than their averages, which were kept, nor of
+        engines whose bits may depend on how images are put into batches.
         """
+        if variant.engine != "openvino":
+            return []
         computed = list(self._computed.get(variant, {}).values())
         if not computed or any(len(shape) > 1 for shape in self._graph.output_shapes):
             return []
@@ -114,16 +117,6 @@ class ComparedFeatures:
             with np.errstate(over="ignore"):  # an overflow is infinite, which no guard lets pass
                 parts.append([mean.astype(dtype) for mean in means])
         return [np.concatenate(of_output) for of_output in zip(*parts, strict=True)]
-
-
-def most_comparable(*splits: Split | None) -> Split:
-    """Return the split of which most images can be used to compare heads, the first of several."""
-
-    def count(split: Split) -> int:
-        chosen = choose_images(split.strata)
-        return 0 if chosen is None else len(chosen)
-
-    return max((split for split in splits if split is not None), key=count)
 
 
 def read_pixels(split: Split, indices: Sequence[int]) -> np.ndarray:

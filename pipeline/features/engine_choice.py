@@ -26,7 +26,6 @@ from pipeline.errors import first_line
 from pipeline.even_spacing import evenly_spaced
 from pipeline.features.compared_features import (
     ComparedFeatures,
-    most_comparable,
     read_pixels,
 )
 from pipeline.features.head_agreement import compare_heads
@@ -34,7 +33,7 @@ from pipeline.processor import has_bfloat16, processor_name
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 2  # of a kept choice; with another number, all are made again
+_FORMAT = 3  # of a kept choice; with another number, all are made again
 _CALIBRATION = 64  # training images that int8 is calibrated on
 # Of features, relative to their norm: rounding, but no other weights or operations.
 _MAX_FLOAT32_ERROR = 1e-4
@@ -91,7 +90,6 @@ class EngineSelector:
         digest: str,
         train: Split,
         *,
-        validation: Split | None,
         options: EngineOptions,
         rows: int,
     ) -> None:
@@ -100,16 +98,12 @@ class EngineSelector:
         Args:
             graph: what to compute.
             digest: of what the graph's network computes.
-            train: the training images, some of which int8 is calibrated on.
-            validation: the validation images; None without. Engines are raced and compared on some
-                of them, whose exact features are needed anyway, unless that would be fewer than of
-                `train`.
+            train: the training images. Engines are raced and compared on some of them.
             options: what may be used.
             rows: how many different views of training images may have to be computed.
         """
         self._graph, self._digest, self._train = graph, digest, train
-        split = most_comparable(validation, train)
-        self.compared = ComparedFeatures(split, graph, self.compiled)
+        self.compared = ComparedFeatures(train, graph, self.compiled)
         self._options = options
         self._rows = rows
         self._compilers: dict[EngineName, Compile] = {}
@@ -175,7 +169,7 @@ class EngineSelector:
                 "input": self._graph.input_shape,
                 "pool": self._graph.pool,
                 "processor": processor_name(),
-                "images": [self._train.digest, self.compared.split.digest],
+                "images": self._train.digest,
                 "options": asdict(self._options),
                 "int8": with_int8,
                 "engines": [ENGINES[each.engine].facts(each.precision) for each in variants],
@@ -279,15 +273,14 @@ class EngineSelector:
                 return 0, 0
             self._refuse(variant, f"its features differ from Keras's by {error:.2g} of their norm")
             return None
-        labels = self.compared.split.strata[self.compared.indices]
+        labels = self._train.strata[self.compared.indices]
         compared = compare_heads(original, faster, labels)
         if compared.is_sufficient:
             return compared.disagreements, compared.images
-        kind = "training" if self.compared.split is self._train else "validation"
         self._refuse(
             variant,
             f"heads trained on its features predict another label for {compared.disagreements} of "
-            f"{compared.images} {kind} images",
+            f"{compared.images} training images",
         )
         return None
 

@@ -53,17 +53,9 @@ def graph() -> FrozenGraph:
     )
 
 
-def selector(
-    train: Split,
-    *,
-    validation: Split | None = None,
-    precision: Any = None,
-    rows: int = COUNT,
-) -> EngineSelector:
+def selector(train: Split, *, precision: Any = None, rows: int = COUNT) -> EngineSelector:
     options = EngineOptions(("openvino", "tensorflow"), precision)
-    return EngineSelector(
-        graph(), "weights", train, validation=validation, options=options, rows=rows
-    )
+    return EngineSelector(graph(), "weights", train, options=options, rows=rows)
 
 
 @pytest.fixture
@@ -150,19 +142,6 @@ def test_keras_computes_if_nothing_else_can(
     choice = selector(train, precision="bfloat16").choice
     assert (choice.exact, choice.training) == (KERAS, KERAS)
     assert messages[-1] == ("WARNING: net runs in float32: no engine passed the guard in bfloat16")
-
-
-def test_engines_are_compared_on_validation_images_if_there_are_as_many(
-    train: Split, raced: dict[Variant, float], errors: dict[Variant, float], messages: list[str]
-) -> None:
-    raced |= {REDUCED: 50.0}
-    errors[REDUCED] = 10.0
-    other = Split(train.images, train.labels, train.names, train.image_digests, "other")
-    assert selector(train, validation=other).choice.compared == 0
-    assert messages[0].endswith(" of 64 validation images")
-    few = other.subset(np.arange(20))
-    assert selector(train, validation=few).choice.compared == 0
-    assert messages[-1].endswith(" of 64 training images")
 
 
 @pytest.mark.usefixtures("errors")
