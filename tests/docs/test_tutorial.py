@@ -70,6 +70,7 @@ def test_the_commands_run_in_order(
     assert len(rows) == len(list(Path("new_photographs").rglob("*.png")))
     assert sum(right) / len(right) == pytest.approx(float(accuracy[1]), abs=1e-4)
     assert Path("exports/tuned/saved_model/interface.json").is_file()
-    _, answer = outputs[-1].split("\n", maxsplit=1)
+    # The address of the server comes first, unless it is stopped before it has printed that.
+    answer = outputs[-1].splitlines()[-1]
     (prediction,) = json.loads(answer)["predictions"]
     assert prediction["class"] == "five"
