@@ -27,6 +27,7 @@ FOUNDATIONS = {
     "addresses",
     "download_cache",
     "storage",
+    "mapped_rows",
     "npy_writer",
     "atomic_files",
     "shutdown",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import mmap
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from pipeline.features.shards import (
 from pipeline.features.splitting import ModelSplit
 from pipeline.features.view_labels import LabelBatch, ViewLabels, join_batches
 from pipeline.features.view_stream import AugmentedViews, ViewStream, processing_order
+from pipeline.mapped_rows import read_rows
 from pipeline.npy_writer import npy_writer
 from pipeline.storage import Storage
 from pipeline.tasks.label_encoding import LabelEncoding
@@ -84,20 +84,7 @@ class Features:
         `view` is the number of the view of all images or, int (n,), of each.
         """
         rows = self.rows[indices, view]
-        batch = [array[rows].astype(np.float32) for array in self.activations]
-        for array in self.activations:
-            _unload(array)
-        return batch
-
-
-def _unload(array: np.ndarray) -> None:
-    """Take the pages of a memory-mapped array out of this process's memory.
-
-    Otherwise, reading all features would take as much memory as their files have bytes. The system
-    may keep the pages in its file cache, from where they are mapped again.
-    """
-    if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        array.base.madvise(mmap.MADV_DONTNEED)
+        return [read_rows(array, rows, np.float32) for array in self.activations]
 
 
 @dataclass(frozen=True)

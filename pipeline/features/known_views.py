@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from pipeline.array_cache import CachedArrays
+from pipeline.mapped_rows import read_rows
 
 _DIGEST_BYTES = 16
 _CHUNK = 256  # views that are copied at a time
@@ -58,7 +59,8 @@ class KnownViews:
             copied = np.empty((len(positions), *arrays[0].shape[1:]), arrays[0].dtype)
             for owner in np.unique(owners):
                 chosen = owners == owner
-                copied[chosen] = arrays[owner][positions[chosen] - self._starts[owner]]
+                rows = positions[chosen] - self._starts[owner]
+                copied[chosen] = read_rows(arrays[owner], rows, copied.dtype)
             result.append(copied)
         return result
 

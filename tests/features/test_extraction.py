@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -24,7 +23,6 @@ from pipeline.features.extraction import FeatureExtractor, Features
 from pipeline.features.feature_batches import feature_batches
 from pipeline.features.known_views import view_digest
 from pipeline.features.shards import Machines
-from pipeline.features.view_labels import ViewLabels
 from pipeline.features.view_stream import BATCH_SIZE, AugmentedViews
 from pipeline.models import transfer
 from pipeline.models.layers import OutputLayer
@@ -220,21 +218,6 @@ def test_a_subset_of_known_images_is_not_computed(model: keras.Model, split: Spl
     expected = extractor(model).extract(split, PLAIN, name="train")
     np.testing.assert_array_equal(features.batch(np.arange(3), 0), expected.batch(chosen, 0))
     assert batches == []
-
-
-def test_features_that_were_read_do_not_stay_in_memory(tmp_path: Path) -> None:
-    np.save(tmp_path / "activations.npy", np.ones((1000, 1024), np.float32))
-    features = Features(
-        [np.load(tmp_path / "activations.npy", mmap_mode="r")],
-        np.arange(1000)[:, np.newaxis],
-        ViewLabels(np.zeros((1000, 1, 1), np.int64), np.ones((1000, 1, 1), np.float32), 1),
-        0,
-    )
-    (batch,) = features.batch(np.arange(1000), 0)
-    assert batch.sum() == batch.size
-    maps = Path("/proc/self/smaps").read_text(encoding="utf-8").partition("activations.npy")[2]
-    resident = next(line for line in maps.splitlines() if line.startswith("Rss:"))
-    assert resident.split() == ["Rss:", "0", "kB"]
 
 
 def test_features_are_computed_once(model: keras.Model, split: Split) -> None:
