@@ -17,7 +17,7 @@ from pipeline.even_spacing import evenly_spaced
 from pipeline.features.head_agreement import choose_images
 from pipeline.features.known_views import view_digest
 
-_FEW = 8  # images on which float32 is compared with Keras
+_CHECKED = 8  # images on which float32 is compared with Keras
 _MAX_RACED = 24  # images where there are too few to compare heads
 _BATCH_SIZE = 32
 
@@ -39,7 +39,6 @@ class ComparedFeatures:
     """Computes the features of some training images, each at most once by a variant.
 
     Attributes:
-        split: the training images.
         speeds: images per second of each variant in its last call.
     """
 
@@ -53,28 +52,28 @@ class ComparedFeatures:
             graph: what is computed.
             compiled: returns the graph as a variant computes it.
         """
-        self.split = split
+        self._split = split
         self.speeds: dict[Variant, float] = {}
         self._graph, self._compiled = graph, compiled
         self._computed: dict[Variant, dict[int, _Computed]] = {}
 
     @functools.cached_property
-    def comparable(self) -> np.ndarray | None:
+    def comparable_indices(self) -> np.ndarray | None:
         """The indices of the images that heads are compared on, int (n,); None if too few are."""
-        return choose_images(self.split.strata)
+        return choose_images(self._split.strata)
 
     @functools.cached_property
     def indices(self) -> list[int]:
         """The indices of all the images."""
-        if self.comparable is None:
-            return evenly_spaced(len(self.split), at_most=_MAX_RACED)
-        indices: list[int] = self.comparable.tolist()
+        if self.comparable_indices is None:
+            return evenly_spaced(len(self._split), at_most=_MAX_RACED)
+        indices: list[int] = self.comparable_indices.tolist()
         return indices
 
     @functools.cached_property
-    def few(self) -> list[int]:
-        """The indices of a few of the images."""
-        positions = evenly_spaced(len(self.indices), at_most=_FEW)
+    def checked_indices(self) -> list[int]:
+        """The indices of a few of the images, on which float32 is compared with Keras."""
+        positions = evenly_spaced(len(self.indices), at_most=_CHECKED)
         return [self.indices[position] for position in positions]
 
     def features(self, variant: Variant, indices: Sequence[int]) -> np.ndarray:
@@ -82,7 +81,7 @@ class ComparedFeatures:
         computed = self._computed.setdefault(variant, {})
         missing = [index for index in indices if index not in computed]
         if missing:
-            images = read_pixels(self.split, missing)
+            images = read_pixels(self._split, missing)
             started = time.perf_counter()
             means = self._means(variant, images)
             self.speeds[variant] = len(missing) / (time.perf_counter() - started)

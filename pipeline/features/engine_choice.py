@@ -177,15 +177,15 @@ class EngineSelector:
         )
 
     def _choose(self) -> EngineChoice:
-        network, few = self._graph.network.name, self.compared.few
+        network, checked = self._graph.network.name, self.compared.checked_indices
         _ = self._graph.function  # traced here, because both threads need it
         with ThreadPoolExecutor(1) as thread:  # Keras computes while OpenVINO is compiled
-            expected = thread.submit(self.compared.features, KERAS, few)
+            expected = thread.submit(self.compared.features, KERAS, checked)
             exact = next(
                 (
                     variant
                     for variant in self._variants("openvino", "float32")
-                    if self._is_exact(variant, few, expected)
+                    if self._is_exact(variant, expected)
                 ),
                 KERAS,
             )
@@ -195,7 +195,7 @@ class EngineSelector:
             speeds |= {str(variant): round(speed, 1) for variant, speed in raced.items()}
             for variant in sorted(raced, key=lambda each: -raced[each]):
                 if variant.precision == "float32":
-                    if variant == exact or self._is_exact(variant, few, expected):
+                    if variant == exact or self._is_exact(variant, expected):
                         return EngineChoice(exact, variant, speeds, 0, 0)
                     continue
                 agreement = self._agreement(exact, variant)
@@ -241,7 +241,8 @@ class EngineSelector:
                 break
             for variant in self._variants(engine, *precisions):
                 try:
-                    self.compared.features(variant, self.compared.few)  # traces, and allocates
+                    # The first call traces, and allocates.
+                    self.compared.features(variant, self.compared.checked_indices)
                     self.compared.features(variant, self.compared.indices)
                 except Exception as error:  # a layer from a file may raise anything
                     self._refuse(variant, first_line(error, 200))
@@ -249,11 +250,9 @@ class EngineSelector:
                     speeds[variant] = self.compared.speeds[variant]
         return speeds
 
-    def _is_exact(
-        self, variant: Variant, indices: Sequence[int], expected: Future[np.ndarray]
-    ) -> bool:
+    def _is_exact(self, variant: Variant, expected: Future[np.ndarray]) -> bool:
         try:
-            features = self.compared.features(variant, indices)
+            features = self.compared.features(variant, self.compared.checked_indices)
         except Exception as failure:  # a layer from a file may raise anything
             self._refuse(variant, first_line(failure, 200))
             return False
@@ -267,7 +266,7 @@ class EngineSelector:
         original, faster = (
             self.compared.features(each, self.compared.indices) for each in (exact, variant)
         )
-        if self.compared.comparable is None:
+        if self.compared.comparable_indices is None:
             error = relative_error(faster, original)
             if error <= _MAX_REDUCED_ERROR:
                 return 0, 0

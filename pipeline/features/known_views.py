@@ -108,7 +108,7 @@ class ViewTable:
         self._rows[index, view] = self._row_of[digest]
         return is_new
 
-    def add_again(self, index: int, view: int, earlier: int) -> None:
+    def add_repeated(self, index: int, view: int, earlier: int) -> None:
         """Add a view of an image that shows the same as an earlier view of it."""
         self._rows[index, view] = self._rows[index, earlier]
 

@@ -106,7 +106,7 @@ class ViewStream:
             rows = zip(indices.tolist(), images.numpy(), flips.numpy().tolist(), strict=True)
             for index, image, flip in rows:
                 if only_flips and (first := shown.setdefault((index, flip), view)) != view:
-                    table.add_again(index, view, first)
+                    table.add_repeated(index, view, first)
                     continue
                 pixels = flipped(image, flip) if only_flips else np.asarray(image, np.float32)
                 if table.add(pixels, index, view):
