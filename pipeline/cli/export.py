@@ -79,7 +79,7 @@ def command(
                 logger.error(f"{error}")
     metrics = {f"export/{r.format}/{name}": r.metrics[name] for r in results for name in r.metrics}
     log_metrics_after_end(model.store, model.run_id, metrics)
-    unit = "row" if model.classifier.interface.feature_names else "image"
+    unit = model.classifier.interface.unit.removesuffix("s")
     for result in results:
         click.echo(
             f"{result.format:<12} {result.size / 1e6:7.1f} MB {result.milliseconds:7.1f} ms/{unit}"

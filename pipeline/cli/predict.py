@@ -25,6 +25,7 @@ from pipeline.inference.prediction_columns import PredictionColumns
 from pipeline.inference.prediction_counts import PredictionCounts
 from pipeline.inference.shard_items import shard_items
 from pipeline.tasks.table_column import CellValue, TableColumn
+from pipeline.workflows.averaged_outputs import check_views
 
 logger = logging.getLogger(__name__)
 
@@ -98,11 +99,7 @@ def command(
     whether an image is too far from the training images to be of one of the classes. For a model of
     images with several labels, the column `classes` has those of an image, in CSV joined with |. A
     file that cannot be read gets a row with an error, and the exit code is 1."""
-    if views > 1 and confidence_level is not None:
-        raise UsageError(
-            "--views and --confidence-level cannot be used together: the prediction sets are "
-            "calibrated for the outputs of single images. Leave out one of them."
-        )
+    check_views(views, confidence_level)
     if output is not None and _is_directory(output):
         result = api.predict(
             run,
@@ -133,15 +130,18 @@ def command(
     classifier = model.classifier
     interface = classifier.interface
     shards = list_shards(paths, interface, column=column)
-    threshold = None if confidence_level is None else interface.set_threshold(confidence_level)
+    threshold = interface.set_threshold(confidence_level)
     logger.info(f"Using the model of run {model.name} ({model.run_id})")
     if views > 1:
         with quiet_imports():
             from pipeline.workflows.view_averaging import view_averaging
 
         classifier = view_averaging(model.store, model.stored, views)(classifier)
-    takes_numbers = interface.feature_names is not None
-    items = (item for each in shards for item in shard_items(each, takes_numbers=takes_numbers))
+    items = (
+        item
+        for shard in shards
+        for item in shard_items(shard, takes_numbers=interface.takes_numbers)
+    )
     counts, started = PredictionCounts(), time.monotonic()
     predictions = counts.counted(predict(classifier, items, input_reader(interface)))
     sizes = [shard.count for shard in shards]
@@ -162,8 +162,7 @@ def command(
             _write_csv(file, columns.columns(), rows)
     else:
         _write_csv(sys.stdout, columns.columns(), rows)
-    seconds = time.monotonic() - started
-    return _report(counts, counts.rows, seconds, "rows" if takes_numbers else "images")
+    return _report(counts, counts.rows, time.monotonic() - started, interface.unit)
 
 
 def _write_csv(

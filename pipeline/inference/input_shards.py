@@ -115,10 +115,9 @@ def list_shards(
     Raises:
         UsageError: if one names nothing, or a table cannot be read or lacks a column.
     """
-    takes_numbers = _takes_numbers(interface)
     shards: list[Shard] = []
     images: list[AnyPath] = []
-    for file, is_table in dict(_files(arguments, takes_numbers=takes_numbers)).items():
+    for file, is_table in dict(_files(arguments, takes_numbers=interface.takes_numbers)).items():
         if is_table:
             shards += _table_shards(file, interface, column)
         elif file.name.lower().endswith(TAR_SUFFIXES):
@@ -134,7 +133,7 @@ def source_columns(shards: Iterable[Shard], interface: ModelInterface) -> tuple[
     kinds = {type(shard) for shard in shards}
     has_tables = bool(kinds & {RowShard, ParquetShard})
     names = ["file", *["line"] * has_tables]
-    if not _takes_numbers(interface):
+    if not interface.takes_numbers:
         names += ["image"] * (has_tables or TarShard in kinds) + ["key"] * (TarShard in kinds)
     return tuple(names)
 
@@ -160,10 +159,6 @@ def file_version(file: AnyPath) -> str:
     except OSError:
         return ""
     return f"{status.st_size}|{status.st_mtime_ns}"
-
-
-def _takes_numbers(interface: ModelInterface) -> bool:
-    return interface.feature_names is not None
 
 
 def _files(arguments: Sequence[str], *, takes_numbers: bool) -> Iterator[tuple[AnyPath, bool]]:
@@ -214,7 +209,7 @@ def _parquet_shards(
 
 
 def _rows_per_shard(interface: ModelInterface) -> int:
-    return NUMBERS_PER_SHARD if _takes_numbers(interface) else IMAGES_PER_SHARD
+    return NUMBERS_PER_SHARD if interface.takes_numbers else IMAGES_PER_SHARD
 
 
 def _columns(

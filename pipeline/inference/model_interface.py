@@ -47,6 +47,16 @@ class ModelInterface:
     distance: DistanceConfig | None = None
 
     @property
+    def takes_numbers(self) -> bool:
+        """Whether the model takes rows of numbers, not images."""
+        return self.feature_names is not None
+
+    @property
+    def unit(self) -> str:
+        """What the model predicts: `images` or `rows`."""
+        return "rows" if self.takes_numbers else "images"
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """Height, width and channels of an image, or how many other numbers an example has."""
         if self.feature_names is not None:
@@ -103,12 +113,17 @@ class ModelInterface:
         """The thresholds, float (classes,), as `Task.decide` takes them."""
         return None if self.thresholds is None else np.array(self.thresholds)
 
-    def set_threshold(self, confidence_level: float) -> float:
+    def set_threshold(self, confidence_level: float | None) -> float | None:
         """Return the lowest probability of a class in a prediction set at a confidence level.
+
+        Args:
+            confidence_level: such as 0.9; None, without prediction sets, has no threshold.
 
         Raises:
             UsageError: if the model has no threshold for the level.
         """
+        if confidence_level is None:
+            return None
         if not TASKS[self.task].IS_EXCLUSIVE:
             raise UsageError(
                 "Prediction sets are for images or rows of exactly one class, and the task of the "

@@ -64,8 +64,7 @@ class PyfuncClassifier:
             UsageError: if the model has no prediction sets at the confidence level.
         """
         interface = self._classifier.interface
-        level = (params or {}).get("confidence_level")
-        threshold = None if level is None else interface.set_threshold(level)
+        threshold = interface.set_threshold((params or {}).get("confidence_level"))
         limit = RequestLimit(interface, self._decoder)
 
         def read(item: Any) -> np.ndarray:

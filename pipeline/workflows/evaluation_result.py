@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.tasks.tasks import TASKS
+from pipeline.workflows.averaged_outputs import describe_views
 
 METRIC_PREFIX = "eval"
 
@@ -54,8 +55,3 @@ class EvaluationResult:
             f"{self.model} on {self.data}: {'  '.join(shown)}  {counted}\n"
             f"  run {self.run_id} in {self.tracking_uri}"
         )
-
-
-def describe_views(views: int) -> str:
-    """Return what outputs over so many views are, such as `mean over 4 views…`."""
-    return f"mean over {views} views of an image, itself and {views - 1} by data.augmentation"

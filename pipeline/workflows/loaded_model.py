@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.backend import quiet_imports
-from pipeline.errors import UsageError
 from pipeline.html_table import html_table
 from pipeline.inference.prediction_table import PredictionTable, image_prediction
+from pipeline.workflows.averaged_outputs import check_views
 from pipeline.workflows.evaluation_result import EvaluationResult
 
 if TYPE_CHECKING:
@@ -99,14 +99,9 @@ class Model:
         from pipeline.inference.batch_prediction import predict
         from pipeline.inference.model_inputs import find_inputs, input_reader
 
-        _check_views(views)
-        if views > 1 and confidence_level is not None:
-            raise UsageError(
-                "views and confidence_level cannot be used together: the prediction sets are "
-                "calibrated for the outputs of single images. Leave out one of them."
-            )
+        check_views(views, confidence_level)
         interface = self.classifier.interface
-        threshold = None if confidence_level is None else interface.set_threshold(confidence_level)
+        threshold = interface.set_threshold(confidence_level)
         given = [paths] if isinstance(paths, str | os.PathLike) else paths
         items = find_inputs([os.fspath(path) for path in given], interface)
         classifier = self.classifier
@@ -141,7 +136,7 @@ class Model:
         with quiet_imports():
             from pipeline.workflows.model_evaluation import EvaluationData, evaluate_and_log
 
-        _check_views(views)
+        check_views(views)
         evaluation, run_id = evaluate_and_log(
             self.classifier,
             self.keras_classifier,
@@ -158,7 +153,7 @@ class Model:
             task=interface.task,
             metrics=evaluation.metrics,
             count=len(evaluation.predictions),
-            unit="images" if interface.feature_names is None else "rows",
+            unit=interface.unit,
             views=views,
             is_imbalanced=evaluation.is_imbalanced,
             tracking_uri=self.store.uri,
@@ -172,8 +167,3 @@ class Model:
             self.classifier.interface.describe_input(),
         ]
         return html_table(self.name, ("", ""), rows)
-
-
-def _check_views(views: int) -> None:
-    if views < 1:
-        raise UsageError(f"views: expected an integer, 1 or more. Received {views!r}.")

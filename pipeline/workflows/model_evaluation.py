@@ -39,7 +39,8 @@ from pipeline.tracking.lookup import files_of
 from pipeline.tracking.run_logger import RunLogger
 from pipeline.tracking.store import Store
 from pipeline.tracking.stored_model import DATA, StoredModel
-from pipeline.workflows.evaluation_result import METRIC_PREFIX, describe_views
+from pipeline.workflows.averaged_outputs import describe_views
+from pipeline.workflows.evaluation_result import METRIC_PREFIX
 from pipeline.workflows.view_averaging import view_averaging
 
 logger = logging.getLogger(__name__)
@@ -162,7 +163,7 @@ def evaluate(
     """
     interface = classifier.interface
     examples = find_labelled_examples(data.path, data.images, interface)
-    labels, unit = examples.labels, "rows" if interface.feature_names else "images"
+    labels, unit = examples.labels, interface.unit
     task, names = TASKS[interface.task], interface.class_names
     counts = task.class_counts(labels, len(names)).tolist()
     absent = [name for name, count in zip(names, counts, strict=True) if not count]
@@ -253,7 +254,7 @@ def _log(
     views: int,
 ) -> None:
     predictions, left_out = evaluation.predictions, evaluation.left_out
-    unit = "rows" if classifier.interface.feature_names else "images"
+    unit = classifier.interface.unit
     run_logger.log_dataset(
         METRIC_PREFIX,
         str(directory.absolute()),

@@ -16,7 +16,7 @@ from pipeline.addresses import is_remote
 from pipeline.cluster.cluster import Lost
 from pipeline.cluster.opening import open_cluster
 from pipeline.cluster.piece_progress import PieceProgress
-from pipeline.errors import PipelineError, UsageError
+from pipeline.errors import PipelineError
 from pipeline.file_digests import file_digest
 from pipeline.inference.batch_prediction import predict
 from pipeline.inference.image_classifier import MODEL_FILE, ImageClassifier, load_image_classifier
@@ -28,7 +28,7 @@ from pipeline.inference.input_shards import (
     source_columns,
 )
 from pipeline.inference.model_inputs import input_reader
-from pipeline.inference.model_interface import INTERFACE_FILE, ModelInterface, load_interface
+from pipeline.inference.model_interface import INTERFACE_FILE, load_interface
 from pipeline.inference.prediction_columns import PredictionColumns
 from pipeline.inference.prediction_counts import PredictionCounts
 from pipeline.inference.prediction_parquet import write_parquet
@@ -38,6 +38,7 @@ from pipeline.storage import Storage
 from pipeline.tracking.lookup import files_of, find_model
 from pipeline.tracking.store import Store, open_store
 from pipeline.tracking.stored_model import DATA, StoredModel
+from pipeline.workflows.averaged_outputs import check_views
 from pipeline.workflows.prediction_parts import (
     Manifest,
     finished_parts,
@@ -148,18 +149,13 @@ def predict_to_directory(
         PipelineError: if an input cannot be read, or a shard's process died again and again.
         KeyboardInterrupt: if it is interrupted. Finished parts are kept.
     """
-    if options.views > 1 and options.confidence_level is not None:
-        raise UsageError(
-            "views and confidence_level cannot be used together: the prediction sets are "
-            "calibrated for the outputs of single images. Leave out one of them."
-        )
+    check_views(options.views, options.confidence_level)
     store = open_store(address)
     model = find_model(store, run)
     with files_of(store, model) as directory:
         interface = load_interface(directory / DATA)
         digests = [file_digest(directory / DATA / name) for name in (MODEL_FILE, INTERFACE_FILE)]
-    if options.confidence_level is not None:
-        interface.set_threshold(options.confidence_level)
+    interface.set_threshold(options.confidence_level)  # so that an error comes early
     logger.info(f"Using the model of run {model.run_name} ({model.run_id})")
     shards = list_shards(arguments, interface, column=options.column)
     sources = source_columns(shards, interface)
@@ -174,12 +170,7 @@ def predict_to_directory(
     )
     manifest.write(storage)
     job = _Job(model, store.address, average, options, sources, storage, manifest.digest)
-    return _predict_missing(job, shards, _unit(interface), cluster, workers)
-
-
-def _unit(interface: ModelInterface) -> str:
-    """Return what a model predicts, for people."""
-    return "images" if interface.feature_names is None else "rows"
+    return _predict_missing(job, shards, interface.unit, cluster, workers)
 
 
 def _predict_missing(
@@ -234,14 +225,12 @@ def _make_predictor(job: _Job) -> Callable[[_NumberedShard], PredictionCounts]:
     """Load the model, and return what predicts a shard."""
     classifier = _load(job)
     interface, options = classifier.interface, job.options
-    level = options.confidence_level
-    threshold = None if level is None else interface.set_threshold(level)
+    threshold = interface.set_threshold(options.confidence_level)
     columns = PredictionColumns(interface, job.sources, options.top, threshold, options.views)
-    takes_numbers = interface.feature_names is not None
 
     def predict_shard(numbered: _NumberedShard) -> PredictionCounts:
         counts, file = PredictionCounts(), io.BytesIO()
-        items = shard_items(numbered.shard, takes_numbers=takes_numbers)
+        items = shard_items(numbered.shard, takes_numbers=interface.takes_numbers)
         predictions = counts.counted(predict(classifier, items, input_reader(interface)))
         rows = map(columns.cells, predictions)
         write_parquet(file, columns.columns(), rows, lambda: part_metadata(job.digest, counts))

@@ -20,7 +20,7 @@ from pipeline.recipe.yaml_reader import parse
 from pipeline.tracking.lookup import recipe_of
 from pipeline.tracking.store import Store
 from pipeline.tracking.stored_model import StoredModel
-from pipeline.workflows.evaluation_result import describe_views
+from pipeline.workflows.averaged_outputs import describe_views
 
 logger = logging.getLogger(__name__)
 

@@ -159,8 +159,8 @@ def test_views_have_no_prediction_sets(capsys: pytest.CaptureFixture[str]) -> No
     arguments = ["predict", "latest", "a.jpg", "--views", "2", "--confidence-level", "0.9"]
     assert main(arguments) == 2
     assert capsys.readouterr().err == (
-        "Error: --views and --confidence-level cannot be used together: the prediction sets are "
-        "calibrated for the outputs of single images. Leave out one of them.\n"
+        "Error: Several views and a confidence level cannot be used together: the prediction sets "
+        "are calibrated for the outputs of single images. Leave out one of them.\n"
     )
 
 

@@ -57,8 +57,8 @@ def test_outputs_are_means_over_views_on_request(
     [
         (
             lambda model, file: model.predict(file, views=2, confidence_level=0.9),
-            "views and confidence_level cannot be used together: the prediction sets are "
-            "calibrated for the outputs of single images. Leave out one of them.",
+            "Several views and a confidence level cannot be used together: the prediction sets "
+            "are calibrated for the outputs of single images. Leave out one of them.",
         ),
         (
             lambda model, file: model.evaluate(file, views=0),

@@ -174,8 +174,13 @@ def test_another_model_and_other_inputs_are_refused(
 
 
 def test_prediction_sets_are_not_of_views(predict: Predict) -> None:
-    with pytest.raises(UsageError, match=r"^views and confidence_level cannot be used together"):
+    with pytest.raises(UsageError, match=r"^Several views and a confidence level cannot be used"):
         predict(views=2, confidence_level=0.9)
+
+
+def test_views_are_one_or_more(predict: Predict) -> None:
+    with pytest.raises(UsageError, match=r"^views: expected an integer, 1 or more\. Received 0\.$"):
+        predict(views=0)
 
 
 def test_a_directory_of_other_parquet_files_is_refused(predict: Predict, tmp_path: Path) -> None:
