@@ -10,19 +10,13 @@ from pathlib import Path
 import click
 
 from pipeline import api
-from pipeline.cli.options import json_option, recipe_argument, set_option
+from pipeline.cli.options import html_option, json_option, recipe_argument, set_option
 
 
 @click.command("check", epilog="Example: pipeline check recipe.yaml --html check.html")
 @recipe_argument
 @set_option
-@click.option(
-    "--html",
-    "page",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Also write a page with images as the model takes them, and charts.",
-)
+@html_option("Also write a page with images as the model takes them, and charts.")
 @json_option
 def command(recipe: Path, overrides: tuple[str, ...], page: Path | None, as_json: bool) -> None:
     """Find out whether a recipe can learn, before a long training.

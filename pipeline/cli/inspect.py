@@ -10,19 +10,13 @@ from pathlib import Path
 import click
 
 from pipeline import api
-from pipeline.cli.options import json_option, set_option
+from pipeline.cli.options import html_option, json_option, set_option
 
 
 @click.command("inspect", epilog="Example: pipeline inspect photographs --html photographs.html")
 @click.argument("path", type=click.Path(path_type=Path), metavar="FOLDER|RECIPE")
 @set_option
-@click.option(
-    "--html",
-    "page",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Also write a page with pictures: each class, duplicates and augmented images.",
-)
+@html_option("Also write a page with pictures: each class, duplicates and augmented images.")
 @json_option
 def command(path: Path, overrides: tuple[str, ...], page: Path | None, as_json: bool) -> None:
     """Show what is in a directory of images, or in the data of a recipe.

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 recipe_argument = click.argument("recipe", type=click.Path(path_type=Path), metavar="RECIPE")
 set_option = click.option(
@@ -29,6 +33,24 @@ cluster_option = click.option(
     help="The machines to use: local, auto for the Ray cluster that this machine belongs to, or "
     "ray://HOST:PORT. Default: runtime.cluster of the recipe.",
 )
+
+
+def workers_option(help_text: str) -> Decorator:
+    """Return the option `--workers`, which means the same in every command."""
+    return click.option(
+        "--workers", type=click.IntRange(1), default=1, show_default=True, help=help_text
+    )
+
+
+def html_option(help_text: str) -> Decorator:
+    """Return the option `--html`, the file of a page, as the argument `page`."""
+    return click.option(
+        "--html",
+        "page",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help=help_text,
+    )
 
 
 def with_cluster(overrides: tuple[str, ...], cluster: str | None) -> tuple[str, ...]:

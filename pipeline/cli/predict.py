@@ -17,7 +17,7 @@ import click
 from pipeline import api
 from pipeline.addresses import is_remote
 from pipeline.backend import quiet_imports
-from pipeline.cli.options import run_argument, uri_option, views_option
+from pipeline.cli.options import run_argument, uri_option, views_option, workers_option
 from pipeline.errors import UsageError
 from pipeline.inference.input_files import check_existence
 from pipeline.inference.input_shards import list_shards, source_columns
@@ -68,13 +68,7 @@ logger = logging.getLogger(__name__)
     help="Where to predict to a directory: local, auto for the Ray cluster that this machine "
     "belongs to, or ray://HOST:PORT.",
 )
-@click.option(
-    "--workers",
-    default=1,
-    show_default=True,
-    type=click.IntRange(1),
-    help="Processes on each machine, to predict to a directory.",
-)
+@workers_option("Number of shards at a time on each machine, to predict to a directory.")
 @uri_option
 def command(
     run: str,

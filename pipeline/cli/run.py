@@ -18,6 +18,7 @@ from pipeline.cli.options import (
     recipe_argument,
     set_option,
     with_cluster,
+    workers_option,
 )
 from pipeline.shutdown import interrupt_on
 
@@ -37,13 +38,7 @@ from pipeline.shutdown import interrupt_on
     type=click.IntRange(min=2),
     help="Train with N seeds, and report mean and standard deviation.",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Number of seeds or folds at a time on each machine.",
-)
+@workers_option("Number of seeds or folds at a time on each machine.")
 @json_option
 def command(
     recipe: Path,

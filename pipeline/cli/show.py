@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 
 from pipeline.api import read_recipe
-from pipeline.cli.options import recipe_argument, set_option
+from pipeline.cli.options import json_option, recipe_argument, set_option
 
 
 @click.command("show", epilog="Example: pipeline show recipe.yaml --set training.epochs=3")
 @recipe_argument
 @set_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def command(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print a recipe with all defaults."""
     from pipeline.recipe.loader import dump_recipe, masked_values

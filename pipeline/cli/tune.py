@@ -18,6 +18,7 @@ from pipeline.cli.options import (
     recipe_argument,
     set_option,
     with_cluster,
+    workers_option,
 )
 from pipeline.shutdown import interrupt_on
 
@@ -26,13 +27,7 @@ from pipeline.shutdown import interrupt_on
 @recipe_argument
 @set_option
 @cluster_option
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Number of trials at a time on each machine.",
-)
+@workers_option("Number of trials at a time on each machine.")
 @click.option("--resume", metavar="RUN", help="Resume the interrupted search RUN.")
 @click.option(
     "--new", "start_new", is_flag=True, help="Start a new search, ignoring unfinished ones."
