@@ -25,6 +25,11 @@ class Lost:
     reason: str
     memory: bool
 
+    @property
+    def explanation(self) -> str:
+        """The reason, and what to do where several processes share a machine."""
+        return f"{self.reason} Use fewer --workers, or a machine with more memory."
+
 
 class UnfitMachineError(PipelineError):
     """This machine cannot do the work as the others do it. The message is the reason."""

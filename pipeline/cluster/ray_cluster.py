@@ -276,7 +276,7 @@ def share(amount: float, workers: int) -> float:
     """Return each worker's share of a machine's cores or GPUs: a whole number, or a part of one."""
     if amount >= workers:
         return float(amount // workers)
-    return amount / workers if amount < 1 or not amount else 1 / -(-workers // int(amount))
+    return amount / workers if amount < 1 else 1 / math.ceil(workers / int(amount))
 
 
 def _lost(process: _Process[Any], error: str) -> Lost:

@@ -179,10 +179,7 @@ def cross_validate(
     make_worker = partial(_make_worker, alone, splits.digest, directory, _InThisProcess(inputs))
     for fold, outcome in cluster.results(make_worker, iter(left), retries=1):
         if isinstance(outcome, Lost):
-            raise TrainingError(
-                f"Fold {fold.number} could not be trained. {outcome.reason} Use fewer --workers, "
-                "or a machine with more memory."
-            )
+            raise TrainingError(f"Fold {fold.number} could not be trained. {outcome.explanation}")
         directory.mkdir(parents=True, exist_ok=True)
         content = json.dumps(dataclasses.asdict(outcome)).encode()
         atomic_write(directory / _file_of(fold), content)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 from pipeline.cluster.cluster import Cluster, Lost, Wait
 from pipeline.recipe.grammar import Recipe
@@ -42,7 +41,7 @@ def run_trials(
     Args:
         search: the search.
         cluster: runs the trials.
-        make_worker: as `trial_worker_maker` returns it.
+        make_worker: `make_trial_worker` with its arguments.
         reporter: is told of finished trials.
 
     Raises:
@@ -69,20 +68,17 @@ def run_trials(
     reporter.update()
 
 
-def trial_worker_maker(
-    loaded: LoadedRecipe, trainer: TrialTrainer, *, images: str
-) -> Callable[[], TrialWorker]:
-    """Return what makes the worker of a process.
+def make_trial_worker(loaded: LoadedRecipe, trainer: TrialTrainer, images: str) -> TrialWorker:
+    """Return the worker of a process.
 
     Args:
         loaded: the recipe of the search.
         trainer: of the worker in this process; one in another process has its own.
         images: the digest of the images, which has to be the same in every process.
+
+    Raises:
+        UnfitMachineError: if the images are missing here, or others.
     """
-    return partial(_make_worker, loaded, trainer, images)
-
-
-def _make_worker(loaded: LoadedRecipe, trainer: TrialTrainer, images: str) -> TrialWorker:
     tuning = loaded.recipe.tuning
     assert tuning is not None
     images_of_machine(lambda: trainer.splits(loaded.recipe), images)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pipeline.cluster.opening import open_cluster
@@ -22,7 +23,7 @@ from pipeline.trials import search_logging
 from pipeline.trials.search_display import SearchDisplay
 from pipeline.trials.search_session import check_same_images, session
 from pipeline.trials.search_state import Search
-from pipeline.trials.trial_loop import run_trials, trial_worker_maker
+from pipeline.trials.trial_loop import make_trial_worker, run_trials
 from pipeline.trials.trial_reporter import TrialReporter
 from pipeline.trials.trial_trainer import TrialTrainer
 from pipeline.tuning.tuning_config import TuningConfig
@@ -158,7 +159,7 @@ def tune(
         with contextlib.closing(SearchDisplay(search)) as display:
             reporter = TrialReporter(search, run_logger, display, logged=logged)
             reporter.update()
-            make_worker = trial_worker_maker(loaded, trainer, images=splits.digest)
+            make_worker = partial(make_trial_worker, loaded, trainer, splits.digest)
             run_trials(search, cluster, make_worker, reporter)
         best = search.best
         if best is None:

@@ -28,7 +28,7 @@ from pipeline.stages.tracked_run import tracked_run
 from pipeline.tracking.resumable_runs import SEEDS_FILE, find_resumable_run
 from pipeline.tracking.store import checkpoint_directory, open_store
 from pipeline.workflows.run_result import RunResult
-from pipeline.workflows.seed_worker import SeedOutcome, seed_worker_maker
+from pipeline.workflows.seed_worker import SeedOutcome, make_seed_worker
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ def run_seeds(
         tracked.on_stop = partial(_say_how_to_resume, command, progress)
         params = run_parameters(recipe, loaded.secrets)
         parent.log_params({**params, "seed": f"{seeds[0]} to {seeds[-1]}"})
-        make_worker = seed_worker_maker(loaded, parent.run_id)
+        make_worker = partial(make_seed_worker, loaded, parent.run_id)
         for seeded, outcome in cluster.results(make_worker, _left(recipes, progress), retries=1):
             _note(outcome, seeded.recipe.seed, progress)
         runs, diverged = progress.results(), progress.diverged()
@@ -271,10 +271,7 @@ def _note(outcome: SeedOutcome | Lost, seed: int, progress: _Progress) -> None:
         DataError: if it was trained on other images than the seeds before.
     """
     if isinstance(outcome, Lost):
-        raise TrainingError(
-            f"Seed {seed} could not be trained. {outcome.reason} Use fewer --workers, or a machine "
-            "with more memory."
-        )
+        raise TrainingError(f"Seed {seed} could not be trained. {outcome.explanation}")
     known = resume_checks.known_images(progress.directory)
     if known and outcome.images != known:
         raise DataError(

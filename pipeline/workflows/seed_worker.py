@@ -43,17 +43,16 @@ class SeedOutcome:
 SeedWorker = Callable[[LoadedRecipe], SeedOutcome]
 
 
-def seed_worker_maker(loaded: LoadedRecipe, parent: str) -> Callable[[], SeedWorker]:
-    """Return what makes the worker of a process, which takes the recipe of a seed.
+def make_seed_worker(loaded: LoadedRecipe, parent: str) -> SeedWorker:
+    """Return the worker of a process, which takes the recipe of a seed.
 
     Args:
         loaded: the recipe.
         parent: the id of the run that the runs of the seeds are under.
+
+    Raises:
+        UnfitMachineError: if this machine does not reach that run.
     """
-    return partial(_make_worker, loaded, parent)
-
-
-def _make_worker(loaded: LoadedRecipe, parent: str) -> SeedWorker:
     store = open_store(loaded.recipe.tracking.uri, loaded.secrets)
     try:
         parent_run = find_run(store, parent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pipeline.recipe.loader import LoadedRecipe, load_recipe
 from pipeline.trials.journal import Journal
 from pipeline.trials.search_state import PendingTrial, Search
 from pipeline.trials.trial import TrialOutcome
-from pipeline.trials.trial_loop import TrialPiece, TrialWorker, run_trials, trial_worker_maker
+from pipeline.trials.trial_loop import TrialPiece, TrialWorker, make_trial_worker, run_trials
 from pipeline.trials.trial_trainer import TrialTrainer
 
 # 55 training images are so few that logistic regression overfits them, if it is not penalized. A
@@ -208,9 +209,8 @@ def test_all_trials_that_run_are_reported_when_a_search_is_interrupted(
 
 
 def test_a_machine_with_other_images_takes_no_part(in_empty_folder: Path) -> None:
-    make_worker = trial_worker_maker(rates(), TrialTrainer(), images="others")
     with pytest.raises(UnfitMachineError) as refused:
-        make_worker()
+        make_trial_worker(rates(), TrialTrainer(), "others")
     assert str(refused.value) == (
         "Its images differ from the driver's. Copy the driver's images to it."
     )
@@ -223,9 +223,8 @@ def test_a_search_over_penalties_finds_the_one_whose_predictions_are_best(
     Path("recipe.yaml").write_text(PENALTIES)
     loaded, trainer = load_recipe(Path("recipe.yaml")), TrialTrainer()
     images = trainer.splits(loaded.recipe).digest
-    search = searched(
-        loaded, LocalCluster(), make_worker=trial_worker_maker(loaded, trainer, images=images)
-    )
+    make_worker = partial(make_trial_worker, loaded, trainer, images)
+    search = searched(loaded, LocalCluster(), make_worker=make_worker)
     best, by_metrics = search.best, {}
     assert best
     for done in search.done:

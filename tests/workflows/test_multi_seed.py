@@ -21,7 +21,7 @@ from pipeline.stages.train_model import TrainedModel, train_model
 from pipeline.tracking.store import checkpoint_directory, newest_run, open_store
 from pipeline.workflows import multi_seed, single_run
 from pipeline.workflows.multi_seed import run_seeds
-from pipeline.workflows.seed_worker import SeedOutcome, seed_worker_maker
+from pipeline.workflows.seed_worker import SeedOutcome, make_seed_worker
 
 RECIPE = """\
 name: few_digits
@@ -170,9 +170,8 @@ def test_a_seed_that_cannot_be_compared_ends_all_of_them(
 
 def test_a_machine_without_the_run_of_the_seeds_takes_no_part(in_empty_folder: Path) -> None:
     Path("recipe.yaml").write_text(RECIPE)
-    make_worker = seed_worker_maker(load_recipe(Path("recipe.yaml")), "0" * 32)
     with pytest.raises(UnfitMachineError) as refused:
-        make_worker()
+        make_seed_worker(load_recipe(Path("recipe.yaml")), "0" * 32)
     assert str(refused.value) == (
         "The run of the seeds is not in its tracking store, "
         f"sqlite:///{in_empty_folder}/mlruns/mlflow.db. Set tracking.uri to a tracking server that "
