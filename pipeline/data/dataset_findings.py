@@ -11,6 +11,7 @@ from pipeline.data.dataset_statistics import (
 )
 
 _MAX_NAMED = 3
+_MAX_COPIES = 4  # of a picture that are named
 _FEW_IMAGES = 10  # of a class
 
 
@@ -95,8 +96,9 @@ def _small_classes(statistics: DatasetStatistics) -> Iterator[str]:
     ]
     unit = "images" if statistics.features is None else "examples"
     if few and statistics.images:
+        have = "has" if len(few) == 1 else "have"
         yield (
-            f"{len(few):,} of {len(names):,} classes have fewer than {_FEW_IMAGES} {unit}: "
+            f"{len(few):,} of {len(names):,} classes {have} fewer than {_FEW_IMAGES} {unit}: "
             f"{_few(few)}. Add {unit}, or expect uncertain metrics."
         )
 
@@ -113,7 +115,14 @@ def _groups(statistics: DatasetStatistics) -> Iterator[str]:
 
 
 def _names(copies: Copies) -> str:
-    return f"{' = '.join(copies.names[:4])}{' = …' if len(copies.names) > 4 else ''}"
+    """Return a few of the images, first one of each split and class, which are what differs."""
+    seen: dict[tuple[str, str], str] = {}
+    for place, name in zip(
+        zip(copies.splits, copies.classes, strict=True), copies.names, strict=True
+    ):
+        seen.setdefault(place, name)
+    names = list(dict.fromkeys((*seen.values(), *copies.names)))
+    return f"{' = '.join(names[:_MAX_COPIES])}{' = …' if len(names) > _MAX_COPIES else ''}"
 
 
 def _few(texts: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ from pipeline.data.image_loading import draw_splits
 from pipeline.data.listing import SPLITS, Listing
 from pipeline.data.picture_copies import PictureCopies, find_copies
 from pipeline.data.remote_path import suffix_of
+from pipeline.data.split_problems import describe_split_problem
 from pipeline.data.splits import Splits, UnreadableFile
 from pipeline.tasks.task import Task
 
@@ -62,7 +63,7 @@ def inspect_listing(
         listing: the files.
         fractions: the share of each split that is drawn.
         split_seed: of the draw.
-        problems: why the data cannot be used as it is.
+        problems: why the data cannot be used as it is; otherwise, its splits are checked.
 
     Raises:
         PipelineError: if the cache directory is not writable.
@@ -105,7 +106,7 @@ def inspect_listing(
             [listing.keys[number] for number in numbers.tolist()],
             listing.task.strata(labels).tolist(),
         ),
-        problems=tuple(problems),
+        problems=tuple(problems) or _split_problems(listing, labels, splits, fractions),
         split_sizes=None
         if listing.task.IS_EXCLUSIVE
         else {name: int((splits == index).sum()) for index, name in enumerate(SPLITS)},
@@ -150,6 +151,19 @@ def _counts(listing: Listing, labels: np.ndarray, splits: np.ndarray) -> dict[st
         for index, name in enumerate(SPLITS)
         if (splits == index).any()
     }
+
+
+def _split_problems(
+    listing: Listing, labels: np.ndarray, splits: np.ndarray, fractions: Mapping[str, float]
+) -> tuple[str, ...]:
+    """Return why a run cannot use the splits that the images are in."""
+    problems = []
+    for index, name in enumerate(SPLITS):
+        if name in {"train", *listing.given_splits, *fractions}:
+            own = labels[splits == index]
+            counts = listing.task.class_counts(own, len(listing.class_names)).tolist()
+            problems.append(describe_split_problem(listing, name, len(own), counts, fractions))
+    return tuple(filter(None, problems))
 
 
 def _ranked(values: Iterable[str]) -> Mapping[str, int]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pipeline.data.listing import SPLITS, Listing
 from pipeline.data.remote_path import suffix_of
+from pipeline.data.split_problems import describe_split_problem, empty_classes
 from pipeline.data.splits import (
     DuplicateImage,
     Duplicates,
@@ -66,8 +67,9 @@ def load_listing(
         leakage: whether an image in more than one split is a warning or an error.
 
     Raises:
-        DataError: if a class has no image in train or in a given split, more than `max_bad` of the
-            files are unreadable, or an image is in more than one split and `leakage` is `error`.
+        DataError: if a class has no image in train or in a given split, a drawn split is empty,
+            more than `max_bad` of the files are unreadable, or an image is in more than one split
+            and `leakage` is `error`.
         PipelineError: if the cache directory is not writable.
     """
     import numpy as np
@@ -111,7 +113,7 @@ def load_listing(
         if name in required or (drawn == index).any()
     }
     for name, split in splits.items():
-        _check_empty_classes(name, split, listing, is_drawn=name in fractions)
+        _check_split(name, split, listing, fractions)
     duplicates = _group_copies(copies, drawn, splits)
     _report_duplicates(duplicates, leakage)
     return Splits(
@@ -284,18 +286,21 @@ def _make_split(
     return Split(images, labels, names, digests, digest.hexdigest(), groups, listing.task)
 
 
-def _check_empty_classes(name: str, split: Split, listing: Listing, *, is_drawn: bool) -> None:
+def _check_split(name: str, split: Split, listing: Listing, fractions: Mapping[str, float]) -> None:
+    """Warn of classes that a split lacks.
+
+    Raises:
+        DataError: if the split cannot be used.
+    """
     counts = listing.task.class_counts(split.labels, len(listing.class_names)).tolist()
-    empty = [name for name, count in zip(listing.class_names, counts, strict=True) if not count]
-    if not empty:
-        return
-    problem = f"the {name} split of {listing.root} has no images of {', '.join(empty)}"
-    if not is_drawn or not len(split):
-        raise DataError(f"data.path: {problem}. Add images.")
-    logger.warning(
-        f"{problem[0].upper()}{problem[1:]}: they have too few images, or too few groups of images "
-        "that belong together. Averages over classes leave them out."
-    )
+    if problem := describe_split_problem(listing, name, len(split), counts, fractions):
+        raise DataError(problem)
+    if empty := empty_classes(listing, counts):
+        logger.warning(
+            f"The {name} split of {listing.root} has no images of {', '.join(empty)}: they have "
+            "too few images, or too few groups of images that belong together. Averages over "
+            "classes leave them out."
+        )
 
 
 def _group_copies(

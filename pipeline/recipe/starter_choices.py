@@ -85,10 +85,7 @@ def _lenet_choices(statistics: DatasetStatistics, sizes: ImageSizes) -> Iterator
     yield from split_shares(statistics)
     yield from grouping(statistics)
     yield from bad_files(statistics)
-    steps = math.ceil(training / batch)
-    yield Choice(
-        "data.batch_size", batch, f"About {training:,} training images are {steps:,} steps."
-    )
+    yield _batch_size(batch, training)
     yield Choice(
         "data.augmentation",
         [
@@ -116,6 +113,7 @@ def _lenet_choices(statistics: DatasetStatistics, sizes: ImageSizes) -> Iterator
         "All weights are trained, so a quarter of the hidden units is left out in each step.",
     )
     yield Choice("optimizer", {"name": "adam", "learning_rate": 2e-3, "schedule": {"cosine": {}}})
+    steps = math.ceil(training / batch)
     epochs = min(max(math.ceil(_LENET_STEPS / steps), 12), 60)
     yield Choice("training.epochs", epochs, f"About {epochs * steps:,} steps in all.")
     yield Choice(
@@ -137,10 +135,7 @@ def _transfer_choices(
     yield from grouping(statistics)
     yield from bad_files(statistics)
     batch = 16 if training < 150 else 32
-    steps = math.ceil(training / batch)
-    yield Choice(
-        "data.batch_size", batch, f"About {training:,} training images are {steps:,} steps."
-    )
+    yield _batch_size(batch, training)
     augmented = augmentation(statistics)
     yield augmented
     yield Choice(
@@ -172,6 +167,14 @@ def _transfer_choices(
         yield from views(training)
     yield from class_weight(statistics)
     yield from top_k(statistics)
+
+
+def _batch_size(batch: int, training: int) -> Choice:
+    steps = math.ceil(training / batch)
+    unit = "step" if steps == 1 else "steps"
+    return Choice(
+        "data.batch_size", batch, f"About {training:,} training images are {steps:,} {unit}."
+    )
 
 
 def base_and_weights(base: str | Path, weights: Path | None) -> Iterator[Choice]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,8 +73,8 @@ def register_model(
     try:
         if outbox:
             raise TrackingError(
-                f"It is not in the store yet. After `pipeline sync {outbox}`, register it in the "
-                "MLflow UI."
+                f"It is not in the store yet. After `pipeline sync {shlex.quote(str(outbox))}`, "
+                "register it in the MLflow UI."
             )
         version = registry.register(store, find_model(store, run_id), name)
         logger.info(f"Registered version {version} of {name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import time
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ def write_outbox(items: list[OutboxItem], *, directory: Path, run_id: str, uri: 
     """Write items that could not be sent to the outbox of a run."""
     content = {
         "about": "Logs of an MLflow run that could not be sent. Upload them with: "
-        f"pipeline sync {directory}",
+        f"pipeline sync {shlex.quote(str(directory))}",
         "run_id": run_id,
         "tracking_uri": uri,
         "items": [asdict(item) for item in items],

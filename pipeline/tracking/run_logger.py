@@ -7,6 +7,7 @@ import getpass
 import json
 import logging
 import os
+import shlex
 import shutil
 import tempfile
 import threading
@@ -236,7 +237,7 @@ class RunLogger:
         else:
             logger.warning(
                 f"{message}. They are kept in {self.outbox}. "
-                f"Upload them with: pipeline sync {self.outbox}"
+                f"Upload them with: pipeline sync {shlex.quote(str(self.outbox))}"
             )
 
     @contextlib.contextmanager

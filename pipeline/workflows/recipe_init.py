@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ class CreatedRecipe:
         lines = [f"Wrote {self.path}. A comment in it gives the reason for each value."]
         if self.findings:
             lines += ["Findings:", *(f"- {finding}" for finding in self.findings)]
-        lines.append(f"Next: pipeline run {self.path}")
+        lines.append(f"Next: {_run_command(self.path)}")
         return "\n".join(map(escape_unprintable, lines))
 
     def _repr_html_(self) -> str:
@@ -95,7 +96,7 @@ def starter_choices(
     """Return all values of a recipe for a directory.
 
     Raises:
-        DataError: if a class has no image, or all have only one.
+        DataError: if a class has no image, or a split cannot be used.
     """
     _check_classes(statistics, folder)
     return (
@@ -114,11 +115,8 @@ def _check_classes(statistics: DatasetStatistics, folder: Path) -> None:
             f"No image of these classes in {folder} can be decoded: {_few(empty)}. Add images, or "
             "move these directories elsewhere."
         )
-    if max(counts, default=0) < 2:
-        raise DataError(
-            f"No class in {folder} has two or more images, which are needed to train and to "
-            "validate. Add images."
-        )
+    if statistics.problems:
+        raise DataError(statistics.problems[0])
 
 
 def _title(statistics: DatasetStatistics, folder: Path, output: Path) -> Sequence[str]:
@@ -128,8 +126,12 @@ def _title(statistics: DatasetStatistics, folder: Path, output: Path) -> Sequenc
         f"Written by `pipeline init` for {statistics.images:,} images of "
         f"{len(statistics.class_names)} classes in {folder}: {classes}.",
         "",
-        f"pipeline run {output}",
+        _run_command(output),
     )
+
+
+def _run_command(recipe: Path) -> str:
+    return shlex.join(["pipeline", "run", str(recipe)])
 
 
 def _few(texts: Sequence[str]) -> str:

@@ -161,7 +161,8 @@ class RunResult:
         if self.best_epoch is None:
             return f"last epoch of {self.epochs}, without validation"
         near = int(self.metrics.get("near_best_epochs", 0))
-        noise = f" ({near} others are as good within noise)" if near else ""
+        others = "1 other is" if near == 1 else f"{near} others are"
+        noise = f" ({others} as good within noise)" if near else ""
         diverged = ", after which training diverged" if self.divergence else ""
         return f"best epoch {self.best_epoch} of {self.epochs}{diverged}{noise}"
 

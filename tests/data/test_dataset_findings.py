@@ -46,9 +46,19 @@ def test_copies_are_facts_or_guesses() -> None:
     ]
 
 
+def test_the_copies_that_differ_are_named_first() -> None:
+    names = tuple(f"{class_name}/{number}" for class_name in NAMES for number in range(6))
+    classes = tuple(name.split("/")[0] for name in names)
+    copies = Copies("same file", names, ("train",) * 12, classes)
+    assert describe_findings(DatasetStatistics(NAMES, COUNTS, copies=(copies,))) == [
+        "1 picture is labeled in more than one way: ants/0 = bees/0 = ants/1 = ants/2 = …. Keep "
+        "the copies with the correct label."
+    ]
+
+
 def test_small_and_rare_classes_are_named() -> None:
     assert describe_findings(DatasetStatistics(NAMES, {"train": (70, 7)})) == [
-        "1 of 2 classes have fewer than 10 images: bees (7). Add images, or expect uncertain "
+        "1 of 2 classes has fewer than 10 images: bees (7). Add images, or expect uncertain "
         "metrics.",
         "ants has 10.0 times as many training images as bees. Set training.class_weight: "
         "balanced, and judge the model by its balanced accuracy.",

@@ -266,6 +266,19 @@ def test_a_given_validation_split_without_a_readable_image_is_an_error(
     )
 
 
+def test_a_drawn_split_without_an_image_is_an_error(tmp_path: Path, plant: Plant) -> None:
+    plant(tmp_path, {"ants": 1, "bees": 1})
+    for original in list(tmp_path.glob("*/*")):
+        for number in range(5):
+            shutil.copy(original, original.with_name(f"copy{number}.jpg"))
+    assert error_of(tmp_path) == (
+        f"data.path: the val split of {tmp_path}, which is drawn from the training images, is "
+        "empty: there are too few images, or too few groups of images that belong together, such "
+        "as copies of one picture. Add images, or set data.validation to 0."
+    )
+    assert counts_of(load(tmp_path, validation=0.0)) == {"train": [6, 6]}
+
+
 def test_a_share_without_effect_is_a_warning(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path, {**TWO_SPLITS, "test/ants": 1, "test/bees": 1})
     assert list(config_of(tmp_path, validation=0.3, test=0.1).warnings()) == [

@@ -56,6 +56,11 @@ def test_photographs_are_classified_by_transfer_learning() -> None:
     assert (values["model.base"], values["model.weights"]) == ("MobileNetV2", "imagenet")
 
 
+def test_one_batch_of_images_is_one_step() -> None:
+    reasons = {choice.key: choice.reason for choice in choose_values(dataset((8, 8)))}
+    assert reasons["data.batch_size"] == "About 16 training images are 1 step."
+
+
 def test_tiny_images_are_classified_by_lenet_without_a_download() -> None:
     values = values_of(choose_values(dataset(sizes=[(28, 28)] * 9, gray=1.0)))
     assert values["model.architecture"] == "lenet"

@@ -318,14 +318,14 @@ def test_a_run_that_is_not_in_the_store_yet_is_not_registered(
     recipe = load_recipe(Path("recipe.yaml")).recipe
     splits = recipe.data.load()
     registered = stage.register_model(
-        recipe, runs[0].run_id, splits, {}, store=store, outbox=Path("mlruns/outbox/1")
+        recipe, runs[0].run_id, splits, {}, store=store, outbox=Path("my runs/outbox/1")
     )
     assert registered == RegisteredModel(
         None,
         False,
         {},
         "The model was not registered as ten-digits: It is not in the store yet. After `pipeline "
-        "sync mlruns/outbox/1`, register it in the MLflow UI.",
+        "sync 'my runs/outbox/1'`, register it in the MLflow UI.",
     )
 
 

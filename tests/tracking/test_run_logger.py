@@ -180,8 +180,13 @@ def test_what_a_store_misses_is_sent_when_it_is_back(
 
 
 def test_what_cannot_be_sent_is_kept_in_the_outbox_until_it_is_uploaded(
-    in_empty_folder: Path, messages: list[str], capsys: pytest.CaptureFixture[str]
+    in_empty_folder: Path,
+    messages: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    (in_empty_folder / "my runs").mkdir()
+    monkeypatch.chdir(in_empty_folder / "my runs")
     run_logger, client = started()
     client.is_cut_off = True
     run_logger.log_metrics({"epoch/loss": 0.5}, step=1)
@@ -189,11 +194,11 @@ def test_what_cannot_be_sent_is_kept_in_the_outbox_until_it_is_uploaded(
     run_logger.log_trial(trial(1))
     run_logger.end("FINISHED")
     outbox = run_logger.outbox
-    assert outbox == in_empty_folder / "mlruns" / "outbox" / run_logger.run_id
+    assert outbox == in_empty_folder / "my runs" / "mlruns" / "outbox" / run_logger.run_id
     assert run_logger.model_uri() == f"runs:/{run_logger.run_id}/model"
     assert messages[-1] == (
         f"WARNING: Some logs could not be sent to {run_logger.uri}. They are kept in {outbox}. "
-        f"Upload them with: pipeline sync {outbox}"
+        f"Upload them with: pipeline sync '{outbox}'"
     )
 
     client.is_cut_off = False

@@ -63,6 +63,13 @@ def test_a_directory_is_described_in_a_terminal(digit_folder: Path) -> None:
     ]
 
 
+def test_a_split_that_a_run_would_refuse_is_found(digit_folder: Path) -> None:
+    (digit_folder / "two").mkdir()
+    assert inspect(digit_folder).findings[0] == (
+        f"data.path: the train split of {digit_folder} has no images of two. Add images."
+    )
+
+
 def test_everything_is_there_as_json(digit_folder: Path) -> None:
     values = json.loads(json.dumps(inspect(digit_folder).to_dict()))
     assert values["path"] == str(digit_folder)

@@ -45,7 +45,8 @@ def test_a_recipe_for_photographs_is_valid_and_relative(photographs: Path, tmp_p
 
 
 def test_every_value_of_the_data_and_the_training_has_a_reason(tmp_path: Path) -> None:
-    created = init(noise(tmp_path / "images", {"a b": 20, "c d": 20}), tmp_path / "recipe.yaml")
+    created = init(noise(tmp_path / "images", {"a b": 20, "c d": 20}), tmp_path / "my recipe.yaml")
+    assert str(created).splitlines()[-1] == f"Next: pipeline run '{created.path}'"
     for choice in created.choices:
         if choice.key.startswith(("data.", "training.")) and choice.key != "data.source":
             assert choice.reason, choice.key
@@ -146,7 +147,7 @@ def test_wrong_arguments_are_told_before_anything_is_read(
         ({"ants": 5}, "data.path: expected subdirectories for two or more classes in {}"),
         (
             {"ants": 1, "bees": 1},
-            "No class in {} has two or more images, which are needed to train and to validate. ",
+            "data.path: the val split of {}, which is drawn from the training images, is empty: ",
         ),
     ],
 )
