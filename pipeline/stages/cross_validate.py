@@ -26,6 +26,7 @@ from pipeline.stages.data_checks import images_of_machine
 from pipeline.stages.evaluate_splits import metrics_of_images, validation_thresholds
 from pipeline.stages.head_trainer import CompiledHeads
 from pipeline.stages.train_model import (
+    OnEpoch,
     TrainedModel,
     compute_pool_inputs,
     train_model,
@@ -36,8 +37,6 @@ from pipeline.tracking.trial_runs import FOLD, TrialRun
 from pipeline.training.checkpoints import Checkpoints
 
 logger = logging.getLogger(__name__)
-
-OnEpoch = Callable[[int, dict[str, float], float], None]
 
 
 def folds_of(recipe: Recipe, splits: Splits) -> list[Fold]:

@@ -42,6 +42,8 @@ from pipeline.tracking.stored_model import DATA
 
 _CONTEXTS = {"train": "training", "val": "validation", "test": "testing"}  # as MLflow names them
 
+# To the interface alone, by `log_calibration`.
+_ADDED_LATER = ("thresholds", "conformal", "distance")
 _PACKAGES = ("tensorflow", "keras", "mlflow", "numpy", "pillow", "scikit-learn", "pydantic")
 
 
@@ -65,7 +67,7 @@ def log_recipe(loaded: LoadedRecipe, run_logger: RunLogger) -> None:
     with run_logger.log_artifacts() as directory:
         (directory / "recipe.yaml").write_text(loaded.text, "utf-8")
         (directory / "resolved.yaml").write_text(dump_recipe(recipe, loaded.secrets), "utf-8")
-        _write_json(directory / "environment.json", describe_environment())
+        write_json(directory / "environment.json", describe_environment())
         if loaded.overrides:
             lines = "".join(f"--set {argument}\n" for argument in loaded.overrides)
             (directory / "overrides.txt").write_text(lines, "utf-8")
@@ -86,19 +88,19 @@ def log_dataset(loaded: LoadedRecipe, splits: Splits, run_logger: RunLogger) -> 
         images["duplicates"] = len(splits.duplicates)
     run_logger.log_metrics({f"count/{name}": float(count) for name, count in images.items()})
     with run_logger.log_artifacts() as directory:
-        _write_json(directory / "class_names.json", splits.class_names)
+        write_json(directory / "class_names.json", splits.class_names)
         write_image_digests(image_digests(splits), directory)
         if splits.quarantined:
             reasons = {file.name: file.reason for file in splits.quarantined}
-            _write_json(directory / "quarantined.json", reasons)
+            write_json(directory / "quarantined.json", reasons)
         if splits.ignored:
-            _write_json(directory / "ignored.json", splits.ignored)
+            write_json(directory / "ignored.json", splits.ignored)
         if splits.duplicates:
             groups = [
                 [{"split": copy.split, "name": copy.name, "sha256": copy.digest} for copy in copies]
                 for copies in splits.duplicates
             ]
-            _write_json(directory / "duplicates.json", groups)
+            write_json(directory / "duplicates.json", groups)
 
 
 def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger: RunLogger) -> Path:
@@ -111,11 +113,7 @@ def log_model(recipe: Recipe, splits: Splits, trained: TrainedModel, run_logger:
         thresholds=_as_tuple(recipe.task.choose_thresholds(len(splits.class_names), None)),
     )
     metadata = {**asdict(interface), "data_digest": splits.digest}
-    for name in (
-        "thresholds",
-        "conformal",
-        "distance",
-    ):  # `log_calibration` adds them to the interface alone
+    for name in _ADDED_LATER:
         del metadata[name]
     with run_logger.log_model() as directory, tempfile.TemporaryDirectory() as scratch:
         code, loader = write_model_code(Path(scratch))
@@ -250,9 +248,10 @@ def log_label_errors(label_errors: Sequence[SuspectedLabel] | None, run_logger: 
     if label_errors:
         listed = [asdict(one) for one in label_errors]
         with run_logger.log_artifacts() as directory:
-            _write_json(directory / "label_errors.json", listed)
+            write_json(directory / "label_errors.json", listed)
 
 
-def _write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any) -> None:
+    """Write a file with a JSON value, in which there may be names of files."""
     # A file name that is not UTF-8 contains half of a surrogate pair, which JSON can escape.
     path.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8", "backslashreplace")

@@ -93,25 +93,20 @@ def build_report(
     reports: list[SplitReport] = []
     for prefix, predictions in evaluation.predictions.items():
         title, note = _TITLES[prefix]
-        if reports:
-            metrics = metrics_of_split(evaluation.metrics, prefix)
-            view = ModelView(trained.model, splits.named()[prefix].images)
-            content = task.split_content(predictions, title=title, view=view)
-            split_report = SplitReport(prefix, title, note, len(predictions), metrics, content)
-        else:
-            split = splits.named()[prefix]
-            split_report = build_split_report(
-                task,
-                ModelView(trained.model, split.images),
-                predictions,
-                evaluation.metrics,
-                prefix=prefix,
-                title=title,
-                note=note,
-                heatmap_function=heatmap_function(
-                    trained.model, split.images, partial(trained.trainer.feature_maps, split)
-                ),
-            )
+        split, heatmaps = splits.named()[prefix], None
+        if not reports:
+            cached_maps = partial(trained.trainer.feature_maps, split)
+            heatmaps = heatmap_function(trained.model, split.images, cached_maps)
+        split_report = build_split_report(
+            task,
+            ModelView(trained.model, split.images),
+            predictions,
+            evaluation.metrics,
+            prefix=prefix,
+            title=title,
+            note=note,
+            heatmaps=heatmaps,
+        )
         if prefix == "test":
             split_report = replace(
                 split_report, set_coverage=calibration.coverage, set_note=_CALIBRATION_NOTE
@@ -159,7 +154,7 @@ def build_split_report(
     prefix: str,
     title: str,
     note: str,
-    heatmap_function: HeatmapFunction,
+    heatmaps: HeatmapFunction | None,
 ) -> SplitReport:
     """Return the results on a split, with its most informative images.
 
@@ -171,13 +166,13 @@ def build_split_report(
         prefix: of the names of metrics and figures.
         title: of the section.
         note: on how the split was used.
-        heatmap_function: returns Grad-CAM heatmaps of the images.
+        heatmaps: returns Grad-CAM heatmaps of the images; None to show no images.
     """
     sheets = []
-    if view.are_images:
+    if heatmaps and view.are_images:
         selections = task.select_images(predictions)
         # All at once, because what computes the feature maps of heatmaps is compiled in each call.
-        captioned = iter(_captioned(view.images, predictions, selections, heatmap_function))
+        captioned = iter(_captioned(view.images, predictions, selections, heatmaps))
         for one in selections:
             shown = list(islice(captioned, len(one.indices)))
             sheets.append(ImageSheet(one.name, one.title, shown))

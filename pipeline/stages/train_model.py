@@ -30,6 +30,9 @@ from pipeline.training.time_budget import TimeBudget
 
 logger = logging.getLogger(__name__)
 
+# Called with the number of an epoch, from 1, its metrics and its seconds.
+OnEpoch = Callable[[int, dict[str, float], float], None]
+
 
 @dataclass(frozen=True)
 class TrainedModel:
@@ -62,7 +65,7 @@ def train_model(
     recipe: Recipe,
     splits: Splits,
     *,
-    on_epoch: Callable[[int, dict[str, float], float], None],
+    on_epoch: OnEpoch,
     epoch_metrics: Collection[str] = (),
     checkpoints: Checkpoints | None = None,
     show_progress: bool = True,
@@ -75,7 +78,7 @@ def train_model(
     Args:
         recipe: what to build and how to train it.
         splits: the images.
-        on_epoch: is called with each epoch's number, from 1, its metrics and its seconds.
+        on_epoch: is told of each epoch.
         epoch_metrics: the metrics of the validation images that are needed in each epoch beside
             the monitored one.
         checkpoints: where to resume from and to save to.

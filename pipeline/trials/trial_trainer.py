@@ -13,11 +13,12 @@ from pipeline.data.splits import Splits
 from pipeline.errors import DataError
 from pipeline.features.cached_features import HeadInputs
 from pipeline.recipe.grammar import Recipe
-from pipeline.stages.cross_validate import OnEpoch, folds_of, train_fold
+from pipeline.stages.cross_validate import folds_of, train_fold
 from pipeline.stages.data_checks import check_recipe_with_data
 from pipeline.stages.evaluate_splits import metrics_of_images, validation_thresholds
 from pipeline.stages.head_trainer import CompiledHeads
 from pipeline.stages.train_model import (
+    OnEpoch,
     compute_head_inputs,
     compute_pool_inputs,
     train_model,

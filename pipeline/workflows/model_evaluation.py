@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +28,7 @@ from pipeline.inference.image_classifier import ImageClassifier
 from pipeline.inference.labelled_examples import find_labelled_examples
 from pipeline.progress_bar import show_progress
 from pipeline.stages.evaluate_splits import Evaluation
-from pipeline.stages.log_run import log_evaluation, log_report
+from pipeline.stages.log_run import log_evaluation, log_report, write_json
 from pipeline.stages.model_view import ModelView
 from pipeline.stages.run_report import build_split_report, heatmap_function, report_terms
 from pipeline.stages.tracked_run import tracked_run
@@ -268,8 +267,7 @@ def _log(
         counts |= {f"count/{name}_on": len(names) for name, names in known.items()}
         if any(known.values()):
             with run_logger.log_artifacts() as artifacts:
-                listed = json.dumps(known, ensure_ascii=False, indent=1)
-                (artifacts / "known_images.json").write_text(listed, "utf-8", "backslashreplace")
+                write_json(artifacts / "known_images.json", known)
     run_logger.log_metrics({name: float(count) for name, count in counts.items()})
     metrics = evaluation.metrics | (parity.metrics if parity else {})
     engine: EngineName = "openvino" if parity else "keras"
@@ -278,9 +276,8 @@ def _log(
     )
     log_evaluation(evaluation.task, computed, run_logger)
     if left_out:
-        listed = json.dumps(left_out, ensure_ascii=False, indent=1)
         with run_logger.log_artifacts() as artifacts:
-            (artifacts / "quarantined.json").write_text(listed, "utf-8", "backslashreplace")
+            write_json(artifacts / "quarantined.json", left_out)
     task = evaluation.task
     split = build_split_report(
         task,
@@ -290,7 +287,7 @@ def _log(
         prefix=METRIC_PREFIX,
         title=directory.name,
         note=str(evaluation.known or f"It is not known which {unit} the model was trained on."),
-        heatmap_function=heatmap_function(classifier.model, evaluation.images),
+        heatmaps=heatmap_function(classifier.model, evaluation.images),
     )
     # The thresholds of prediction sets are for the outputs of single images.
     conformal = classifier.interface.conformal if views == 1 else None

@@ -43,7 +43,7 @@ class RunResult:
         unit: what is counted: `images` or `examples`.
         quarantined: the files that could not be used, with the reason.
         ignored: the number of files that are not images, by suffix.
-        features: precision, error and speed of the frozen base's features, None without a base.
+        features: engines, precision and speed of the frozen base's features, None without a base.
         evaluation_engine: what computed the predictions of the final metrics, in float32:
             `openvino` or `keras`.
         outbox: the directory with logs that could not be sent, None if all were.

@@ -124,7 +124,7 @@ def test_the_errors_and_the_uncertain_images_match_their_predictions(splits: Spl
         prefix="val",
         title="Validation",
         note="",
-        heatmap_function=heatmaps,
+        heatmaps=heatmaps,
     )
     errors, least_certain = report.sheets
     (error,) = errors.images
