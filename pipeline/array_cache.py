@@ -1,9 +1,9 @@
 """Cache arrays on disk: features, indexes of image files.
 
-An entry is a directory of .npy files. It is written atomically, under a temporary name, flushed and
-renamed, and it holds a checksum of each file: a corrupt entry is computed again. With a lock for
-each key, one process computes while others that need the same entry wait. Above a limit of bytes,
-the least recently used entries of the same kind are removed.
+An entry is a directory of files, most of them .npy. It is written atomically, under a temporary
+name, flushed and renamed, and it holds a checksum of each file: a corrupt entry is computed again.
+With a lock for each key, one process computes while others that need the same entry wait. Above a
+limit of bytes, the least recently used entries of the same kind are removed.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def get_or_compute(
 
     Args:
         key: what `cache_key` returned.
-        compute: writes .npy files into an empty directory and returns facts about them that are
+        compute: writes files into an empty directory and returns facts about them that are
             serializable as JSON.
         kind: what the limit applies to, such as `features`.
         label: a description for people.
@@ -147,7 +147,7 @@ def read_entry(key: str, *, label: str) -> CachedArrays | None:
         key: of the entry.
         label: a description for people.
     """
-    path = cache_directory() / key
+    path = entry_directory(key)
     if not contains(key):
         return None
     if corrupt := _corrupt_file(path):
@@ -167,14 +167,19 @@ def write_entry(
     limit: int,
 ) -> CachedArrays:
     """Write or replace an entry that is `locked`, with the arguments of `get_or_compute`."""
-    path = cache_directory() / key
+    path = entry_directory(key)
     _write(path, compute, kind, label)
     _prune(limit, kind, keep=key)
     return _load(path, was_cached=False)
 
 
 def contains(key: str) -> bool:
-    return (cache_directory() / key / _META).is_file()
+    return (entry_directory(key) / _META).is_file()
+
+
+def entry_directory(key: str) -> Path:
+    """Return the directory of an entry, for files other than arrays."""
+    return cache_directory() / key
 
 
 def list_entries() -> list[CacheEntry]:

@@ -121,6 +121,14 @@ def messages() -> Iterator[list[str]]:
         yield found
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The folder of the cache of fixtures that several tests share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIPELINE_CACHE", str(tmp_path_factory.mktemp("shared_cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the cache: one for each test."""
@@ -221,7 +229,6 @@ def digits_graph_model(digits_model: Path, tmp_path_factory: pytest.TempPathFact
 
     from pipeline.inference.classifier import load_classifier
     from pipeline.inference.graph_writer import write_graph
-    from pipeline.inference.traced_model import trace_model
 
     folder = tmp_path_factory.mktemp("graph") / "model"
     shutil.copytree(digits_model.parent, folder)
@@ -229,10 +236,11 @@ def digits_graph_model(digits_model: Path, tmp_path_factory: pytest.TempPathFact
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), np.uint8)
     model = load_classifier(data).model
     write_graph(
-        trace_model(model, None),
+        model,
         data / "model.keras",
         data,
         feature_layer=None,
+        network=None,
         images=images,
         expected=lambda: model.predict_on_batch(images),
     )

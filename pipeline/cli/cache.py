@@ -17,7 +17,8 @@ def command(clear: bool) -> None:
     """List or clear cached features, indexes of image files, and downloaded files.
 
     The features of frozen base networks are cached on disk and reused by later runs, runs with
-    another head, and trials of a search. The index of a data set spares them reading every file.
+    another head, and trials of a search, and so are the networks as OpenVINO runs them (2 GiB at
+    most). The index of a data set spares them reading every file.
     Files of data.path: s3://… are downloaded once. PIPELINE_CACHE sets the cache directory,
     runtime.cache_gb in a recipe the size limit of features, data.cache_gb that of downloaded
     files.

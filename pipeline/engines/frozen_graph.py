@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,6 +12,9 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 import tensorflow as tf
+
+from pipeline.engines.network_digest import network_digest
+from pipeline.engines.tracing import trace
 
 
 @dataclass(frozen=True)
@@ -27,9 +32,19 @@ class FrozenGraph:
     pool: bool
 
     @functools.cached_property
+    def digest(self) -> str:
+        """A digest of what the graph computes, before pooling."""
+        preparation = [type(operation).__name__ for operation in self.prepare.operations]
+        parts = [network_digest(self.network), self.input_shape, preparation]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    @functools.cached_property
     def function(self) -> Any:
-        """The network as `trace` returns it; tracing takes up to a second."""
-        return trace(self, self.network)
+        """A function of images, as `trace` returns it, to outputs that are not pooled.
+
+        Tracing takes up to a second.
+        """
+        return trace((self.prepare, self.network))
 
     def __reduce__(self) -> tuple[type[FrozenGraph], tuple[keras.Model, keras.Model, bool]]:
         return FrozenGraph, (self.prepare, self.network, self.pool)
@@ -58,26 +73,6 @@ class CompiledGraph(Protocol):
         """
 
 
-def trace(graph: FrozenGraph, network: keras.Model) -> Any:
-    """Return a concrete TensorFlow function of images (n, height, width, channels) to outputs.
-
-    It takes float32 batches of any size. The outputs, float32, are not pooled.
-
-    Args:
-        graph: what to compute.
-        network: in place of the graph's own, such as a faster copy.
-    """
-
-    @tf.function(input_signature=[tf.TensorSpec((None, *graph.input_shape))], autograph=False)
-    def compute(images: Any) -> list[Any]:
-        prepared = tf.cast(graph.prepare(images, training=False), tf.float32)
-        outputs = network(prepared, training=False)
-        tensors = outputs if isinstance(outputs, list | tuple) else [outputs]
-        return [tf.cast(tensor, tf.float32) for tensor in tensors]
-
-    return compute.get_concrete_function()
-
-
 class TracedGraph:
     """A graph that TensorFlow computes. In another process it is traced again."""
 
@@ -90,7 +85,8 @@ class TracedGraph:
             pool: whether to average the outputs over rows and columns.
         """
         self._parts = graph, network, pool
-        self._function = graph.function if network is graph.network else trace(graph, network)
+        is_own = network is graph.network
+        self._function = graph.function if is_own else trace((graph.prepare, network))
 
     def run(self, batches: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
         *_, pool = self._parts

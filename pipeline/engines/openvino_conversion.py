@@ -23,6 +23,16 @@ def convert(function: Any) -> openvino.Model:
     return openvino.Model(results, model.get_parameters())
 
 
+def joined(first: openvino.Model, second: openvino.Model) -> openvino.Model:
+    """Return a model of two: the second one's only input is the first one's only output.
+
+    Both are used up.
+    """
+    (parameter,), (result,) = second.get_parameters(), first.get_results()
+    parameter.output(0).replace(result.input_value(0))
+    return openvino.Model(second.get_results(), first.get_parameters())
+
+
 def pooled(model: openvino.Model) -> openvino.Model:
     """Return a model with the outputs (n, rows, columns, channels) averaged to (n, channels)."""
     axes = np.array([1, 2])

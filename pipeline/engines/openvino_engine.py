@@ -9,17 +9,18 @@ import numpy as np
 
 from pipeline.engines.engine import Compile, Precision
 from pipeline.engines.frozen_graph import CompiledGraph, FrozenGraph
-from pipeline.engines.openvino_conversion import convert, pooled
+from pipeline.engines.kept_networks import convert_once
+from pipeline.engines.openvino_conversion import pooled
 from pipeline.engines.openvino_package import openvino
 from pipeline.engines.openvino_runtime import OpenVinoGraph
 
 
 def compiler(graph: FrozenGraph) -> Compile:
-    """Return a function that compiles a graph in a precision; the graph is converted once."""
+    """Return a function that compiles a graph in a precision, converted at most once."""
 
     @functools.cache
     def converted() -> openvino.Model:
-        return convert(graph.function)
+        return convert_once(graph)
 
     def compile_graph(
         precision: Precision, calibration: np.ndarray, *, pool: bool

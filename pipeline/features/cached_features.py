@@ -163,7 +163,7 @@ class CachedFeatures:
         exact = self._exact.variant
 
         def compiled() -> CompiledGraph:
-            is_changed = unpooled.digest != self.model_split.digest
+            is_changed = frozen.digest != self.model_split.frozen.digest
             new = ENGINES[exact.engine].compiler
             compiler = new(frozen) if is_changed else self._selector.compiler(exact.engine)
             return compiler(exact.precision, np.empty(0), pool=False)
@@ -180,7 +180,6 @@ class CachedFeatures:
     def _selector(self) -> EngineSelector:
         return EngineSelector(
             self.model_split.frozen,
-            self.model_split.digest,
             self.splits.train,
             options=self.options,
             rows=len(self.splits.train) * self.views.distinct,

@@ -33,7 +33,7 @@ from pipeline.processor import has_bfloat16, processor_name
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 3  # of a kept choice; with another number, all are made again
+_FORMAT = 4  # of a kept choice; with another number, all are made again
 _CALIBRATION = 64  # training images that int8 is calibrated on
 # Of features, relative to their norm: rounding, but no other weights or operations.
 _MAX_FLOAT32_ERROR = 1e-4
@@ -87,7 +87,6 @@ class EngineSelector:
     def __init__(
         self,
         graph: FrozenGraph,
-        digest: str,
         train: Split,
         *,
         options: EngineOptions,
@@ -97,12 +96,11 @@ class EngineSelector:
 
         Args:
             graph: what to compute.
-            digest: of what the graph's network computes.
             train: the training images. Engines are raced and compared on some of them.
             options: what may be used.
             rows: how many different views of training images may have to be computed.
         """
-        self._graph, self._digest, self._train = graph, digest, train
+        self._graph, self._train = graph, train
         self.compared = ComparedFeatures(train, graph, self.compiled)
         self._options = options
         self._rows = rows
@@ -165,8 +163,7 @@ class EngineSelector:
         return array_cache.cache_key(
             {
                 "format": _FORMAT,
-                "weights": self._digest,
-                "input": self._graph.input_shape,
+                "graph": self._graph.digest,
                 "pool": self._graph.pool,
                 "processor": processor_name(),
                 "images": self._train.digest,

@@ -39,7 +39,7 @@ from pipeline.tasks.label_encoding import LabelEncoding
 _MAX_BYTES_IN_MEMORY = 32 * 2**20
 # Of its row, its digest and the two classes in a mixed label, with their weights.
 _BYTES_OF_VIEW = 40
-_FORMAT = 5  # of cached features; with another number, all are computed again
+_FORMAT = 6  # of cached features; with another number, all are computed again
 
 
 @dataclass(frozen=True)
@@ -176,16 +176,13 @@ class FeatureExtractor:
     def _graph_key(self) -> str:
         """The key of what the activations of given pixels depend on."""
         graph = self.model_split.frozen
-        prepare = graph.prepare
         return array_cache.cache_key(
             {
                 "format": _FORMAT,
                 "engine": dict(self.engine),
                 "index": self.model_split.index,
-                "weights": self.model_split.digest,
-                "input": graph.input_shape,
+                "graph": graph.digest,
                 "pool": graph.pool,
-                "preparation": [type(operation).__name__ for operation in prepare.operations],
             }
         )
 

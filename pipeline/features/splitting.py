@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import json
 from dataclasses import dataclass
-from typing import Any
 
 import keras
-import numpy as np
 
 from pipeline.engines.folding import input_tensors, source_of
 from pipeline.engines.frozen_graph import FrozenGraph
@@ -29,11 +24,6 @@ class ModelSplit:
     frozen: FrozenGraph
     head: keras.Model
     index: int
-
-    @functools.cached_property
-    def digest(self) -> str:
-        """Digest of what the frozen part computes."""
-        return network_digest(self.frozen.network)
 
 
 def split_before_head(model: keras.Model) -> ModelSplit:
@@ -87,29 +77,3 @@ def split_before_layer(model: keras.Model, first: int) -> ModelSplit:
 
 def _prepare(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, model.get_layer(transfer.PREPARED).output, name="prepare")
-
-
-def network_digest(network: keras.Model) -> str:
-    """Return a digest of what a network computes: its operations, their configuration and weights.
-
-    Names are left out because Keras numbers them within a process.
-    """
-    digest = hashlib.sha256()
-    indices = {operation.name: i for i, operation in enumerate(network.operations)}
-    for operation in network.operations:
-        config = operation.get_config() if isinstance(operation, keras.Layer) else {}
-        sources = [indices.get(source_of(tensor).name) for tensor in input_tensors(operation)]
-        description = [type(operation).__name__, _without_names(config), sources]
-        digest.update(json.dumps(description, sort_keys=True, default=str).encode())
-        for weight in getattr(operation, "weights", ()):
-            digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()
-
-
-def _without_names(value: Any) -> Any:
-    if isinstance(value, dict):
-        names = ("name", "shared_object_id", "input_layers", "output_layers", "inbound_nodes")
-        return {key: _without_names(item) for key, item in value.items() if key not in names}
-    if isinstance(value, list | tuple):
-        return [_without_names(item) for item in value]
-    return value

@@ -47,7 +47,9 @@ class FreshProcess:
         directory: Path,
         inputs: list[Path] | np.ndarray,
         graph: Path,
+        *,
         feature_layer: str | None,
+        network: str | None,
     ) -> None:
         """Have the graph of a model written, and examples predicted, without waiting for it.
 
@@ -56,12 +58,14 @@ class FreshProcess:
             inputs: the files of images, or numbers, float32 (n, numbers).
             graph: an empty directory, where the graph of the model is written.
             feature_layer: the layer whose output is a second one of the graph; None for none.
+            network: as `write_graph` takes it.
         """
         content = {
             "directory": str(directory),
             "inputs": list(map(str, inputs)) if isinstance(inputs, list) else inputs.tolist(),
             "graph": str(graph),
             "feature_layer": feature_layer,
+            "network": network,
         }
         request = json.dumps(content)
         with contextlib.suppress(BrokenPipeError):  # whoever waits gets the error

@@ -25,7 +25,6 @@ import tensorflow as tf
 from pipeline.errors import first_line
 from pipeline.inference.classifier import load_classifier
 from pipeline.inference.image_classifier import MODEL_FILE, model_outputs
-from pipeline.inference.traced_model import trace_model
 from pipeline.keras_files import load_keras_file
 from pipeline.processor import usable_threads
 
@@ -60,14 +59,15 @@ def warm_up() -> None:
     with tempfile.TemporaryDirectory() as name, contextlib.suppress(Exception):
         directory = Path(name)
         model.save(directory / MODEL_FILE)
-        function = trace_model(load_keras_file(directory / MODEL_FILE), None)
-        units = _computed(function, pixels)
+        loaded = load_keras_file(directory / MODEL_FILE)
+        units = _units(loaded, pixels)
         if _HAS_OPENVINO:
             import_module(_GRAPH_WRITER).write_graph(
-                function,
+                loaded,
                 directory / MODEL_FILE,
                 directory,
                 feature_layer=None,
+                network=None,
                 images=pixels,
                 expected=lambda: units,
             )
@@ -81,21 +81,22 @@ def _responses(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         return interface.read(item) if interface.decoding else np.array(item, np.float32)
 
     pixels = np.stack(list(map(read, items)))
-    # The same function is written as a graph: a model takes longer to trace than to compute.
-    function = trace_model(classifier.model, request["feature_layer"])
     with ThreadPoolExecutor(1) as pool:
-        units = pool.submit(_computed, function, pixels)
-        yield {"graph_error": _write_graph(function, request, pixels, units.result)}
+        units = pool.submit(_units, classifier.model, pixels)
+        yield {"graph_error": _write_graph(classifier.model, request, pixels, units.result)}
     yield {"outputs": model_outputs(units.result(), None, pixels, interface, None).outputs.tolist()}
 
 
-def _computed(function: Any, inputs: np.ndarray) -> np.ndarray:
-    """Return the outputs of a traced model, float32 (n, units)."""
-    return np.asarray(function(tf.constant(inputs, tf.float32))[0])
+def _units(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
+    """Return the outputs of a model, float32 (n, units), without tracing it for so few inputs."""
+    return np.asarray(tf.cast(model(inputs, training=False), tf.float32))
 
 
 def _write_graph(
-    function: Any, request: dict[str, Any], inputs: np.ndarray, expected: Callable[[], np.ndarray]
+    model: keras.Model,
+    request: dict[str, Any],
+    inputs: np.ndarray,
+    expected: Callable[[], np.ndarray],
 ) -> str:
     """Write the graph of a model; return why that is impossible, otherwise an empty string."""
     if not _HAS_OPENVINO:
@@ -103,10 +104,11 @@ def _write_graph(
     writer = import_module(_GRAPH_WRITER)
     try:
         writer.write_graph(
-            function,
+            model,
             Path(request["directory"]) / MODEL_FILE,
             Path(request["graph"]),
             feature_layer=request["feature_layer"],
+            network=request["network"],
             images=inputs,
             expected=expected,
         )

@@ -148,6 +148,10 @@ class FeatureTrainer(PixelTrainer):
 
         return PretrainedFeatures(read, self._base_features.training_key())
 
+    def frozen_digest(self) -> str | None:
+        is_frozen = self._features is self._base_features
+        return self._split.frozen.digest if is_frozen else None
+
     def feature_facts(self) -> dict[str, Any]:
         choice = self._base_features.choice()
         return {

@@ -119,6 +119,13 @@ class Trainer(Protocol):
         """
         return None
 
+    def frozen_digest(self) -> str | None:
+        """Return the digest of the frozen base, as `FrozenGraph` has it.
+
+        None if the trained model has none.
+        """
+        return None
+
     def feature_facts(self) -> dict[str, Any]:
         """Return the engine and precision of the base's features, and how they were chosen."""
         return {}

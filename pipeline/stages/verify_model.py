@@ -71,8 +71,15 @@ class ModelVerification:
         self._scratch = scratch
         self._failure = ""
 
-    def ask(self, recipe: Recipe, splits: Splits, directory: Path) -> None:
-        """Let the model in a directory predict images of a split from their files."""
+    def ask(self, recipe: Recipe, splits: Splits, directory: Path, network: str | None) -> None:
+        """Let the model in a directory predict images of a split from their files.
+
+        Args:
+            recipe: of the model.
+            splits: the images.
+            directory: of the model.
+            network: as `Trainer.frozen_digest` returns it.
+        """
         if self._process:
             _, split = splits.verification
             inputs = _inputs(
@@ -80,7 +87,9 @@ class ModelVerification:
             )
             (self._scratch / _GRAPH).mkdir()
             layer = transfer.FEATURES if recipe.model.has_frozen_base else None
-            self._process.request(directory, inputs, self._scratch / _GRAPH, layer)
+            self._process.request(
+                directory, inputs, self._scratch / _GRAPH, feature_layer=layer, network=network
+            )
 
     @functools.cached_property
     def graph(self) -> Path | None:

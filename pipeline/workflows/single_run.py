@@ -128,7 +128,7 @@ def run(
             conclusion = _conclude(trained, run_logger)
             with watch.stage("log"):  # before anything else can fail
                 model_directory = log_run.log_model(recipe, splits, trained, run_logger)
-                verification.ask(recipe, splits, model_directory)
+                verification.ask(recipe, splits, model_directory, trained.trainer.frozen_digest())
             with watch.stage("evaluate"):
                 graph = evaluation_graph(trained, splits, lambda: verification.graph)
                 trained.trainer.graph = graph

@@ -45,7 +45,7 @@ def train() -> Split:
 
 def graph() -> FrozenGraph:
     inputs = keras.Input((8, 8, 3))
-    x = keras.layers.ReLU()(keras.layers.Conv2D(4, 3)(inputs))
+    x = keras.layers.ReLU()(keras.layers.Conv2D(4, 3, kernel_initializer="ones")(inputs))
     return FrozenGraph(
         keras.Model(inputs, keras.layers.Rescaling(1 / 255)(inputs)),
         keras.Model(inputs, x, name="net"),
@@ -55,7 +55,7 @@ def graph() -> FrozenGraph:
 
 def selector(train: Split, *, precision: Any = None, rows: int = COUNT) -> EngineSelector:
     options = EngineOptions(("openvino", "tensorflow"), precision)
-    return EngineSelector(graph(), "weights", train, options=options, rows=rows)
+    return EngineSelector(graph(), train, options=options, rows=rows)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def test_its_predictions_are_those_of_this_process(
 ) -> None:
     files = sorted(digit_files.iterdir())[:40]
     process = FreshProcess()
-    process.request(digits_model, files, tmp_path, None)
+    process.request(digits_model, files, tmp_path, feature_layer=None, network=None)
     classifier = load_classifier(digits_model)
     predictions = predict(classifier, files, classifier.interface.read)
     here = [prediction.outputs for prediction in predictions]
@@ -33,7 +33,7 @@ def test_a_dead_process_is_an_error(digits_model: Path, tmp_path: Path) -> None:
     process = FreshProcess()
     process._process.kill()
     process._process.wait()
-    process.request(digits_model, [], tmp_path, None)
+    process.request(digits_model, [], tmp_path, feature_layer=None, network=None)
     with pytest.raises(ModelError) as caught:
         process.graph_error()
     assert str(caught.value) == "The process ended with exit code -9."

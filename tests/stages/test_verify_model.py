@@ -29,10 +29,16 @@ class InThisProcess:
         self.error = ""
 
     def request(
-        self, folder: Path, files: list[Path], graph: Path, feature_layer: str | None
+        self,
+        folder: Path,
+        files: list[Path],
+        graph: Path,
+        *,
+        feature_layer: str | None,
+        network: str | None,
     ) -> None:
         assert graph.is_dir()
-        assert feature_layer is None  # this model has no frozen base
+        assert feature_layer is network is None  # this model has no frozen base
         self.files = files
         self._classifier = classifiers.load_classifier(folder) if folder.exists() else None
 
@@ -74,7 +80,7 @@ def verified(
     process: Any = InThisProcess()
     process.spoil = spoil
     verification = ModelVerification(process, tmp_path)
-    verification.ask(RECIPE, splits, folder)
+    verification.ask(RECIPE, splits, folder, None)
     return verification.metrics(classification, splits, {"val": expected}, NO_TRAINER)
 
 
@@ -104,7 +110,7 @@ def test_a_model_without_a_graph_is_told(
         directory = tmp_path / ("1" if graph else "2")
         directory.mkdir()
         verification = ModelVerification(process, directory)
-        verification.ask(RECIPE, splits, digits_model)
+        verification.ask(RECIPE, splits, digits_model, None)
         verification.metrics(classification, splits, {"val": expected}, NO_TRAINER)
         assert verification.graph == graph
     assert messages == [
@@ -144,7 +150,7 @@ def test_training_images_are_predicted_where_no_split_is_evaluated(
     process: Any = InThisProcess()
     trainer: Any = SimpleNamespace(predict=predict)
     verification = ModelVerification(process, tmp_path)
-    verification.ask(RECIPE, trained_on, digits_model)
+    verification.ask(RECIPE, trained_on, digits_model, None)
     metrics = verification.metrics(classification, trained_on, {}, trainer)
     ((name, names),) = asked
     assert name == "train"
@@ -174,7 +180,7 @@ def test_photographs_are_predicted_from_their_own_files(photographs: Path, tmp_p
     )
     process: Any = InThisProcess()
     splits = recipe.data.load()
-    ModelVerification(process, tmp_path).ask(recipe, splits, tmp_path / "absent")
+    ModelVerification(process, tmp_path).ask(recipe, splits, tmp_path / "absent", None)
     assert len(process.files) == IMAGES
     assert {path.parent for path in process.files} == {
         photographs / "val" / "ants",
@@ -187,6 +193,6 @@ def test_without_verification_there_are_no_metrics(
     expected: Predictions, splits: Splits, tmp_path: Path, messages: list[str]
 ) -> None:
     verification = ModelVerification(None, tmp_path)
-    verification.ask(RECIPE, splits, tmp_path)
+    verification.ask(RECIPE, splits, tmp_path, None)
     assert verification.metrics(classification, splits, {"val": expected}, NO_TRAINER) == {}
     assert messages == []
