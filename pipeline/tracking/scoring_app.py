@@ -19,6 +19,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from pipeline.tracking.body_limit import BodyLimit
 from pipeline.tracking.mlflow_server import ALLOWED_HOSTS
 from pipeline.tracking.model_description import describe_without_code
+from pipeline.tracking.served_model import ServedModel
 
 # Parsing the JSON of a request takes several times its size.
 MAX_REQUEST_BYTES = 2**27
@@ -38,7 +39,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="pipeline-model-") as copy:
         describe_without_code(Path(arguments.directory), Path(copy), loader=arguments.loader)
-        model = mlflow.pyfunc.load_model(copy)
+        model = ServedModel(mlflow.pyfunc.load_model(copy))
     app = scoring_server.init(model)
     app.add_middleware(BodyLimit, per_request=MAX_REQUEST_BYTES, in_progress=MAX_BYTES_IN_PROGRESS)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS)
