@@ -34,7 +34,7 @@ _BOUNDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 _RESAMPLES = 2000
 _MIN_BOOTSTRAP = 10  # images, below which bootstrap intervals are too narrow
 _SEED = 0
-_MAX_DRAWS = 4_000_000  # in memory
+_MAX_DRAWS = 500_000  # in memory, each in several arrays
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 # An image is suspected if its label is less probable than this. With 5 % of the labels flipped at
@@ -71,7 +71,8 @@ def find_cross_validated_label_errors(
 
     Args:
         features: maps indices (n,) to features, float (n, units), of a network that was not trained
-            on these labels. It is called in chunks, so memory does not grow with the images.
+            on these labels. It is called in chunks, so memory does not grow with the images. What
+            it returns is overwritten.
         labels: int (n,).
     """
     classes = np.flatnonzero(np.bincount(labels) >= MIN_CLASS_SIZE)
@@ -80,24 +81,20 @@ def find_cross_validated_label_errors(
         return LabelErrors(np.empty(0, int), np.empty(0, int), np.empty(0))
     positions = np.searchsorted(classes, labels[judged])
     chosen = _sample(positions)
-    raw = features(judged[chosen])
-    components = min(_COMPONENTS, *raw.shape)
-    projection = make_pipeline(StandardScaler(), PCA(components, random_state=0)).fit(raw)
-    references = _References(
-        projection.transform(raw).astype(np.float32), positions[chosen], len(classes)
-    )
-    probabilities, _ = _cross_validate(references, np.ones(len(chosen), bool))
-    suspects = _confidently_different(probabilities, references.labels)
-    probabilities, classifiers = _cross_validate(references, ~suspects)
+    projection, projected = _project(features(judged[chosen]))
+    references = _References(projected, positions[chosen], len(classes))
+    divisions = _cross_validate(references, np.ones(len(chosen), bool))
+    suspects = _confidently_different(_held_out(references, divisions), references.labels)
+    divisions = _cross_validate(references, ~suspects)
 
-    given, suggested, confidence = _judge(probabilities, references.labels)
-    found = [(chosen, given, suggested, confidence)]
+    found = [(chosen, *_judge(_held_out(references, divisions), references.labels))]
+    classifiers = [classifier for division in divisions for classifier in division]
     others = np.setdiff1d(np.arange(len(judged)), chosen)
     for start in range(0, len(others), _CHUNK):
         rows = others[start : start + _CHUNK]
         projected = projection.transform(features(judged[rows])).astype(np.float32)
-        each = [_predict(classifier, projected, len(classes)) for classifier in classifiers]
-        found.append((rows, *_judge(np.mean(each, axis=0), positions[rows])))
+        mean = _mean(_predict(each, projected, len(classes)) for each in classifiers)
+        found.append((rows, *_judge(mean, positions[rows])))
     rows, given, suggested, confidence = (
         np.concatenate(column) for column in zip(*found, strict=True)
     )
@@ -117,12 +114,17 @@ def _sample(labels: np.ndarray) -> np.ndarray:
     return np.union1d(evenly, first)
 
 
-def _cross_validate(
-    references: _References, kept: np.ndarray
-) -> tuple[np.ndarray, list[LogisticRegression]]:
-    """Return the probabilities of all references, float (n, classes), and the classifiers.
+def _project(features: np.ndarray) -> tuple[Pipeline, np.ndarray]:
+    """Fit a projection on features, which are overwritten, and return it and their projections."""
+    scaler = StandardScaler(copy=False)
+    pca = PCA(min(_COMPONENTS, *features.shape), random_state=0)
+    scaled = scaler.fit_transform(features)
+    projected = pca.fit(scaled).transform(scaled)
+    return make_pipeline(scaler, pca), projected.astype(np.float32)
 
-    No classifier judges an image that it was trained on.
+
+def _cross_validate(references: _References, kept: np.ndarray) -> list[list[LogisticRegression]]:
+    """Return the classifiers of one or several divisions of the references into folds.
 
     Args:
         references: the images.
@@ -130,15 +132,13 @@ def _cross_validate(
     """
     c, first = _choose_regularization(references, kept)
     repeats = _REPEATS if len(kept) <= _MAX_REPEATED else 1
-    results = [first, *(_cross_validate_once(references, kept, c, n) for n in range(1, repeats))]
-    probabilities = np.mean([probabilities for probabilities, _ in results], axis=0)
-    return probabilities, [one for _, classifiers in results for one in classifiers]
+    return [first, *(_train(references, kept, c, seed) for seed in range(1, repeats))]
 
 
 def _choose_regularization(
     references: _References, kept: np.ndarray
-) -> tuple[float, tuple[np.ndarray, list[LogisticRegression]]]:
-    """Return the inverse strength with the least log loss of the labels kept, and its results.
+) -> tuple[float, list[LogisticRegression]]:
+    """Return the inverse strength with the least log loss of the labels kept, and its classifiers.
 
     The loss falls and then grows as regularization weakens, while training takes longer. So the
     strongest comes first, and the search ends once the loss grows.
@@ -147,30 +147,68 @@ def _choose_regularization(
     least, chosen = float("inf"), None
     for strength in _INVERSE_STRENGTHS:
         c = strength / references.features.shape[1]
-        results = _cross_validate_once(references, kept, c, 0)
-        loss = -np.log(results[0][of_labels].clip(min=1e-15)).mean()
+        classifiers = _train(references, kept, c, 0)
+        given = _held_out(references, [classifiers])[of_labels]
+        loss = -np.log(given.clip(min=1e-15)).mean()
         if chosen and loss >= least:
             break
-        least, chosen = loss, (c, results)
+        least, chosen = loss, (c, classifiers)
     assert chosen is not None
     return chosen
 
 
-def _cross_validate_once(
+def _train(
     references: _References, kept: np.ndarray, c: float, seed: int
-) -> tuple[np.ndarray, list[LogisticRegression]]:
-    probabilities = np.zeros((len(kept), references.classes))
+) -> list[LogisticRegression]:
+    """Return a classifier for each fold, trained on the images kept that are not in it."""
     classifiers = []
-    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
-    for training, held_out in folds.split(references.features, references.labels):
+    for training, _ in _folds(references, seed):
         rows = training[kept[training]]
         classifier = LogisticRegression(C=c, max_iter=1000, tol=1e-3)
         classifier.fit(references.features[rows], references.labels[rows])
         classifiers.append(classifier)
-        probabilities[held_out] = _predict(
-            classifier, references.features[held_out], references.classes
-        )
-    return probabilities, classifiers
+    return classifiers
+
+
+def _held_out(
+    references: _References, divisions: Sequence[Sequence[LogisticRegression]]
+) -> np.ndarray:
+    """Return the probabilities of all references, float (n, classes).
+
+    No classifier judges an image that it was trained on. The probabilities of 5,000 images and
+    1,000 classes have 40 MB, so they are computed again where they are needed again.
+
+    Args:
+        references: the images.
+        divisions: as `_cross_validate` returns them.
+    """
+
+    def of_division(seed: int, classifiers: Sequence[LogisticRegression]) -> np.ndarray:
+        probabilities = np.empty((len(references.labels), references.classes))
+        for classifier, (_, fold) in zip(classifiers, _folds(references, seed), strict=True):
+            probabilities[fold] = _predict(
+                classifier, references.features[fold], references.classes
+            )
+        return probabilities
+
+    return _mean(of_division(seed, classifiers) for seed, classifiers in enumerate(divisions))
+
+
+def _folds(references: _References, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the indices of the references outside and inside of each fold."""
+    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
+    yield from folds.split(references.features, references.labels)
+
+
+def _mean(arrays: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the mean of arrays, of which two are in memory; the first is overwritten."""
+    iterator = iter(arrays)
+    total, count = next(iterator), 1
+    for array in iterator:
+        total += array
+        count += 1
+    total /= count
+    return total
 
 
 def _predict(classifier: LogisticRegression, features: np.ndarray, classes: int) -> np.ndarray:

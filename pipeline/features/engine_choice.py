@@ -110,10 +110,12 @@ class EngineSelector:
     @functools.cached_property
     def choice(self) -> EngineChoice:
         """The choice: an earlier one on this machine, or that of a race."""
-        choice = self._kept_choice(self._choose, with_int8=False)
-        speed = choice.speeds.get(str(choice.training))
+        choice = first = self._kept_choice(self._choose, with_int8=False)
+        speed = first.speeds.get(str(first.training))
         if speed and not self._options.precision and self._rows / speed >= _MIN_SECONDS_FOR_INT8:
-            return self._kept_choice(lambda: self._prefer_int8(choice, speed), with_int8=True)
+            choice = self._kept_choice(lambda: self._prefer_int8(first, speed), with_int8=True)
+        for variant in self._compiled.keys() - {choice.exact, choice.training}:
+            del self._compiled[variant]  # it has a copy of the weights
         return choice
 
     def _kept_choice(self, choose: Callable[[], EngineChoice], *, with_int8: bool) -> EngineChoice:

@@ -144,7 +144,11 @@ class FeatureTrainer(PixelTrainer):
         views = range(min(train.views, 4))
 
         def read(indices: np.ndarray) -> np.ndarray:
-            return np.mean([train.batch(indices, view)[0] for view in views], axis=0)
+            total = train.batch(indices, 0)[0]
+            for view in views[1:]:
+                total += train.batch(indices, view)[0]
+            total /= len(views)
+            return total
 
         return PretrainedFeatures(read, self._base_features.training_key())
 

@@ -164,10 +164,11 @@ def outputs(units: np.ndarray, inputs: Inputs) -> np.ndarray:
     """
     import numpy as np
 
-    columns = np.asarray(units, np.float64)
+    columns = np.array(units, np.float64)
     if columns.shape[1] == 1:
         columns = np.hstack([1 - columns, columns])
-    return np.asarray(columns / columns.sum(axis=1, keepdims=True))
+    columns /= columns.sum(axis=1, keepdims=True)
+    return columns
 
 
 def units_fit(units: int, classes: int) -> bool:

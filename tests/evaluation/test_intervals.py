@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -150,3 +152,12 @@ def test_the_interval_of_a_mean_over_runs_stays_within_the_metric_s_limits() -> 
     losses = intervals.summarize_runs(np.array([0.01, 0.3, 1.5]), limits=(0.0, np.inf))
     assert losses.mean_low == 0.0
     assert losses.mean_high > 1.5
+
+
+def test_resamples_of_many_images_take_little_memory() -> None:
+    values = np.random.default_rng(6).random(20_000)
+    tracemalloc.start()
+    intervals.mean_interval(values)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * 2**20

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -93,3 +95,16 @@ def test_nothing_is_found_where_one_class_alone_has_enough_images() -> None:
     pixels, labels = digits()
     kept = np.concatenate([np.flatnonzero(labels == 1), np.flatnonzero(labels == 8)[:4]])
     assert len(find(pixels[kept], labels[kept]).indices) == 0
+
+
+def test_probabilities_of_many_classes_are_in_memory_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_errors, "_INVERSE_STRENGTHS", (0.3,))
+    generator, labels = np.random.default_rng(0), np.repeat(np.arange(210), 10)
+    features = generator.normal(size=(210, 8)).astype(np.float32)[labels]
+    features += generator.normal(size=features.shape).astype(np.float32)
+    probabilities = labels.size * 210 * 8
+    tracemalloc.start()
+    find(features, labels)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3 * probabilities

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -98,6 +100,15 @@ def test_a_real_race_has_a_winner_that_computes_the_same(train: Split) -> None:
 
 def test_a_second_engine_is_not_raced_for_a_few_views(train: Split) -> None:
     assert set(selector(train, precision="float32").choice.speeds) == {"OpenVINO in float32"}
+
+
+def test_what_lost_the_race_does_not_stay_in_memory(train: Split) -> None:
+    chosen = selector(train, precision="float32")
+    lost, won = weakref.ref(chosen.compiled(KERAS)), weakref.ref(chosen.compiled(OPENVINO))
+    assert chosen.choice.training == OPENVINO
+    gc.collect()
+    assert lost() is None
+    assert won() is chosen.compiled(OPENVINO)
 
 
 @pytest.mark.usefixtures("errors")
