@@ -23,6 +23,7 @@ from pipeline.errors import DataError
 
 # How the directories below the path are named, from the top; `*` is any name.
 LayoutName = Literal["class", "split/class", "class/split", "*/class"]
+_ARCHIVE_SUFFIXES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
 _UNLABELLED = "images"  # the only class of images without classes
 
 
@@ -237,16 +238,21 @@ def _layout(
         train = directories[0].path.parent if name == "split/class" and directories else root
         raise DataError(
             f"data.path: expected subdirectories for two or more classes in {train}. "
-            f"Received: {', '.join(class_names) or 'none'}.{_table_hint(root)}"
+            f"Received: {', '.join(class_names) or 'none'}.{_hint(root)}"
         )
     return DirectoryLayout(root, name, class_names, tuple(directories), tuple(ignored))
 
 
-def _table_hint(root: AnyPath) -> str:
-    """Return a hint at a table in a directory, empty without one."""
-    suffixes = {name: PurePath(name).suffix.lower() for name in file_names(root)}
-    tables = sorted(name for name, suffix in suffixes.items() if suffix in TABLE_SUFFIXES)
-    return f" If {tables[0]} has the labels, use data.source: table." if tables else ""
+def _hint(root: AnyPath) -> str:
+    """Return what to do with the files in a directory without classes, if there are any."""
+    suffixes = {name: PurePath(name).suffix.lower() for name in sorted(file_names(root))}
+    for name, suffix in suffixes.items():
+        if suffix in TABLE_SUFFIXES:
+            return f" If {name} has the labels, use data.source: table."
+    for name, suffix in suffixes.items():
+        if suffix in _ARCHIVE_SUFFIXES:
+            return f" Extract {name} if the images are in it."
+    return " Put the images of each class into a subdirectory." if has_images(root) else ""
 
 
 def _unwrap(path: AnyPath) -> tuple[AnyPath, list[str]]:

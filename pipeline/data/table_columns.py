@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pipeline.data.table_reader import Table
 from pipeline.errors import DataError, escape_unprintable
+from pipeline.suggestions import did_you_mean
 
 # The usual names of the column of images; the later ones count if there is none of the former.
 IMAGE_COLUMNS = (
@@ -46,7 +47,7 @@ def find_column(table: Table, name: str | None, usual: Sequence[Sequence[str]], 
 def usual_columns(columns: Sequence[str], usual: Sequence[Sequence[str]]) -> list[str]:
     """Return the columns with one of the first usual names that there are."""
     for names in usual:
-        found = [column for column in columns if column.lower() in names]
+        found = [column for column in columns if column.strip().lower().replace(" ", "_") in names]
         if found:
             return found
     return []
@@ -61,7 +62,7 @@ def named_column(table: Table, name: str, key: str) -> str:
     if name not in table.columns:
         raise DataError(
             f"{key}: {table.path} has no column {name}. Expected one of: "
-            f"{few(list(table.columns))}."
+            f"{few(list(table.columns))}.{did_you_mean(name, table.columns)}"
         )
     return name
 

@@ -173,6 +173,11 @@ def read_text(path: Path) -> str:
             f"{path}: the file does not exist. `pipeline list` lists the recipes that come with "
             "the package, and `pipeline copy NAME` copies one."
         ) from None
+    except IsADirectoryError:
+        raise UsageError(
+            f"{path}: expected the file of a recipe. Received a directory. `pipeline init FOLDER` "
+            "writes a recipe for a directory of images."
+        ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"{path}: the file cannot be read: {reason}.") from None

@@ -74,8 +74,13 @@ def init(
             f"{output} already exists. Choose another file with --output, or replace it with "
             "--force."
         )
-    if not folder.is_dir():
+    if not folder.exists():
         raise UsageError(f"The directory {folder} does not exist.")
+    if not folder.is_dir():
+        raise UsageError(
+            f"Expected a directory of images. Received a file, {folder}. If it is a table of "
+            "labels, write a recipe with data.source: table; if it is an archive, extract it first."
+        )
     network = check_network(base, weights)
     source = ImageFolderConfig(source="image_folder", path=folder)
     statistics = inspect_source(source).statistics

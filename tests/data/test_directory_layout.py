@@ -322,19 +322,22 @@ def test_splits_without_train_are_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "received"), [("notes.txt", "none"), ("ants/1.jpg", "ants"), ("1.jpg", "none")]
+    ("files", "received"),
+    [
+        ("notes.txt", "none."),
+        ("ants/1.jpg", "ants."),
+        ("ant1.jpg bee1.jpg", "none. Put the images of each class into a subdirectory."),
+        (
+            "images/1.jpg labels.csv",
+            "images. If labels.csv has the labels, use data.source: table.",
+        ),
+        ("1.jpg images.tar.gz", "none. Extract images.tar.gz if the images are in it."),
+    ],
 )
 def test_fewer_than_two_classes_are_an_error(tmp_path: Path, files: str, received: str) -> None:
     assert error_of(plant(tmp_path, files)) == (
         f"data.path: expected subdirectories for two or more classes in {tmp_path}. "
-        f"Received: {received}."
-    )
-
-
-def test_a_table_beside_images_without_classes_is_hinted_at(tmp_path: Path) -> None:
-    assert error_of(plant(tmp_path, "images/1.jpg labels.csv")) == (
-        f"data.path: expected subdirectories for two or more classes in {tmp_path}. "
-        "Received: images. If labels.csv has the labels, use data.source: table."
+        f"Received: {received}"
     )
 
 

@@ -108,6 +108,7 @@ def test_labels_stay_as_they_are_written(tmp_path: Path) -> None:
         ("file_name", "class"),
         ("path", "class_name"),
         ("Filenames", "label"),
+        ("File Name", "Class Name"),
     ],
 )
 def test_columns_have_their_usual_names(tmp_path: Path, columns: tuple[str, str]) -> None:
@@ -207,6 +208,10 @@ def test_a_named_column_that_is_absent_is_an_error(tmp_path: Path) -> None:
     )
     assert problem_of(path, group_by={"column": "patient"}) == (
         f"data.group_by: {path} has no column patient. Expected one of: image, label."
+    )
+    assert problem_of(path, columns={"label": "Labels"}) == (
+        f"data.columns.label: {path} has no column Labels. Expected one of: image, label. Did you "
+        "mean 'label'?"
     )
 
 

@@ -170,7 +170,11 @@ def test_a_path_is_relative_to_the_recipe_or_to_home(
             "the file does not exist. `pipeline list` lists the recipes that come with the "
             "package, and `pipeline copy NAME` copies one.",
         ),
-        (".", "the file cannot be read: Is a directory."),
+        (
+            ".",
+            "expected the file of a recipe. Received a directory. `pipeline init FOLDER` writes a "
+            "recipe for a directory of images.",
+        ),
         ("a\0b", "the file cannot be read: embedded null byte."),
     ],
 )

@@ -166,6 +166,17 @@ def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
         init(tmp_path / "none", tmp_path / "recipe.yaml")
 
 
+def test_a_file_is_no_directory(tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.touch()
+    message = (
+        f"Expected a directory of images. Received a file, {table}. If it is a table of labels, "
+        "write a recipe with data.source: table; if it is an archive, extract it first."
+    )
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
+        init(table, tmp_path / "recipe.yaml")
+
+
 def test_names_are_written_as_comments_and_values_without_harm(tmp_path: Path) -> None:
     folder = noise(tmp_path / "x: ${HOME} # y", {"a\nmodel: {}": 5, "b": 5})
     created = init(folder, tmp_path / "recipe.yaml")
