@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.evaluation.intervals import RunSummary, summarize_folds
-from pipeline.evaluation.metrics import metric_limits
+from pipeline.evaluation.metrics import metric_limits, overall_metrics_of_all
 
 
 @dataclass(frozen=True)
@@ -67,21 +67,15 @@ class CrossValidation:
 
     @functools.cached_property
     def summaries(self) -> dict[str, RunSummary]:
-        """The mean, the spread and the interval of each metric that all folds have.
-
-        Those of one class, and the bounds of intervals over images, are left out.
-        """
-        folds = self.finished
+        """The mean, the spread and the interval of each overall metric that all folds have."""
+        folds = [fold.metrics for fold in self.finished]
         return {
             name: summarize_folds(
-                np.array([fold.metrics[name] for fold in folds]),
+                np.array([metrics[name] for metrics in folds]),
                 test_to_train=1 / (self.count - 1),
                 limits=metric_limits(f"val_{name}"),
             )
-            for name in folds[0].metrics
-            if "/" not in name
-            and not name.endswith(("_low", "_high"))
-            and all(name in fold.metrics for fold in folds)
+            for name in overall_metrics_of_all(folds)
         }
 
     @property

@@ -45,6 +45,10 @@ class ConfidenceInterval:
     low: float
     high: float
 
+    def metrics(self, name: str) -> dict[str, float]:
+        """Return the value as a metric, and its bounds as `NAME_low` and `NAME_high`."""
+        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
+
 
 @dataclass(frozen=True)
 class RunSummary:

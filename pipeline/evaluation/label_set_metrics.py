@@ -106,7 +106,7 @@ def label_set_metrics(
         if interval:
             intervals[name] = interval
     for name, interval in intervals.items():
-        values |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+        values |= interval.metrics(name)
     return values | _precision_recall(label_set_class_metrics(labels, predicted))
 
 

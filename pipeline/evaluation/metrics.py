@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from sklearn import metrics
@@ -118,6 +118,16 @@ METRICS: Mapping[str, Metric] = {
 }
 
 
+def is_overall(name: str) -> bool:
+    """Return whether a metric is neither a bound of another one nor of one class or epoch."""
+    return "/" not in name and not name.endswith(("_low", "_high"))
+
+
+def overall_metrics_of_all(runs: Sequence[Mapping[str, float]]) -> list[str]:
+    """Return the names of the overall metrics that all of several runs have."""
+    return [name for name in runs[0] if is_overall(name) and all(name in run for run in runs)]
+
+
 def metric_limits(name: str) -> tuple[float, float]:
     """Return the least and the greatest value that a final metric of a run can have.
 
@@ -151,7 +161,7 @@ def classification_metrics(
     for name, metric in table.items():
         value = metric(labels, probabilities)
         if isinstance(value, ConfidenceInterval):
-            values |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+            values |= value.metrics(name)
         elif value is not None:
             values[name] = value
     for average in _AVERAGES:

@@ -57,9 +57,7 @@ def number_metrics(labels: np.ndarray, estimates: np.ndarray) -> dict[str, float
         if np.isnan(metric(labels, estimates)):
             continue
         if name in _WITH_INTERVAL:
-            interval = bootstrap_interval((labels, estimates), metric)
-            bounds = {f"{name}_low": interval.low, f"{name}_high": interval.high}
-            values |= {name: interval.value, **bounds}
+            values |= bootstrap_interval((labels, estimates), metric).metrics(name)
         else:
             values[name] = float(metric(labels, estimates))
     return values

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pipeline.errors import DataError
 from pipeline.evaluation.html_pages import render_page
 from pipeline.evaluation.intervals import LEVEL
+from pipeline.evaluation.metrics import is_overall
 from pipeline.evaluation.predictions import PairedDifference, Predictions, paired_difference
 from pipeline.evaluation.significance import adjust_p_values
 from pipeline.metric_direction import metric_direction
@@ -95,7 +96,7 @@ def compare_runs(runs: Sequence[ComparedRun]) -> RunComparison:
     names = _distinct_names(runs)
     paths = sorted({path for run in runs for path in run.parameters})
     parameters = {path: [run.parameters.get(path, "–") for run in runs] for path in paths}
-    metrics = sorted({name for run in runs for name in run.metrics if _is_final(name)})
+    metrics = sorted({name for run in runs for name in run.metrics if is_overall(name)})
     first, *others = runs
     return RunComparison(
         names=names,
@@ -219,11 +220,6 @@ def _table(title: str, names: Sequence[str], cells: Mapping[str, Sequence[str]])
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
-
-
-def _is_final(name: str) -> bool:
-    """Return whether a metric is neither a bound nor of one class or one epoch."""
-    return "/" not in name and not name.endswith(("_low", "_high"))
 
 
 def _distinct_names(runs: Sequence[ComparedRun]) -> list[str]:

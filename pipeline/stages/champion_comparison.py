@@ -86,10 +86,7 @@ class ChampionComparison:
         }
         if self.difference:
             metrics["champion/p_value"] = self.p_value
-            name = f"champion/{self.metric}_difference"
-            metrics[name] = self.difference.value
-            metrics[f"{name}_low"] = self.difference.low
-            metrics[f"{name}_high"] = self.difference.high
+            metrics |= self.difference.metrics(f"champion/{self.metric}_difference")
         return metrics
 
 

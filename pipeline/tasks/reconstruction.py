@@ -163,12 +163,7 @@ def metrics(
     from pipeline.evaluation.intervals import mean_interval
 
     mse = mean_interval(outputs[:, 0])
-    return {
-        "mse": mse.value,
-        "mse_low": mse.low,
-        "mse_high": mse.high,
-        "rmse": mse.value**0.5,
-    }
+    return {**mse.metrics("mse"), "rmse": mse.value**0.5}
 
 
 def metric(

@@ -19,7 +19,7 @@ from pipeline.cluster.cluster import Lost
 from pipeline.cluster.opening import open_cluster
 from pipeline.errors import DataError, DivergedError, TrackingError, TrainingError, UsageError
 from pipeline.evaluation.intervals import RunSummary, summarize_runs
-from pipeline.evaluation.metrics import metric_limits
+from pipeline.evaluation.metrics import metric_limits, overall_metrics_of_all
 from pipeline.html_table import html_table
 from pipeline.recipe.loader import LoadedRecipe, load_recipe, run_parameters
 from pipeline.stages import resume_checks
@@ -319,17 +319,10 @@ def _error_of(runs: Sequence[RunResult], diverged: Mapping[int, str]) -> Diverge
 
 
 def _spreads(runs: Sequence[RunResult]) -> dict[str, RunSummary]:
-    """Return the spread of each final metric that all runs have, except those of one class."""
-    names = [
-        name
-        for name in runs[0].metrics
-        if "/" not in name
-        and not name.endswith(("_low", "_high"))
-        and all(name in each.metrics for each in runs)
-    ]
+    """Return the spread of each overall metric that all runs have."""
     return {
         name: summarize_runs(
             np.array([each.metrics[name] for each in runs]), limits=metric_limits(name)
         )
-        for name in names
+        for name in overall_metrics_of_all([each.metrics for each in runs])
     }
