@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.evaluation import number_figures
+from pipeline.evaluation import reconstruction_figures
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.split_content import ImageSelection, SplitContent, SplitView
 from pipeline.even_spacing import evenly_spaced
@@ -29,8 +29,8 @@ def reconstruction_content(
     shown = np.array(evenly_spaced(len(predictions), at_most=_PAIRS))
     originals, reconstructions = view.images.read(shown), view.units(shown)
     charts = {
-        "reconstructions": number_figures.plot_reconstructions(originals, reconstructions),
-        "errors": number_figures.plot_errors(errors, threshold),
+        "reconstructions": reconstruction_figures.plot_reconstructions(originals, reconstructions),
+        "errors": reconstruction_figures.plot_errors(errors, threshold),
     }
     plotted = np.array(evenly_spaced(len(predictions), at_most=_MAX_POINTS))
     latent = view.activations(latent_layer, plotted)
@@ -38,7 +38,9 @@ def reconstruction_content(
     if latent is not None and latent.shape[1] > 1:
         plane, explained = _principal_plane(latent)
         labels = predictions.labels[plotted]
-        charts["latent"] = number_figures.plot_latent_plane(plane, labels, predictions.class_names)
+        charts["latent"] = reconstruction_figures.plot_latent_plane(
+            plane, labels, predictions.class_names
+        )
     anomalies = int(np.sum(errors > threshold))
     values = {"threshold": threshold, "anomalies": anomalies, "explained": explained}
     return SplitContent("reconstruction_content.html.jinja", values, charts=charts)

@@ -1,4 +1,4 @@
-"""Charts of numbers and of reconstructions, in the style of the others."""
+"""Charts of every module have the style of `pipeline.evaluation.figures`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,8 @@ from matplotlib.figure import Figure
 
 from pipeline.evaluation.layer_figures import plot_layers_by_epoch, plot_thinned_networks
 from pipeline.evaluation.loss_surface import plot_loss_surface
-from pipeline.evaluation.number_figures import (
-    CLASS_COLORS,
-    plot_errors,
-    plot_latent_plane,
-    plot_residuals,
-)
+from pipeline.evaluation.number_figures import plot_residuals
+from pipeline.evaluation.reconstruction_figures import plot_errors, plot_latent_plane
 
 PLANE = np.arange(40.0).reshape(20, 2)
 NAMES = [str(digit) for digit in range(10)]
@@ -42,9 +38,3 @@ def test_charts_have_one_style(draw: Callable[[], Figure]) -> None:
         assert axes.xaxis.label.get_fontsize() == 10
     for legend in (*figure.legends, *(axes.get_legend() for axes in figure.axes)):
         assert legend is None or not legend.get_frame_on()
-
-
-def test_classes_of_the_latent_plane_have_colors_of_their_own() -> None:
-    figure = plot_latent_plane(PLANE, np.arange(20) % 10, NAMES)
-    colors = [points.get_facecolor()[0].tolist() for points in figure.axes[0].collections]
-    assert len({tuple(color) for color in colors}) == len(CLASS_COLORS) == 10
