@@ -20,13 +20,14 @@ import numpy as np
 import psutil
 
 from pipeline.evaluation import predictions
-from pipeline.evaluation.class_metrics import class_metrics, write_class_metrics
+from pipeline.evaluation.class_metrics import class_metrics
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.report_page import Report, SplitReport, render_report
 from pipeline.stages.run_report import report_terms
 from pipeline.tasks.classification import split_content
 from pipeline.tasks.tasks import TASKS
+from pipeline.tracking.ui_tables import write_table
 
 _ROWS = 1000
 
@@ -56,7 +57,7 @@ def main() -> None:
     rendered = measure("report", lambda: render_report(report))
     with tempfile.TemporaryDirectory() as scratch:
         rows = class_metrics(labels, drawn.predicted, drawn.class_names).rows()
-        measure("class metrics", lambda: write_class_metrics(rows, Path(scratch, "val.json")))
+        measure("class metrics", lambda: write_table(rows, Path(scratch, "val.json")))
         path = Path(scratch, "val.parquet")
         measure("predictions", lambda: predictions.write_predictions(drawn, path))
         sizes = {"predictions": path.stat().st_size, "page": len(rendered.html)}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -135,12 +133,6 @@ def class_metric(
     if not metrics.images[label]:
         return None
     return float(np.nan_to_num(getattr(metrics, metric)[label]))
-
-
-def write_class_metrics(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Write a JSON file with a row for each class, as MLflow shows tables (`mlflow.log_table`)."""
-    table = {"columns": list(rows[0]), "data": [list(row.values()) for row in rows]}
-    path.write_text(json.dumps(table, ensure_ascii=False), "utf-8", "backslashreplace")
 
 
 def _divide(counts: np.ndarray, totals: np.ndarray) -> np.ndarray:

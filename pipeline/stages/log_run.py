@@ -21,7 +21,6 @@ from pipeline.data.image_digests import image_digests, write_image_digests
 from pipeline.data.image_source import ImageSourceConfig
 from pipeline.data.splits import Splits
 from pipeline.evaluation import predictions
-from pipeline.evaluation.class_metrics import write_class_metrics
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.report_page import RenderedReport
 from pipeline.inference import pyfunc_model
@@ -39,6 +38,7 @@ from pipeline.tasks.task import Task
 from pipeline.tracking.mlflow_model import write_model
 from pipeline.tracking.run_logger import RunLogger
 from pipeline.tracking.stored_model import DATA
+from pipeline.tracking.ui_tables import table_tags, write_table
 
 _CONTEXTS = {"train": "training", "val": "validation", "test": "testing"}  # as MLflow names them
 
@@ -212,14 +212,8 @@ def log_evaluation(task: Task, evaluation: Evaluation, run_logger: RunLogger) ->
             if rows := task.class_rows(masked):
                 tables.append(f"class_metrics/{prefix}.json")
                 (directory / "class_metrics").mkdir(exist_ok=True)
-                write_class_metrics(rows, directory / tables[-1])
-    tags = {"mlflow.loggedArtifacts": _tables_tag(tables)} if tables else {}
-    run_logger.set_tags({**tags, "evaluation.engine": evaluation.engine})
-
-
-def _tables_tag(paths: Sequence[str]) -> str:
-    """Return the tag by which MLflow's UI finds tables."""
-    return json.dumps([{"path": path, "type": "table"} for path in paths])
+                write_table(rows, directory / tables[-1])
+    run_logger.set_tags({**table_tags(tables), "evaluation.engine": evaluation.engine})
 
 
 def _masked(predicted: Predictions, run_logger: RunLogger) -> Predictions:

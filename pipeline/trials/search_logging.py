@@ -15,6 +15,7 @@ from pipeline.recipe.loader import LoadedRecipe, dump_recipe, run_parameters, wi
 from pipeline.secrets import has_credentials, mask_secrets
 from pipeline.tracking.run_logger import RunLogger
 from pipeline.tracking.trial_runs import TrialRun
+from pipeline.tracking.ui_tables import table_tags, write_table
 from pipeline.trials.search_state import FinishedTrial, PendingTrial, Search, value_at
 from pipeline.trials.trial import TrialOutcome
 from pipeline.tuning.search_space import Dimension
@@ -137,10 +138,8 @@ def log_trial_rows(rows: Sequence[dict[str, Any]], run_logger: RunLogger) -> Non
             writer = csv.DictWriter(file, rows[0], lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
-        split = {"columns": list(rows[0]), "data": [list(row.values()) for row in rows]}
-        (directory / "trials.json").write_text(json.dumps(split), "utf-8")
-    described = json.dumps([{"path": "trials.json", "type": "table"}])
-    run_logger.set_tags({"mlflow.loggedArtifacts": described})
+        write_table(rows, directory / "trials.json")
+    run_logger.set_tags(table_tags(["trials.json"]))
 
 
 def log_search_figures(search: Search, run_logger: RunLogger) -> None:

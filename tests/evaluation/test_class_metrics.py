@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from pipeline.evaluation.class_metrics import class_metric, class_metrics, write_class_metrics
+from pipeline.evaluation.class_metrics import class_metric, class_metrics
 from pipeline.evaluation.intervals import proportion_interval
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
@@ -58,20 +55,9 @@ def test_the_precision_of_a_class_that_was_never_predicted_is_0() -> None:
     assert class_metric("precision/fly", np.array([0, 3]), np.array([0, 0]), NAMES) == 0
 
 
-def test_the_file_is_a_table_as_mlflow_shows_them(tmp_path: Path) -> None:
-    path = tmp_path / "val.json"
-    write_class_metrics(class_metrics(LABELS, PREDICTED, NAMES).rows(), path)
-    table = json.loads(path.read_text())
-    assert table["columns"] == [
-        "class",
-        "images",
-        "precision",
-        "precision_low",
-        "precision_high",
-        "recall",
-        "recall_low",
-        "recall_high",
-        "f1",
-    ]
-    assert [row[0] for row in table["data"]] == list(NAMES)
-    assert table["data"][3][2] is None
+def test_rows_have_bounds_and_no_value_where_it_is_undefined() -> None:
+    rows = class_metrics(LABELS, PREDICTED, NAMES).rows()
+    bounds = ["precision", "precision_low", "precision_high", "recall", "recall_low", "recall_high"]
+    assert list(rows[0]) == ["class", "images", *bounds, "f1"]
+    assert [row["class"] for row in rows] == list(NAMES)
+    assert rows[3]["precision"] is None
