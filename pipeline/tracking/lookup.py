@@ -69,11 +69,18 @@ def find_model(store: Store, reference: str) -> StoredModel:
 
 def remember_model(store: Store, run_id: str, run_name: str) -> None:
     """Let `lookup_cache` know the model of a run that has ended."""
-    if lookup_cache.state_of(store.address) is None:
+    state = lookup_cache.state_of(store.address)
+    if state is None:
         return
-    for reference in (run_id, run_name, LATEST):
-        with contextlib.suppress(PipelineError):
-            find_model(store, reference)
+    newest = next(newest_runs(store, _NO_FOLD, first_page=1), None)
+    is_newest = newest is not None and newest.info.run_id == run_id
+    with contextlib.suppress(PipelineError):
+        model = find_model(store, run_id)
+        for reference in (run_name, LATEST):
+            if is_newest:  # both mean it
+                lookup_cache.remember(store.address, reference, model, state)
+            else:
+                find_model(store, reference)
 
 
 def _model_of_run(store: Store, reference: str) -> StoredModel:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mlflow.entities import LoggedModelOutput
 
 from pipeline.tracking.lookup import LATEST, find_model, remember_model
 from pipeline.tracking.lookup_cache import recall, remember, state_of
@@ -118,6 +119,20 @@ def test_a_finished_run_is_remembered_by_all_that_it_is_called(digits_run: RunRe
         assert recall(store.address, reference) == found
     store.client.set_tag(digits_run.run_id, "seen", "yes")
     assert recall(store.address, LATEST) is None
+
+
+def test_a_run_that_ends_after_a_newer_one_is_remembered_by_its_id_alone(
+    digits_run: RunResult,
+) -> None:
+    store = open_store(digits_run.tracking_uri)
+    experiment = store.client.get_run(digits_run.run_id).info.experiment_id
+    newer = store.client.create_run(experiment, run_name="digits").info.run_id
+    logged = store.client.create_logged_model(experiment, "model", newer).model_id
+    store.client.log_outputs(newer, [LoggedModelOutput(logged, step=0)])
+    remember_model(store, digits_run.run_id, "digits")
+    recalled = [recall(store.address, name) for name in (digits_run.run_id, "digits", LATEST)]
+    store.client.delete_run(newer)
+    assert [model and model.run_id for model in recalled] == [digits_run.run_id, newer, newer]
 
 
 def test_a_remembered_model_predicts_without_mlflow(
