@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 
 from pipeline.engines.openvino_package import openvino
@@ -20,6 +22,8 @@ def quantize(model: openvino.Model, images: np.ndarray) -> openvino.Model:
         model: takes batches of images of any size.
         images: real images as the model takes them, float32 (n, height, width, channels).
     """
-    logging.getLogger("nncf").setLevel(logging.ERROR)  # its progress is for its developers
     dataset = nncf.Dataset([image[np.newaxis] for image in images])
-    return nncf.quantize(model, dataset, subset_size=len(images))
+    # Its messages and the steps of its progress are for its developers.
+    logging.getLogger("nncf").setLevel(logging.ERROR)
+    with contextlib.redirect_stdout(io.StringIO()):
+        return nncf.quantize(model, dataset, subset_size=len(images))

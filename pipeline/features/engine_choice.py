@@ -138,6 +138,9 @@ class EngineSelector:
         """Return the graph as a variant computes it."""
         if variant not in self._compiled:
             images = self._images(_CALIBRATION if variant.precision == "int8" else 0)
+            if len(images):
+                name = self._graph.network.name
+                logger.info(f"Quantizing {name} to int8 on {len(images)} training images")
             self._compiled[variant] = self.compiler(variant.engine)(
                 variant.precision, images, pool=self._graph.pool
             )

@@ -101,9 +101,13 @@ def test_pooled_outputs_are_the_averages_of_feature_maps(
 
 
 def test_int8_is_close_to_float32(
-    graph: FrozenGraph, float32: CompiledGraph, images: np.ndarray
+    graph: FrozenGraph,
+    float32: CompiledGraph,
+    images: np.ndarray,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     quantized = features(compiled(graph, "openvino", "int8", images), images)
+    assert capsys.readouterr() == ("", "")  # no bars of its progress
     assert 1e-4 < error(quantized, features(float32, images)) < 0.3
 
 
