@@ -221,6 +221,7 @@ def test_class_weights_hold_on_features_too(
     assert np.mean(predicted[1] == 0) > np.mean(predicted[0] == 0)
 
 
+@pytest.mark.slow
 def test_fine_tuning_on_cached_activations_has_the_metrics_of_the_logged_model(
     directory: Path, messages: list[str]
 ) -> None:

@@ -132,6 +132,7 @@ def test_a_database_that_is_locked_is_one_line(
     )
 
 
+@pytest.mark.slow
 def test_several_processes_create_the_store_and_record_at_once(in_empty_folder: Path) -> None:
     code = """
 from pipeline.tracking import run_logger, store
