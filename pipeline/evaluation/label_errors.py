@@ -221,11 +221,12 @@ def _predict(classifier: LogisticRegression, features: np.ndarray, classes: int)
 def _confidently_different(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return bool (n,): whether an image belongs to another class by confident learning.
 
-    It does if the probability of that class is above the mean of the images labeled so.
+    It does if the probability of that class is above the mean of the images labeled so. The
+    probabilities are overwritten.
     """
     thresholds = np.array([probabilities[labels == c, c].mean() for c in np.unique(labels)])
-    confident = np.where(probabilities >= thresholds, probabilities, 0)
-    return (confident.max(axis=1) > 0) & (confident.argmax(axis=1) != labels)
+    probabilities[probabilities < thresholds] = 0
+    return (probabilities.max(axis=1) > 0) & (probabilities.argmax(axis=1) != labels)
 
 
 def _judge(

@@ -248,4 +248,5 @@ def log_label_errors(label_errors: Sequence[SuspectedLabel] | None, run_logger: 
 def write_json(path: Path, value: Any) -> None:
     """Write a file with a JSON value, in which there may be names of files."""
     # A file name that is not UTF-8 contains half of a surrogate pair, which JSON can escape.
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8", "backslashreplace")
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        json.dump(value, file, ensure_ascii=False, indent=1)

@@ -69,7 +69,8 @@ def test_a_confusion_matrix_has_shares_as_colors_and_counts_as_text() -> None:
     (axes,) = panels(figures.plot_confusion_matrix(counted, title="validation"))
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
     assert axes.get_title() == "validation: accuracy 0.8667 (n = 15)"
-    np.testing.assert_allclose(axes.images[0].get_array(), [[1.0, 0.0], [0.25, 0.75]])
+    np.testing.assert_allclose(axes.collections[0].get_array(), [[1.0, 0.0], [0.25, 0.75]])
+    assert axes.get_ylim() == (1.5, -0.5)
     assert [text.get_text() for text in axes.texts] == ["7", "2", "6"]
     assert axes.lines[0].get_xydata().tolist() == [[1, 0]]  # a dot for no image
     assert [label.get_text() for label in axes.get_xticklabels()] == ["ants", "bees"]
