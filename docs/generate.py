@@ -41,7 +41,11 @@ def _output(*arguments: str) -> str:
 
 
 def _commands_table() -> str:
-    rows = (f"| `{_usage(each)}` | {_first_line(each)} |\n" for each in COMMANDS)
+    usages = (_usage(each).replace("|", r"\|") for each in COMMANDS)  # a bar ends a cell
+    rows = (
+        f"| `{usage}` | {_first_line(each)} |\n"
+        for usage, each in zip(usages, COMMANDS, strict=True)
+    )
     return f"| command | description |\n| --- | --- |\n{''.join(rows)}"
 
 

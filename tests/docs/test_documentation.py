@@ -163,3 +163,19 @@ def test_every_package_is_in_the_architecture() -> None:
         r"^\| `(pipeline/\w+/)`", TEXTS[ROOT / "docs/architecture.md"], re.MULTILINE
     )
     assert sorted(described) == sorted(packages)
+
+
+def test_every_single_module_is_in_the_architecture() -> None:
+    page = TEXTS[ROOT / "docs/architecture.md"]
+    modules = {path.name for path in ROOT.glob("pipeline/*.py")} - {"__init__.py", "__main__.py"}
+    assert sorted(name for name in modules if f"{name}`" not in page) == []
+
+
+def test_the_rows_of_a_table_have_as_many_cells_as_its_head() -> None:
+    ragged = []
+    for page in PAGES:
+        text = re.sub(r"```.*?```", "", TEXTS[page], flags=re.DOTALL)
+        for table in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
+            head, *rows = (re.findall(r"(?<!\\)\|", row) for row in table.splitlines())
+            ragged += [f"{page.name}: {table}" for row in rows if len(row) != len(head)]
+    assert ragged == []
