@@ -12,7 +12,10 @@ of two proportions of the same images.
 
 The mean of several proportions has the interval of Price and Bonett (2004), which also covers the
 truth where the proportions are of few images. The mean of several paired differences has that of
-Agresti and Min, whose four added images are shared by the classes in the same way.
+Agresti and Min, whose four added images are shared by the classes in the same way. Both take the
+variance of a class from its own images, and would take it for nearly 0 where there is one. Classes
+of fewer than 10 images are therefore taken together, as strata of one unit are collapsed in the
+analysis of samples (Cochran, Sampling Techniques, 1977, section 5A.12).
 
 Over runs that differ in their seeds, `NAME_mean` is the mean of the metric, `NAME_std` its standard
 deviation, and `NAME_mean_low` to `NAME_mean_high` Student's t interval of the mean. Over folds of
@@ -110,10 +113,34 @@ def mean_proportion_interval(counts: np.ndarray, totals: np.ndarray) -> Confiden
         totals: int (k,), 1 or more.
     """
     number, value = len(counts), float(np.mean(counts / totals))
-    shares, sizes = (counts + 2 / number) / (totals + 4 / number), totals + 4 / number
-    error = float(np.sqrt(np.sum(shares * (1 - shares) / sizes))) / number
-    center, margin = float(shares.mean()), float(stats.norm.ppf(_BOUNDS[1])) * error
+    sums, sizes = counts + 2 / number, totals + 4 / number
+    center, margin = _mean_of_classes(sums, sums, sizes, totals)
     return ConfidenceInterval(value, max(center - margin, 0.0), min(center + margin, 1.0))
+
+
+def _mean_of_classes(
+    sums: np.ndarray, squares: np.ndarray, sizes: np.ndarray, totals: np.ndarray
+) -> tuple[float, float]:
+    """Return the mean of the means of classes, and half the width of its interval.
+
+    Args:
+        sums: float (k,), of the values of each class.
+        squares: float (k,), the sums of their squares.
+        sizes: float (k,), the images of each class, with those that the interval adds.
+        totals: int (k,), the images of each class.
+    """
+    means = sums / sizes
+    variances = squares / sizes - means**2
+    is_small = totals < _MIN_BOOTSTRAP
+    if is_small.sum() > 1:
+        # One more image, as those of all small classes are on average, gives a class of one image
+        # a variance. The divisor makes it unbiased where the classes are alike.
+        mean, square = means[is_small].mean(), (squares / sizes)[is_small].mean()
+        collapsed = (squares + square) / (sizes + 1) - ((sums + mean) / (sizes + 1)) ** 2
+        collapsed /= 1 - sizes / (sizes + 1) ** 2
+        variances = np.where(is_small, collapsed, variances)
+    error = float(np.sqrt(np.sum(variances / sizes))) / len(sums)
+    return float(means.mean()), float(stats.norm.ppf(_BOUNDS[1])) * error
 
 
 def mean_interval(values: np.ndarray) -> ConfidenceInterval:
@@ -188,11 +215,8 @@ def mean_paired_difference_interval(
     number = len(totals)
     wins = np.bincount(classes[second & ~first], minlength=number)
     losses = np.bincount(classes[first & ~second], minlength=number)
-    sizes = totals + 2 / number
-    centers = (wins - losses) / sizes
-    variances = ((wins + losses + 1 / number) / sizes - centers**2) / sizes
-    center = float(centers.mean())
-    margin = float(stats.norm.ppf(_BOUNDS[1]) * np.sqrt(variances.sum())) / number
+    differing = wins + losses + 1 / number
+    center, margin = _mean_of_classes(wins - losses, differing, totals + 2 / number, totals)
     value = float(np.mean((wins - losses) / totals))
     return ConfidenceInterval(value, max(center - margin, -1.0), min(center + margin, 1.0))
 

@@ -280,7 +280,7 @@ def interval_note(*, is_imbalanced: bool) -> str:
     if is_imbalanced:
         note += (
             " Balanced accuracy is the mean recall of the classes; its interval is that of Price "
-            "and Bonett."
+            "and Bonett, for which classes of fewer than ten images are taken together."
         )
     return note
 

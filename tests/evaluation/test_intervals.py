@@ -45,6 +45,8 @@ def test_the_interval_of_a_mean_of_proportions_covers_the_truth_too() -> None:
         ([0.95, 0.9, 0.6], [64, 21, 6]),
         ([0.98] * 3, [20] * 3),
         ([0.97] * 10, [30] * 10),
+        ([0.8] * 300, [1] * 300),
+        ([0.7] * 50, [1, 2, 3, 4, 20] * 10),
     ):
         counts = np.random.default_rng(0).binomial(totals, truths, (1000, len(totals)))
         held = []
@@ -125,8 +127,16 @@ def test_the_balanced_difference_of_one_class_is_that_of_agresti_and_min() -> No
 
 
 def test_the_balanced_difference_covers_the_truth_in_about_95_of_100_samples() -> None:
-    labels = np.repeat([0, 1, 2], [20, 60, 400])
     wins, losses = np.array([0.2, 0.1, 0.02]), np.array([0.05, 0.1, 0.05])
+    check_coverage(np.repeat([0, 1, 2], [20, 60, 400]), wins, losses)
+
+
+def test_it_covers_the_truth_where_each_class_has_one_image() -> None:
+    check_coverage(np.arange(300), np.full(300, 0.1), np.full(300, 0.15))
+
+
+def check_coverage(labels: np.ndarray, wins: np.ndarray, losses: np.ndarray) -> None:
+    """Assert that the interval covers the truth, given how often each model alone is right."""
     generator = np.random.default_rng(7)
     held = []
     for uniform in generator.random((400, len(labels))):
