@@ -9,7 +9,6 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
-from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 # An image is suspected if its label is less probable than this. With 5 % of the labels flipped at
@@ -23,6 +22,7 @@ _MAX_REFERENCES = 5000  # images that the classifiers are trained on
 _MAX_REPEATED = 2000  # images up to which several divisions into folds are averaged
 _REPEATS = 3
 _COMPONENTS = 256
+_COLUMNS = 128  # of the features, standardized at a time
 _INVERSE_STRENGTHS = (0.3, 1, 3, 10, 30)  # of regularization, times the number of components
 _CHUNK = 1024
 _MAX_CLASSES = 1000  # training takes minutes with more
@@ -81,8 +81,12 @@ def find_cross_validated_label_errors(
         return LabelErrors(np.empty(0, int), np.empty(0, int), np.empty(0))
     positions = np.searchsorted(classes, labels[judged])
     chosen = _sample(positions)
-    projection, projected = _project(features(judged[chosen]))
-    references = _References(projected, positions[chosen], len(classes))
+    project = _fit_projection(features(judged[chosen]))
+    references = _References(
+        project(features(judged[chosen])),  # read twice, so that they are in memory once
+        positions[chosen],
+        len(classes),
+    )
     divisions = _cross_validate(references, np.ones(len(chosen), bool))
     suspects = _confidently_different(_held_out(references, divisions), references.labels)
     divisions = _cross_validate(references, ~suspects)
@@ -92,7 +96,7 @@ def find_cross_validated_label_errors(
     others = np.setdiff1d(np.arange(len(judged)), chosen)
     for start in range(0, len(others), _CHUNK):
         rows = others[start : start + _CHUNK]
-        projected = projection.transform(features(judged[rows])).astype(np.float32)
+        projected = project(features(judged[rows]))
         mean = _mean(_predict(each, projected, len(classes)) for each in classifiers)
         found.append((rows, *_judge(mean, positions[rows])))
     rows, given, suggested, confidence = (
@@ -114,13 +118,24 @@ def _sample(labels: np.ndarray) -> np.ndarray:
     return np.union1d(evenly, first)
 
 
-def _project(features: np.ndarray) -> tuple[Pipeline, np.ndarray]:
-    """Fit a projection on features, which are overwritten, and return it and their projections."""
-    scaler = StandardScaler(copy=False)
-    pca = PCA(min(_COMPONENTS, *features.shape), random_state=0)
-    scaled = scaler.fit_transform(features)
-    projected = pca.fit(scaled).transform(scaled)
-    return make_pipeline(scaler, pca), projected.astype(np.float32)
+def _fit_projection(features: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function that standardizes features and projects them, float32 (n, components).
+
+    The features that it is fitted to are overwritten, and so are those that it is called with.
+    Columns are standardized in blocks, because scikit-learn makes float64 copies.
+    """
+    starts = range(0, features.shape[1], _COLUMNS)
+    blocks = [slice(start, start + _COLUMNS) for start in starts]
+    scalers = [StandardScaler(copy=False).fit(features[:, block]) for block in blocks]
+
+    def scaled(raw: np.ndarray) -> np.ndarray:
+        for block, scaler in zip(blocks, scalers, strict=True):
+            raw[:, block] = scaler.transform(raw[:, block])
+        return raw
+
+    components = min(_COMPONENTS, *features.shape)
+    pca = PCA(components, copy=False, random_state=0).fit(scaled(features))
+    return lambda raw: pca.transform(scaled(raw)).astype(np.float32)
 
 
 def _cross_validate(references: _References, kept: np.ndarray) -> list[list[LogisticRegression]]:
