@@ -3,21 +3,25 @@
     python benchmarks/seeds.py --photographs FOLDER --base MobileNetV2 --weights FILE
     python benchmarks/seeds.py --photographs FOLDER --base resnet18.keras
 
-`pipeline run recipes/ants_bees.yaml --seeds 10` from the recipe's seed on, and scikit-learn's
-`LogisticRegressionCV(Cs=10, cv=5)` on the features of the stock Keras model, trained on `train/`
-and judged on `val/`, as the runs are.
+`pipeline run recipes/ants_bees.yaml --seeds 10` from the recipe's seed on, the same in float32,
+whose features are those of the stock Keras model up to rounding, and scikit-learn's
+`LogisticRegressionCV(Cs=10, cv=5)` on the stock features, trained on `train/` and judged on `val/`,
+as the runs are.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import keras
 import numpy as np
 from interleaved import machine
+from scipy import stats
 from sklearn.linear_model import LogisticRegressionCV
 from transfer import RECIPE, process
 
@@ -38,13 +42,26 @@ def logistic_regression(changes: tuple[str, ...]) -> float:
         base.predict(part.images.read(np.arange(len(part))).astype("float32"), verbose=0)
         for part in (splits.train, splits.validation)
     )
-    regression = LogisticRegressionCV(Cs=10, cv=5, max_iter=MAX_ITERATIONS)
+    regression = LogisticRegressionCV(
+        Cs=10, cv=5, max_iter=MAX_ITERATIONS, scoring="accuracy", use_legacy_attributes=False
+    )
     regression.fit(train, splits.train.labels)
     return float(regression.score(validation, splits.validation.labels))
 
 
+def difference(fast: dict[str, Any], stock: dict[str, Any], metric: str) -> str:
+    """Describe the mean difference of a metric between the same seeds, with its 95 % interval."""
+    paired = [
+        one["metrics"][metric] - other["metrics"][metric]
+        for one, other in zip(fast["runs"], stock["runs"], strict=True)
+    ]
+    half = stats.t.ppf(0.975, len(paired) - 1) * np.std(paired, ddof=1) / math.sqrt(len(paired))
+    mean = float(np.mean(paired))
+    return f"{metric} {mean:+.4f} ({mean - half:+.4f} to {mean + half:+.4f})"
+
+
 def main() -> None:
-    """Print the accuracy over the seeds, and that of the logistic regression."""
+    """Print the accuracy over the seeds, in either precision, and of the logistic regression."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--photographs", required=True, help="with train/ and val/")
     parser.add_argument("--base", required=True)
@@ -63,9 +80,14 @@ def main() -> None:
         command += ["--set", change]
     with TemporaryDirectory() as folder:
         run = process(command, Path(folder), PIPELINE_CACHE=folder)
+        in_float32 = [*command, "--set", "runtime.precision=float32"]
+        stock = process(in_float32, Path(folder), PIPELINE_CACHE=folder)
     accuracy, std = (run["metrics"]["val_accuracy"][name] for name in ("mean", "std"))
     print(f"on {machine()}; {options.base}, {options.seeds} seeds, {run['wall']:.0f} s")
     print(f"val_accuracy {accuracy:.4f}, standard deviation {std:.4f}")
+    compared = [difference(run, stock, metric) for metric in ("val_accuracy", "val_log_loss")]
+    precision = run["runs"][0]["features"]["precision"]
+    print(f"{precision} minus float32, mean and 95 % interval: {', '.join(compared)}")
     print(f"logistic regression {logistic_regression(changes):.4f}")
 
 
