@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline import backend
 from pipeline.data.splits import ArrayImages
-from pipeline.errors import ModelError, first_line
+from pipeline.errors import ModelError, UsageError, first_line
 from pipeline.export.formats import FORMATS
 from pipeline.inference.classifier import Classifier
 from pipeline.tasks.tasks import TASKS
@@ -72,10 +72,14 @@ def export_model(
 
     Raises:
         ModelError: if the format does not support the model.
+        UsageError: if the directory cannot be created.
     """
     export_format = FORMATS[name]
     path = directory / export_format.FILE_NAME
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{directory} cannot be written: {error.strerror}.") from None
     # First, because the converters of Keras do not take a model that was never called.
     task, inputs = TASKS[classifier.interface.task], ArrayImages(images)
     expected = task.outputs(_in_batches(classifier.model.predict_on_batch, images), inputs)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, UsageError
 from pipeline.export import onnx, openvino, saved_model
 from pipeline.export.exporter import export_model
 from pipeline.export.float32_clone import clone_in_float32
@@ -97,6 +97,16 @@ def test_an_error_of_a_converter_is_reported_in_one_line(
     assert str(caught.value) == (
         "The model cannot be exported as saved_model: RuntimeError: no such operation"
     )
+
+
+def test_a_directory_that_cannot_be_created_is_told(
+    classifier: Classifier, images: np.ndarray, tmp_path: Path
+) -> None:
+    (tmp_path / "exports").touch()
+    directory = tmp_path / "exports" / "keras"
+    with pytest.raises(UsageError) as caught:
+        export_model(classifier, "keras", directory, images)
+    assert str(caught.value) == f"{directory} cannot be written: Not a directory."
 
 
 def test_a_mixed_precision_model_is_converted_to_float32(classifier: Classifier) -> None:
