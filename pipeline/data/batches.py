@@ -196,7 +196,7 @@ def shuffled(
         else:
             drawn = tf.numpy_function(draw, [epoch], [tf.int64, tf.int64], stateful=False)
             drawn = tuple(tf.gather(tf.ensure_shape(each, [count]), order) for each in drawn)
-        return tf.data.Dataset.from_tensors(drawn).rebatch(size)
+        return tf.data.Dataset.from_tensor_slices(drawn).batch(size)
 
     return tf.data.Dataset.range(first_epoch, epochs).flat_map(of_epoch)
 
