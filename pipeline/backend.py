@@ -33,7 +33,7 @@ def quiet_imports() -> Iterator[None]:
     """
     set_environment()
     was_loaded = "tensorflow" in sys.modules
-    with exit_on_signal(), suppress_native_stderr(), _garbage_collection_paused():
+    with exit_on_signal(), suppress_native_stderr(), garbage_collection_paused():
         yield
         if not was_loaded and "tensorflow" in sys.modules:
             tensorflow: Any = sys.modules["tensorflow"]
@@ -42,7 +42,7 @@ def quiet_imports() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _garbage_collection_paused() -> Iterator[None]:
+def garbage_collection_paused() -> Iterator[None]:
     """Collect no garbage in the block, and never search the modules that it loads for garbage.
 
     They have a million objects that live as long as the process. To search them again and again

@@ -14,6 +14,7 @@ from typing import Any
 
 import mlflow
 
+from pipeline.backend import garbage_collection_paused
 from pipeline.errors import PipelineError, TrackingError, first_line
 from pipeline.file_locks import file_lock
 from pipeline.secrets import MASK, mask_credentials, mask_secrets
@@ -92,8 +93,9 @@ def open_store(uri: str | None, secrets: Mapping[str, str] | None = None) -> Sto
         with store_lock(artifacts):
             if artifacts:
                 _create(artifacts.parent / DATABASE)
-            client = mlflow.MlflowClient(tracking_uri=address)
-            client.search_experiments(max_results=1)
+            with garbage_collection_paused():  # MLflow imports the drivers of databases only now
+                client = mlflow.MlflowClient(tracking_uri=address)
+                client.search_experiments(max_results=1)
         mark_dead_runs(client)
     except Exception as error:  # MLflow raises what the database, the network or the disk do
         raise TrackingError(
