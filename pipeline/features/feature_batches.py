@@ -24,21 +24,23 @@ def feature_batches(
             one of its views, and its index.
         to_targets: makes labels into the targets of an output layer, as `targets_for` returns it.
     """
+    classes = features.labels.classes
     if features.fits_in_memory:
-        tables, classes = feature_tables(features), features.labels.classes
+        tables = feature_tables(features)
 
         def batch(passes: Any, of_images: Any) -> Any:
             return to_targets(*read_features(tables, classes, passes, of_images))
 
     else:
-        read, labels_at = _file_reader(features), features.labels.reader()
+        read, labels = _file_reader(features), features.labels.tensors()
 
         def batch(passes: Any, of_images: Any) -> Any:
             views = passes % features.views
             activations = read(views, of_images)
             for tensor, array in zip(activations, features.activations, strict=True):
                 tensor.set_shape((None, *array.shape[1:]))
-            return to_targets(_single_or_tuple(activations), labels_at(views, of_images))
+            dense = dense_labels(labels, classes, views, of_images)
+            return to_targets(_single_or_tuple(activations), dense)
 
     return prefetched(indices.map(batch, num_parallel_calls=2, deterministic=True))
 

@@ -6,7 +6,7 @@ batch is made dense, so that the size of the rest does not depend on the number 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,14 +31,6 @@ class ViewLabels:
     labels: np.ndarray
     weights: np.ndarray
     classes: int
-
-    def reader(self) -> Callable[[Any, Any], Any]:
-        """Return a TensorFlow function of views and indices to float32 (n, classes).
-
-        The indices are int64 (n,); the view is that of all images or, (n,), of each.
-        """
-        tensors = self.tensors()
-        return lambda views, indices: dense_labels(tensors, self.classes, views, indices)
 
     def tensors(self) -> tuple[Any, Any]:
         """Return the labels and their weights as tensors, for `dense_labels`."""

@@ -18,7 +18,7 @@ from pipeline.data.splits import ArrayImages, Split
 from pipeline.engines.engine import KERAS, Variant
 from pipeline.engines.frozen_graph import CompiledGraph, TracedGraph
 from pipeline.errors import PipelineError
-from pipeline.features import splitting
+from pipeline.features import splitting, view_labels
 from pipeline.features.extraction import FeatureExtractor, Features
 from pipeline.features.feature_batches import feature_batches
 from pipeline.features.known_views import view_digest
@@ -100,7 +100,8 @@ class Counting:
 
 
 def dense_labels(features: Features, view: int) -> np.ndarray:
-    return np.asarray(features.labels.reader()(view, np.arange(len(features))))
+    labels, indices = features.labels, np.arange(len(features))
+    return np.asarray(view_labels.dense_labels(labels.tensors(), labels.classes, view, indices))
 
 
 def flipped(count: int, seed: int = 0) -> AugmentedViews:
