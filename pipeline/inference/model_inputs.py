@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from pipeline.data.number_values import parse_numbers
-from pipeline.data.table_reader import read_table
-from pipeline.errors import DataError, UsageError, escape_unprintable
 from pipeline.inference.input_files import expand_paths
 from pipeline.inference.input_item import InputItem
+from pipeline.inference.input_shards import list_shards
 from pipeline.inference.model_interface import ModelInterface
+from pipeline.inference.shard_items import shard_items
 
 
 def find_inputs(arguments: Sequence[str], interface: ModelInterface) -> list[InputItem]:
@@ -25,35 +24,10 @@ def find_inputs(arguments: Sequence[str], interface: ModelInterface) -> list[Inp
     Raises:
         UsageError: if there is no such file, or a table lacks a column of the model.
     """
-    if interface.feature_names is None:
+    if not interface.takes_numbers:
         return [InputItem(str(path)) for path in expand_paths(arguments)]
-    return [row for path in arguments for row in table_rows(Path(path), interface.feature_names)]
-
-
-def table_rows(path: Path, names: Sequence[str]) -> list[InputItem]:
-    """Return the rows of a table.
-
-    Args:
-        path: of the table.
-        names: of the columns.
-
-    Raises:
-        UsageError: if the table cannot be read, or lacks a column.
-    """
-    try:
-        table = read_table(path)
-    except DataError as error:
-        raise UsageError(str(error).removeprefix("data.path: ")) from None
-    missing = [name for name in names if name not in table.columns]
-    if missing:
-        raise UsageError(
-            f"{path} has no column {escape_unprintable(', '.join(missing))}. Expected a column for "
-            f"each number that the model takes: {', '.join(names)}."
-        )
-    rows = zip(*(table.columns[name] for name in names), strict=True)
-    return [
-        InputItem(str(path), line, values=row) for line, row in zip(table.lines, rows, strict=True)
-    ]
+    shards = list_shards(arguments, interface)
+    return [item for shard in shards for item in shard_items(shard, takes_numbers=True)]
 
 
 def input_reader(interface: ModelInterface) -> Callable[[InputItem], np.ndarray]:
