@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -31,7 +32,10 @@ from pipeline.training.graph_steps import MAX_STEPS_PER_CALL, GraphBatches
 from pipeline.training.phases import History, Phase
 from pipeline.training.training_data import TrainingData
 
-_EVALUATION_BATCH_SIZE = 64
+# Images of a batch that is evaluated: 64 photographs, and more of smaller ones, which are computed
+# faster.
+_EVALUATED_VALUES = 64 * 224 * 224 * 3
+_EVALUATED_IMAGES = (64, 256)  # at least, at most
 _EAGER_IMAGES = 512  # of so few, the outputs take less time than to trace the model
 _MEASURED_IMAGES = 500  # by whose statistics inputs are standardized
 
@@ -236,10 +240,17 @@ class PixelTrainer(Trainer):
         return self._kept_batches(validation)
 
     def _kept_batches(self, split: Split) -> list[tuple[Any, ...]]:
-        return kept_batches(split, encoding=self._encoding, batch_size=_EVALUATION_BATCH_SIZE)
+        size = _evaluation_batch_size(split)
+        return kept_batches(split, encoding=self._encoding, batch_size=size)
 
     def _evaluation_batches(self, split: Split) -> tf.data.Dataset:
-        return evaluation_batches(split, encoding=self._encoding, batch_size=_EVALUATION_BATCH_SIZE)
+        size = _evaluation_batch_size(split)
+        return evaluation_batches(split, encoding=self._encoding, batch_size=size)
+
+
+def _evaluation_batch_size(split: Split) -> int:
+    least, most = _EVALUATED_IMAGES
+    return min(max(_EVALUATED_VALUES // math.prod(split.images.shape), least), most)
 
 
 def _evenly_spaced_images(split: Split) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -58,3 +59,18 @@ def test_its_time_is_known_by_a_few_batches(monkeypatch: pytest.MonkeyPatch) -> 
     assert taken == [0, 1, 2, 3, 4]
     assert float(model.metrics[0].result()) == before
     assert Validation(model).expected_seconds(None) == 0
+
+
+def test_the_only_batch_is_timed_after_it_was_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: sum(seconds))
+    model: Any = SimpleNamespace(metrics_variables=[])
+    validation = Validation(model)
+    durations = iter((9.0, 2.0))  # it compiles in the first call
+
+    def take_step(x: Any, y: Any) -> tuple[dict[str, Any], Any]:
+        seconds.append(next(durations))
+        return {}, tf.constant(0.0)
+
+    monkeypatch.setattr(validation, "_take_step", take_step)
+    assert validation.expected_seconds([(np.ones((4, 3)), np.ones((4, 1)))]) == 2
