@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import resource
 import subprocess
 import sys
@@ -166,7 +167,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         repeat(options.photographs, Path(name), options.images)
         if "decoded" in found:
-            decode_all(model, Path(name))
+            # In a process of its own: a job's peak memory begins with that of its parent.
+            child = multiprocessing.get_context("spawn").Process(
+                target=decode_all, args=(model, Path(name))
+            )
+            child.start()
+            child.join()
         for _ in range(options.pairs):
             for job, results in found.items():
                 command = [sys.executable, __file__, "--model", str(model)]

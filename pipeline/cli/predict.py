@@ -177,16 +177,22 @@ def _report(counts: PredictionCounts, rows: int, seconds: float, unit: str) -> i
         seconds: that these took.
         unit: what they are of, `images` or `rows`.
     """
-    logger.info(f"Predicted {rows:,} {unit} in {seconds:.1f} s ({rows / seconds:,.0f} {unit}/s)")
+    speed = f"{seconds:.1f} s ({rows / seconds:,.0f} {unit}/s)"
+    logger.info(f"Predicted {_count(rows, unit)} in {speed}")
     if counts.unknown:
+        verb = "is" if counts.unknown == 1 else "are"
         logger.info(
-            f"{counts.unknown:,} images are probably of none of the classes. See the column "
-            "`unknown`."
+            f"{_count(counts.unknown, unit)} {verb} probably of none of the classes. See the "
+            "column `unknown`."
         )
     if counts.errors:
-        counted = unit if counts.errors > 1 else unit.removesuffix("s")
-        logger.warning(f"{counts.errors:,} {counted} could not be read. See the column `error`.")
+        unread = _count(counts.errors, unit)
+        logger.warning(f"{unread} could not be read. See the column `error`.")
     return 1 if counts.errors else 0
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number:,} {unit.removesuffix('s') if number == 1 else unit}"
 
 
 def _is_directory(output: str) -> bool:
