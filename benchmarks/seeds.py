@@ -21,10 +21,10 @@ from typing import Any
 import keras
 import numpy as np
 from interleaved import machine
-from scipy import stats
 from sklearn.linear_model import LogisticRegressionCV
 from transfer import RECIPE, process
 
+from pipeline.evaluation.intervals import summarize_runs
 from pipeline.recipe.loader import load_recipe
 from pipeline.stages.trainer import PixelTrainer
 
@@ -55,9 +55,8 @@ def difference(fast: dict[str, Any], stock: dict[str, Any], metric: str) -> str:
         one["metrics"][metric] - other["metrics"][metric]
         for one, other in zip(fast["runs"], stock["runs"], strict=True)
     ]
-    half = stats.t.ppf(0.975, len(paired) - 1) * np.std(paired, ddof=1) / math.sqrt(len(paired))
-    mean = float(np.mean(paired))
-    return f"{metric} {mean:+.4f} ({mean - half:+.4f} to {mean + half:+.4f})"
+    found = summarize_runs(np.array(paired), limits=(-math.inf, math.inf))
+    return f"{metric} {found.mean:+.4f} ({found.mean_low:+.4f} to {found.mean_high:+.4f})"
 
 
 def main() -> None:

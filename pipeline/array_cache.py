@@ -198,7 +198,7 @@ def find_entries(kind: str, name: str, value: Any) -> list[CachedArrays]:
     """Return the intact entries of a kind of which a fact has this value."""
     found = []
     for entry in list_entries():
-        path = cache_directory() / entry.key
+        path = entry_directory(entry.key)
         with contextlib.suppress(OSError, ValueError, KeyError):  # another process may remove it
             facts = json.loads((path / _META).read_text(encoding="utf-8"))["facts"]
             if entry.kind == kind and facts.get(name) == value and not _corrupt_file(path):
@@ -213,7 +213,7 @@ def clear() -> int:
     """
     entries = list_entries()
     for entry in entries:
-        shutil.rmtree(cache_directory() / entry.key, ignore_errors=True)
+        shutil.rmtree(entry_directory(entry.key), ignore_errors=True)
     for lock in cache_directory().glob(".*.lock"):
         key = lock.name[1 : -len(".lock")]
         for leftover in cache_directory().glob(f".{key}-*"):
@@ -288,4 +288,4 @@ def _prune(limit: int, kind: str, *, keep: str) -> None:
         total += entry.size
         if total > limit and entry.key != keep:
             # A process that has mapped its files can still read them.
-            shutil.rmtree(cache_directory() / entry.key, ignore_errors=True)
+            shutil.rmtree(entry_directory(entry.key), ignore_errors=True)

@@ -18,10 +18,9 @@ def command(clear: bool) -> None:
 
     The features of frozen base networks are cached on disk and reused by later runs, runs with
     another head, and trials of a search, and so are the networks as OpenVINO runs them (2 GiB at
-    most). The index of a data set spares them reading every file.
-    Files of data.path: s3://… are downloaded once. PIPELINE_CACHE sets the cache directory,
-    runtime.cache_gb in a recipe the size limit of features, data.cache_gb that of downloaded
-    files.
+    most). With the index of a data set, a run need not read every file. Files of data.path: s3://…
+    are downloaded once. PIPELINE_CACHE sets the cache directory, runtime.cache_gb in a recipe the
+    size limit of features, data.cache_gb that of downloaded files.
     """
     with quiet_imports():
         from pipeline import array_cache

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pipeline.array_cache import cache_key
 from pipeline.engines.network_digest import network_digest
 from pipeline.engines.tracing import trace
 
@@ -35,8 +34,13 @@ class FrozenGraph:
     def digest(self) -> str:
         """A digest of what the graph computes, before pooling."""
         preparation = [type(operation).__name__ for operation in self.prepare.operations]
-        parts = [network_digest(self.network), self.input_shape, preparation]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return cache_key(
+            {
+                "network": network_digest(self.network),
+                "input": self.input_shape,
+                "preparation": preparation,
+            }
+        )
 
     @functools.cached_property
     def function(self) -> Any:

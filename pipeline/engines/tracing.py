@@ -10,7 +10,7 @@ import tensorflow as tf
 
 
 def trace(networks: Sequence[keras.Model]) -> Any:
-    """Return a concrete function that computes networks, one after another, with today's weights.
+    """Return a concrete function that computes networks in turn, with the weights they have now.
 
     It reads no variables: OpenVINO's converter takes twice as long where it has to look them up.
 
